@@ -1,0 +1,38 @@
+# Everything starts here: `make demo` and `make test` set up what they need.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+
+.PHONY: demo test lint bench demo-models constraints clean
+
+$(STAMP): pyproject.toml constraints.txt
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "exvad needs Python 3.11 or newer")'
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --upgrade pip
+	$(BIN)/python -m pip install --quiet -c constraints.txt -e '.[dev]'
+	touch $@
+
+demo: $(STAMP)
+	$(BIN)/exvad demo
+
+test: $(STAMP) lint
+	$(BIN)/python -m pytest
+
+lint: $(STAMP)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+bench: $(STAMP)
+	for script in bench/[a-z]*.py; do $(BIN)/python $$script || exit 1; done
+
+demo-models: $(STAMP)
+	$(BIN)/python -m scripts.demo_models.train
+
+constraints: $(STAMP)
+	{ head -1 constraints.txt; $(BIN)/python -m pip freeze --exclude-editable; } > .constraints.new
+	mv .constraints.new constraints.txt
+
+clean:
+	rm -rf runs

@@ -1,0 +1,228 @@
+"""A scene of the demo world: a static camera, a cast, and what happens when.
+
+A scene is drawn from its seed alone, and any of its frames can be drawn without the others.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import TYPE_CHECKING, get_args
+
+import numpy as np
+
+from exvad.data.world.activities import ACTIVITIES, NORMAL, Activity, Cast, Moment, possible
+from exvad.data.world.paint import CLOTHES, HEIGHT, WIDTH, Brush, walking
+from exvad.data.world.places import Place, PlaceName
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+    from PIL import Image
+
+STRIDE = 16
+NOISE_TILES = 8
+
+
+@dataclass(frozen=True)
+class Segment:
+    """One activity of a scene, over frames start ≤ f < end."""
+
+    start: int
+    end: int
+    activity: Activity
+    cast: Cast
+
+
+@dataclass(frozen=True)
+class Passerby:
+    """Somebody who crosses the background and means nothing."""
+
+    start: int
+    frames: int
+    y: float
+    height: float
+    shirt: str
+    facing: int
+
+
+@dataclass(frozen=True)
+class Scene:
+    """One video of the demo world.
+
+    Args:
+        seed: draws everything about the scene.
+        label: the class of its anomaly, or the normal class.
+        min_snippets: least length, in snippets of 16 frames.
+        max_snippets: greatest length.
+    """
+
+    seed: int
+    label: str = NORMAL
+    min_snippets: int = 20
+    max_snippets: int = 36
+    fps: float = field(default=10.0, init=False)
+
+    def __reduce__(self) -> tuple[type[Scene], tuple[int, str, int, int]]:
+        # What is drawn from the seed is drawn again by whoever needs it.
+        return Scene, (self.seed, self.label, self.min_snippets, self.max_snippets)
+
+    @cached_property
+    def _drawn(self) -> tuple[Place, tuple[Segment, ...], tuple[Passerby, ...], int]:
+        rng = np.random.default_rng([self.seed, 17])
+        names = [name for name in get_args(PlaceName) if possible(self.label, name)]
+        place = Place(names[rng.integers(len(names))], bool(rng.random() < 0.4), int(self.seed))
+        snippets = int(rng.integers(self.min_snippets, self.max_snippets + 1))
+        num_frames = snippets * STRIDE - int(rng.integers(STRIDE))
+        segments = tuple(_segments(rng, place, self.label, num_frames))
+        passersby = tuple(_passersby(rng, place, num_frames))
+        return place, segments, passersby, num_frames
+
+    @property
+    def place(self) -> Place:
+        """Where the camera hangs."""
+        return self._drawn[0]
+
+    @property
+    def segments(self) -> tuple[Segment, ...]:
+        """What happens, in order and without gaps."""
+        return self._drawn[1]
+
+    @property
+    def num_frames(self) -> int:
+        """The video's length in frames."""
+        return self._drawn[3]
+
+    @property
+    def events(self) -> list[tuple[int, int, str]]:
+        """The anomalies as (start frame, end frame, class)."""
+        return [
+            (segment.start, segment.end, segment.activity.label)
+            for segment in self.segments
+            if segment.activity.label != NORMAL
+        ]
+
+    def segment(self, frame: int) -> Segment:
+        """Return what happens at a frame."""
+        assert 0 <= frame < self.num_frames, f"frame {frame} of {self.num_frames}"
+        return next(segment for segment in self.segments if frame < segment.end)
+
+    def caption(self, frame: int) -> str:
+        """Return the true caption of a frame."""
+        segment = self.segment(frame)
+        return f"{segment.activity.says(segment.cast)} {self.place.phrase}"
+
+    def render(self, frame: int) -> NDArray[np.uint8]:
+        """Draw one frame.
+
+        Args:
+            frame: its index, 0 ≤ frame < num_frames.
+
+        Returns:
+            RGB picture, uint8 [120, 160, 3].
+        """
+        clear_HWC = np.asarray(self._compose(frame).reduce(2), dtype=np.int16)
+        noisy_HWC = clear_HWC + self._noise[(frame * 5) % NOISE_TILES]
+        frame_HWC: NDArray[np.uint8] = noisy_HWC.clip(0, 255).astype(np.uint8)
+        return frame_HWC
+
+    def action_mask(self, frame: int) -> NDArray[np.bool_]:
+        """Return which pixels of a frame belong to what its caption speaks of, bool [120, 160]."""
+        shown = np.asarray(self._compose(frame).reduce(2), dtype=np.int16)
+        empty = np.asarray(self._compose(frame, with_activity=False).reduce(2), dtype=np.int16)
+        mask_HW: NDArray[np.bool_] = np.abs(shown - empty).max(2) > 12
+        return mask_HW
+
+    def _compose(self, frame: int, with_activity: bool = True) -> Image.Image:
+        from PIL import ImageDraw
+
+        image = self._empty.copy()
+        brush = Brush(ImageDraw.Draw(image, "RGBA"))
+        for walker in self._drawn[2]:
+            _paint_passerby(brush, walker, frame, self.fps)
+        if not with_activity:
+            return self.place.darken(image)
+        segment = self.segment(frame)
+        progress = (frame - segment.start) / (segment.end - segment.start)
+        moment = Moment(segment.cast, self.place, frame / self.fps, progress)
+        segment.activity.paint(brush, moment)
+        image = self.place.darken(image)
+        segment.activity.lights(Brush(ImageDraw.Draw(image, "RGBA")), moment)
+        return image
+
+    @cached_property
+    def _empty(self) -> Image.Image:
+        return self.place.paint()
+
+    @cached_property
+    def _noise(self) -> NDArray[np.int16]:
+        rng = np.random.default_rng([self.seed, 23])
+        strength = 9 if self.place.night else 5
+        shape = (NOISE_TILES, HEIGHT // 2, WIDTH // 2, 1)
+        return rng.normal(0, strength, shape).astype(np.int16)
+
+
+def _segments(rng: np.random.Generator, place: Place, label: str, num_frames: int) -> list[Segment]:
+    """Draw a scene's activities: two or three normal ones, or an anomaly between two of them."""
+    cast = _cast(rng, place)
+    if label == NORMAL:
+        cuts = sorted(
+            int(num_frames * share) for share in rng.uniform(0.2, 0.8, rng.integers(1, 3))
+        )
+        labels = [NORMAL] * (len(cuts) + 1)
+    else:
+        length = int(rng.integers(4 * STRIDE, min(11 * STRIDE, num_frames // 2)))
+        start = int(rng.integers(2 * STRIDE, num_frames - length - STRIDE))
+        cuts = [start, start + length]
+        labels = [NORMAL, label, NORMAL]
+    bounds = [0, *cuts, num_frames]
+    segments = []
+    for start, end, name in zip(bounds, bounds[1:], labels, strict=False):
+        if end > start:
+            choices = possible(name, place.name)
+            activity = ACTIVITIES[choices[rng.integers(len(choices))]]
+            segments.append(Segment(start, end, activity, cast))
+            cast = _moved(rng, cast)
+    return segments
+
+
+def _cast(rng: np.random.Generator, place: Place) -> Cast:
+    shirts = rng.permutation(list(CLOTHES))
+    cars = rng.permutation(list(CLOTHES))
+    return Cast(
+        shirts=(str(shirts[0]), str(shirts[1])),
+        cars=(str(cars[0]), str(cars[1])),
+        x=float(rng.uniform(100, WIDTH - 100)),
+        y=float(rng.uniform(place.horizon + 36, HEIGHT - 32)),
+        height=float(rng.uniform(66, 96)),
+        facing=1 if rng.random() < 0.5 else -1,
+    )
+
+
+def _moved(rng: np.random.Generator, cast: Cast) -> Cast:
+    """Return the same people and cars a little further along."""
+    x = float(np.clip(cast.x + rng.uniform(-40, 40), 96, WIDTH - 96))
+    facing = 1 if rng.random() < 0.5 else -1
+    return Cast(cast.shirts, cast.cars, x, cast.y, cast.height, facing)
+
+
+def _passersby(rng: np.random.Generator, place: Place, num_frames: int) -> list[Passerby]:
+    return [
+        Passerby(
+            start=int(rng.integers(num_frames)),
+            frames=int(rng.integers(60, 140)),
+            y=float(rng.uniform(place.horizon + 8, place.horizon + 24)),
+            height=float(rng.uniform(34, 46)),
+            shirt=str(rng.choice(list(CLOTHES))),
+            facing=1 if rng.random() < 0.5 else -1,
+        )
+        for _ in range(int(rng.integers(0, 4)))
+    ]
+
+
+def _paint_passerby(brush: Brush, walker: Passerby, frame: int, fps: float) -> None:
+    share = (frame - walker.start) / walker.frames
+    if 0 <= share < 1:
+        x = share * (WIDTH + 60) - 30
+        x = x if walker.facing > 0 else WIDTH - x
+        pose = walking(frame / fps * 1.2)
+        brush.person(x, walker.y, walker.height, CLOTHES[walker.shirt], pose, walker.facing)

@@ -1,0 +1,74 @@
+"""Captioners: Φ_C of equation 1, any transformers image-to-text checkpoint (BLIP-2 and its kin)."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from exvad.encoders.devices import (
+    ModelUnavailableError,
+    resolve_device,
+    resolve_dtype,
+    resolve_model,
+)
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+
+class TransformersCaptioner:
+    """A frozen transformers model that captions pictures in batches, greedily.
+
+    Args:
+        model: hub name (`Salesforce/blip2-opt-2.7b`), folder, or `package:NAME`.
+        prompt: P_C, what the model is asked about each picture; empty for a plain caption.
+        device: `auto` or a torch device.
+        dtype: `auto`, `float32`, `float16` or `bfloat16`.
+        batch_size: pictures per forward pass.
+        max_new_tokens: the longest caption.
+
+    Raises:
+        ModelUnavailableError: the checkpoint can't be found.
+    """
+
+    def __init__(
+        self,
+        model: str,
+        prompt: str = "",
+        device: str = "auto",
+        dtype: str = "auto",
+        batch_size: int = 16,
+        max_new_tokens: int = 40,
+    ) -> None:
+        from transformers import AutoModelForImageTextToText, AutoProcessor
+
+        self.device = resolve_device(device)
+        self.dtype = resolve_dtype(dtype, self.device)
+        self.prompt = prompt
+        self.batch_size = batch_size
+        self.max_new_tokens = max_new_tokens
+        try:
+            path = resolve_model(model)
+            self.processor = AutoProcessor.from_pretrained(path)
+            network = AutoModelForImageTextToText.from_pretrained(path, dtype=self.dtype)
+        except (OSError, ValueError) as error:
+            raise ModelUnavailableError(model, error) from error
+        self.network = network.to(self.device).eval().requires_grad_(False)
+
+    def caption(self, frames: NDArray[np.uint8]) -> list[str]:
+        """Write one caption for each RGB picture of uint8 [N, H, W, 3]."""
+        import torch
+
+        captions: list[str] = []
+        for start in range(0, len(frames), self.batch_size):
+            batch = list(frames[start : start + self.batch_size])
+            text = {"text": [self.prompt] * len(batch), "padding": True} if self.prompt else {}
+            inputs = self.processor(images=batch, return_tensors="pt", **text).to(self.device)
+            inputs["pixel_values"] = inputs["pixel_values"].to(self.dtype)
+            with torch.inference_mode():
+                tokens = self.network.generate(
+                    **inputs, max_new_tokens=self.max_new_tokens, do_sample=False
+                )
+            texts = self.processor.batch_decode(tokens, skip_special_tokens=True)
+            captions += [text.removeprefix(self.prompt).strip() for text in texts]
+        return captions

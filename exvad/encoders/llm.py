@@ -1,0 +1,89 @@
+"""Language models: Φ_LLM of equation 3, any transformers causal model."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from exvad.encoders.devices import (
+    ModelUnavailableError,
+    resolve_device,
+    resolve_dtype,
+    resolve_model,
+)
+
+
+class TransformersLLM:
+    """A frozen transformers causal language model that answers prompts in batches, greedily.
+
+    A tokenizer that brings a chat template gets the prompt as the user's turn.
+
+    Args:
+        model: hub name (`meta-llama/Llama-3.1-8B-Instruct`), folder, or `package:NAME`.
+        device: `auto` or a torch device.
+        dtype: `auto`, `float32`, `float16` or `bfloat16`.
+        batch_size: prompts per forward pass.
+        max_new_tokens: the longest answer.
+
+    Raises:
+        ModelUnavailableError: the checkpoint can't be found.
+    """
+
+    def __init__(
+        self,
+        model: str,
+        device: str = "auto",
+        dtype: str = "auto",
+        batch_size: int = 16,
+        max_new_tokens: int = 256,
+    ) -> None:
+        from transformers import AutoModelForCausalLM, AutoTokenizer
+
+        self.device = resolve_device(device)
+        self.batch_size = batch_size
+        self.max_new_tokens = max_new_tokens
+        try:
+            path = resolve_model(model)
+            self.tokenizer = AutoTokenizer.from_pretrained(path, padding_side="left")
+            network = AutoModelForCausalLM.from_pretrained(
+                path, dtype=resolve_dtype(dtype, self.device)
+            )
+        except (OSError, ValueError) as error:
+            raise ModelUnavailableError(model, error) from error
+        if self.tokenizer.pad_token is None:
+            self.tokenizer.pad_token = self.tokenizer.eos_token
+        self.network = network.to(self.device).eval().requires_grad_(False)
+
+    def complete(self, prompts: Sequence[str]) -> list[str]:
+        """Return the model's answer to each prompt, without the prompt."""
+        import torch
+
+        answers: list[str] = [""] * len(prompts)
+        order = sorted(range(len(prompts)), key=lambda index: len(prompts[index]))
+        for start in range(0, len(order), self.batch_size):
+            chosen = order[start : start + self.batch_size]
+            inputs = self._tokenize([prompts[index] for index in chosen])
+            with torch.inference_mode():
+                tokens_BL = self.network.generate(
+                    **inputs,
+                    max_new_tokens=self.max_new_tokens,
+                    do_sample=False,
+                    pad_token_id=self.tokenizer.pad_token_id,
+                )
+            new_BL = tokens_BL[:, inputs["input_ids"].shape[1] :]
+            texts = self.tokenizer.batch_decode(new_BL, skip_special_tokens=True)
+            for index, text in zip(chosen, texts, strict=True):
+                answers[index] = text.strip()
+        return answers
+
+    def _tokenize(self, prompts: list[str]):  # type: ignore[no-untyped-def]
+        if self.tokenizer.chat_template:
+            turns = [[{"role": "user", "content": prompt}] for prompt in prompts]
+            prompts = self.tokenizer.apply_chat_template(
+                turns, tokenize=False, add_generation_prompt=True
+            )
+        special = not self.tokenizer.chat_template
+        inputs = self.tokenizer(
+            prompts, return_tensors="pt", padding=True, add_special_tokens=special
+        )
+        inputs.pop("token_type_ids", None)
+        return inputs.to(self.device)

@@ -1,0 +1,183 @@
+"""What the trained network says of videos, and how its scores become answers.
+
+T snippets · C classes · N videos
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+import numpy as np
+import torch
+from pydantic import BaseModel, ConfigDict, Field
+
+from exvad.modeling.exvad import ExVAD, class_probabilities, coarse_scores
+from exvad.results import DetectedEvent
+from exvad.training import Example, collate
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+Branch = Literal["classifier", "alignment"]
+BRANCHES: tuple[Branch, ...] = ("classifier", "alignment")
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """The network's word on one video.
+
+    Args:
+        scores: anomaly score per snippet of each branch, [T] each, 0 to 1.
+        probabilities_TC: class probabilities per snippet, softmax(M / τ).
+    """
+
+    scores: dict[Branch, NDArray[np.float32]]
+    probabilities_TC: NDArray[np.float32]
+
+    def video_score(self, branch: Branch, divisor: int = 16) -> float:
+        """Return the mean of the K = ⌊T / divisor⌋ + 1 highest scores (equation 7)."""
+        return float(_top_mean(self.scores[branch][:, None], divisor)[0])
+
+    def video_probabilities(self, divisor: int = 16) -> NDArray[np.float32]:
+        """Return [C] class scores of the whole video: the mean of the K highest per class."""
+        return _top_mean(self.probabilities_TC, divisor)
+
+
+class Calibration(BaseModel):
+    """What validation chose for answering; stored in the checkpoint."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    branch: Branch = Field("classifier", description="which coarse score is used")
+    threshold: float = Field(0.5, ge=0, le=1, description="snippets above it are abnormal")
+
+
+def predict(
+    network: ExVAD,
+    label_CD: torch.Tensor,
+    examples: Iterable[Example],
+    tau: float,
+    max_snippets: int = 256,
+    batch_size: int = 32,
+) -> list[Prediction]:
+    """Run the network over videos of any length, cut into clips of `max_snippets`.
+
+    Args:
+        network: the trained network; it is put into evaluation mode.
+        label_CD: label embeddings F_L.
+        examples: the videos; their targets are ignored.
+        tau: τ.
+        max_snippets: longest clip.
+        batch_size: clips per forward pass.
+
+    Returns:
+        One prediction per video, in order.
+    """
+    network.eval()
+    device = next(network.parameters()).device
+    clips: list[Example] = []
+    owners: list[int] = []
+    for owner, example in enumerate(examples):
+        for start in range(0, len(example.visual_TD), max_snippets):
+            stop = start + max_snippets
+            text = example.text
+            part = text[start:stop] if text is not None and text.ndim == 2 else text
+            visual_TD = example.visual_TD[start:stop]
+            clips.append(Example(example.video_id, visual_TD, part, example.target_C))
+            owners.append(owner)
+    parts: list[list[tuple[NDArray[np.float32], ...]]] = [[] for _ in range(len(set(owners)))]
+    with torch.inference_mode():
+        for start in range(0, len(clips), batch_size):
+            chosen = clips[start : start + batch_size]
+            batch = collate(chosen).to(device)
+            output = network(batch.visual_BTD, batch.lengths_B, batch.text, label_CD.to(device))
+            arrays = [coarse_scores(output, tau, branch).cpu().numpy() for branch in BRANCHES]
+            arrays.append(class_probabilities(output, tau).cpu().numpy())
+            for row, clip in enumerate(chosen):
+                length = len(clip.visual_TD)
+                own = tuple(array[row, :length] for array in arrays)
+                parts[owners[start + row]].append(own)
+    return [_join(part) for part in parts]
+
+
+def _join(parts: Sequence[tuple[NDArray[np.float32], ...]]) -> Prediction:
+    joined = [np.concatenate(arrays) for arrays in zip(*parts, strict=True)]
+    return Prediction(dict(zip(BRANCHES, joined, strict=False)), joined[-1])
+
+
+def calibrate(predictions: Sequence[Prediction], abnormal_N: NDArray[np.bool_]) -> Calibration:
+    """Choose branch and threshold on videos of which only "abnormal or not" is known.
+
+    The branch is the one whose video scores rank abnormal videos higher (AUC). The threshold lies
+    in the middle of the widest range of those that tell the videos apart best (Youden's J).
+    """
+    if abnormal_N.all() or not abnormal_N.any():
+        return Calibration(branch="classifier", threshold=0.5)
+    best = max(
+        BRANCHES, key=lambda branch: _ranking(_video_scores(predictions, branch), abnormal_N)
+    )
+    scores_N = _video_scores(predictions, best)
+    edges = np.concatenate([[0.0], np.unique(scores_N), [1.0]])
+    middles = (edges[:-1] + edges[1:]) / 2
+    above = scores_N[None, :] > middles[:, None]
+    gain = above[:, abnormal_N].mean(1) - above[:, ~abnormal_N].mean(1)
+    widths = np.where(gain >= gain.max() - 1e-9, np.diff(edges), -1)
+    return Calibration(branch=best, threshold=float(middles[widths.argmax()]))
+
+
+def find_events(
+    scores_T: NDArray[np.float32],
+    probabilities_TC: NDArray[np.float32],
+    times_T: NDArray[np.float64],
+    duration: float,
+    classes: Sequence[str],
+    threshold: float,
+    caption_times: Sequence[float] = (),
+) -> list[DetectedEvent]:
+    """Turn scores into events: runs of snippets above the threshold, one class each.
+
+    Runs that a single snippet parts are joined. The class is the abnormal one of the highest mean
+    probability in the run.
+
+    Args:
+        scores_T: coarse scores.
+        probabilities_TC: class probabilities.
+        times_T: start of each snippet in seconds.
+        duration: length of the video in seconds.
+        classes: class names, the normal one first.
+        threshold: the calibrated threshold.
+        caption_times: seconds of the captions, to say which lie inside an event.
+    """
+    above_T = scores_T > threshold
+    inner = above_T[:-2] & above_T[2:] if len(above_T) > 2 else np.zeros(0, bool)
+    above_T[1:-1] |= inner
+    steps = np.diff(np.concatenate([[0], above_T.astype(np.int8), [0]]))
+    ends_T = np.append(times_T[1:], max(duration, float(times_T[-1])))
+    events = []
+    for first, last in zip(np.flatnonzero(steps == 1), np.flatnonzero(steps == -1), strict=True):
+        start, end = float(times_T[first]), float(ends_T[last - 1])
+        label = classes[1 + int(probabilities_TC[first:last, 1:].mean(0).argmax())]
+        inside = [n for n, time in enumerate(caption_times, 1) if start <= time < end]
+        score = float(np.clip(scores_T[first:last].mean(), 0, 1))
+        events.append(
+            DetectedEvent(start=start, end=end, label=label, score=score, captions=inside)
+        )
+    return events
+
+
+def _video_scores(predictions: Sequence[Prediction], branch: Branch) -> NDArray[np.float64]:
+    return np.array([prediction.video_score(branch) for prediction in predictions])
+
+
+def _ranking(scores_N: NDArray[np.float64], abnormal_N: NDArray[np.bool_]) -> float:
+    """Return the AUC: how often an abnormal video scores above a normal one, ties half."""
+    difference = scores_N[abnormal_N][:, None] - scores_N[~abnormal_N][None, :]
+    return float(((difference > 0) + 0.5 * (difference == 0)).mean())
+
+
+def _top_mean(values_TC: NDArray[np.float32], divisor: int) -> NDArray[np.float32]:
+    count = min(len(values_TC) // divisor + 1, len(values_TC))
+    top: NDArray[np.float32] = np.partition(values_TC, -count, axis=0)[-count:].mean(0)
+    return top

@@ -1,0 +1,147 @@
+"""The language stage: a video's captions → cleaned captions → explanation → text features.
+
+One row per video, as the store's language stage wants it; jobs/preprocess.py fans it out, the
+detector calls it directly.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from exvad.aegm import CleanedCaptions, ExplanationError, clean_captions, explain, text_feature
+from exvad.prompts import Prompt, load_prompt
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from exvad.config import Config
+    from exvad.encoders import ImageTextEncoder, LanguageModel
+
+
+@dataclass(frozen=True)
+class CaptionedVideo:
+    """What the language stage reads of a video.
+
+    Args:
+        video_id: the video.
+        caption_snippets: numbers of the captioned snippets.
+        captions: their captions T_i.
+        image_cD: their CLIP image features E_I(I_i).
+    """
+
+    video_id: str
+    caption_snippets: Sequence[int]
+    captions: Sequence[str]
+    image_cD: NDArray[np.floating]
+
+
+@dataclass(frozen=True)
+class LanguageSettings:
+    """What the stage is told beside its models.
+
+    Args:
+        prompt: P_S.
+        classes: class names, the normal one first.
+        attempts: how often an unusable answer is asked for.
+        window: cleaning window, None for the whole video.
+        llm_name: recorded with every row.
+    """
+
+    prompt: Prompt
+    classes: Sequence[str]
+    attempts: int
+    window: int | None
+    llm_name: str
+
+    @classmethod
+    def of(cls, config: Config, classes: Sequence[str]) -> LanguageSettings:
+        """Read the settings from the configuration."""
+        return cls(
+            load_prompt(config.llm.prompt),
+            tuple(classes),
+            config.llm.attempts,
+            config.cleaning.window,
+            config.llm.model,
+        )
+
+
+class LanguageStage:
+    """Frozen text encoder and language model: input captioned videos, output language rows.
+
+    Args:
+        clip: E_T.
+        llm: Φ_LLM.
+        settings: prompt, classes and the like.
+    """
+
+    def __init__(
+        self, clip: ImageTextEncoder, llm: LanguageModel, settings: LanguageSettings
+    ) -> None:
+        self.clip = clip
+        self.llm = llm
+        self.settings = settings
+
+    def explain(self, videos: Sequence[CaptionedVideo]) -> list[dict[str, Any] | ExplanationError]:
+        """Return each video's language row, or why the language model gave none."""
+        cleaned = self._clean(videos)
+        settings = self.settings
+        answers = explain(
+            [captions.captions for captions in cleaned],
+            self.llm,
+            settings.prompt,
+            settings.classes,
+            settings.attempts,
+        )
+        rows: list[dict[str, Any] | ExplanationError] = []
+        for video, captions, answer in zip(videos, cleaned, answers, strict=True):
+            if isinstance(answer, ExplanationError):
+                rows.append(answer)
+                continue
+            rows.append(
+                {
+                    "video_id": video.video_id,
+                    "captions": list(video.captions),
+                    "caption_snippets": list(video.caption_snippets),
+                    "cleaned_captions": captions.captions,
+                    "changed": captions.changed,
+                    "explanation": answer.text,
+                    "record": answer.model_dump_json(),
+                    "text": text_feature(self.clip, answer.text),
+                    "caption_text": captions.features_cD,
+                    "llm": settings.llm_name,
+                    "prompt": settings.prompt.identity,
+                }
+            )
+        return rows
+
+    def _clean(self, videos: Sequence[CaptionedVideo]) -> list[CleanedCaptions]:
+        """Clean all videos' captions, encoding every distinct caption once."""
+        distinct = list(dict.fromkeys(text for video in videos for text in video.captions))
+        number = {text: row for row, text in enumerate(distinct)}
+        features_ND = self.clip.encode_texts(distinct)
+        return [
+            clean_captions(
+                video.captions,
+                video.image_cD,
+                features_ND[[number[text] for text in video.captions]],
+                self.settings.window,
+            )
+            for video in videos
+        ]
+
+
+def language_fingerprint(config: Config, classes: Sequence[str]) -> dict[str, Any]:
+    """What determines the content of the language stage, beside the vision stage it reads."""
+    return {
+        "clip": config.clip.model,
+        "clip_pretrained": config.clip.pretrained,
+        "llm": config.llm.model,
+        "prompt": load_prompt(config.llm.prompt).identity,
+        "max_new_tokens": config.llm.max_new_tokens,
+        "cleaning_window": config.cleaning.window,
+        "classes": list(classes),
+    }

@@ -1,0 +1,154 @@
+"""Ex-VAD's trained part: adapter, fusion, classifier and alignment (paper 3.3 and 3.4), wired.
+
+`build_exvad` is the only place that knows sizes.
+
+B videos · T snippets · D feature width · C classes
+"""
+
+from __future__ import annotations
+
+from typing import Literal, NamedTuple
+
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+from exvad.modeling.alignment import LabelAdapter, LearnablePrompt, alignment_map
+from exvad.modeling.classifier import AnomalyClassifier
+from exvad.modeling.feed_forward import FeedForward
+from exvad.modeling.fusion import AddFusion, ConcatFusion, GatedFusion, VisualOnly
+from exvad.modeling.lgt_adapter import LGTAdapter, LocalTransformer, WindowBlock
+
+
+class Output(NamedTuple):
+    """What the network says; rows of padding mean nothing.
+
+    Args:
+        logits_BT: anomaly scores s before the sigmoid.
+        similarity_BTC: alignment map M, -1 to 1.
+        label_CD: label embeddings F_L as adapted, of unit length.
+    """
+
+    logits_BT: torch.Tensor
+    similarity_BTC: torch.Tensor
+    label_CD: torch.Tensor
+
+
+class ExVAD(nn.Module):
+    """Detects anomalies in features of images, explanations and labels.
+
+    Args:
+        adapter: F_I and lengths → F_V.
+        fusion: F_V and F_T → F_F.
+        classifier: F_F → logits of s.
+        label_adapter: F_L → F_L, [C, D] both.
+    """
+
+    def __init__(
+        self,
+        adapter: LGTAdapter,
+        fusion: nn.Module,
+        classifier: AnomalyClassifier,
+        label_adapter: nn.Module,
+    ) -> None:
+        super().__init__()
+        self.adapter = adapter
+        self.fusion = fusion
+        self.classifier = classifier
+        self.label_adapter = label_adapter
+
+    def forward(
+        self,
+        visual_BTD: torch.Tensor,
+        lengths_B: torch.Tensor,
+        text: torch.Tensor | None,
+        label_CD: torch.Tensor,
+    ) -> Output:
+        """Score every snippet, coarse and fine.
+
+        Args:
+            visual_BTD: image features F_I, padded at the end; T up to `max_snippets`.
+            lengths_B: integers, how many snippets of each video are real, 1 to T.
+            text: F_T, [B, D] of explanations or [B, T, D] of captions; None without text.
+            label_CD: label embeddings F_L, the normal class first.
+
+        Raises:
+            ValueError: T is too large, or there is text where none is wanted, or the reverse.
+        """
+        label_CD = F.normalize(self.label_adapter(F.normalize(label_CD, dim=-1)), dim=-1)
+        fused_BTD = self.fusion(self.adapter(visual_BTD, lengths_B), text)
+        return Output(self.classifier(fused_BTD), alignment_map(fused_BTD, label_CD), label_CD)
+
+
+def build_exvad(
+    width: int,
+    num_classes: int,
+    *,
+    max_snippets: int = 256,
+    window: int = 8,
+    layers: int = 2,
+    heads: int = 1,
+    ffn_ratio: int = 2,
+    fusion: Literal["add", "concat", "gated"] = "concat",
+    text: Literal["none", "captions", "explanation"] = "explanation",
+    label_prompt: Literal["name", "template", "learnable", "augmented"] = "augmented",
+    label_adapter: bool = True,
+) -> ExVAD:
+    """Build the network; the defaults are the paper's for UCF-Crime at D = 512.
+
+    Args:
+        width: D, width of the CLIP features; even.
+        num_classes: C, with the normal class.
+        max_snippets: largest T.
+        window: W, snippets per window of the local transformer.
+        layers: its layers.
+        heads: its attention heads.
+        ffn_ratio: width of the classifier's FFN over D.
+        fusion: how F_V and F_T become F_F.
+        text: what F_T is of; for "none" there is no fusion.
+        label_prompt: how the label embeddings are made; only "learnable" is the network's business.
+        label_adapter: let training move the label embeddings.
+
+    Raises:
+        ValueError: the width is odd or the heads don't divide it.
+    """
+    if width % 2:
+        raise ValueError(f"the feature width is {width}, but the graph branches halve it")
+    blocks = [WindowBlock(width, heads) for _ in range(layers)]
+    label_steps: list[nn.Module] = []
+    if label_prompt == "learnable":
+        label_steps.append(LearnablePrompt(num_classes, width))
+    if label_adapter:
+        label_steps.append(LabelAdapter(width))
+    return ExVAD(
+        adapter=LGTAdapter(LocalTransformer(blocks, window), width, max_snippets),
+        fusion=VisualOnly() if text == "none" else _build_fusion(fusion, width),
+        classifier=AnomalyClassifier(FeedForward(width, ffn_ratio * width), width),
+        label_adapter=nn.Sequential(*label_steps),
+    )
+
+
+def _build_fusion(fusion: Literal["add", "concat", "gated"], width: int) -> nn.Module:
+    if fusion == "add":
+        return AddFusion()
+    return ConcatFusion(width) if fusion == "concat" else GatedFusion(width)
+
+
+def class_probabilities(output: Output, tau: float) -> torch.Tensor:
+    """Return softmax(M / τ), [B, T, C] float32: the class probabilities of every snippet."""
+    return (output.similarity_BTC.float() / tau).softmax(-1)
+
+
+def coarse_scores(
+    output: Output, tau: float, branch: Literal["classifier", "alignment"] = "classifier"
+) -> torch.Tensor:
+    """Return anomaly scores [B, T], float32, 0 to 1.
+
+    Args:
+        output: what the network says.
+        tau: τ.
+        branch: "classifier" for s, "alignment" for 1 − p(normal).
+    """
+    if branch == "classifier":
+        return output.logits_BT.float().sigmoid()
+    return 1 - class_probabilities(output, tau)[..., 0]

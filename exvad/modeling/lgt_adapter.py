@@ -1,0 +1,272 @@
+"""LGT-Adapter: frame features F_I → visual features F_V (equation 4; Wu et al. 2024, VadCLIP).
+
+A transformer looks at the snippets of one window, then two graphs look over the whole clip: one
+joins snippets that look alike, the other those close in time.
+
+B videos · T snippets · D feature width · W snippets per window · N windows of all videos
+S heads · H width of a graph layer
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+from exvad.modeling.cosine import reciprocal_length
+from exvad.modeling.feed_forward import FeedForward, quick_gelu
+
+SIMILARITY_THRESHOLD = 0.7
+
+
+class WindowAttention(nn.Module):
+    """Self-attention among the snippets of one window.
+
+    Args:
+        width: D.
+        heads: how many heads share the width.
+
+    Raises:
+        ValueError: the heads don't share the width evenly.
+    """
+
+    def __init__(self, width: int, heads: int = 1) -> None:
+        super().__init__()
+        if width % heads:
+            raise ValueError(f"{heads} heads can't share a width of {width}: choose a divisor")
+        self.heads = heads
+        self.project_in = nn.Linear(width, 3 * width)
+        self.project_out = nn.Linear(width, width)
+        nn.init.xavier_uniform_(self.project_in.weight)
+        nn.init.zeros_(self.project_in.bias)
+        nn.init.zeros_(self.project_out.bias)
+
+    def forward(self, x_NWD: torch.Tensor, keys_NW: torch.Tensor) -> torch.Tensor:
+        """Mix the snippets of each window.
+
+        Args:
+            x_NWD: snippets by window.
+            keys_NW: bool, which may be looked at; at least one per window.
+
+        Returns:
+            [N, W, D].
+        """
+        split = (3, self.heads, x_NWD.shape[-1] // self.heads)
+        query_NSWd, key_NSWd, value_NSWd = (
+            self.project_in(x_NWD).unflatten(-1, split).permute(2, 0, 3, 1, 4).unbind()
+        )
+        mixed_NSWd = F.scaled_dot_product_attention(
+            query_NSWd, key_NSWd, value_NSWd, attn_mask=keys_NW[:, None, None, :]
+        )
+        mixed_NWD = mixed_NSWd.transpose(1, 2).flatten(2)
+        projected_NWD: torch.Tensor = self.project_out(mixed_NWD)
+        return projected_NWD
+
+
+class WindowBlock(nn.Module):
+    """Pre-norm transformer block: attention, then a 4× MLP, each with a residual.
+
+    Args:
+        width: D.
+        heads: attention heads.
+    """
+
+    def __init__(self, width: int, heads: int = 1) -> None:
+        super().__init__()
+        self.attention_norm = nn.LayerNorm(width)
+        self.attention = WindowAttention(width, heads)
+        self.mlp_norm = nn.LayerNorm(width)
+        self.mlp = FeedForward(width, 4 * width)
+
+    def forward(self, x_NWD: torch.Tensor, keys_NW: torch.Tensor) -> torch.Tensor:
+        """Transform [N, W, D]; see `WindowAttention.forward`."""
+        x_NWD = x_NWD + self.attention(self.attention_norm(x_NWD), keys_NW)
+        transformed_NWD: torch.Tensor = x_NWD + self.mlp(self.mlp_norm(x_NWD))
+        return transformed_NWD
+
+
+class LocalTransformer(nn.Module):
+    """Transformer within windows that do not overlap.
+
+    Args:
+        blocks: the layers.
+        window: W.
+    """
+
+    def __init__(self, blocks: Sequence[WindowBlock], window: int) -> None:
+        super().__init__()
+        self.blocks = nn.ModuleList(blocks)
+        self.window = window
+
+    def forward(self, x_BTD: torch.Tensor, valid_BT: torch.Tensor) -> torch.Tensor:
+        """Transform [B, T, D], looking only at valid snippets of the same window."""
+        batch, length, width = x_BTD.shape
+        window = min(self.window, length)
+        padding = -length % window
+        if padding:
+            x_BTD = F.pad(x_BTD, (0, 0, 0, padding))
+            valid_BT = F.pad(valid_BT, (0, padding))
+        valid_NW = valid_BT.reshape(-1, window)
+        # A window of nothing but padding looks at itself: attention to nothing is 0 or NaN,
+        # depending on the backend.
+        keys_NW = valid_NW | ~valid_NW.any(1, keepdim=True)
+        x_NWD = x_BTD.reshape(-1, window, width)
+        for block in self.blocks:
+            x_NWD = block(x_NWD, keys_NW)
+        return x_NWD.view(batch, length + padding, width)[:, :length]
+
+
+def similarity_adjacency(x_BTD: torch.Tensor, valid_BT: torch.Tensor) -> torch.Tensor:
+    """Return the graph that joins snippets that look alike.
+
+    Cosines below 0.7 count as 0; each row is a softmax over the valid snippets. Rows and columns
+    of padding are 0.
+
+    Args:
+        x_BTD: snippets.
+        valid_BT: bool, False for padding.
+
+    Returns:
+        [B, T, T], 0 to 1.
+    """
+    unit_BTD = x_BTD * reciprocal_length(x_BTD)
+    cosine_BTT = torch.bmm(unit_BTD, unit_BTD.mT)
+    alike_BTT = F.threshold(cosine_BTT, SIMILARITY_THRESHOLD, 0.0)
+    lowest = torch.finfo(alike_BTT.dtype).min
+    rows_BTT = alike_BTT.masked_fill(~valid_BT[:, None, :], lowest).softmax(-1)
+    return rows_BTT.masked_fill(~valid_BT[:, :, None], 0.0)
+
+
+class DistanceAdjacency(nn.Module):
+    """The graph that joins snippets close in time: exp(−|i − j| / e).
+
+    Args:
+        max_snippets: largest T.
+    """
+
+    nearness_TT: torch.Tensor
+
+    def __init__(self, max_snippets: int) -> None:
+        super().__init__()
+        times_T = torch.arange(max_snippets, dtype=torch.float32)
+        gaps_TT = (times_T[:, None] - times_T[None, :]).abs()
+        self.register_buffer("nearness_TT", torch.exp(-gaps_TT / math.e), persistent=False)
+
+    def forward(self, valid_BT: torch.Tensor) -> torch.Tensor:
+        """Return [B, T, T], 0 to 1, with columns of padding 0."""
+        length = valid_BT.shape[1]
+        return self.nearness_TT[:length, :length] * valid_BT[:, None, :]
+
+
+class TemporalConvolution(nn.Conv1d):
+    """Convolution over time of snippets in rows; the length stays.
+
+    Args:
+        width: size of the input rows.
+        out_width: size of the output rows.
+        kernel: odd number of snippets seen.
+    """
+
+    def __init__(self, width: int, out_width: int, kernel: int = 5) -> None:
+        super().__init__(width, out_width, kernel, padding=kernel // 2)
+
+    def forward(self, x_BTD: torch.Tensor) -> torch.Tensor:
+        """Transform [B, T, D] to [B, T, out_width]."""
+        # Rows of snippets are a channels-last image of height 1, which needs no copy to convolve.
+        image_BD1T = x_BTD.unsqueeze(1).permute(0, 3, 1, 2)
+        padding = (0, self.weight.shape[-1] // 2)
+        image_BH1T = F.conv2d(image_BD1T, self.weight.unsqueeze(2), self.bias, padding=padding)
+        return image_BH1T.permute(0, 2, 3, 1).squeeze(1)
+
+
+class GraphConvolution(nn.Module):
+    """Graph layer: QuickGELU(A · x · W + residual(x)).
+
+    Args:
+        width: size of the input rows.
+        out_width: H.
+        residual: module [B, T, width] → [B, T, H].
+    """
+
+    def __init__(self, width: int, out_width: int, residual: nn.Module) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(nn.init.xavier_uniform_(torch.empty(width, out_width)))
+        self.residual = residual
+
+    def forward(self, x_BTD: torch.Tensor, adjacency_BTT: torch.Tensor) -> torch.Tensor:
+        """Transform [B, T, width] to [B, T, H]."""
+        # x · W before A: H is half of D, and so is the work of A.
+        support_BTH = x_BTD @ self.weight
+        return quick_gelu(torch.baddbmm(self.residual(x_BTD), adjacency_BTT, support_BTH))
+
+
+class GraphBranch(nn.Module):
+    """Two graph layers over one adjacency.
+
+    Args:
+        width: D.
+        out_width: H.
+    """
+
+    def __init__(self, width: int, out_width: int) -> None:
+        super().__init__()
+        convolution = TemporalConvolution(width, out_width)
+        self.first = GraphConvolution(width, out_width, convolution)
+        self.second = GraphConvolution(out_width, out_width, nn.Identity())
+
+    def forward(self, x_BTD: torch.Tensor, adjacency_BTT: torch.Tensor) -> torch.Tensor:
+        """Transform [B, T, D], with padding 0, to [B, T, H]."""
+        hidden_BTH = self.first(x_BTD, adjacency_BTT)
+        out_BTH: torch.Tensor = self.second(hidden_BTH, adjacency_BTT)
+        return out_BTH
+
+
+class LGTAdapter(nn.Module):
+    """Local and global temporal adapter, F_V = LGT-Adapter(F_I).
+
+    Args:
+        local: transformer within windows.
+        width: D, even.
+        max_snippets: largest T.
+    """
+
+    def __init__(self, local: LocalTransformer, width: int, max_snippets: int) -> None:
+        super().__init__()
+        self.position_TD = nn.Parameter(torch.empty(max_snippets, width))
+        nn.init.normal_(self.position_TD, std=0.01)
+        self.local = local
+        self.similarity_branch = GraphBranch(width, width // 2)
+        self.distance_branch = GraphBranch(width, width // 2)
+        self.distance_adjacency = DistanceAdjacency(max_snippets)
+        self.linear = nn.Linear(2 * (width // 2), width)
+
+    def forward(self, visual_BTD: torch.Tensor, lengths_B: torch.Tensor) -> torch.Tensor:
+        """Adapt image features to video.
+
+        Args:
+            visual_BTD: F_I, padded at the end.
+            lengths_B: how many snippets of each video are real, 1 to T.
+
+        Returns:
+            F_V, [B, T, D]; rows of padding mean nothing.
+
+        Raises:
+            ValueError: T is larger than `max_snippets`.
+        """
+        length, longest = visual_BTD.shape[1], self.position_TD.shape[0]
+        if length > longest:
+            raise ValueError(
+                f"a clip has {length} snippets, but this network takes at most {longest}: "
+                "cut the video into clips of that length, or raise model.max_snippets and retrain"
+            )
+        valid_BT = torch.arange(length, device=lengths_B.device) < lengths_B[:, None]
+        x_BTD = self.local(visual_BTD + self.position_TD[:length], valid_BT)
+        # The convolution and the graphs would spread what stands in the padding.
+        x_BTD = x_BTD.masked_fill(~valid_BT[..., None], 0.0)
+        alike_BTH = self.similarity_branch(x_BTD, similarity_adjacency(x_BTD, valid_BT))
+        near_BTH = self.distance_branch(x_BTD, self.distance_adjacency(valid_BT))
+        adapted_BTD: torch.Tensor = self.linear(torch.cat([alike_BTH, near_BTH], -1))
+        return adapted_BTD

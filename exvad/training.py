@@ -1,0 +1,248 @@
+"""Training: the loop one worker runs. Knows torch, not Ray.
+
+B videos of a batch · T snippets · D feature width · C classes
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+
+from exvad.modeling.losses import LossTerms, exvad_loss
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from exvad.config import TrainConfig
+    from exvad.data.features import VideoFeatures
+    from exvad.modeling.exvad import Output
+
+
+class NotFiniteError(ValueError):
+    """A loss is NaN or infinite: names the videos of the batch."""
+
+
+@dataclass(frozen=True)
+class Example:
+    """One training video.
+
+    Args:
+        video_id: names the video in messages.
+        visual_TD: image features of its snippets.
+        text: text feature [D], one per snippet [T, D], or None.
+        target_C: multi-hot labels, the normal class first.
+    """
+
+    video_id: str
+    visual_TD: NDArray[np.float32]
+    text: NDArray[np.float32] | None
+    target_C: NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Padded examples."""
+
+    video_ids: tuple[str, ...]
+    visual_BTD: torch.Tensor
+    lengths_B: torch.Tensor
+    text: torch.Tensor | None
+    targets_BC: torch.Tensor
+
+    def to(self, device: torch.device) -> Batch:
+        """Move to a device."""
+        text = None if self.text is None else self.text.to(device)
+        return Batch(
+            self.video_ids,
+            self.visual_BTD.to(device),
+            self.lengths_B.to(device),
+            text,
+            self.targets_BC.to(device),
+        )
+
+
+def snippet_text(features: VideoFeatures) -> NDArray[np.float32] | None:
+    """Return a video's text feature: [D] for an explanation, [T, D] for captions, or None.
+
+    Every snippet takes the cleaned caption of the captioned snippet nearest to it.
+    """
+    if features.text is None:
+        return None
+    if features.text.ndim == 1:
+        return features.text.astype(np.float32)
+    snippets_T = np.arange(len(features.visual))
+    captioned_c = np.asarray(features.caption_snippets)
+    nearest_T = np.abs(snippets_T[:, None] - captioned_c[None, :]).argmin(1)
+    text_TD: NDArray[np.float32] = features.text[nearest_T].astype(np.float32)
+    return text_TD
+
+
+def shorten(rows_TD: NDArray[np.float32], limit: int) -> NDArray[np.float32]:
+    """Average a sequence longer than `limit` down to `limit` rows of nearly equal shares."""
+    if len(rows_TD) <= limit:
+        return rows_TD
+    edges = np.linspace(0, len(rows_TD), limit + 1).astype(int)
+    sums_LD = np.add.reduceat(rows_TD, edges[:-1], axis=0)
+    shortened: NDArray[np.float32] = (sums_LD / np.diff(edges)[:, None]).astype(np.float32)
+    return shortened
+
+
+def make_example(
+    features: VideoFeatures, target_C: NDArray[np.float32], max_snippets: int
+) -> Example:
+    """Make a training example of a stored video, at most `max_snippets` long."""
+    visual_TD = shorten(features.visual.astype(np.float32), max_snippets)
+    text = snippet_text(features)
+    if text is not None and text.ndim == 2:
+        text = shorten(text, max_snippets)
+    return Example(features.video_id, visual_TD, text, target_C)
+
+
+def collate(examples: Sequence[Example]) -> Batch:
+    """Pad examples to the longest of them."""
+    lengths = [len(example.visual_TD) for example in examples]
+    width = examples[0].visual_TD.shape[1]
+    visual_BTD = torch.zeros(len(examples), max(lengths), width)
+    for row, example in enumerate(examples):
+        visual_BTD[row, : lengths[row]] = torch.from_numpy(example.visual_TD)
+    texts = [example.text for example in examples if example.text is not None]
+    text = None
+    if texts and texts[0].ndim == 1:
+        text = torch.from_numpy(np.stack(texts))
+    elif texts:
+        text = torch.zeros_like(visual_BTD)
+        for row, rows_TD in enumerate(texts):
+            text[row, : len(rows_TD)] = torch.from_numpy(rows_TD)
+    return Batch(
+        tuple(example.video_id for example in examples),
+        visual_BTD,
+        torch.tensor(lengths),
+        text,
+        torch.from_numpy(np.stack([example.target_C for example in examples])),
+    )
+
+
+def epoch_batches(
+    targets_NC: NDArray[np.float32], batch_size: int, balanced: bool, seed: int, epoch: int
+) -> list[NDArray[np.intp]]:
+    """Draw the batches of one epoch: every video once, in an order that seed and epoch decide.
+
+    Balanced batches share out normal and abnormal videos evenly over the epoch's steps, so that no
+    video is repeated and every batch has both.
+    """
+    rng = np.random.default_rng([seed, epoch])
+    count = len(targets_NC)
+    steps = max(1, math.ceil(count / batch_size))
+    groups = [np.arange(count)]
+    if balanced:
+        normal_N = targets_NC[:, 0] > 0
+        groups = [np.flatnonzero(normal_N), np.flatnonzero(~normal_N)]
+    parts = [np.array_split(rng.permutation(group), steps) for group in groups]
+    batches = [np.concatenate(shares) for shares in zip(*parts, strict=True)]
+    return [batches[step] for step in rng.permutation(steps) if len(batches[step])]
+
+
+@dataclass
+class Progress:
+    """What training has done so far; with the model's weights, all it takes to go on."""
+
+    epoch: int
+    optimizer: dict[str, Any]
+    scheduler: dict[str, Any]
+
+
+class Trainer:
+    """Trains one replica of the network on its share of every batch.
+
+    Args:
+        network: the network, wrapped for data parallelism where there are several workers.
+        label_CD: label embeddings F_L.
+        config: the settings.
+        tau: τ.
+        device: where the network is.
+        rank: this worker's number.
+        world: how many workers there are.
+    """
+
+    def __init__(
+        self,
+        network: torch.nn.Module,
+        label_CD: torch.Tensor,
+        config: TrainConfig,
+        tau: float,
+        device: torch.device,
+        rank: int = 0,
+        world: int = 1,
+    ) -> None:
+        self.network = network
+        self.label_CD = label_CD.to(device)
+        self.config = config
+        self.tau = tau
+        self.device = device
+        self.rank, self.world = rank, world
+        self.optimizer = torch.optim.AdamW(
+            network.parameters(), lr=config.learning_rate, weight_decay=config.weight_decay
+        )
+        self.scheduler = torch.optim.lr_scheduler.MultiStepLR(
+            self.optimizer, config.milestones, gamma=0.1
+        )
+
+    def train_epoch(self, examples: Sequence[Example], epoch: int) -> dict[str, float]:
+        """Train one epoch and return the mean of each loss term.
+
+        Raises:
+            NotFiniteError: a loss is NaN or infinite.
+        """
+        self.network.train()
+        targets_NC = np.stack([example.target_C for example in examples])
+        sums: dict[str, float] = {}
+        config = self.config
+        batches = epoch_batches(targets_NC, config.batch_size, config.balanced, config.seed, epoch)
+        for batch in self._batches(examples, batches):
+            terms = self._step(batch, epoch)
+            for name, value in zip(terms._fields, terms, strict=True):
+                sums[name] = sums.get(name, 0.0) + float(value)
+        self.scheduler.step()
+        return {name: total / len(batches) for name, total in sums.items()}
+
+    def _batches(
+        self, examples: Sequence[Example], batches: Sequence[NDArray[np.intp]]
+    ) -> Iterator[Batch]:
+        for chosen in batches:
+            own = chosen[self.rank :: self.world] if len(chosen) >= self.world else chosen
+            yield collate([examples[index] for index in own]).to(self.device)
+
+    def _step(self, batch: Batch, epoch: int) -> LossTerms:
+        output: Output = self.network(batch.visual_BTD, batch.lengths_B, batch.text, self.label_CD)
+        terms = exvad_loss(
+            output,
+            batch.targets_BC,
+            batch.lengths_B,
+            self.tau,
+            self.config.lambda_,
+            self.config.divisor,
+        )
+        if not torch.isfinite(terms.total):
+            names = ", ".join(batch.video_ids[:8])
+            raise NotFiniteError(
+                f"the loss is {float(terms.total)} in epoch {epoch + 1} on the videos {names}…: "
+                "lower train.learning_rate, or look at their features"
+            )
+        self.optimizer.zero_grad(set_to_none=True)
+        terms.total.backward()  # type: ignore[no-untyped-call]
+        self.optimizer.step()
+        return terms
+
+    def progress(self, epoch: int) -> Progress:
+        """Return what is needed to go on after `epoch`."""
+        return Progress(epoch, self.optimizer.state_dict(), self.scheduler.state_dict())
+
+    def restore(self, progress: Progress) -> None:
+        """Go on from where `progress` was taken."""
+        self.optimizer.load_state_dict(progress.optimizer)
+        self.scheduler.load_state_dict(progress.scheduler)

@@ -1,0 +1,293 @@
+"""Preprocess: videos → CLIP features and captions → explanations, fanned out by Ray Data.
+
+`python jobs/preprocess.py --preset demo`, or on a cluster
+`ray job submit --working-dir . -- python jobs/preprocess.py --preset ucf_crime data.root=…`.
+Running it again does only what is missing.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from jobs.session import configure, console, parser, progress_bar, ray_session, run
+
+if TYPE_CHECKING:
+    from exvad.config import Config, Resources
+    from exvad.data.manifest import Manifest
+    from exvad.data.store import Stage, Store
+
+VISION_BATCH = 4
+
+
+@dataclass(frozen=True)
+class Failed:
+    """An input that could not be processed."""
+
+    video_id: str
+    error: str
+    message: str
+
+    def to_row(self) -> dict[str, Any]:
+        """Return the row in which it travels through the pipeline."""
+        return {"failure": json.dumps([self.video_id, self.error, self.message]), "task": ""}
+
+
+def plan(
+    row: Mapping[str, Any], config: Config, done: set[tuple[str, int]]
+) -> list[dict[str, Any]]:
+    """Stage input: a video. Output: a row per chunk that is not in the store yet."""
+    from exvad.data.video import VideoError
+    from exvad.vision import plan_video
+
+    try:
+        _, tasks = plan_video(row["video_id"], row["path"], config)
+    except VideoError as error:
+        return [Failed(row["video_id"], type(error).__name__, str(error)).to_row()]
+    return [
+        {"failure": "", "task": json.dumps(task.to_row())}
+        for task in tasks
+        if (task.chunk.video_id, task.chunk.chunk) not in done
+    ]
+
+
+def decode(row: Mapping[str, Any], short_side: int) -> dict[str, Any]:
+    """Stage input: a chunk. Output: the same with its frames, as bytes."""
+    from exvad.data.video import VideoError, decode_chunk
+    from exvad.vision import ChunkTask
+
+    blank = {
+        "failure": row["failure"],
+        "task": row["task"],
+        "frames": b"",
+        "shape": [],
+        "times": [],
+    }
+    if row["failure"]:
+        return blank
+    task = ChunkTask.from_row(json.loads(row["task"]))
+    try:
+        decoded = decode_chunk(task.chunk, short_side)
+    except VideoError as error:
+        return blank | Failed(task.chunk.video_id, type(error).__name__, str(error)).to_row()
+    return blank | {
+        "frames": decoded.frames.tobytes(),
+        "shape": list(decoded.frames.shape),
+        "times": decoded.times.tolist(),
+    }
+
+
+class VisionActor:
+    """Stage input: decoded chunks. Output: their state; their features go to the store."""
+
+    def __init__(self, config: Config, stage: Stage) -> None:
+        from exvad.encoders.load import load_captioner, load_clip
+        from exvad.vision import VisionStage
+
+        self.stage = stage
+        self.vision = VisionStage(load_clip(config), load_captioner(config), config.data.short_side)
+
+    def __call__(self, batch: dict[str, Any]) -> dict[str, Any]:
+        """Process one batch of rows."""
+        from exvad.data.video import DecodedChunk
+        from exvad.vision import ChunkTask
+
+        rows, states = [], []
+        for failure, task_json, frames, shape, times in zip(
+            *(batch[name] for name in ("failure", "task", "frames", "shape", "times")), strict=True
+        ):
+            if failure:
+                states.append(failure)
+                continue
+            task = ChunkTask.from_row(json.loads(task_json))
+            pictures = np.frombuffer(frames, np.uint8).reshape(tuple(shape))
+            decoded = DecodedChunk(pictures, np.asarray(times, float), [])
+            rows.append(self.vision.see(task, decoded))
+            states.append(json.dumps([task.chunk.video_id, "", ""]))
+        if rows:
+            self.stage.append(rows)
+        return {"state": states}
+
+
+class LanguageActor:
+    """Stage input: video ids. Output: their state; their explanations go to the store."""
+
+    def __init__(self, config: Config, classes: Sequence[str], store: Store, stage: Stage) -> None:
+        from exvad.encoders.load import load_clip, load_llm
+        from exvad.language import LanguageSettings, LanguageStage
+
+        self.store, self.stage = store, stage
+        settings = LanguageSettings.of(config, classes)
+        self.language = LanguageStage(load_clip(config), load_llm(config), settings)
+
+    def __call__(self, batch: dict[str, Any]) -> dict[str, Any]:
+        """Process one batch of rows."""
+        from exvad.aegm import ExplanationError
+        from exvad.data.features import load_features
+        from exvad.language import CaptionedVideo
+
+        features = load_features(self.store, [str(video) for video in batch["video_id"]])
+        videos = [
+            CaptionedVideo(
+                video.video_id,
+                video.caption_snippets,
+                video.captions,
+                np.asarray(video.visual[video.caption_snippets], np.float32),
+            )
+            for video in features.values()
+        ]
+        answers = self.language.explain(videos)
+        rows = [answer for answer in answers if not isinstance(answer, ExplanationError)]
+        if rows:
+            self.stage.append(rows)
+        return {
+            "state": [
+                json.dumps(
+                    [video.video_id, type(answer).__name__, str(answer)]
+                    if isinstance(answer, ExplanationError)
+                    else [video.video_id, "", ""]
+                )
+                for video, answer in zip(videos, answers, strict=True)
+            ]
+        }
+
+
+def run_vision(config: Config, manifest: Manifest, store: Store, stage: Stage) -> None:
+    """Fill the vision stage with what is missing."""
+    import ray
+
+    from exvad.data.features import missing_features
+
+    failed = {row["id"] for row in store.failures.rows("vision")}
+    ids = [video.video_id for video in manifest.videos if video.video_id not in failed]
+    missing = missing_features(store, ids)
+    todo = [
+        {"video_id": video.video_id, "path": video.path}
+        for video in manifest.videos
+        if video.video_id in missing
+    ]
+    if not todo:
+        return
+    done = {(key[0], key[1]) for key in sorted(stage.keys())}
+    stages = config.stages
+    dataset = (
+        ray.data.from_items(todo, override_num_blocks=len(todo))
+        .flat_map(plan, fn_kwargs={"config": config, "done": done}, num_cpus=stages.decode_cpus)
+        .map(decode, fn_kwargs={"short_side": config.data.short_side}, num_cpus=stages.decode_cpus)
+        .map_batches(
+            VisionActor,
+            fn_constructor_args=(config, stage),
+            batch_size=VISION_BATCH,
+            batch_format="numpy",
+            **_actors(stages.vision),
+        )
+    )
+    _follow(dataset, "seeing and captioning", len(todo), store, "vision")
+
+
+def run_language(config: Config, manifest: Manifest, store: Store, stage: Stage) -> None:
+    """Fill the language stage with what is missing, for all videos that were seen completely."""
+    import ray
+
+    from exvad.data.features import missing_features
+
+    ids = [video.video_id for video in manifest.videos]
+    unseen = missing_features(store, ids)
+    failed = {row["id"] for row in store.failures.rows("language")}
+    done = {key[0] for key in sorted(stage.keys())}
+    todo = [{"video_id": v} for v in ids if v not in unseen and v not in failed and v not in done]
+    if not todo:
+        return
+    size = min(config.stages.language_batch, -(-len(todo) // config.stages.language.max_actors))
+    dataset = ray.data.from_items(todo, override_num_blocks=-(-len(todo) // size)).map_batches(
+        LanguageActor,
+        fn_constructor_args=(config, manifest.classes, store, stage),
+        batch_size=size,
+        batch_format="numpy",
+        **_actors(config.stages.language),
+    )
+    _follow(dataset, "cleaning and explaining", len(todo), store, "language")
+
+
+def _actors(resources: Resources) -> dict[str, Any]:
+    import ray
+
+    return {
+        "compute": ray.data.ActorPoolStrategy(
+            min_size=resources.min_actors, max_size=resources.max_actors
+        ),
+        "num_cpus": resources.cpus,
+        "num_gpus": resources.gpus,
+    }
+
+
+def _states(dataset: Any) -> Iterator[tuple[str, str, str]]:
+    for batch in dataset.iter_batches(batch_size=None, batch_format="numpy"):
+        for state in batch["state"]:
+            video, error, message = json.loads(state)
+            yield video, error, message
+
+
+def _follow(dataset: Any, title: str, total: int, store: Store, stage: str) -> None:
+    """Run a dataset to its end, showing progress by video and keeping its failures."""
+    seen: set[str] = set()
+    with progress_bar() as bar:
+        task = bar.add_task(title, total=total)
+        for video, error, message in _states(dataset):
+            if error:
+                store.failures.append(video, stage, error, message)
+            seen.add(video)
+            bar.update(task, completed=len(seen))
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Run the job; return its exit code."""
+    command = parser("Videos in, features, captions and explanations out.")
+    command.add_argument("--fresh", action="store_true", help="throw away what is in the store")
+    command.add_argument("--retry-failed", action="store_true", help="try failed videos again")
+    command.add_argument("--strict", action="store_true", help="fail if any video failed")
+    options = command.parse_args(arguments)
+    config = configure(options)
+
+    from exvad.data.dataset import load_manifest, run_manifest
+    from exvad.data.features import missing_features
+    from exvad.data.store import Store
+    from exvad.language import language_fingerprint
+    from exvad.vision import vision_fingerprint
+
+    with progress_bar() as bar:
+        task = bar.add_task("rendering the demo world", total=None, visible=False)
+        manifest = load_manifest(
+            config, lambda done, of: bar.update(task, completed=done, total=of, visible=True)
+        )
+    manifest.write(run_manifest(config))
+    store = Store(config.store_path)
+    vision_print = vision_fingerprint(config)
+    vision = store.stage("vision", vision_print, options.fresh)
+    language_print = {**language_fingerprint(config, manifest.classes), "vision": vision_print}
+    language = store.stage("language", language_print, options.fresh)
+    if options.retry_failed:
+        store.failures.clear()
+    with ray_session():
+        run_vision(config, manifest, store, vision)
+        run_language(config, manifest, store, language)
+
+    ids = [video.video_id for video in manifest.videos]
+    failures = [row for row in store.failures.rows() if row["id"] in set(ids)]
+    for failure in failures[:10]:
+        console.print(f"failed: {failure['id']} ({failure['stage']}): {failure['message']}")
+    usable = len(ids) - len(missing_features(store, ids, "explanation"))
+    console.print(f"{usable} of {len(ids)} videos are ready, {len(failures)} failed")
+    if failures:
+        console.print(
+            f"the failures are listed in {store.failures.path}; --retry-failed takes them up again"
+        )
+    return 1 if usable == 0 or (options.strict and failures) else 0
+
+
+if __name__ == "__main__":
+    run(main)

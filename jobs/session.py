@@ -1,0 +1,99 @@
+"""What all jobs share: command line, Ray session, and progress on the terminal."""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import os
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from rich.console import Console
+
+if TYPE_CHECKING:
+    from rich.progress import Progress
+
+    from exvad.config import Config
+
+console = Console(stderr=True)
+
+# Ray's own chatter would bury what the job has to say; set these to see it.
+QUIET = {
+    "RAY_BACKEND_LOG_LEVEL": "fatal",
+    "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
+    "RAY_TRAIN_V2_ENABLED": "1",
+    "TOKENIZERS_PARALLELISM": "false",
+    "TRANSFORMERS_VERBOSITY": "error",
+}
+
+
+def parser(description: str) -> argparse.ArgumentParser:
+    """Return the command line every job understands."""
+    parser = argparse.ArgumentParser(
+        description=description,
+        epilog="Every setting of the preset can be overridden: section.field=value "
+        "(see exvad/config.py).",
+    )
+    parser.add_argument(
+        "--preset", default="demo", help="demo, ucf_crime, xd_violence, or a YAML file"
+    )
+    parser.add_argument("overrides", nargs="*", metavar="section.field=value")
+    return parser
+
+
+def run(main: Callable[[Sequence[str]], int]) -> None:
+    """Run a job's main function and leave with its exit code; user errors are one sentence."""
+    try:
+        code = main(sys.argv[1:])
+    except ValueError as error:
+        console.print(f"[bold red]error:[/] {error}", highlight=False, soft_wrap=True)
+        code = 2
+    except KeyboardInterrupt:
+        console.print("stopped; run the same command again to go on")
+        code = 130
+    sys.exit(code)
+
+
+@contextmanager
+def ray_session() -> Iterator[None]:
+    """Join the cluster a job was submitted to, or start a private one on this machine.
+
+    Without RAY_ADDRESS a Ray cluster that happens to run here is left alone.
+    """
+    for name, value in QUIET.items():
+        os.environ.setdefault(name, value)
+
+    import ray
+    import ray.data
+
+    address = os.environ.get("RAY_ADDRESS", "local")
+    private = {"include_dashboard": False} if address == "local" else {}
+    ray.init(address=address, logging_level=logging.ERROR, log_to_driver=False, **private)
+    logging.getLogger("ray.data").setLevel(logging.ERROR)
+    ray.data.DataContext.get_current().enable_progress_bars = False
+    try:
+        yield
+    finally:
+        ray.shutdown()
+
+
+def progress_bar() -> Progress:
+    """Return a progress display for the terminal."""
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+    return Progress(
+        TextColumn("{task.description:<28}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+        console=console,
+    )
+
+
+def configure(arguments: argparse.Namespace) -> Config:
+    """Read the configuration a job was called with."""
+    from exvad.config import load_config
+
+    return load_config(arguments.preset, arguments.overrides)

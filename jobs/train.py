@@ -1,0 +1,211 @@
+"""Train: stored features and labels → a checkpoint, with Ray Train and MLflow.
+
+`python jobs/train.py --preset demo` writes RUN/checkpoint. Started again after an interruption it
+goes on after the last finished epoch.
+"""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from jobs.session import configure, console, parser, progress_bar, ray_session, run
+
+if TYPE_CHECKING:
+    from exvad.config import Config
+    from exvad.data.features import FeatureBank
+    from exvad.data.manifest import Manifest
+    from exvad.fit import FitState
+
+STATE = "state.pt"
+
+
+def worker(settings: dict[str, Any]) -> None:
+    """Train on one Ray Train worker; reports a checkpoint and the figures after every epoch."""
+    import ray
+    import ray.train
+    import ray.train.torch
+    import torch
+
+    from exvad.checkpoint import build_network
+    from exvad.fit import FitState, fit, training_data
+
+    config: Config = settings["config"]
+    bank: FeatureBank = ray.get(settings["bank"][0])
+    label_CD = torch.from_numpy(settings["label_CD"])
+    context = ray.train.get_context()
+    torch.manual_seed(config.train.seed)
+    network = build_network(config, bank.width, len(label_CD))
+    resume = None
+    checkpoint = ray.train.get_checkpoint()
+    if checkpoint is not None:
+        with checkpoint.as_directory() as folder:
+            resume = FitState.from_dict(torch.load(Path(folder) / STATE, weights_only=True))
+
+    def report(state: FitState) -> None:
+        figures = state.history[-1]
+        if context.get_world_rank() != 0:
+            ray.train.report(figures)
+            return
+        with tempfile.TemporaryDirectory() as folder:
+            torch.save(state.to_dict(), Path(folder) / STATE)
+            ray.train.report(figures, checkpoint=ray.train.Checkpoint.from_directory(folder))
+
+    fit(
+        network,
+        label_CD,
+        training_data(bank, settings["manifest"], config),
+        config,
+        device=ray.train.torch.get_device(),
+        wrap=ray.train.torch.prepare_model,
+        rank=context.get_world_rank(),
+        world=context.get_world_size(),
+        resume=resume,
+        on_epoch=report,
+    )
+
+
+def train(config: Config, bank: FeatureBank, manifest: Manifest, label_CD: Any) -> FitState:
+    """Fit on Ray Train and return the state after the last epoch.
+
+    Training that was interrupted goes on from RUN/train, as long as nothing that determines it
+    has changed.
+    """
+    import ray
+    import torch
+    from ray.train import CheckpointConfig, RunConfig, ScalingConfig
+    from ray.train.torch import TorchTrainer
+
+    from exvad.fit import FitState
+
+    trainer = TorchTrainer(
+        worker,
+        train_loop_config={
+            "config": config,
+            "bank": [ray.put(bank)],
+            "manifest": manifest,
+            "label_CD": label_CD,
+        },
+        scaling_config=ScalingConfig(
+            num_workers=config.train.workers,
+            use_gpu=config.train.gpu,
+            resources_per_worker={"CPU": 1, **({"GPU": 1} if config.train.gpu else {})},
+        ),
+        run_config=RunConfig(
+            name="train",
+            storage_path=str(config.run_path.resolve()),
+            checkpoint_config=CheckpointConfig(num_to_keep=1),
+        ),
+    )
+    with progress_bar() as bar:
+        task = bar.add_task(f"training {config.train.epochs} epochs", total=None)
+        result = trainer.fit()
+        bar.update(task, total=1, completed=1)
+    if result.error is not None:
+        raise ValueError(f"training stopped: {result.error}")
+    assert result.checkpoint is not None
+    with result.checkpoint.as_directory() as folder:
+        return FitState.from_dict(torch.load(Path(folder) / STATE, weights_only=True))
+
+
+def log_to_mlflow(config: Config, state: FitState, provenance: dict[str, Any]) -> None:
+    """Keep parameters, curves, figures and the checkpoint as one MLflow run."""
+    import mlflow
+
+    from exvad.checkpoint import without_places
+
+    mlflow.set_tracking_uri(config.mlflow_uri)
+    if mlflow.get_experiment_by_name(config.mlflow.experiment) is None:
+        artifacts = (config.run_path / "mlartifacts").resolve().as_uri()
+        location = None if config.mlflow.uri else artifacts
+        mlflow.create_experiment(config.mlflow.experiment, artifact_location=location)
+    with mlflow.start_run(
+        experiment_id=mlflow.get_experiment_by_name(config.mlflow.experiment).experiment_id
+    ) as active:
+        mlflow.log_params(_flat(without_places(config).model_dump(by_alias=True)))
+        mlflow.set_tags({f"exvad.{name}": str(value) for name, value in provenance.items()})
+        for figures in state.history:
+            values = {name: value for name, value in figures.items() if name != "epoch"}
+            mlflow.log_metrics(values, step=int(figures["epoch"]))
+        mlflow.log_metrics({f"best_{k}": v for k, v in state.best.items()})
+        mlflow.log_artifacts(str(config.run_path / "checkpoint"), "checkpoint")
+    console.print(f"MLflow run {active.info.run_id} in experiment {config.mlflow.experiment}")
+
+
+def _flat(values: dict[str, Any], prefix: str = "") -> dict[str, Any]:
+    flat: dict[str, Any] = {}
+    for name, value in values.items():
+        if isinstance(value, dict):
+            flat |= _flat(value, f"{prefix}{name}.")
+        else:
+            flat[f"{prefix}{name}"] = value
+    return flat
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Run the job; return its exit code."""
+    command = parser("Stored features in, a trained checkpoint out.")
+    config = configure(command.parse_args(arguments))
+
+    import json
+
+    import torch
+
+    from exvad.checkpoint import build_network, save_checkpoint
+    from exvad.data.dataset import saved_manifest
+    from exvad.data.features import FeatureBank, missing_features
+    from exvad.data.store import Store
+    from exvad.encoders.load import load_clip
+    from exvad.laam import LabelPhrases, label_embeddings
+
+    manifest = saved_manifest(config)
+    labels = LabelPhrases.read(config.labels_path)
+    store = Store(config.store_path)
+    wanted = [v.video_id for v in manifest.videos if v.split in ("train", config.train.select_on)]
+    missing = missing_features(store, wanted, config.model.text)
+    if missing:
+        console.print(f"{len(missing)} videos without features are left out")
+    bank = FeatureBank.build(store, [v for v in wanted if v not in missing], config.model.text)
+    label_CD = label_embeddings(
+        labels, load_clip(config), config.model.label_prompt, config.labels.k
+    )
+    provenance = {
+        "seed": config.train.seed,
+        "data": manifest.fingerprint(),
+        "selected_on": config.train.select_on,
+    }
+    signature = json.dumps([config.model_dump(), provenance], sort_keys=True)
+    folder = config.run_path / "train"
+    marker = config.run_path / "train.json"
+    if not marker.exists() or marker.read_text() != signature:
+        shutil.rmtree(folder, ignore_errors=True)
+        marker.write_text(signature)
+    with ray_session():
+        state = train(config, bank, manifest, label_CD)
+    network = build_network(config, bank.width, len(label_CD))
+    network.load_state_dict(state.best_weights)
+    save_checkpoint(
+        config.run_path / "checkpoint",
+        network,
+        torch.from_numpy(label_CD),
+        labels,
+        config,
+        state.calibration,
+        {"best": state.best, "history": state.history},
+        provenance,
+    )
+    log_to_mlflow(config, state, provenance)
+    best = state.best
+    console.print(
+        f"best epoch {best['epoch']:.0f} of {config.train.epochs} on {config.train.select_on}: "
+        f"AUC {best['val_auc']:.3f}, mAP {best['val_map']:.3f}; "
+        f"checkpoint {config.run_path / 'checkpoint'}"
+    )
+    return 0
+
+
+if __name__ == "__main__":
+    run(main)

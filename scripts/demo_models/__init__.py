@@ -1,0 +1,1 @@
+"""Training of the demo world's three tiny models."""

@@ -1,0 +1,18 @@
+"""The learning-rate schedule of the three demo models."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+
+WARM_UP_STEPS = 100
+
+
+def set_rate(optimizer: torch.optim.Optimizer, peak: float, step: int, steps: int) -> None:
+    """Warm up linearly, then fall to zero along half a cosine."""
+    rate = (
+        peak * min(1.0, (step + 1) / WARM_UP_STEPS) * 0.5 * (1 + math.cos(math.pi * step / steps))
+    )
+    for group in optimizer.param_groups:
+        group["lr"] = rate

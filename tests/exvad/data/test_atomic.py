@@ -1,0 +1,55 @@
+"""Local files are whole or absent."""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+from pathlib import Path
+
+import pytest
+
+from exvad.data.atomic import write_bytes_atomic, write_json_atomic, write_text_atomic
+
+
+def test_the_written_bytes_come_back_and_nothing_else_is_left(tmp_path: Path) -> None:
+    target = tmp_path / "new" / "folder" / "file.bin"
+    write_bytes_atomic(target, b"first")
+    write_bytes_atomic(target, b"second")
+    assert target.read_bytes() == b"second"
+    assert list(target.parent.iterdir()) == [target]
+
+
+def test_text_and_json_are_written_as_utf8(tmp_path: Path) -> None:
+    write_text_atomic(tmp_path / "a.txt", "τ → 0.07")
+    write_json_atomic(tmp_path / "a.json", {"b": [1, 2.5], "a": "Übung"})
+    assert (tmp_path / "a.txt").read_text(encoding="utf-8") == "τ → 0.07"
+    assert json.loads((tmp_path / "a.json").read_bytes()) == {"a": "Übung", "b": [1, 2.5]}
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), object()])
+def test_what_json_cannot_hold_is_refused_before_anything_is_touched(
+    tmp_path: Path, value: object
+) -> None:
+    write_json_atomic(tmp_path / "a.json", 1)
+    with pytest.raises((ValueError, TypeError)):
+        write_json_atomic(tmp_path / "a.json", {"x": value})
+    assert json.loads((tmp_path / "a.json").read_bytes()) == 1
+
+
+@pytest.mark.parametrize("call", ["fsync", "replace"])
+def test_a_failing_disk_leaves_the_old_file_and_no_other(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, call: str
+) -> None:
+    target = tmp_path / "file.bin"
+    write_bytes_atomic(target, b"old")
+
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(os, call, full)
+    with pytest.raises(OSError, match="No space left") as caught:
+        write_bytes_atomic(target, b"new")
+    assert caught.value.errno == errno.ENOSPC
+    assert target.read_bytes() == b"old"
+    assert list(tmp_path.iterdir()) == [target]
