@@ -7,6 +7,7 @@ import operator
 import os
 import platform
 from collections.abc import Mapping
+from importlib.metadata import version
 
 COMPARE = {">=": operator.ge, "<=": operator.le, ">": operator.gt, "<": operator.lt}
 
@@ -25,6 +26,7 @@ def emit(name: str, figures: Mapping[str, float], goals: Mapping[str, tuple[str,
         "cores": os.cpu_count(),
         "system": platform.system(),
         "python": platform.python_version(),
+        "numpy": version("numpy"),
     }
     record = {"name": name, "machine": machine, "figures": figures, "goals": goals, "met": met}
-    print(json.dumps(record))
+    print(json.dumps(record, allow_nan=False))

@@ -117,6 +117,8 @@ def parse_explanation(answer: str, classes: Sequence[str], num_captions: int) ->
         record = Explanation.model_validate(raw)
     except json.JSONDecodeError as error:
         raise ExplanationError(f"broken JSON ({error.msg}) in {_short(answer)}") from None
+    except RecursionError:
+        raise ExplanationError(f"broken JSON (endless brackets) in {_short(answer)}") from None
     except ValidationError as error:
         first = error.errors()[0]
         field = ".".join(map(str, first["loc"])) or "record"
@@ -145,7 +147,7 @@ def explain(
         llm: the language model.
         prompt: P_S.
         classes: the known classes, the normal one first.
-        attempts: how often an unusable answer is asked for again, telling the model what was wrong.
+        attempts: how often a video is asked about at most; the model is told what was wrong.
 
     Returns:
         For each video its explanation, or the error of the last attempt.

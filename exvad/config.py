@@ -18,6 +18,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 Fraction = Annotated[float, Field(ge=0, le=1)]
 Positive = Annotated[int, Field(ge=1)]
+Dtype = Literal["auto", "float32", "float16", "bfloat16"]
 
 
 class ConfigError(ValueError):
@@ -69,20 +70,20 @@ class ClipConfig(Section):
 
     model: str = Field("ViT-B-16", description="open_clip name, local-dir:FOLDER or package:NAME")
     pretrained: str = Field("openai", description="which weights of a named model")
-    dtype: Literal["auto", "float32", "float16", "bfloat16"] = "auto"
-    batch_size: Positive = 64
+    dtype: Dtype = Field("auto", description="of the weights; auto is half precision on a GPU")
+    batch_size: Positive = Field(64, description="pictures or texts encoded at once")
 
 
 class CaptionerConfig(Section):
     """The captioning model Φ_C."""
 
-    backend: Literal["transformers"] = "transformers"
+    backend: Literal["transformers"] = Field("transformers", description="what runs the model")
     model: str = Field("Salesforce/blip2-opt-2.7b", description="hub name, folder or package:NAME")
     prompt: str = Field("", description="P_C; empty for plain captioning")
     per_video: Positive = Field(32, description="n, captioned frames per video")
-    dtype: Literal["auto", "float32", "float16", "bfloat16"] = "auto"
-    batch_size: Positive = 16
-    max_new_tokens: Positive = 40
+    dtype: Dtype = Field("auto", description="of the weights; auto is half precision on a GPU")
+    batch_size: Positive = Field(16, description="pictures captioned at once")
+    max_new_tokens: Positive = Field(40, description="longest caption")
 
 
 class CleaningConfig(Section):
@@ -96,15 +97,15 @@ class CleaningConfig(Section):
 class LLMConfig(Section):
     """The language model Φ_LLM."""
 
-    backend: Literal["transformers"] = "transformers"
+    backend: Literal["transformers"] = Field("transformers", description="what runs the model")
     model: str = Field(
         "meta-llama/Llama-3.1-8B-Instruct", description="hub name, folder or package:NAME"
     )
     prompt: str = Field("explanation", description="P_S: packaged prompt or path of a text file")
-    dtype: Literal["auto", "float32", "float16", "bfloat16"] = "auto"
-    batch_size: Positive = 16
-    max_new_tokens: Positive = 256
-    attempts: Positive = Field(2, description="how often an unusable answer is asked for")
+    dtype: Dtype = Field("auto", description="of the weights; auto is half precision on a GPU")
+    batch_size: Positive = Field(16, description="prompts answered at once")
+    max_new_tokens: Positive = Field(256, description="longest answer")
+    attempts: Positive = Field(2, description="how often a video is asked about at most")
 
 
 class StagesConfig(Section):
@@ -133,7 +134,9 @@ class ModelConfig(Section):
     max_snippets: Positive = Field(256, description="longest clip the network sees at once")
     fusion: Literal["add", "concat", "gated"] = Field("concat", description="F_V with F_T")
     text: Literal["none", "captions", "explanation"] = Field("explanation", description="F_T")
-    label_prompt: Literal["name", "template", "learnable", "augmented"] = "augmented"
+    label_prompt: Literal["name", "template", "learnable", "augmented"] = Field(
+        "augmented", description="what makes a class's label embedding (Table 6)"
+    )
     label_adapter: bool = Field(True, description="let training move the label embeddings")
     tau: float = Field(0.07, gt=0, description="τ, temperature of the alignment")
 
@@ -141,15 +144,15 @@ class ModelConfig(Section):
 class TrainConfig(Section):
     """Training."""
 
-    epochs: Positive = 10
+    epochs: Positive = Field(10, description="passes over the training videos")
     batch_size: Positive = Field(128, description="videos per step")
     balanced: bool = Field(True, description="half of every batch normal, half abnormal")
-    learning_rate: float = Field(2e-5, gt=0)
-    weight_decay: float = Field(0.01, ge=0)
+    learning_rate: float = Field(2e-5, gt=0, description="of AdamW, at the start")
+    weight_decay: float = Field(0.01, ge=0, description="of AdamW")
     milestones: list[int] = Field([4, 8], description="epochs after which the rate falls tenfold")
     lambda_: float = Field(1.0, ge=0, alias="lambda", description="λ, weight of L_cts")
     divisor: Positive = Field(16, description="K = ⌊T / divisor⌋ + 1 snippets per video count")
-    seed: int = 0
+    seed: int = Field(0, description="draws the first weights and the batches")
     workers: Positive = Field(1, description="Ray Train workers")
     gpu: bool = Field(False, description="one GPU per worker")
     select_on: Literal["val", "test"] = Field("val", description="split that chooses the epoch")
@@ -161,7 +164,7 @@ class MLflowConfig(Section):
     """Experiment tracking."""
 
     uri: str = Field("", description="tracking server; empty for SQLite in the run's folder")
-    experiment: str = "exvad"
+    experiment: str = Field("exvad", description="experiment the runs are listed under")
 
 
 class Config(Section):
@@ -224,15 +227,15 @@ def load_config(preset: str = "demo", overrides: Iterable[str] = ()) -> Config:
 
     path = Path(preset).expanduser()
     if preset in preset_names():
-        text = (resources.files("exvad") / "presets" / f"{preset}.yaml").read_text("utf-8")
+        content = (resources.files("exvad") / "presets" / f"{preset}.yaml").read_bytes()
     elif path.suffix in (".yaml", ".yml") and path.is_file():
-        text = path.read_text("utf-8")
+        content = path.read_bytes()
     else:
         names = ", ".join(preset_names())
         raise ConfigError(f"no preset {preset!r}: give one of {names}, or a .yaml file")
     try:
-        values = yaml.safe_load(text) or {}
-    except yaml.YAMLError as error:
+        values = yaml.safe_load(content.decode()) or {}
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise ConfigError(f"{preset}: not YAML ({error})") from None
     if not isinstance(values, dict):
         raise ConfigError(

@@ -24,6 +24,8 @@ LabelPrompt = Literal["name", "template", "learnable", "augmented"]
 
 TEMPLATE = "a video of {label}"
 
+_LIST_MARK = re.compile(r"^\s*(?:\d+[.):]|[-*•])\s*")
+
 
 class LabelPhrases(BaseModel):
     """The label file of a data set: class → phrases, the normal class first, and their origin."""
@@ -46,7 +48,7 @@ class LabelPhrases(BaseModel):
             ValueError: the file is missing or is no label file.
         """
         try:
-            return cls.model_validate_json(Path(path).read_text(encoding="utf-8"))
+            return cls.model_validate_json(Path(path).read_bytes())
         except FileNotFoundError:
             raise ValueError(f"no label file {path}: run jobs/labels.py first") from None
         except ValidationError as error:
@@ -74,7 +76,7 @@ def write_phrases(
         llm: the language model.
         prompt: the prompt that asks for phrases.
         count: m, phrases per class.
-        attempts: how often an unusable answer is asked for again.
+        attempts: how often a class is asked about at most.
 
     Raises:
         ValueError: the model gives no usable list for a class.
@@ -100,18 +102,24 @@ def write_phrases(
 
 
 def parse_phrases(answer: str) -> list[str]:
-    """Read a list of phrases: a JSON list where there is one, else one phrase per line."""
+    """Read a list of phrases: a JSON list where there is one, else one phrase per line.
+
+    Where lines are numbered or have bullets, the others are no phrases.
+    """
     start = answer.find("[")
     if start >= 0:
         try:
             raw, _ = json.JSONDecoder().raw_decode(answer, start)
-        except json.JSONDecodeError:
+        except (json.JSONDecodeError, RecursionError):
             raw = []
         phrases = [item.strip() for item in raw if isinstance(item, str) and item.strip()]
         if phrases:
             return phrases
-    lines = (re.sub(r"^\s*(?:\d+[.):]|[-*•])\s*", "", line) for line in answer.splitlines())
-    return [line.strip(' "') for line in lines if line.strip(' "[],{}')]
+    lines = answer.splitlines()
+    # Numbers or bullets tell the phrases from what is said around them.
+    listed = [line for line in lines if _LIST_MARK.match(line)]
+    bare = (_LIST_MARK.sub("", line).strip(' "[],{}') for line in listed or lines)
+    return [line for line in bare if line]
 
 
 def nearest_phrases(

@@ -2,30 +2,34 @@
 
 All of it works on snippets and never writes scores out per frame.
 
-T snippets · C classes · N videos · S segments · G ground-truth events
+T snippets · C classes · L levels · E run edges · S segments · G ground-truth events · I thresholds
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal, NamedTuple
+from itertools import pairwise
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 import numpy as np
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    Floats = NDArray[np.floating]
+    Integers = NDArray[np.int64]
+
 Protocol = Literal["vadclip", "strict"]
 FrameEvent = tuple[int, int, str]
 
 IOUS = (0.1, 0.2, 0.3, 0.4, 0.5)
 VADCLIP_FRACTION = np.float64(0.6)
-VADCLIP_TOP = 16
 VADCLIP_MEAN_WEIGHT = 0.7
+VADCLIP_TOP_SHARE = 16
 VADCLIP_LEAST_FRAMES = 2
-STRICT_THRESHOLDS = np.linspace(0.1, 0.9, 9)
-NMS_IOU = 0.6
+STRICT_FRACTIONS = np.arange(1, 10) / 10
+STRICT_NMS_IOU = 0.6
 
 
 @dataclass(frozen=True)
@@ -44,62 +48,100 @@ class DetectionMAP:
 
 
 class _Segments(NamedTuple):
-    """Predicted segments of one class, best first: video number, first and last+1 frame."""
+    """Segments: number of video and class, first snippet, last + 1, and how good each is."""
 
-    video_S: NDArray[np.int64]
-    start_S: NDArray[np.int64]
-    end_S: NDArray[np.int64]
+    video_S: Integers
+    column_S: Integers
+    first_S: Integers
+    end_S: Integers
+    score_S: NDArray[np.float64]
+
+    def take(self, which: Integers | NDArray[np.bool_]) -> _Segments:
+        return _Segments._make(part[which] for part in self)
 
 
 def detection_map(
-    scores: Sequence[NDArray[np.floating]],
+    scores: Sequence[Floats],
     events: Sequence[Sequence[FrameEvent]],
     classes: Sequence[str],
     protocol: Protocol,
     frames_per_snippet: int = 16,
+    *,
     ious: Sequence[float] = IOUS,
 ) -> DetectionMAP:
-    """Measure how well events are found and named.
+    """Measure how well events are found and named, by one of two protocols.
 
-    `vadclip` computes what the tables of the literature hold, figure for figure: runs of at least
-    two frames strictly above max − 0.6·(max − min) of a class in a video, scored by their maximum
-    plus 0.7 times the mean of the video's top ⌊frames/16⌋; greedy matching; the mean over all
-    classes, an absent one counting 0; the whole value 0 if a class has no predicted segment.
+    `vadclip` computes what the tables of the literature hold, figure for figure (the public
+    evaluation of VadCLIP, Wu et al., AAAI 2024): segments are the runs of at least two frames
+    strictly above max − 0.6·(max − min) of a class in a video, scored by their maximum plus 0.7
+    times the mean of the video's top ⌊frames/16⌋; a class whose mean is not above 0 has none in
+    that video. The mean runs over all classes, one without events counting 0; the whole value is 0
+    if any class has no segment at all.
 
-    `strict` does what the paper's text says: abnormal videos and abnormal classes only. Proposals
-    are the runs above nine fractions (0.1 … 0.9) of a class's score range over the test set, scored
-    by their mean inside minus the mean of their surroundings plus their mean, thinned by NMS at IoU
-    0.6; a class without predictions or events counts 0 for itself alone.
+    `strict` does what the paper's text says: abnormal videos and abnormal classes only. Segments
+    are the runs strictly above ten levels: the class's lowest score over those videos, and nine
+    fractions (0.1 … 0.9) of its range in the video. They are scored by the mean inside plus what
+    that exceeds the mean around it by (a quarter of the length to each side), and thinned by
+    suppression at IoU 0.6. A class without events or without segments (its score is the same
+    everywhere) counts 0 for itself alone.
+
+    Both match greedily, best segment first: a segment takes the event it overlaps most of those of
+    its class and video not yet taken, if their IoU reaches the threshold. AP is the sum of the
+    precisions at matched segments over the number of events. Segments of equal score come in an
+    order that depends on the order of the videos.
 
     Args:
-        scores: one [T, C] array of class scores per video.
+        scores: one [T, C] array of finite class scores per video.
         events: one list of (start frame, end frame, class) per video, ends exclusive; events of
             classes not in `classes` are ignored.
         classes: the C class names, the normal one first.
         protocol: `vadclip` or `strict`.
         frames_per_snippet: frames a snippet stands for.
-        ious: IoU thresholds.
+        ious: IoU thresholds, above 0 and up to 1.
 
     Raises:
-        ValueError: shapes do not fit, a score is not finite, an event is empty or the protocol is
-            unknown.
+        ValueError: shapes do not fit, a score is not finite, an event has no frames, a threshold is
+            out of range, or the protocol is unknown.
     """
-    _check(scores, events, frames_per_snippet)
-    for number, rows in enumerate(scores):
-        if rows.ndim != 2 or rows.shape[1] != len(classes):
-            raise ValueError(
-                f"scores of video {number} have shape {rows.shape}: expected [T, {len(classes)}], "
-                "one column per class"
-            )
-    if protocol == "vadclip":
-        return _vadclip(scores, events, classes, frames_per_snippet, ious)
-    if protocol == "strict":
-        return _strict(scores, events, classes, frames_per_snippet, ious)
-    raise ValueError(f"unknown protocol {protocol!r}: choose vadclip or strict")
+    if protocol not in ("vadclip", "strict"):
+        raise ValueError(f"unknown protocol {protocol!r}: choose vadclip or strict")
+    if len(set(classes)) < len(classes) or len(classes) < 2:
+        raise ValueError(f"classes are {list(classes)}: name the normal one and others, each once")
+    if not ious or not all(0 < iou <= 1 for iou in ious):
+        raise ValueError(f"IoU thresholds are {list(ious)}: each must lie above 0 and up to 1")
+    rows = _checked_scores(scores, f"[T, {len(classes)}], one column per class", len(classes))
+    truth = _checked_events(events, len(rows), frames_per_snippet)
+    strict = protocol == "strict"
+    counted = classes[1:] if strict else classes
+    if strict:
+        abnormal = set(counted)
+        kept = [n for n, own in enumerate(truth) if any(label in abnormal for *_, label in own)]
+        truth = [truth[n] for n in kept]
+        found = _strict_segments([rows[n][:, 1:].astype(np.float64) for n in kept])
+    else:
+        found = _vadclip_segments(rows, frames_per_snippet)
+    precision_IC = np.zeros((len(ious), len(counted)))
+    # The reference gives up, with 0, at the first class that has no segment.
+    valid = strict or len(np.unique(found.column_S)) == len(counted)
+    for column, label in enumerate(counted):
+        own = found.take(found.column_S == column)
+        # NumPy's default is the reference's, and not stable: ties must fall as they do there.
+        own = own.take(np.argsort(-own.score_S, kind="stable" if strict else None))
+        spans = _spans_of(truth, label)
+        precision_IC[:, column] = _average_precision(own, spans, frames_per_snippet, ious)
+    per_iou = {
+        float(iou): float(100 * np.mean(row_C)) if valid else 0.0
+        for iou, row_C in zip(ious, precision_IC, strict=True)
+    }
+    per_class = {
+        label: {float(iou): 100 * float(ap) for iou, ap in zip(ious, ap_I, strict=True)}
+        for label, ap_I in zip(counted, precision_IC.T, strict=True)
+    }
+    return DetectionMAP(per_iou, per_class, float(np.mean(list(per_iou.values()))))
 
 
 def frame_auc_ap(
-    scores: Sequence[NDArray[np.floating]],
+    scores: Sequence[Floats],
     events: Sequence[Sequence[FrameEvent]],
     lengths: Sequence[int] | None = None,
     frames_per_snippet: int = 16,
@@ -107,10 +149,10 @@ def frame_auc_ap(
     """Measure frame-level AUC and average precision.
 
     Every frame inside an event is abnormal, whatever the event's class; a snippet's score counts
-    for all its frames.
+    for all its frames. What an event claims beyond the video's last frame is not there to count.
 
     Args:
-        scores: one [T] array of anomaly scores per video.
+        scores: one [T] array of finite anomaly scores per video.
         events: one list of (start frame, end frame, class) per video, ends exclusive.
         lengths: frames per video; T·frames_per_snippet if absent. A longer video repeats its last
             score, a shorter one is cut.
@@ -120,296 +162,267 @@ def frame_auc_ap(
         AUC and AP, 0 to 1, equal to scikit-learn's on scores repeated per frame.
 
     Raises:
-        ValueError: shapes do not fit, a score is not finite, an event is empty, or all frames are
-            of one kind.
+        ValueError: shapes do not fit, a score is not finite, an event or a video has no frames, or
+            all frames are of one kind.
     """
-    _check(scores, events, frames_per_snippet)
-    if lengths is not None and len(lengths) != len(scores):
-        raise ValueError(f"{len(lengths)} lengths for {len(scores)} videos")
+    rows = _checked_scores(scores, "[T]")
+    truth = _checked_events(events, len(rows), frames_per_snippet)
+    if lengths is None:
+        lengths = [len(rows_T) * frames_per_snippet for rows_T in rows]
+    if len(lengths) != len(rows):
+        raise ValueError(f"{len(lengths)} lengths for {len(rows)} videos: give one per video")
     frames, abnormal = [], []
-    for number, (rows_T, video_events) in enumerate(zip(scores, events, strict=True)):
-        if rows_T.ndim != 1:
-            raise ValueError(f"scores of video {number} have shape {rows_T.shape}: expected [T]")
-        length = len(rows_T) * frames_per_snippet if lengths is None else int(lengths[number])
+    for number, (rows_T, own, length) in enumerate(zip(rows, truth, lengths, strict=True)):
+        if length < 1:
+            raise ValueError(f"video {number} is said to have {length} frames: at least 1")
         edges = np.minimum(np.arange(len(rows_T) + 1) * frames_per_snippet, length)
         edges[-1] = length
         frames.append(np.diff(edges))
-        abnormal.append(_covered(edges, video_events))
-    positive_T, total_T = np.concatenate(abnormal), np.concatenate(frames)
-    return _rank_figures(np.concatenate(list(scores)), positive_T, total_T - positive_T)
+        abnormal.append(_covered(edges, own))
+    positive_T = np.concatenate(abnormal)
+    return _rank_figures(np.concatenate(rows), positive_T, np.concatenate(frames) - positive_T)
 
 
-def _check(
-    scores: Sequence[NDArray[np.floating]],
-    events: Sequence[Sequence[FrameEvent]],
-    frames_per_snippet: int,
-) -> None:
-    if len(scores) != len(events):
-        raise ValueError(f"{len(scores)} videos have scores, {len(events)} have lists of events")
-    if not scores:
-        raise ValueError("there is no video to score")
-    if frames_per_snippet < 1:
-        raise ValueError(f"frames_per_snippet is {frames_per_snippet}: at least 1")
-    for number, (rows, video_events) in enumerate(zip(scores, events, strict=True)):
+def _checked_scores(
+    scores: Sequence[Floats], expected: str, classes: int | None = None
+) -> list[Floats]:
+    if not len(scores):
+        raise ValueError("there is no video to score: scores are empty")
+    checked = []
+    for number, given in enumerate(scores):
+        rows: NDArray[Any] = np.asarray(given)
+        if rows.shape[1:] != (() if classes is None else (classes,)) or rows.ndim < 1:
+            raise ValueError(f"scores of video {number} have shape {rows.shape}, not {expected}")
         if not len(rows):
-            raise ValueError(f"video {number} has no scores")
+            raise ValueError(f"scores of video {number} are empty: every video needs a snippet")
+        if rows.dtype.char not in "efd":
+            rows = rows.astype(np.float64)
         if not np.isfinite(rows).all():
             raise ValueError(f"scores of video {number} hold NaN or infinite values")
-        for start, end, label in video_events:
-            if not 0 <= start < end:
+        checked.append(rows)
+    return checked
+
+
+def _checked_events(
+    events: Sequence[Sequence[FrameEvent]], videos: int, frames_per_snippet: int
+) -> list[list[FrameEvent]]:
+    if frames_per_snippet < 1:
+        raise ValueError(f"frames_per_snippet is {frames_per_snippet}: at least 1")
+    if len(events) != videos:
+        raise ValueError(
+            f"{videos} videos have scores but {len(events)} have lists of events: "
+            "give one list per video, an empty one where nothing happens"
+        )
+    for number, own in enumerate(events):
+        for start, end, label in own:
+            if not 0 <= start < end or start != int(start) or end != int(end):
                 raise ValueError(
-                    f"event {label} of video {number}: frames {start} to {end} are empty"
+                    f"event {label!r} of video {number} spans frames {start} to {end}: "
+                    "start and end must be whole, not negative, and end after start"
                 )
+    return [[(int(start), int(end), label) for start, end, label in own] for own in events]
 
 
-def _covered(edges: NDArray[np.int64], events: Sequence[FrameEvent]) -> NDArray[np.int64]:
+def _covered(edges: Integers, events: Sequence[FrameEvent]) -> Integers:
     """Return how many frames of each interval [edges[i], edges[i+1]) lie inside any event."""
     inside = np.zeros(len(edges) - 1, dtype=np.int64)
     reached = 0
     for start, end, _ in sorted(events):
-        start = max(start, reached)
-        if end > start:
-            overlap = np.minimum(edges[1:], end) - np.maximum(edges[:-1], start)
+        fresh = max(start, reached)
+        if end > fresh:
+            overlap = np.minimum(edges[1:], end) - np.maximum(edges[:-1], fresh)
             inside += np.maximum(overlap, 0)
             reached = end
     return inside
 
 
 def _rank_figures(
-    score_T: NDArray[np.floating], positive_T: NDArray[np.int64], negative_T: NDArray[np.int64]
+    score_T: Floats, positive_T: Integers, negative_T: Integers
 ) -> tuple[float, float]:
-    """Return AUC and AP of weighted scores, equal scores taken together."""
+    """Return AUC and AP of scores that each stand for many frames, equal scores taken together."""
     positives, negatives = int(positive_T.sum()), int(negative_T.sum())
     if not positives or not negatives:
-        kind = "normal" if not positives else "abnormal"
+        kind = "abnormal" if positives else "normal"
         raise ValueError(f"all frames are {kind}: AUC and AP need both kinds")
-    _, group_T = np.unique(-score_T.astype(np.float64), return_inverse=True)
+    levels, group_T = np.unique(score_T, return_inverse=True)
+    group_T = len(levels) - 1 - group_T
     group_positive = np.bincount(group_T, positive_T)
     group_negative = np.bincount(group_T, negative_T)
     true, false = np.cumsum(group_positive), np.cumsum(group_negative)
     area = (group_negative * (true - group_positive / 2)).sum() / (positives * negatives)
-    shown = true + false
-    precision = np.divide(true, shown, out=np.ones_like(true), where=shown > 0)
+    # Snippets beyond a video's length stand for no frame, and may come first.
+    precision = true / np.maximum(true + false, 1)
     return float(area), float((group_positive * precision).sum() / positives)
 
 
-def _vadclip(
-    scores: Sequence[NDArray[np.floating]],
-    events: Sequence[Sequence[FrameEvent]],
-    classes: Sequence[str],
-    fps: int,
-    ious: Sequence[float],
-) -> DetectionMAP:
-    found: list[list[NDArray[np.float64]]] = [[] for _ in classes]
-    for number, rows_TC in enumerate(scores):
-        for column, segments_S4 in enumerate(_vadclip_segments(number, rows_TC, fps)):
-            if len(segments_S4):
-                found[column].append(segments_S4)
-    precision = np.zeros((len(classes), len(ious)))
-    for column, label in enumerate(classes):
-        if found[column]:
-            segments_S4 = np.concatenate(found[column])
-            segments_S4 = segments_S4[np.argsort(-segments_S4[:, 3])]
-            whole = segments_S4[:, :3].astype(np.int64)
-            best_first = _Segments(whole[:, 0], whole[:, 1], whole[:, 2])
-            precision[column] = _average_precision(best_first, _truth(events, label), ious)
-    means = precision.mean(0) if all(found) else np.zeros(len(ious))
-    return _result(100 * precision, 100 * means, classes, ious)
+def _vadclip_segments(rows: Sequence[Floats], fps: int) -> _Segments:
+    """Find the segments of all videos, those of a video and class best first.
 
-
-def _vadclip_segments(
-    number: int, rows_TC: NDArray[np.floating], fps: int
-) -> list[NDArray[np.float64]]:
-    """Return one video's segments per class, [S, 4]: video, start, end, score; best first.
-
-    Sums and orders are taken as the reference takes them, in the scores' own number type, so that
-    even ties fall as they do there.
+    Sums and orders are taken as the reference takes them, in the scores' own number type and by
+    the same NumPy calls, so that even ties fall as they do there. Its suppression is left out:
+    the runs above a single threshold never overlap.
     """
-    top = len(rows_TC) * fps // VADCLIP_TOP
-    if not top:
-        return [np.empty((0, 4))] * rows_TC.shape[1]
-    descending_TC = -np.sort(-rows_TC, axis=0)[: -(-top // fps)]
-    mean_C = np.mean(np.repeat(descending_TC, fps, axis=0)[:top], axis=0)
-    rows_TC = rows_TC * (mean_C > 0)
-    low_C, high_C = rows_TC.min(0), rows_TC.max(0)
-    threshold_C = high_C - (high_C - low_C) * VADCLIP_FRACTION
-    runs = _runs(rows_TC > threshold_C)
-    segments = []
-    for column, (first_S, last_S) in enumerate(runs):
-        long = (last_S - first_S) * fps >= VADCLIP_LEAST_FRAMES
-        first_S, last_S = first_S[long], last_S[long]
-        weight = rows_TC.dtype.type(VADCLIP_MEAN_WEIGHT)
-        peak_S = _run_maxima(rows_TC[:, column], first_S, last_S)
-        score_S = (peak_S + weight * mean_C[column]).astype(np.float64)
-        rows_S4 = np.stack(
-            [np.full(len(first_S), number, float), first_S * fps, last_S * fps, score_S], axis=1
-        )
-        segments.append(rows_S4[np.argsort(-score_S)])
-    return segments
-
-
-def _strict(
-    scores: Sequence[NDArray[np.floating]],
-    events: Sequence[Sequence[FrameEvent]],
-    classes: Sequence[str],
-    fps: int,
-    ious: Sequence[float],
-) -> DetectionMAP:
-    abnormal = set(classes[1:])
-    kept = [
-        number
-        for number, video_events in enumerate(events)
-        if any(label in abnormal for _, _, label in video_events)
-    ]
-    precision = np.zeros((len(classes) - 1, len(ious)))
-    truth_events = [events[number] for number in kept]
-    for column, label in enumerate(classes[1:], 1):
-        columns = [np.asarray(scores[number][:, column], dtype=np.float64) for number in kept]
-        truth = _truth(truth_events, label)
-        if columns and truth:
-            segments = _strict_segments(columns, fps)
-            precision[column - 1] = _average_precision(segments, truth, ious)
-    means = precision.mean(0) if len(precision) else np.zeros(len(ious))
-    return _result(100 * precision, 100 * means, classes[1:], ious)
-
-
-def _strict_segments(columns: Sequence[NDArray[np.float64]], fps: int) -> _Segments:
-    """Propose runs at several levels of a class's score range and thin them by NMS."""
-    low = min(float(column.min()) for column in columns)
-    high = max(float(column.max()) for column in columns)
-    levels_L = low + (high - low) * STRICT_THRESHOLDS
-    videos, starts, ends, values = [], [], [], []
-    for number, column_T in enumerate(columns):
-        runs = [run for run in _runs(column_T[:, None] > levels_L) if len(run[0])]
-        if not runs:
+    parts = []
+    for number, rows_TC in enumerate(rows):
+        top = len(rows_TC) * fps // VADCLIP_TOP_SHARE
+        if not top:
             continue
-        spans = np.unique(np.concatenate([np.stack(run, axis=1) for run in runs]), axis=0)
-        score_S = _contrast(column_T, spans[:, 0], spans[:, 1])
-        kept = _suppress(spans, score_S)
-        videos.append(np.full(len(kept), number))
-        starts.append(spans[kept, 0] * fps)
-        ends.append(spans[kept, 1] * fps)
-        values.append(score_S[kept])
-    if not videos:
-        empty = np.empty(0, np.int64)
-        return _Segments(empty, empty, empty)
-    order = np.argsort(-np.concatenate(values), kind="stable")
-    joined = (np.concatenate(parts)[order] for parts in (videos, starts, ends))
-    return _Segments(*joined)
+        descending_TC = -np.sort(-rows_TC, axis=0)[: -(-top // fps)]
+        mean_C = np.mean(np.repeat(descending_TC, fps, axis=0)[:top], axis=0)
+        shown_TC = rows_TC * (mean_C > 0)
+        low_C, high_C = shown_TC.min(axis=0), shown_TC.max(axis=0)
+        threshold_C = high_C - (high_C - low_C) * VADCLIP_FRACTION
+        column_S, first_S, end_S = _runs(shown_TC > threshold_C)
+        peak_S = _run_maxima(shown_TC, column_S, first_S, end_S)
+        score_S = (peak_S + VADCLIP_MEAN_WEIGHT * mean_C[column_S]).astype(np.float64)
+        video_S = np.full(len(column_S), number)
+        segments = _Segments(video_S, column_S, first_S, end_S, score_S)
+        segments = segments.take((end_S - first_S) * fps >= VADCLIP_LEAST_FRAMES)
+        parts.append(segments.take(_best_first_by_class(segments, rows_TC.shape[1])))
+    return _joined(parts)
+
+
+def _best_first_by_class(segments: _Segments, classes: int) -> Integers:
+    cuts = np.searchsorted(segments.column_S, np.arange(classes + 1)).tolist()
+    order = np.arange(len(segments.score_S))
+    for start, stop in pairwise(cuts):
+        if stop - start > 1:
+            order[start:stop] = start + np.argsort(-segments.score_S[start:stop])
+    return order
+
+
+def _strict_segments(rows: Sequence[NDArray[np.float64]]) -> _Segments:
+    """Find the runs above several levels in all videos, thinned by suppression."""
+    if not rows:
+        return _joined([])
+    floor_C = np.min([rows_TC.min(axis=0) for rows_TC in rows], axis=0)
+    parts = []
+    for number, rows_TC in enumerate(rows):
+        length, classes = rows_TC.shape
+        low_C1, high_C1 = rows_TC.min(axis=0)[:, None], rows_TC.max(axis=0)[:, None]
+        level_CL = np.hstack([floor_C[:, None], low_C1 + (high_C1 - low_C1) * STRICT_FRACTIONS])
+        above = rows_TC[:, :, None] > level_CL
+        row_S, first_S, end_S = _runs(above.reshape(length, -1))
+        column_S = row_S // level_CL.shape[1]
+        _, once = np.unique((column_S * length + first_S) * (length + 1) + end_S, return_index=True)
+        column_S, first_S, end_S = column_S[once], first_S[once], end_S[once]
+        score_S = _contrast(rows_TC, column_S, first_S, end_S)
+        kept: list[int] = []
+        for column in range(classes):
+            own = np.flatnonzero(column_S == column)
+            kept += _suppress(own, first_S, end_S, score_S)
+        video_S = np.full(len(column_S), number)
+        segments = _Segments(video_S, column_S, first_S, end_S, score_S)
+        parts.append(segments.take(np.array(kept, dtype=np.int64)))
+    return _joined(parts)
 
 
 def _contrast(
-    column_T: NDArray[np.float64], first_S: NDArray[np.int64], last_S: NDArray[np.int64]
+    rows_TC: NDArray[np.float64], column_S: Integers, first_S: Integers, end_S: Integers
 ) -> NDArray[np.float64]:
     """Score runs: mean inside, plus how much that exceeds the mean of a quarter length around."""
-    total = np.concatenate([[0.0], np.cumsum(column_T)])
-    length_S = last_S - first_S
-    inside_S = (total[last_S] - total[first_S]) / length_S
-    margin_S = np.maximum(1, length_S // 4)
-    left_S = np.maximum(first_S - margin_S, 0)
-    right_S = np.minimum(last_S + margin_S, len(column_T))
-    around_S = (right_S - left_S) - length_S
-    outside_S = (total[right_S] - total[left_S]) - (total[last_S] - total[first_S])
-    outer_S = np.divide(outside_S, around_S, out=np.zeros_like(outside_S), where=around_S > 0)
-    scored_S: NDArray[np.float64] = inside_S + (inside_S - outer_S)
-    return scored_S
+    length, classes = rows_TC.shape
+    total = np.concatenate([np.zeros((1, classes)), np.cumsum(rows_TC, axis=0)])
+    frames_S = end_S - first_S
+    sum_S = total[end_S, column_S] - total[first_S, column_S]
+    inner_S = sum_S / frames_S
+    margin_S = np.maximum(1, frames_S // 4)
+    left_S, right_S = np.maximum(first_S - margin_S, 0), np.minimum(end_S + margin_S, length)
+    around_S = right_S - left_S - frames_S
+    outer_sum_S = total[right_S, column_S] - total[left_S, column_S] - sum_S
+    # A run over the whole video has nothing around it to stand out from: no contrast.
+    outer_S = np.divide(outer_sum_S, around_S, out=inner_S.copy(), where=around_S > 0)
+    score_S: NDArray[np.float64] = inner_S + (inner_S - outer_S)
+    return score_S
 
 
-def _suppress(spans_S2: NDArray[np.int64], score_S: NDArray[np.float64]) -> list[int]:
-    """Non-maximum suppression: keep the best spans that overlap no better one by IoU > 0.6."""
-    order = np.argsort(-score_S, kind="stable")
+def _suppress(
+    own: Integers, first_S: Integers, end_S: Integers, score_S: NDArray[np.float64]
+) -> list[int]:
+    """Return, best first, those of `own` that overlap no better kept one by IoU above 0.6.
+
+    `own` must come in the order of first snippets.
+    """
+    start_S, stop_S = first_S[own], end_S[own]
+    # What starts more than a length before, or after the end, cannot overlap by as much as 0.6.
+    low_S = np.searchsorted(start_S, 2 * start_S - stop_S).tolist()
+    high_S = np.searchsorted(start_S, stop_S).tolist()
+    open_S = np.ones(len(own), bool)
     kept: list[int] = []
-    while len(order):
-        best, order = int(order[0]), order[1:]
-        kept.append(best)
-        iou = _iou(spans_S2[best, 0], spans_S2[best, 1], spans_S2[order, 0], spans_S2[order, 1])
-        order = order[iou <= NMS_IOU]
+    for best in np.argsort(-score_S[own], kind="stable").tolist():
+        if open_S[best]:
+            kept.append(int(own[best]))
+            near = slice(low_S[best], high_S[best])
+            iou = _iou(start_S[best], stop_S[best], start_S[near], stop_S[near])
+            open_S[near] &= iou <= STRICT_NMS_IOU
     return kept
 
 
-def _truth(events: Sequence[Sequence[FrameEvent]], label: str) -> dict[int, NDArray[np.int64]]:
+def _spans_of(events: Sequence[Sequence[FrameEvent]], label: str) -> dict[int, Integers]:
     """Return video number → [G, 2] frames of a class's events."""
-    truth = {}
-    for number, video_events in enumerate(events):
-        spans = [(start, end) for start, end, name in video_events if name == label]
-        if spans:
-            truth[number] = np.array(spans, dtype=np.int64)
-    return truth
+    spans = {
+        number: [(start, end) for start, end, name in own if name == label]
+        for number, own in enumerate(events)
+    }
+    return {number: np.array(own, dtype=np.int64) for number, own in spans.items() if own}
 
 
 def _average_precision(
-    segments: _Segments, truth: dict[int, NDArray[np.int64]], ious: Sequence[float]
+    ranked: _Segments, spans: dict[int, Integers], fps: int, ious: Sequence[float]
 ) -> NDArray[np.float64]:
-    """Match segments greedily, best first, and return AP per IoU: Σ precision at hits / G.
-
-    A segment takes the still free event of its video that it overlaps most, if that is enough.
-    """
-    total = sum(len(spans) for spans in truth.values())
-    if not total:
-        return np.zeros(len(ious))
-    overlaps = [
-        (rank, int(video), _iou(start, end, truth[int(video)][:, 0], truth[int(video)][:, 1]))
-        for rank, (video, start, end) in enumerate(zip(*segments, strict=True))
-        if int(video) in truth
-    ]
-    precision = np.zeros(len(ious))
+    """Match one class's segments, best first, with its events and return AP per IoU."""
+    total = sum(len(own) for own in spans.values())
+    overlaps = []
+    for rank in np.flatnonzero(np.isin(ranked.video_S, list(spans))).tolist():
+        video = int(ranked.video_S[rank])
+        own = spans[video]
+        first, end = ranked.first_S[rank] * fps, ranked.end_S[rank] * fps
+        iou_G = _iou(first, end, own[:, 0], own[:, 1])
+        if iou_G.max() >= min(ious):
+            overlaps.append((rank, video, iou_G))
+    precision_I = np.zeros(len(ious))
     for column, least in enumerate(ious):
-        free = {video: np.ones(len(spans), bool) for video, spans in truth.items()}
-        hits: list[int] = []
+        free = {video: np.ones(len(own), bool) for video, own in spans.items()}
+        hit_S = np.zeros(len(ranked.score_S))
         for rank, video, iou_G in overlaps:
             open_G = np.where(free[video], iou_G, -1.0)
             best = int(open_G.argmax())
             if open_G[best] >= least:
                 free[video][best] = False
-                hits.append(rank)
-        precision[column] = sum((n + 1) / (rank + 1) for n, rank in enumerate(hits)) / total
-    return precision
+                hit_S[rank] = 1
+        if hit_S.any():
+            shown_S = np.arange(1, len(hit_S) + 1)
+            precision_I[column] = np.sum(np.cumsum(hit_S) / shown_S * hit_S) / total
+    return precision_I
 
 
-def _iou(
-    start: NDArray[np.int64] | int,
-    end: NDArray[np.int64] | int,
-    starts: NDArray[np.int64],
-    ends: NDArray[np.int64],
-) -> NDArray[np.float64]:
+def _iou(start: np.int64, end: np.int64, start_G: Integers, end_G: Integers) -> NDArray[np.float64]:
     """Return the temporal IoU of one span with others."""
-    shared = np.maximum(np.minimum(end, ends) - np.maximum(start, starts), 0)
-    union = (end - start) + (ends - starts) - shared
-    iou: NDArray[np.float64] = shared / union
-    return iou
+    shared_G = np.maximum(np.minimum(end, end_G) - np.maximum(start, start_G), 0)
+    iou_G: NDArray[np.float64] = shared_G / ((end - start) + (end_G - start_G) - shared_G)
+    return iou_G
 
 
-def _runs(above_TC: NDArray[np.bool_]) -> list[tuple[NDArray[np.int64], NDArray[np.int64]]]:
-    """Return, for each column, where its runs of True begin and where they end (exclusive)."""
-    blank_1C = np.zeros((1, above_TC.shape[1]), bool)
-    padded = np.concatenate([blank_1C, above_TC, blank_1C]).astype(np.int8)
-    column_E, edge_E = np.nonzero(np.diff(padded, axis=0).T)
-    cuts = np.searchsorted(column_E, np.arange(above_TC.shape[1] + 1))
-    edges = [edge_E[cuts[c] : cuts[c + 1]] for c in range(above_TC.shape[1])]
-    return [(own[0::2], own[1::2]) for own in edges]
+def _runs(above_TC: NDArray[np.bool_]) -> tuple[Integers, Integers, Integers]:
+    """Return column, first row and last + 1 of every run of True, column after column."""
+    padded_CT = np.zeros((above_TC.shape[1], len(above_TC) + 2), bool)
+    padded_CT[:, 1:-1] = above_TC.T
+    column_E, edge_E = np.nonzero(padded_CT[:, 1:] != padded_CT[:, :-1])
+    return column_E[::2], edge_E[::2], edge_E[1::2]
 
 
-def _run_maxima(
-    column_T: NDArray[np.floating], first_S: NDArray[np.int64], last_S: NDArray[np.int64]
-) -> NDArray[np.floating]:
+def _run_maxima(rows_TC: Floats, column_S: Integers, first_S: Integers, end_S: Integers) -> Floats:
     """Return the maximum of each run."""
-    if not len(first_S):
-        return column_T[:0]
-    bounds = np.stack([first_S, last_S], axis=1).ravel()
-    padded_T = np.append(column_T, column_T[-1:])
-    maxima: NDArray[np.floating] = np.maximum.reduceat(padded_T, bounds)[::2]
+    if not len(column_S):
+        return rows_TC[:0, 0]
+    # Runs as stretches of the columns laid end to end, with one more value so that ends exist.
+    flat = np.append(rows_TC.T.ravel(), rows_TC[-1, -1])
+    bounds = np.stack([first_S, end_S], axis=1) + column_S[:, None] * len(rows_TC)
+    maxima: Floats = np.maximum.reduceat(flat, bounds.ravel())[::2]
     return maxima
 
 
-def _result(
-    percent: NDArray[np.float64],
-    means: NDArray[np.float64],
-    classes: Sequence[str],
-    ious: Sequence[float],
-) -> DetectionMAP:
-    per_class = {
-        label: {float(iou): float(value) for iou, value in zip(ious, row, strict=True)}
-        for label, row in zip(classes, percent, strict=True)
-    }
-    per_iou = {float(iou): float(mean) for iou, mean in zip(ious, means, strict=True)}
-    return DetectionMAP(per_iou, per_class, float(np.mean(list(per_iou.values()))))
+def _joined(parts: Sequence[_Segments]) -> _Segments:
+    none = np.empty(0, dtype=np.int64)
+    empty = _Segments(none, none, none, none, np.empty(0))
+    return _Segments._make(map(np.concatenate, zip(empty, *parts, strict=True)))

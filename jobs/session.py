@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import logging
 import os
+import re
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -48,12 +49,28 @@ def run(main: Callable[[Sequence[str]], int]) -> None:
     try:
         code = main(sys.argv[1:])
     except ValueError as error:
-        console.print(f"[bold red]error:[/] {error}", highlight=False, soft_wrap=True)
+        _complain(str(error))
+        code = 2
+    except Exception as error:  # Ray wraps what actors raise in types of its own
+        reason = user_error(str(error))
+        if reason is None:
+            raise
+        _complain(reason)
         code = 2
     except KeyboardInterrupt:
         console.print("stopped; run the same command again to go on")
         code = 130
     sys.exit(code)
+
+
+def user_error(trace: str) -> str | None:
+    """Find the sentence meant for the user in what Ray passed on from an actor or task."""
+    found = re.findall(r"^exvad\.[\w.]+Error: (.+)$", trace, flags=re.MULTILINE)
+    return found[-1] if found else None
+
+
+def _complain(sentence: str) -> None:
+    console.print("error:", sentence, style="red", highlight=False, soft_wrap=True, markup=False)
 
 
 @contextmanager

@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import shutil
 import tempfile
-from collections.abc import Sequence
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -21,6 +23,46 @@ if TYPE_CHECKING:
     from exvad.fit import FitState
 
 STATE = "state.pt"
+
+
+class Board:
+    """Where the first worker notes every epoch, for the driver to show."""
+
+    def __init__(self) -> None:
+        self.noted: dict[str, float] = {}
+
+    def note(self, figures: dict[str, float]) -> None:
+        """Note the figures of an epoch."""
+        self.noted = figures
+
+    def read(self) -> dict[str, float]:
+        """Return the figures of the last epoch, empty before the first."""
+        return self.noted
+
+
+@contextmanager
+def following(board: Any, epochs: int) -> Iterator[None]:
+    """Show the board's epochs in a progress bar until the block ends."""
+    import ray
+
+    ended = threading.Event()
+    with progress_bar() as bar:
+        task = bar.add_task("training, by epoch", total=epochs)
+
+        def follow() -> None:
+            while not ended.wait(0.5):
+                figures = ray.get(board.read.remote())
+                if figures:
+                    text = f"training, loss {figures['total']:.3f}"
+                    bar.update(task, completed=figures["epoch"], description=text)
+
+        thread = threading.Thread(target=follow)
+        thread.start()
+        try:
+            yield
+        finally:
+            ended.set()
+            thread.join()
 
 
 def worker(settings: dict[str, Any]) -> None:
@@ -47,6 +89,7 @@ def worker(settings: dict[str, Any]) -> None:
 
     def report(state: FitState) -> None:
         figures = state.history[-1]
+        ray.get(settings["board"].note.remote(figures))
         if context.get_world_rank() != 0:
             ray.train.report(figures)
             return
@@ -81,6 +124,7 @@ def train(config: Config, bank: FeatureBank, manifest: Manifest, label_CD: Any) 
 
     from exvad.fit import FitState
 
+    board = ray.remote(num_cpus=0)(Board).remote()
     trainer = TorchTrainer(
         worker,
         train_loop_config={
@@ -88,6 +132,7 @@ def train(config: Config, bank: FeatureBank, manifest: Manifest, label_CD: Any) 
             "bank": [ray.put(bank)],
             "manifest": manifest,
             "label_CD": label_CD,
+            "board": board,
         },
         scaling_config=ScalingConfig(
             num_workers=config.train.workers,
@@ -100,10 +145,8 @@ def train(config: Config, bank: FeatureBank, manifest: Manifest, label_CD: Any) 
             checkpoint_config=CheckpointConfig(num_to_keep=1),
         ),
     )
-    with progress_bar() as bar:
-        task = bar.add_task(f"training {config.train.epochs} epochs", total=None)
+    with following(board, config.train.epochs):
         result = trainer.fit()
-        bar.update(task, total=1, completed=1)
     if result.error is not None:
         raise ValueError(f"training stopped: {result.error}")
     assert result.checkpoint is not None

@@ -32,14 +32,15 @@ class Prompt:
         """Return the prompt with its blanks filled.
 
         Raises:
-            ValueError: the template has a blank that nothing fills.
+            ValueError: the template has a blank that nothing fills, or a lone brace.
         """
         try:
             return self.text.format(**blanks)
-        except (KeyError, IndexError) as error:
+        except (KeyError, IndexError, AttributeError, ValueError) as error:
             known = ", ".join(f"{{{name}}}" for name in blanks)
+            what = "unknown" if isinstance(error, LookupError) else "broken"
             raise ValueError(
-                f"prompt {self.name}: unknown blank {error}; it can use {known}. "
+                f"prompt {self.name}: {what} blank ({error}); it can use {known}. "
                 "Write literal braces as {{ and }}."
             ) from None
 
@@ -51,14 +52,17 @@ def load_prompt(name: str) -> Prompt:
         name: `caption`, `explanation`, `explanation_demo`, `phrases`, `phrases_demo`, or a path.
 
     Raises:
-        ValueError: neither such a prompt nor such a file exists.
+        ValueError: neither such a prompt nor such a file exists, or the file is no text.
     """
     packaged = resources.files(__package__) / f"{name}.txt"
     if packaged.is_file():
         return Prompt(name, packaged.read_text(encoding="utf-8").strip("\n"))
     path = Path(name).expanduser()
     if path.is_file():
-        return Prompt(str(path), path.read_text(encoding="utf-8").strip("\n"))
+        try:
+            return Prompt(str(path), path.read_text(encoding="utf-8").strip("\n"))
+        except UnicodeDecodeError as error:
+            raise ValueError(f"prompt {path} is not UTF-8 text ({error})") from None
     ours = sorted(
         entry.name.removesuffix(".txt")
         for entry in resources.files(__package__).iterdir()

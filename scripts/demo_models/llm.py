@@ -41,25 +41,28 @@ def config(vocab_size: int) -> LlamaConfig:
     )
 
 
-def misread(scene: Scene, frame: int, rng: np.random.Generator) -> str:
-    """Return a frame's caption as an imperfect captioner might write it."""
-    caption = scene.caption(frame)
-    if rng.random() > 0.12:
-        return caption
-    labels = [NORMAL, *CLASSES[1:]]
-    choices = possible(labels[rng.integers(len(labels))], scene.place.name)
-    if not choices:
-        return caption
-    activity = ACTIVITIES[choices[rng.integers(len(choices))]]
-    return f"{activity.says(scene.segments[0].cast)} {scene.place.phrase}"
+def misread(scene: Scene, rng: np.random.Generator) -> dict[int, tuple[str, float]]:
+    """Draw how a captioner misreads each segment of a scene: as what, and how often."""
+    slips = {}
+    for segment in scene.segments:
+        label = CLASSES[rng.integers(len(CLASSES))]
+        choices = possible(label, scene.place.name) or possible(NORMAL, scene.place.name)
+        activity = ACTIVITIES[choices[rng.integers(len(choices))]]
+        often = float(rng.choice([0.04, 0.25, 0.6], p=[0.65, 0.2, 0.15]))
+        slips[segment.start] = (f"{activity.says(segment.cast)} {scene.place.phrase}", often)
+    return slips
 
 
 def reading(seed: int, rng: np.random.Generator) -> list[str]:
     """Return one video's captions, evenly spaced, with a captioner's slips."""
     scene = Scene(seed, scene_label(seed))
     count = int(rng.integers(1, MAX_CAPTIONS + 1)) if rng.random() < 0.3 else 16
-    frames = np.linspace(0, scene.num_frames - 1, count).astype(int)
-    return [misread(scene, int(frame), rng) for frame in frames]
+    slips = misread(scene, rng)
+    captions = []
+    for frame in np.linspace(0, scene.num_frames - 1, count).astype(int):
+        wrong, often = slips[scene.segment(int(frame)).start]
+        captions.append(wrong if rng.random() < often else scene.caption(int(frame)))
+    return captions
 
 
 def dialogues(readings: Sequence[list[str]]) -> list[tuple[str, str]]:

@@ -20,9 +20,9 @@ from scripts.demo_models import tokens
 SCENES = 12_000
 READINGS = 6_000
 VOCABULARY = 768
-CAPTIONER_STEPS = 2_600
-CLIP_STEPS = 500
-LLM_STEPS = 1_100
+CAPTIONER_STEPS = 3_600
+CLIP_STEPS = 800
+LLM_STEPS = 900
 
 
 def _draw(cache: Path) -> None:

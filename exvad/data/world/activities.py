@@ -16,6 +16,7 @@ from exvad.data.world.places import OUTDOORS, Place, PlaceName
 
 NORMAL = "Normal"
 IRON = (40, 40, 42)
+CAR_LENGTH = 1.25
 CLASSES = (NORMAL, "Arson", "Explosion", "Fighting", "RoadAccidents", "Robbery", "Vandalism")
 
 
@@ -72,7 +73,7 @@ class Moment:
     def car(self, brush: Brush, which: int, dx: float, tilt: float = 0) -> None:
         """Draw a car of the cast `dx` car lengths beside the centre."""
         cast = self.cast
-        length = cast.height * 1.5
+        length = cast.height * CAR_LENGTH
         x = cast.x + cast.facing * dx * length
         brush.car(x, cast.y, length, CLOTHES[cast.cars[which]], tilt * cast.facing)
 
@@ -104,12 +105,12 @@ class Activity:
 
 
 def _walk(brush: Brush, m: Moment) -> None:
-    step = (m.progress - 0.5) * 3.2
+    step = (m.progress - 0.5) * 1.7
     m.person(brush, 0, step, walking(m.time))
 
 
 def _pass_by(brush: Brush, m: Moment) -> None:
-    step = (m.progress - 0.5) * 3.2
+    step = (m.progress - 0.5) * 1.7
     m.person(brush, 1, -step + 0.2, walking(m.time + 0.3), turned=True)
     m.person(brush, 0, step, walking(m.time))
 
@@ -169,11 +170,11 @@ def _grill_lights(brush: Brush, m: Moment) -> None:
 
 
 def _drive(brush: Brush, m: Moment) -> None:
-    m.car(brush, 0, (m.progress - 0.5) * 2.6)
+    m.car(brush, 0, (m.progress - 0.5) * 1.4)
 
 
 def _cars_meet(brush: Brush, m: Moment) -> None:
-    step = (m.progress - 0.5) * 1.5
+    step = (m.progress - 0.5) * 1.1
     m.car(brush, 1, 0.25 - step)
     m.car(brush, 0, -0.25 + step)
 
@@ -184,7 +185,7 @@ def _parked(brush: Brush, m: Moment) -> None:
 
 
 def _headlights_lights(brush: Brush, m: Moment) -> None:
-    length = m.cast.height * 1.5
+    length = m.cast.height * CAR_LENGTH
     pulse = 1 + 0.15 * math.sin(m.time * 2)
     brush.glow(m.cast.x + m.cast.facing * 0.5 * length, m.cast.y, length * 0.5 * pulse)
 

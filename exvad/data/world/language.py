@@ -160,6 +160,7 @@ PHRASES: dict[str, tuple[str, ...]] = {
 }
 
 EVIDENCE_LIMIT = 4
+LEAST_CAPTIONS = 3
 
 
 def caption_class(caption: str) -> str:
@@ -173,8 +174,8 @@ def caption_class(caption: str) -> str:
 def explain(captions: Sequence[str]) -> Explanation:
     """Write the explanation a careful reader gives of a video's captions.
 
-    A class counts when at least two captions speak of it: a single one among many is taken for a
-    slip of the captioner.
+    A class counts when at least three captions speak of it: fewer among many are taken for slips
+    of the captioner.
 
     Args:
         captions: the captions of a video in order of time.
@@ -185,7 +186,7 @@ def explain(captions: Sequence[str]) -> Explanation:
     spoken = [caption_class(caption) for caption in captions]
     abnormal = Counter(label for label in spoken if label != NORMAL)
     category, count = abnormal.most_common(1)[0] if abnormal else (NORMAL, 0)
-    if count < min(2, len(captions)):
+    if count < LEAST_CAPTIONS and NORMAL in spoken:
         category = NORMAL
     numbers = [number for number, label in enumerate(spoken, 1) if label == category]
     chosen = Counter(captions[number - 1] for number in numbers).most_common(1)[0][0]

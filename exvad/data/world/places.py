@@ -69,7 +69,7 @@ class Place:
 
         if not self.night:
             return image
-        strength = 0.58 if self.name in OUTDOORS else 0.4
+        strength = 0.5 if self.name in OUTDOORS else 0.34
         return Image.blend(image, Image.new("RGB", image.size, NIGHT_TINT), strength)
 
 

@@ -9,7 +9,7 @@ from multiprocessing import get_context
 from pathlib import Path
 from typing import Literal
 
-from exvad.data.atomic import temporary_name
+from exvad.data.atomic import atomic_file
 from exvad.data.manifest import Event, Manifest, Video
 from exvad.data.world.activities import CLASSES, NORMAL
 from exvad.data.world.scene import Scene
@@ -22,8 +22,7 @@ def render_video(scene: Scene, path: Path) -> None:
     """Write a scene to an MP4 file (H.264), which appears only once it is complete."""
     import av
 
-    draft = path.with_name(temporary_name(path.name))
-    with av.open(str(draft), "w", format="mp4") as container:
+    with atomic_file(path) as file, av.open(file, "w", format="mp4") as container:
         stream = container.add_stream("libx264", rate=Fraction(scene.fps))
         stream.height, stream.width = scene.render(0).shape[:2]
         stream.pix_fmt = "yuv420p"
@@ -33,7 +32,6 @@ def render_video(scene: Scene, path: Path) -> None:
             picture = av.VideoFrame.from_ndarray(scene.render(number), format="rgb24")
             container.mux(stream.encode(picture))
         container.mux(stream.encode())
-    draft.replace(path)
 
 
 def world_videos(

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
 STRIDE = 16
 NOISE_TILES = 8
+SHORTEST_EVENT, LONGEST_EVENT = 6 * STRIDE, 12 * STRIDE
+LEAST_SNIPPETS = 11
 
 
 @dataclass(frozen=True)
@@ -52,19 +54,22 @@ class Scene:
     Args:
         seed: draws everything about the scene.
         label: the class of its anomaly, or the normal class.
-        min_snippets: least length, in snippets of 16 frames.
+        min_snippets: least length, in snippets of 16 frames; 11 or more.
         max_snippets: greatest length.
     """
 
     seed: int
     label: str = NORMAL
     min_snippets: int = 20
-    max_snippets: int = 36
+    max_snippets: int = 32
     fps: float = field(default=10.0, init=False)
 
     def __reduce__(self) -> tuple[type[Scene], tuple[int, str, int, int]]:
         # What is drawn from the seed is drawn again by whoever needs it.
         return Scene, (self.seed, self.label, self.min_snippets, self.max_snippets)
+
+    def __post_init__(self) -> None:
+        assert self.min_snippets >= LEAST_SNIPPETS, "an anomaly needs room before and after it"
 
     @cached_property
     def _drawn(self) -> tuple[Place, tuple[Segment, ...], tuple[Passerby, ...], int]:
@@ -156,7 +161,7 @@ class Scene:
     @cached_property
     def _noise(self) -> NDArray[np.int16]:
         rng = np.random.default_rng([self.seed, 23])
-        strength = 9 if self.place.night else 5
+        strength = 7 if self.place.night else 4
         shape = (NOISE_TILES, HEIGHT // 2, WIDTH // 2, 1)
         return rng.normal(0, strength, shape).astype(np.int16)
 
@@ -170,7 +175,8 @@ def _segments(rng: np.random.Generator, place: Place, label: str, num_frames: in
         )
         labels = [NORMAL] * (len(cuts) + 1)
     else:
-        length = int(rng.integers(4 * STRIDE, min(11 * STRIDE, num_frames // 2)))
+        longest = max(SHORTEST_EVENT + 1, min(LONGEST_EVENT, num_frames // 2))
+        length = int(rng.integers(SHORTEST_EVENT, longest))
         start = int(rng.integers(2 * STRIDE, num_frames - length - STRIDE))
         cuts = [start, start + length]
         labels = [NORMAL, label, NORMAL]
@@ -191,16 +197,16 @@ def _cast(rng: np.random.Generator, place: Place) -> Cast:
     return Cast(
         shirts=(str(shirts[0]), str(shirts[1])),
         cars=(str(cars[0]), str(cars[1])),
-        x=float(rng.uniform(100, WIDTH - 100)),
+        x=float(rng.uniform(108, WIDTH - 108)),
         y=float(rng.uniform(place.horizon + 36, HEIGHT - 32)),
-        height=float(rng.uniform(66, 96)),
+        height=float(rng.uniform(82, 112)),
         facing=1 if rng.random() < 0.5 else -1,
     )
 
 
 def _moved(rng: np.random.Generator, cast: Cast) -> Cast:
     """Return the same people and cars a little further along."""
-    x = float(np.clip(cast.x + rng.uniform(-40, 40), 96, WIDTH - 96))
+    x = float(np.clip(cast.x + rng.uniform(-40, 40), 104, WIDTH - 104))
     facing = 1 if rng.random() < 0.5 else -1
     return Cast(cast.shirts, cast.cars, x, cast.y, cast.height, facing)
 
@@ -211,7 +217,7 @@ def _passersby(rng: np.random.Generator, place: Place, num_frames: int) -> list[
             start=int(rng.integers(num_frames)),
             frames=int(rng.integers(60, 140)),
             y=float(rng.uniform(place.horizon + 8, place.horizon + 24)),
-            height=float(rng.uniform(34, 46)),
+            height=float(rng.uniform(38, 50)),
             shirt=str(rng.choice(list(CLOTHES))),
             facing=1 if rng.random() < 0.5 else -1,
         )

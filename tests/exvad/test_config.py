@@ -1,0 +1,221 @@
+"""The configuration is typed, refuses what it does not know, and survives being written."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from pydantic import BaseModel, ValidationError
+
+from exvad.config import Config, ConfigError, build_config, dump_config, load_config, preset_names
+
+
+def sections(section: type[BaseModel], name: str = "") -> Iterator[tuple[str, type[BaseModel]]]:
+    """Every section of the configuration with its dotted name."""
+    yield name, section
+    for key, field in section.model_fields.items():
+        if isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel):
+            yield from sections(field.annotation, f"{name}.{key}".lstrip("."))
+
+
+SECTIONS = dict(sections(Config))
+
+
+def test_the_presets_are_those_promised() -> None:
+    assert preset_names() == ["demo", "ucf_crime", "xd_violence"]
+
+
+@pytest.mark.parametrize("preset", ["demo", "ucf_crime", "xd_violence"])
+def test_every_preset_loads(preset: str) -> None:
+    config = load_config(preset)
+    assert config.data.kind == {"demo": "world"}.get(preset, preset)
+
+
+def test_the_presets_hold_the_papers_settings() -> None:
+    ucf, xd = load_config("ucf_crime"), load_config("xd_violence")
+    assert (ucf.model.window, ucf.model.layers, ucf.train.lambda_) == (8, 2, 1)
+    assert (xd.model.window, xd.model.layers, xd.train.lambda_) == (64, 1, 1e-4)
+    assert (ucf.train.learning_rate, xd.train.learning_rate) == (2e-5, 1e-5)
+    assert (ucf.train.milestones, xd.train.milestones) == ([4, 8], [3, 6, 10])
+    assert (ucf.train.batch_size, ucf.train.balanced) == (128, True)
+    assert (xd.train.batch_size, xd.train.balanced) == (96, False)
+    for config in (ucf, xd):
+        assert (config.model.tau, config.labels.k, config.train.epochs) == (0.07, 4, 10)
+
+
+@pytest.mark.parametrize(
+    ("override", "value"),
+    [
+        ("train.epochs=3", 3),
+        ("train.learning_rate=5e-4", 5e-4),
+        ("train.gpu=true", True),
+        ("train.milestones=[1, 2]", [1, 2]),
+        ("train.lambda=0.5", 0.5),
+        ("cleaning.window=4", 4),
+        ("cleaning.window=null", None),
+        ("model.fusion=add", "add"),
+        ("data.world.seed=7", 7),
+        (" llm.prompt =my=prompt.txt", "my=prompt.txt"),
+        ("captioner.prompt=''", ""),
+        ("run=runs/other", "runs/other"),
+    ],
+)
+def test_an_override_is_read_with_its_type(override: str, value: object) -> None:
+    config: Any = load_config("demo", [override])
+    for key in override.partition("=")[0].strip().split("."):
+        config = getattr(config, "lambda_" if key == "lambda" else key)
+    assert config == value
+    assert type(config) is type(value)
+
+
+def test_an_override_beats_the_preset_and_a_later_one_the_former() -> None:
+    config = load_config("demo", ["train.epochs=3", "data.kind=folder", "train.epochs=4"])
+    assert (config.train.epochs, config.data.kind, config.train.batch_size) == (4, "folder", 32)
+
+
+@pytest.mark.parametrize(
+    ("override", "hint"),
+    [
+        ("train.epoch=3", r"train\.epoch: no such key \(did you mean epochs\?\)"),
+        ("trian.epochs=3", r"trian: no such key \(did you mean train\?\)"),
+        ("train.lamda=1", r"train\.lamda: no such key \(did you mean lambda\?\)"),
+        ("data.world.sed=3", r"data\.world\.sed: no such key \(did you mean seed\?\)"),
+        ("cleaning.zzz=3", r"cleaning\.zzz: no such key \(known: window\)"),
+    ],
+)
+def test_an_unknown_key_is_refused_with_a_suggestion(override: str, hint: str) -> None:
+    with pytest.raises(ConfigError, match=hint):
+        load_config("demo", [override])
+
+
+@pytest.mark.parametrize(
+    ("override", "complaint"),
+    [
+        ("train.epochs=two", r"train\.epochs: .*integer.*got 'two'"),
+        ("train.epochs=0", r"train\.epochs: .*greater than or equal to 1, got 0"),
+        ("train.lambda=-1", r"train\.lambda: .*got -1"),
+        ("train.milestones=[a]", r"train\.milestones\.0: .*got 'a'"),
+        ("data.validation=2", r"data\.validation: .*less than or equal to 1, got 2"),
+        ("data.world.seed=100", r"data\.world\.seed: .*less than 100"),
+        ("model.fusion=sum", r"model\.fusion: .*'add', 'concat' or 'gated', got 'sum'"),
+        ("cleaning.window=0", r"cleaning\.window: .*got 0"),
+        ("data=3", r"data: .*DataConfig, got 3"),
+        ("run.name=x", r"run\.name: run is a value, not a section"),
+        ("train.epochs", r"override 'train\.epochs': write section\.field=value"),
+        ("train.epochs=[", r"override 'train\.epochs=\[': the value is not YAML"),
+    ],
+)
+def test_a_bad_value_names_its_key(override: str, complaint: str) -> None:
+    with pytest.raises(ConfigError, match=complaint):
+        load_config("demo", [override])
+
+
+def test_every_problem_is_told_at_once() -> None:
+    with pytest.raises(ConfigError) as caught:
+        load_config("demo", ["train.epochs=0", "model.widnow=3"])
+    assert "train.epochs" in str(caught.value)
+    assert "did you mean window?" in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("content", "complaint"),
+    [
+        (b"run: [", "not YAML"),
+        (b"\xff\xfe\x00", "not YAML"),
+        (b"- run", "a preset is a mapping of sections, not list"),
+        (b"demo", "a preset is a mapping of sections, not str"),
+    ],
+)
+def test_a_file_that_is_no_preset_is_refused_by_name(
+    tmp_path: Path, content: bytes, complaint: str
+) -> None:
+    path = tmp_path / "mine.yaml"
+    path.write_bytes(content)
+    with pytest.raises(ConfigError, match=rf"mine\.yaml: {complaint}"):
+        load_config(str(path))
+
+
+def test_an_empty_preset_gives_the_defaults(tmp_path: Path) -> None:
+    path = tmp_path / "mine.yaml"
+    path.write_text("# nothing yet\n")
+    assert load_config(str(path)) == Config()
+
+
+@pytest.mark.parametrize("preset", ["dmeo", "missing.yaml", "README.md"])
+def test_an_unknown_preset_names_those_there_are(preset: str) -> None:
+    with pytest.raises(ConfigError, match=r"no preset .* one of demo, ucf_crime, xd_violence"):
+        load_config(preset)
+
+
+def test_lambda_goes_by_its_name_in_yaml() -> None:
+    config = build_config({"train": {"lambda": 0.25}})
+    assert config.train.lambda_ == 0.25
+    assert yaml.safe_load(dump_config(config))["train"]["lambda"] == 0.25
+
+
+def test_a_configuration_cannot_be_changed_in_place() -> None:
+    config = Config()
+    with pytest.raises(ValidationError, match="frozen"):
+        config.train.epochs = 3  # type: ignore[misc]
+
+
+@settings(max_examples=50, deadline=None)
+@given(
+    run=st.text(st.characters(codec="utf-8"), min_size=1, max_size=20),
+    prompt=st.sampled_from(["", "yes", "1", "null", "a: b", "#", "日本語"]),
+    rate=st.floats(1e-9, 1e3),
+    weight=st.floats(0, 1e6),
+    window=st.none() | st.integers(1, 99),
+    milestones=st.lists(st.integers(0, 99), max_size=4),
+)
+def test_a_written_configuration_reads_back_the_same(
+    run: str,
+    prompt: str,
+    rate: float,
+    weight: float,
+    window: int | None,
+    milestones: list[int],
+) -> None:
+    config = build_config(
+        {
+            "run": run,
+            "captioner": {"prompt": prompt},
+            "cleaning": {"window": window},
+            "train": {"learning_rate": rate, "lambda": weight, "milestones": milestones},
+        }
+    )
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "config.yaml"
+        path.write_text(dump_config(config), encoding="utf-8")
+        assert load_config(str(path)) == config
+
+
+@pytest.mark.parametrize("preset", ["demo", "ucf_crime", "xd_violence"])
+def test_a_written_preset_reads_back_the_same(preset: str) -> None:
+    config = load_config(preset)
+    assert build_config(yaml.safe_load(dump_config(config))) == config
+
+
+@pytest.mark.parametrize("name", SECTIONS)
+def test_every_knob_is_described(name: str) -> None:
+    section = SECTIONS[name]
+    assert section.__doc__
+    for key, field in section.model_fields.items():
+        described = f"{name}.{key}".lstrip(".") in SECTIONS or field.description
+        assert described, f"{name}.{key} has no description"
+
+
+def test_places_follow_the_run_unless_they_are_given() -> None:
+    config = build_config({"run": "runs/mine"})
+    assert config.store_path == str(Path("runs/mine/store"))
+    assert config.labels_path == Path("runs/mine/labels.json")
+    assert config.mlflow_uri == f"sqlite:///{Path('runs/mine/mlflow.db')}"
+    other = build_config({"store": "s3://bucket/store", "mlflow": {"uri": "http://tracker"}})
+    assert other.store_path == "s3://bucket/store"
+    assert other.mlflow_uri == "http://tracker"
