@@ -34,7 +34,7 @@ class Section(BaseModel):
 class WorldConfig(Section):
     """The rendered demo world."""
 
-    train_videos: Positive = Field(140, description="videos to train the detector on")
+    train_videos: Positive = Field(220, description="videos to train the detector on")
     test_videos: Positive = Field(60, description="videos to test it on, half of them normal")
     seed: int = Field(0, ge=0, lt=100, description="which draw of the world")
 

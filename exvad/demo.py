@@ -114,9 +114,12 @@ def _last_screen(console, config: Config, summary) -> None:  # type: ignore[no-u
         "class right",
     ):
         table.add_column(heading)
-    for text, row in summary.get("variants", {}).items():
+    names = {"none": "none", "captions": "captions", "explanation": "explanation (Ex-VAD)"}
+    for text, row in sorted(
+        summary["variants"].items(), key=lambda item: list(names).index(item[0])
+    ):
         table.add_row(
-            {"none": "none", "captions": "captions", "explanation": "explanation (Ex-VAD)"}[text],
+            names[text],
             f"{row['frame_auc']:.3f}",
             f"{row['frame_ap']:.3f}",
             f"{row['map_strict_average']:.1f} %",

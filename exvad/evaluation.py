@@ -8,16 +8,21 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from exvad.data.benchmarks import vadclip_events
+from exvad.data.manifest import Manifest
 from exvad.detector import compose
 from exvad.inference import Prediction, predict
-from exvad.metrics import detection_map, frame_auc_ap
+from exvad.metrics import Protocol, detection_map, frame_auc_ap
 from exvad.training import make_example
 
 if TYPE_CHECKING:
     from exvad.checkpoint import Checkpoint
     from exvad.data.features import FeatureBank
-    from exvad.data.manifest import Manifest, Video
+    from exvad.data.manifest import Video
     from exvad.results import Analysis
+
+
+PROTOCOLS: tuple[Protocol, ...] = ("vadclip", "strict")
 
 
 @dataclass(frozen=True)
@@ -71,7 +76,7 @@ def evaluate(checkpoint: Checkpoint, bank: FeatureBank, manifest: Manifest) -> E
     branch = checkpoint.calibration.branch
     figures = {
         **_frame_figures([p.scores[branch] for p in predictions], videos, stride),
-        "map": _map_figures(predictions, videos, classes, stride),
+        "map": _map_figures(predictions, videos, manifest, stride),
         **_class_figures(analyses, videos, classes),
         "videos": len(videos),
         "explained": sum(analysis.explanation is not None for analysis in analyses),
@@ -86,13 +91,18 @@ def _frame_figures(scores: list[Any], videos: Sequence[Video], stride: int) -> d
 
 
 def _map_figures(
-    predictions: Sequence[Prediction], videos: Sequence[Video], classes: Sequence[str], stride: int
+    predictions: Sequence[Prediction], videos: list[Video], manifest: Manifest, stride: int
 ) -> dict[str, dict[str, float]]:
-    scores, _ = _scored([p.probabilities_TC for p in predictions], videos, stride)
-    events = [video.class_events() for video in videos]
-    figures = {}
-    for protocol in ("vadclip", "strict"):
-        result = detection_map(scores, events, classes, protocol, stride)
+    scores, lengths = _scored([p.probabilities_TC for p in predictions], videos, stride)
+    frames = {video.video_id: length for video, length in zip(videos, lengths, strict=True)}
+    shown = Manifest(manifest.classes, tuple(videos))
+    events = {
+        "vadclip": vadclip_events(shown, frames),
+        "strict": [video.class_events() for video in videos],
+    }
+    figures: dict[str, dict[str, float]] = {}
+    for protocol in PROTOCOLS:
+        result = detection_map(scores, events[protocol], manifest.classes, protocol, stride)
         per_iou = {f"{iou:.1f}": value for iou, value in result.per_iou.items()}
         figures[protocol] = {**per_iou, "average": result.average}
     return figures

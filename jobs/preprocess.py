@@ -284,7 +284,8 @@ def main(arguments: Sequence[str]) -> int:
     console.print(f"{usable} of {len(ids)} videos are ready, {len(failures)} failed")
     if failures:
         console.print(
-            f"the failures are listed in {store.failures.path}; --retry-failed takes them up again"
+            f"the failures are listed in {config.store_path}/failures; "
+            "--retry-failed takes them up again"
         )
     return 1 if usable == 0 or (options.strict and failures) else 0
 

@@ -9,6 +9,7 @@ import re
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from rich.console import Console
@@ -24,9 +25,10 @@ console = Console(stderr=True)
 QUIET = {
     "RAY_BACKEND_LOG_LEVEL": "fatal",
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
-    "RAY_TRAIN_V2_ENABLED": "1",
     "TOKENIZERS_PARALLELISM": "false",
     "TRANSFORMERS_VERBOSITY": "error",
+    "TQDM_DISABLE": "1",
+    "MLFLOW_LOGGING_LEVEL": "WARNING",
 }
 
 
@@ -46,6 +48,8 @@ def parser(description: str) -> argparse.ArgumentParser:
 
 def run(main: Callable[[Sequence[str]], int]) -> None:
     """Run a job's main function and leave with its exit code; user errors are one sentence."""
+    for name, value in QUIET.items():
+        os.environ.setdefault(name, value)
     try:
         code = main(sys.argv[1:])
     except ValueError as error:
@@ -74,20 +78,32 @@ def _complain(sentence: str) -> None:
 
 
 @contextmanager
+def _native_chatter_hidden() -> Iterator[None]:
+    """Hide what Ray's core prints while it starts; its errors come as exceptions all the same."""
+    sys.stderr.flush()
+    with Path(os.devnull).open("w") as nowhere:
+        kept = os.dup(2)
+        os.dup2(nowhere.fileno(), 2)
+        try:
+            yield
+        finally:
+            os.dup2(kept, 2)
+            os.close(kept)
+
+
+@contextmanager
 def ray_session() -> Iterator[None]:
     """Join the cluster a job was submitted to, or start a private one on this machine.
 
     Without RAY_ADDRESS a Ray cluster that happens to run here is left alone.
     """
-    for name, value in QUIET.items():
-        os.environ.setdefault(name, value)
-
     import ray
     import ray.data
 
     address = os.environ.get("RAY_ADDRESS", "local")
     private = {"include_dashboard": False} if address == "local" else {}
-    ray.init(address=address, logging_level=logging.ERROR, log_to_driver=False, **private)
+    with _native_chatter_hidden():
+        ray.init(address=address, logging_level=logging.ERROR, log_to_driver=False, **private)
     logging.getLogger("ray.data").setLevel(logging.ERROR)
     ray.data.DataContext.get_current().enable_progress_bars = False
     try:

@@ -154,20 +154,26 @@ def train(config: Config, bank: FeatureBank, manifest: Manifest, label_CD: Any) 
         return FitState.from_dict(torch.load(Path(folder) / STATE, weights_only=True))
 
 
+def open_experiment(config: Config) -> str:
+    """Point MLflow at the configured store and return the experiment's id, making it if need be."""
+    import mlflow
+
+    mlflow.set_tracking_uri(config.mlflow_uri)
+    known = mlflow.get_experiment_by_name(config.mlflow.experiment)
+    if known is not None:
+        return str(known.experiment_id)
+    artifacts = (config.run_path / "mlartifacts").resolve().as_uri()
+    location = None if config.mlflow.uri else artifacts
+    return str(mlflow.create_experiment(config.mlflow.experiment, artifact_location=location))
+
+
 def log_to_mlflow(config: Config, state: FitState, provenance: dict[str, Any]) -> None:
     """Keep parameters, curves, figures and the checkpoint as one MLflow run."""
     import mlflow
 
     from exvad.checkpoint import without_places
 
-    mlflow.set_tracking_uri(config.mlflow_uri)
-    if mlflow.get_experiment_by_name(config.mlflow.experiment) is None:
-        artifacts = (config.run_path / "mlartifacts").resolve().as_uri()
-        location = None if config.mlflow.uri else artifacts
-        mlflow.create_experiment(config.mlflow.experiment, artifact_location=location)
-    with mlflow.start_run(
-        experiment_id=mlflow.get_experiment_by_name(config.mlflow.experiment).experiment_id
-    ) as active:
+    with mlflow.start_run(experiment_id=open_experiment(config)) as active:
         mlflow.log_params(_flat(without_places(config).model_dump(by_alias=True)))
         mlflow.set_tags({f"exvad.{name}": str(value) for name, value in provenance.items()})
         for figures in state.history:

@@ -4,52 +4,63 @@ A snippet is one frame taken every `stride`. Reading a file's packets once, with
 how many frames there really are and when each is shown; a chunk carries the times of its own
 frames, so that any process can seek to them.
 
-t snippets of a chunk · H, W pixels · C colours
+t snippets of a chunk · n frames of a video · H, W pixels · C colours
 """
 
 from __future__ import annotations
 
-import contextlib
-from collections.abc import Iterator, Sequence
+from array import array
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from exvad.data.video_file import (
+    VideoError,
+    decode_packet,
+    open_video,
+    read_packets,
+)
+from exvad.data.video_file import read_frames as frames_of
+
 if TYPE_CHECKING:
     from av.container import InputContainer
+    from av.packet import Packet
     from av.video.frame import VideoFrame
     from av.video.stream import VideoStream
     from numpy.typing import NDArray
 
+__all__ = [
+    "Chunk",
+    "DecodedChunk",
+    "VideoError",
+    "VideoInfo",
+    "decode_chunk",
+    "plan_chunks",
+    "probe",
+    "read_frames",
+]
+
 MAX_PIXELS = 64_000_000
 DEFAULT_FPS = 25.0
-
-
-class VideoError(ValueError):
-    """A file can't be read as a video: names it and says why."""
-
-    def __init__(self, path: str, reason: str) -> None:
-        super().__init__(f"{path}: {reason}")
-        self.path, self.reason = path, reason
-
-    def __reduce__(self) -> tuple[type[VideoError], tuple[str, str]]:
-        return VideoError, (self.path, self.reason)
+_UNKNOWN = -(2**63)  # stands for a time that the file does not tell
 
 
 @dataclass(frozen=True)
 class VideoInfo:
-    """What is known of a video without decoding it.
+    """What a video really contains, whatever its header says.
 
     Args:
         path: the file.
-        num_frames: frames that are really there, whatever the header says.
+        num_frames: frames that are there and shown: those an edit list hides are not, nor those
+            before the first keyframe of a recording that was cut; damaged ones are.
         fps: frames per second, on average.
         duration: seconds from the first frame's start to the last one's end.
-        width: of the picture as shown, in pixels.
-        height: of the picture as shown, in pixels.
-        codec: name of the codec.
+        width: of the first picture as shown, in pixels of the file.
+        height: of the first picture as shown, in pixels of the file.
+        codec: name of the codec, such as h264.
     """
 
     path: str
@@ -72,9 +83,11 @@ class Chunk:
         first_snippet: number of its first snippet within the video.
         first_frame: index of that snippet's frame.
         stride: frames from one snippet to the next.
-        times: when each snippet's frame is shown, in seconds from the first frame.
-        pts: the same in the file's own time units; empty where the file tells no times, so that
-            frames have to be counted from the start.
+        times: when each snippet's frame is shown, in seconds from the video's first frame.
+        pts: the same in the file's own time units; empty where the file tells no times that can
+            be trusted, so that frames have to be counted from the start.
+        seeks: pts of the keyframe to start from, and its dts where that is another; empty: start
+            from the file's first frame.
     """
 
     video_id: str
@@ -85,6 +98,7 @@ class Chunk:
     stride: int
     times: tuple[float, ...]
     pts: tuple[int, ...]
+    seeks: tuple[int, ...] = ()
 
     @property
     def num_snippets(self) -> int:
@@ -98,7 +112,9 @@ class Chunk:
     @classmethod
     def from_row(cls, row: dict[str, Any]) -> Chunk:
         """Rebuild a chunk from its plain values."""
-        return cls(**{**row, "times": tuple(row["times"]), "pts": tuple(row["pts"])})
+        # Arrow hands lists back as arrays, and FFmpeg seeks to plain integers only.
+        lists = {name: tuple(np.asarray(row[name]).tolist()) for name in ("times", "pts", "seeks")}
+        return cls(**{**row, **lists})
 
 
 @dataclass(frozen=True)
@@ -117,12 +133,15 @@ class DecodedChunk:
 
 
 def probe(path: str | Path) -> VideoInfo:
-    """Read what a video file really contains.
+    """Read what a video file really contains: all its packets, but only its first picture.
+
+    Args:
+        path: local path or URI.
 
     Raises:
-        VideoError: it is missing, empty, no video, or has no picture.
+        VideoError: it is missing, empty, no video, or has no picture that can be decoded.
     """
-    return _survey(str(path))[0]
+    return _survey(str(path)).info
 
 
 def plan_chunks(
@@ -137,214 +156,298 @@ def plan_chunks(
         snippets_per_chunk: most snippets of a chunk.
 
     Raises:
-        VideoError: it is missing, empty, no video, or has no picture.
+        VideoError: it is missing, empty, no video, or has no picture that can be decoded.
     """
-    info, pts, seconds = _survey(str(path))
-    frames = range(0, info.num_frames, stride)
+    survey = _survey(str(path))
+    snippets = range(0, survey.info.num_frames, stride)
     chunks: list[Chunk] = []
-    for first in range(0, len(frames), snippets_per_chunk):
-        own = frames[first : first + snippets_per_chunk]
-        chunks.append(
-            Chunk(
-                video_id,
-                str(path),
-                len(chunks),
-                first,
-                own[0],
-                stride,
-                tuple(float(seconds[frame]) for frame in own),
-                tuple(int(pts[frame]) for frame in own) if pts is not None else (),
-            )
-        )
-    return info, chunks
+    for first in range(0, len(snippets), snippets_per_chunk):
+        frames = snippets[first : first + snippets_per_chunk]
+        chunks.append(_chunk(survey, frames, video_id, len(chunks), first))
+    return survey.info, chunks
 
 
-def decode_chunk(chunk: Chunk, short_side: int | None = None) -> DecodedChunk:
-    """Decode the snippets of a chunk.
+def decode_chunk(chunk: Chunk, short_side: int | None = None, threads: int = 1) -> DecodedChunk:
+    """Decode the snippets of a chunk; nothing limits how long that takes but the caller.
+
+    The frames are those a decoding from the start gives. It holds them and one frame of the file's
+    own size at a time. A picture of another size than the first one (a resolution that changes
+    midway) is stretched to it.
 
     Args:
         chunk: which frames.
         short_side: larger pictures are scaled down to this many pixels; None keeps their size.
+        threads: of the decoder; 0 for one per core. With more than one, every thread holds some
+            more frames.
 
     Raises:
         VideoError: no frame of the chunk can be decoded.
     """
-    wanted = list(chunk.pts) or [
-        chunk.first_frame + number * chunk.stride for number in range(chunk.num_snippets)
-    ]
-    place = {key: number for number, key in enumerate(wanted)}
-    found: dict[int, NDArray[np.uint8]] = {}
-    size: tuple[int, int] | None = None
-    with _open(chunk.path) as (container, stream):
-        for key, frame in _frames(chunk, container, stream):
-            number = place.get(key)
-            if number is not None:
-                picture, size = _picture(frame, short_side, size)
-                found[number] = picture
-            if len(found) == len(place) or key > wanted[-1]:
-                break
+    if short_side is not None and short_side < 1:
+        raise ValueError(f"short_side must be at least 1 pixel, not {short_side}")
+    reader = _ChunkReader(chunk, short_side, threads)
+    found = False
+    if chunk.pts:
+        starts = (*chunk.seeks, None)
+        found = any(reader.read_by_time(start) for start in starts)
     if not found:
-        seconds = f"{chunk.times[0]:.1f}–{chunk.times[-1]:.1f}"
-        raise VideoError(chunk.path, f"no frame can be decoded in seconds {seconds}")
-    missing = [number for number in range(chunk.num_snippets) if number not in found]
-    there = np.array(sorted(found))
-    for number in missing:
-        found[number] = found[int(there[np.abs(there - number).argmin()])]
-    problems = []
-    if missing:
-        problems.append(
-            f"{len(missing)} of {chunk.num_snippets} snippets from {chunk.times[0]:.1f} s on can't "
-            "be decoded; their nearest neighbours stand in"
-        )
-    frames_tHWC = np.stack([found[number] for number in range(chunk.num_snippets)])
-    return DecodedChunk(frames_tHWC, np.array(chunk.times), problems)
+        reader.read_by_count()
+    return reader.result()
 
 
 def read_frames(
-    path: str | Path, times: Sequence[float], short_side: int
+    path: str | Path, times: Sequence[float], short_side: int | None = None
 ) -> list[NDArray[np.uint8]]:
     """Decode the frames shown at some moments, RGB uint8 [H, W, 3] each.
 
     Args:
         path: local path or URI.
-        times: seconds from the first frame, in any order.
-        short_side: larger pictures are scaled down to this many pixels.
+        times: seconds from the first frame, in any order; what lies outside the video means its
+            first or last frame.
+        short_side: larger pictures are scaled down to this many pixels; None keeps their size.
 
     Raises:
-        VideoError: the file can't be read.
+        VideoError: the file can't be read, or the frame at one of the times can't be decoded.
     """
-    _, pts, seconds = _survey(str(path))
-    numbers = [
-        max(0, int(np.searchsorted(seconds, time + 1e-6, side="right")) - 1) for time in times
-    ]
-    pictures = []
-    for number in numbers:
-        chunk = Chunk(
-            "",
-            str(path),
-            0,
-            0,
-            number,
-            1,
-            (float(seconds[number]),),
-            (int(pts[number]),) if pts is not None else (),
-        )
-        pictures.append(decode_chunk(chunk, short_side).frames[0])
-    return pictures
+    survey = _survey(str(path))
+    # Rounded times, as records carry them, still mean the frame they were taken from.
+    shown = np.searchsorted(survey.seconds, np.asarray(times, float) + 1e-3, side="right") - 1
+    pictures: dict[int, NDArray[np.uint8]] = {}
+    for frame in sorted({max(0, int(number)) for number in shown}):
+        chunk = _chunk(survey, range(frame, frame + 1))
+        pictures[frame] = decode_chunk(chunk, short_side).frames[0]
+    return [pictures[max(0, int(number))] for number in shown]
 
 
-def _survey(path: str) -> tuple[VideoInfo, NDArray[np.int64] | None, NDArray[np.float64]]:
-    """Read all packets: what the video is, its frames' pts (None if unknown) and seconds."""
-    with _open(path) as (container, stream):
-        stamps: list[int | None] = []
-        for packet in container.demux(stream):
-            if packet.size and not packet.is_discard and not packet.is_corrupt:
-                stamps.append(packet.pts)
-        if not stamps:
-            raise VideoError(path, "has a video stream but no frame")
-        codec = stream.codec_context
-        tall, wide = codec.height, codec.width
-        if not tall or not wide:
-            raise VideoError(path, f"its {codec.name} stream tells no picture size")
-        if tall * wide > MAX_PIXELS:
-            raise VideoError(path, f"its pictures of {wide}×{tall} pixels are too large")
+@dataclass(frozen=True)
+class _Survey:
+    """What one pass over the packets of a video tells.
+
+    Args:
+        info: for the user.
+        seconds: when each frame is shown, from the first one on, float64 [n].
+        pts: the same in the file's own time units, int64 [n]; None where it can't be trusted.
+        keys: pts and dts of the keyframes, sorted, int64 [k, 2].
+    """
+
+    info: VideoInfo
+    seconds: NDArray[np.float64]
+    pts: NDArray[np.int64] | None
+    keys: NDArray[np.int64]
+
+
+def _survey(path: str) -> _Survey:
+    pts_all, dts_all, is_key = array("q"), array("q"), bytearray()
+    first: VideoFrame | None = None
+    with open_video(path) as (container, stream):
+        for packet in read_packets(container, stream):
+            if first is None:
+                first = next(iter(decode_packet(stream, packet)), None)
+            if not packet.is_discard and _is_shown(packet):
+                pts_all.append(_UNKNOWN if packet.pts is None else packet.pts)
+                dts_all.append(_UNKNOWN if packet.dts is None else packet.dts)
+                is_key.append(packet.is_keyframe)
+        if first is None:
+            first = next(iter(decode_packet(stream, None)), None)
+        if not pts_all or first is None:
+            reason = "none of its frames can be decoded" if pts_all else "has no frame"
+            raise VideoError(path, reason)
+        if first.width * first.height > MAX_PIXELS:
+            raise VideoError(path, f"{first.width}×{first.height} pixels are too many for a video")
+        pts = np.array(pts_all, np.int64)
+        dts = np.array(dts_all, np.int64)
+        key = np.array(is_key, bool)
+        trusted = _times_are_trusted(container, stream, pts, dts)
+        # What a cut recording has before its first keyframe can't be decoded; an open group's
+        # first pictures, which belong to the one before, can't either.
+        start = int(key.argmax())
+        if trusted:
+            assert first.pts is not None
+            shown = pts >= min(first.pts, pts[start])
+        else:
+            shown = np.arange(len(pts)) >= start
+        pts, dts, key = pts[shown], dts[shown], key[shown]
         rate = float(stream.average_rate or stream.guessed_rate or DEFAULT_FPS)
-        known = [stamp for stamp in stamps if stamp is not None]
-        pts = None
-        seconds = np.arange(len(stamps)) / rate
-        if len(known) == len(stamps) and len(set(known)) == len(known):
-            pts = np.sort(np.array(known, dtype=np.int64))
+        seconds = np.arange(len(pts)) / rate
+        if trusted:
+            keys = np.stack([pts[key], np.where(dts[key] == _UNKNOWN, pts[key], dts[key])], axis=1)
+            keys = keys[np.argsort(keys[:, 0])]
+            pts = np.sort(pts)
             seconds = (pts - pts[0]) * float(stream.time_base or 0)
-            if len(pts) > 1 and seconds[-1] > 0:
+            # The header's rate is the more exact one where it is right.
+            if abs(seconds[-1] * rate - (len(pts) - 1)) > 0.1:
                 rate = (len(pts) - 1) / float(seconds[-1])
-        if _quarter_turns(_rotation(container, stream)) % 2:
+        wide, tall = first.width, first.height
+        if _quarter_turns(first) % 2:
+            wide, tall = tall, wide
+        info = VideoInfo(
+            path=path,
+            num_frames=len(pts),
+            fps=rate,
+            duration=float(seconds[-1]) + 1 / rate,
+            width=wide,
+            height=tall,
+            codec=stream.codec_context.codec.canonical_name,
+        )
+    if not trusted:
+        return _Survey(info, seconds, None, np.empty((0, 2), np.int64))
+    return _Survey(info, seconds, pts, keys)
+
+
+def _is_shown(packet: Packet[VideoStream]) -> bool:
+    """Whether a packet holds a frame to show, not one that others only refer to (VP8).
+
+    RFC 6386, 9.1: bit 4 of a packet's first byte.
+    """
+    return packet.stream.codec_context.name != "vp8" or bool(memoryview(packet)[0] & 0x10)
+
+
+def _times_are_trusted(
+    container: InputContainer, stream: VideoStream, pts: NDArray[np.int64], dts: NDArray[np.int64]
+) -> bool:
+    """Whether the times say in which order frames are shown and lead back to them."""
+    if (pts == _UNKNOWN).any() or len(np.unique(pts)) < len(pts):
+        return False
+    if (np.diff(dts[dts != _UNKNOWN]) < 0).any():
+        return False  # recordings put one after the other, each with its own clock
+    codec = stream.codec_context
+    # AVI tells no order of showing, and FFmpeg makes one up that ignores B-frames.
+    return not (container.format.name == "avi" and codec.name != "mpeg4" and codec.has_b_frames)
+
+
+def _chunk(
+    survey: _Survey, frames: range, video_id: str = "", chunk: int = 0, first_snippet: int = 0
+) -> Chunk:
+    own = np.array(frames)
+    pts: tuple[int, ...] = ()
+    seeks: tuple[int, ...] = ()
+    if survey.pts is not None:
+        pts = tuple(survey.pts[own].tolist())
+        number = int(np.searchsorted(survey.keys[:, 0], pts[0], side="right")) - 1
+        if number > 0:
+            # MP4 and Matroska are seeked by the one, transport streams by the other.
+            seeks = tuple(dict.fromkeys(survey.keys[number].tolist()))
+    return Chunk(
+        video_id=video_id,
+        path=survey.info.path,
+        chunk=chunk,
+        first_snippet=first_snippet,
+        first_frame=frames[0],
+        stride=frames.step,
+        times=tuple(survey.seconds[own].tolist()),
+        pts=pts,
+        seeks=seeks,
+    )
+
+
+class _ChunkReader:
+    """Collects the pictures of a chunk, upright, as RGB and in one size."""
+
+    def __init__(self, chunk: Chunk, short_side: int | None, threads: int) -> None:
+        from av.video.reformatter import VideoReformatter
+
+        self.chunk, self.short_side, self.threads = chunk, short_side, threads
+        # One for all frames: making it anew for each took up to two thirds of the time.
+        self.reformatter = VideoReformatter()
+        self.found = np.zeros(chunk.num_snippets, bool)
+        self.frames_tHWC: NDArray[np.uint8] | None = None
+        self.turns = 0
+
+    def read_by_time(self, start: int | None) -> bool:
+        """Seek to `start` (None: read from the file's start) and decode; False if in vain.
+
+        In vain means that the file does not keep what its times promise, so that another way has
+        to be tried: the keyframe is not found there or needs earlier frames (as with intra
+        refresh), or the frames come in another order.
+        """
+        import av
+
+        place = {pts: number for number, pts in enumerate(self.chunk.pts)}
+        self.found[:] = False
+        previous: int | None = None
+        with open_video(self.chunk.path) as (container, stream):
+            self._set_threads(stream)
+            if start is not None:
+                try:
+                    container.seek(start, stream=stream)
+                except av.error.FFmpegError:
+                    return False
+            key = None if start is None else self.chunk.seeks[0]
+            for frame in frames_of(container, stream, key):
+                pts = frame.pts
+                if pts is None or (previous is not None and pts <= previous):
+                    return False
+                if key is not None and previous is None and not (pts == key and _is_intra(frame)):
+                    return False
+                previous = pts
+                if pts in place:
+                    self._keep(place[pts], frame)
+                if pts >= self.chunk.pts[-1]:
+                    return True
+        return start is None or bool(self.found.any())
+
+    def read_by_count(self) -> None:
+        """Decode from the file's start and count."""
+        first, stride = self.chunk.first_frame, self.chunk.stride
+        self.found[:] = False
+        with open_video(self.chunk.path) as (container, stream):
+            self._set_threads(stream)
+            for count, frame in enumerate(frames_of(container, stream)):
+                number, between = divmod(count - first, stride)
+                if number >= 0 and not between:
+                    self._keep(number, frame)
+                if number >= self.chunk.num_snippets - 1:
+                    return
+
+    def result(self) -> DecodedChunk:
+        """Return the pictures, with neighbours in place of those that are missing."""
+        times = np.array(self.chunk.times)
+        there = np.flatnonzero(self.found)
+        if self.frames_tHWC is None or not len(there):
+            span = f"{times[0]:.1f} to {times[-1]:.1f}"
+            raise VideoError(self.chunk.path, f"no frame can be decoded from second {span}")
+        missing = np.flatnonzero(~self.found)
+        for number in missing:
+            self.frames_tHWC[number] = self.frames_tHWC[there[np.abs(there - number).argmin()]]
+        problems = []
+        if len(missing):
+            where = ", ".join(f"{time:.1f}" for time in times[missing[:5]])
+            where += ", …" if len(missing) > 5 else ""
+            problems.append(
+                f"{len(missing)} of {len(times)} frames can't be decoded (at second {where}); "
+                "the nearest ones stand in for them"
+            )
+        return DecodedChunk(self.frames_tHWC, times, problems)
+
+    def _set_threads(self, stream: VideoStream) -> None:
+        stream.thread_type = "NONE" if self.threads == 1 else "AUTO"
+        stream.codec_context.thread_count = self.threads
+
+    def _keep(self, number: int, frame: VideoFrame) -> None:
+        if self.frames_tHWC is None:
+            scale = min(1.0, (self.short_side or 10**9) / min(frame.width, frame.height))
+            wide, tall = max(1, round(frame.width * scale)), max(1, round(frame.height * scale))
+            self.turns = _quarter_turns(frame)
+            upright = (wide, tall) if self.turns % 2 else (tall, wide)
+            self.frames_tHWC = np.empty((self.chunk.num_snippets, *upright, 3), np.uint8)
+        tall, wide = self.frames_tHWC.shape[1:3]
+        if self.turns % 2:
             tall, wide = wide, tall
-        duration = float(seconds[-1]) + 1 / rate
-        info = VideoInfo(path, len(stamps), rate, duration, wide, tall, codec.name)
-    return info, pts, seconds
+        picture = self.reformatter.reformat(
+            frame, width=wide, height=tall, format="rgb24", interpolation="AREA"
+        )
+        self.frames_tHWC[number] = np.rot90(picture.to_ndarray(), self.turns)
+        self.found[number] = True
 
 
-@contextlib.contextmanager
-def _open(path: str) -> Iterator[tuple[InputContainer, VideoStream]]:
-    """Open a file's first real video stream; whatever FFmpeg says against it is a VideoError."""
-    import av
+def _is_intra(frame: VideoFrame) -> bool:
+    """Whether a frame needs no other; key_frame alone also marks where an intra refresh begins."""
+    from av.video.frame import PictureType
 
-    with contextlib.ExitStack() as stack:
-        try:
-            source: Any = path
-            if "://" in path:
-                import fsspec
-
-                source = stack.enter_context(fsspec.open(path, "rb"))
-            elif not Path(path).exists():
-                raise VideoError(path, "there is no such file")
-            elif not Path(path).is_file():
-                raise VideoError(path, "is a folder, not a video file")
-            elif not Path(path).stat().st_size:
-                raise VideoError(path, "the file is empty")
-            container = stack.enter_context(av.open(source, metadata_errors="replace"))
-            streams = [
-                stream
-                for stream in container.streams.video
-                if not stream.disposition & stream.disposition.attached_pic
-            ]
-            if not streams:
-                raise VideoError(path, "has no video stream")
-            if streams[0].codec_context is None:
-                raise VideoError(path, "its codec is not known here")
-            yield container, streams[0]
-        except av.error.FFmpegError as error:
-            raise VideoError(path, f"can't be read as a video ({error.strerror})") from error
+    kind = frame.pict_type
+    return kind == PictureType.I or (bool(frame.key_frame) and kind == PictureType.NONE)
 
 
-def _frames(
-    chunk: Chunk, container: InputContainer, stream: VideoStream
-) -> Iterator[tuple[int, VideoFrame]]:
-    """Decode forward from the keyframe before the chunk; yield (pts or frame number, frame)."""
-    import av
-
-    stream.thread_type = "AUTO"
-    if chunk.pts:
-        with contextlib.suppress(av.error.FFmpegError):
-            container.seek(chunk.pts[0], stream=stream, backward=True)
-    count = 0
-    for packet in container.demux(stream):
-        if packet.is_corrupt:
-            continue
-        try:
-            frames = packet.decode()
-        except av.error.InvalidDataError:
-            continue
-        for frame in frames:
-            key = frame.pts if chunk.pts else count
-            if key is not None:
-                yield key, frame
-            count += 1
-
-
-def _picture(
-    frame: VideoFrame, short_side: int | None, size: tuple[int, int] | None
-) -> tuple[NDArray[np.uint8], tuple[int, int]]:
-    """Return a frame as RGB, upright, scaled to `size` or (the first one) to `short_side`."""
-    if size is None:
-        scale = min(1.0, (short_side or 10**9) / min(frame.width, frame.height))
-        size = max(1, round(frame.width * scale)), max(1, round(frame.height * scale))
-    picture = frame.to_ndarray(width=size[0], height=size[1], format="rgb24", interpolation="AREA")
-    upright: NDArray[np.uint8] = np.rot90(picture, _quarter_turns(frame.rotation))
-    return np.ascontiguousarray(upright), size
-
-
-def _rotation(container: InputContainer, stream: VideoStream) -> int:
-    """Return the rotation flag of the first frame that decodes, in degrees."""
-    import av
-
-    container.seek(0)
-    with contextlib.suppress(av.error.FFmpegError):
-        for frame in container.decode(stream):
-            return int(frame.rotation)
-    return 0
-
-
-def _quarter_turns(degrees: int) -> int:
+def _quarter_turns(frame: VideoFrame) -> int:
     """Return how often to turn a picture counter-clockwise by 90° to make it upright."""
-    return round(degrees / 90) % 4
+    return round(frame.rotation / 90) % 4

@@ -32,9 +32,9 @@ def config(vocab_size: int) -> dict[str, Any]:
             "vision_cfg": {
                 "image_size": SIDE,
                 "layers": 4,
-                "width": 192,
-                "head_width": 48,
-                "patch_size": 16,
+                "width": 160,
+                "head_width": 40,
+                "patch_size": 12,
             },
             "text_cfg": {
                 "context_length": CONTEXT,
@@ -60,9 +60,9 @@ def config(vocab_size: int) -> dict[str, Any]:
 def spoken(caption: str, label: str, rng: np.random.Generator) -> str:
     """Say a frame in one of the ways the detector will: caption, phrase, label or explanation."""
     draw = rng.random()
-    if draw < 0.6:
+    if draw < 0.5:
         return caption
-    if draw < 0.8:
+    if draw < 0.78:
         return str(rng.choice(PHRASES[label]))
     if draw < 0.88 and label != NORMAL:
         name = readable(label)
@@ -101,7 +101,7 @@ def train(frames: Frames, folder: Path, vocab_size: int, steps: int, seed: int) 
     grounding = Grounding(cfg["vision_cfg"]["width"], SIDE // cfg["vision_cfg"]["patch_size"])
     learned = [*model.parameters(), *grounding.parameters()]
     optimizer = torch.optim.AdamW(learned, lr=1e-3, weight_decay=0.05)
-    start, batch = time.monotonic(), 256
+    start, batch = time.monotonic(), 128
     for step in range(steps):
         set_rate(optimizer, 1e-3, step, steps)
         pick = rng.integers(0, len(frames.captions), batch)

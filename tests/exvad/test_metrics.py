@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +14,8 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from sklearn.metrics import average_precision_score, roc_auc_score
 
+from exvad.data.benchmarks import ucf_crime, vadclip_events, xd_violence
+from exvad.data.manifest import Manifest
 from exvad.metrics import IOUS, FrameEvent, Protocol, detection_map, frame_auc_ap
 
 Scores = list[NDArray[Any]]
@@ -488,3 +490,32 @@ def test_the_official_xd_violence_counts_and_oracle(shared_data: Path) -> None:
     public = [80.272, 80.272, 80.272, 79.611, 78.575]
     assert list(vadclip.per_iou.values()) == pytest.approx(public, abs=0.5)
     assert min(detection_map(scores, events, XD_CLASSES, "strict").per_iou.values()) > 96
+
+
+@pytest.mark.shared
+@pytest.mark.parametrize(
+    ("read", "folder", "frames", "abnormal", "expected"),
+    [
+        (ucf_crime, "ucf_crime", 1_109_888, 84_160, [1300 / 14] * 5),
+        (xd_violence, "xd_violence", 2_331_296, 537_882, [80.272, 80.272, 80.272, 79.611, 78.575]),
+    ],
+)
+def test_imported_benchmarks_give_the_official_counts_and_oracle(
+    shared_data: Path,
+    read: Callable[[Path, Path], Manifest],
+    folder: str,
+    frames: int,
+    abnormal: int,
+    expected: list[float],
+) -> None:
+    manifest = read(Path("videos"), shared_data / "annotations" / folder)
+    videos = manifest.of_split("test")
+    lengths = [(video.scored_frames or 0) // 16 for video in videos]
+    assert 16 * sum(lengths) == frames
+    flat = [np.zeros(length) for length in lengths]
+    _, share = frame_auc_ap(flat, [video.frame_events() for video in videos])
+    assert share * frames == pytest.approx(abnormal)
+    events = vadclip_events(manifest)
+    scores = oracle(events, lengths, manifest.classes)
+    result = detection_map(scores, events, manifest.classes, "vadclip")
+    assert list(result.per_iou.values()) == pytest.approx(expected, abs=0.5)

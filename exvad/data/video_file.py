@@ -1,0 +1,178 @@
+"""Open a video file, local or remote, and read its packets and frames; FFmpeg's errors get a name.
+
+FFmpeg's own log stays off, as PyAV sets it: what goes wrong is said by `VideoError`.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+
+if TYPE_CHECKING:
+    from av.container import InputContainer
+    from av.packet import Packet
+    from av.video.frame import VideoFrame
+    from av.video.stream import VideoStream
+
+# They play other files, or draw text: nothing that a user hands in should do either.
+_REFUSED_FORMATS = {"hls", "dash", "concat", "imf", "image2", "tty", "sdp", "rtsp"}
+_REMOTE_BUFFER = 1 << 18  # bytes per read of a remote file
+
+
+class VideoError(ValueError):
+    """A file can't be read as a video: names it and says why.
+
+    Args:
+        path: the file; user names, passwords and queries of a URI are left out of the message.
+        reason: why, in words that follow the name and a colon.
+    """
+
+    def __init__(self, path: str, reason: str) -> None:
+        self.path, self.reason = _without_secrets(path), reason
+        super().__init__(f"{self.path}: {reason}")
+
+    def __reduce__(self) -> tuple[type[VideoError], tuple[str, str]]:
+        return VideoError, (self.path, self.reason)
+
+
+@contextlib.contextmanager
+def open_video(path: str) -> Iterator[tuple[InputContainer, VideoStream]]:
+    """Open a file's first video stream that is no cover picture.
+
+    Args:
+        path: local path, or a URI (with `://`) that fsspec can open.
+
+    Raises:
+        VideoError: it is missing, no file, empty, no video, has sound only or an unknown codec;
+            also where FFmpeg or the storage fails later, while the file is open.
+    """
+    import av
+
+    with contextlib.ExitStack() as stack:
+        source: Any
+        if "://" in path:
+            source = stack.enter_context(_open_remote(path))
+        else:
+            _check_local(path)
+            # The prefix keeps FFmpeg from taking a name like "a:b.mp4" for a protocol.
+            source = f"file:{path}"
+        try:
+            container = stack.enter_context(
+                av.open(
+                    source,
+                    metadata_errors="replace",
+                    buffer_size=_REMOTE_BUFFER,
+                    container_options={"protocol_whitelist": "file"},
+                )
+            )
+            yield container, _picture_stream(path, container)
+        except av.error.InvalidDataError as error:
+            raise VideoError(
+                path,
+                "can't be read as a video: it is none, or an interrupted copy has cut off its "
+                "index; copy it again or convert it",
+            ) from error
+        except (av.error.FFmpegError, OSError) as error:
+            raise VideoError(path, f"can't be read ({error.strerror or error})") from error
+
+
+def read_packets(container: InputContainer, stream: VideoStream) -> Iterator[Packet]:
+    """Yield the packets that hold something, up to the end or to where the file is broken off."""
+    import av
+
+    # A packet without data would tell the decoder that the video ends here.
+    with contextlib.suppress(av.error.InvalidDataError):
+        for packet in container.demux(stream):
+            if packet.size:
+                yield packet
+
+
+def read_frames(
+    container: InputContainer, stream: VideoStream, key: int | None = None
+) -> Iterator[VideoFrame]:
+    """Yield the frames that can be decoded, in the order they are shown.
+
+    Args:
+        container: the open file, at its start or where it was seeked to.
+        stream: its video stream.
+        key: leave out what comes before the keyframe with this pts; yield nothing if it is not
+            there.
+    """
+    skipping = key is not None
+    for packet in read_packets(container, stream):
+        if skipping and packet.is_keyframe and packet.pts is not None:
+            assert key is not None
+            if packet.pts > key:
+                return
+            skipping = packet.pts != key
+        if not skipping:
+            yield from decode_packet(stream, packet)
+    yield from decode_packet(stream, None)
+
+
+def decode_packet(stream: VideoStream, packet: Packet | None) -> list[VideoFrame]:
+    """Return what the decoder has ready after one packet (None: the end); a damaged one has none."""
+    import av
+
+    try:
+        return list(stream.codec_context.decode(packet))
+    except av.error.FFmpegError:
+        return []
+
+
+def _check_local(path: str) -> None:
+    try:
+        file = Path(path)
+        if not file.exists():
+            raise VideoError(path, "there is no such file")
+        if file.is_dir():
+            raise VideoError(path, "is a folder, not a video file")
+        if not file.is_file():
+            raise VideoError(path, "is no regular file")
+        if not file.stat().st_size:
+            raise VideoError(path, "the file is empty")
+    except OSError as error:
+        raise VideoError(path, f"can't be read ({error.strerror})") from error
+
+
+@contextlib.contextmanager
+def _open_remote(path: str) -> Iterator[Any]:
+    import fsspec
+
+    try:
+        file = fsspec.open(path, "rb").open()
+    except FileNotFoundError as error:
+        raise VideoError(path, "there is no such file") from error
+    except (OSError, ImportError, ValueError) as error:
+        # The text of the error may repeat the URI with its secrets.
+        reason = str(error) if isinstance(error, ImportError) else type(error).__name__
+        raise VideoError(path, f"can't be opened ({reason})") from error
+    with file:
+        if getattr(file, "size", None) == 0:
+            raise VideoError(path, "the file is empty")
+        yield file
+
+
+def _picture_stream(path: str, container: InputContainer) -> VideoStream:
+    if _REFUSED_FORMATS & set(container.format.name.split(",")):
+        raise VideoError(path, f"is a {container.format.name} file, not a video")
+    streams = [
+        stream
+        for stream in container.streams.video
+        if not stream.disposition & stream.disposition.attached_pic
+    ]
+    if not streams:
+        raise VideoError(path, "has no video stream, only sound or a cover picture")
+    if streams[0].codec_context is None:
+        raise VideoError(path, "its codec is not known here: convert it, say, to H.264")
+    return streams[0]
+
+
+def _without_secrets(path: str) -> str:
+    if "://" not in path:
+        return path
+    parts = urlsplit(path)
+    return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}"
