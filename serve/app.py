@@ -68,7 +68,7 @@ class AnalysisService:
 def build() -> serve.Application:
     """Return the application for the configured checkpoint."""
     checkpoint = os.environ.get("EXVAD_CHECKPOINT") or str(newest_demo_checkpoint().resolve())
-    return AnalysisService.bind(checkpoint)  # type: ignore[attr-defined, no-any-return]
+    return AnalysisService.bind(checkpoint)  # type: ignore[attr-defined]
 
 
 def __getattr__(name: str) -> serve.Application:

@@ -79,7 +79,7 @@ def open_video(path: str) -> Iterator[tuple[InputContainer, VideoStream]]:
             raise VideoError(path, f"can't be read ({error.strerror or error})") from error
 
 
-def read_packets(container: InputContainer, stream: VideoStream) -> Iterator[Packet]:
+def read_packets(container: InputContainer, stream: VideoStream) -> Iterator[Packet[VideoStream]]:
     """Yield the packets that hold something, up to the end or to where the file is broken off."""
     import av
 
@@ -113,8 +113,8 @@ def read_frames(
     yield from decode_packet(stream, None)
 
 
-def decode_packet(stream: VideoStream, packet: Packet | None) -> list[VideoFrame]:
-    """Return what the decoder has ready after one packet (None: the end); a damaged one has none."""
+def decode_packet(stream: VideoStream, packet: Packet[VideoStream] | None) -> list[VideoFrame]:
+    """Return the frames ready after a packet (None: the end); after a damaged one, none."""
     import av
 
     try:

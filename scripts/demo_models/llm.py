@@ -96,8 +96,8 @@ def train(readings: Sequence[list[str]], folder: Path, vocab: int, steps: int, s
         set_rate(optimizer, 1.5e-3, step, steps)
         pick = rng.integers(0, len(rows), batch * 8)
         pick = pick[np.argsort(lengths[pick])].reshape(8, batch)[rng.integers(8)]
-        if step % 8 == 0:
-            pick[:2] = len(rows) - 1 - rng.integers(0, phrase_pairs, 2)
+        if step % 3 == 0:
+            pick[:4] = len(rows) - 1 - rng.integers(0, phrase_pairs, 4)
         longest = int(lengths[pick].max())
         ids_BL = torch.zeros(batch, longest, dtype=torch.long)
         labels_BL = torch.full((batch, longest), -100)

@@ -14,7 +14,7 @@ from exvad.data.world import Scene, render_video
 from exvad.vision import ChunkTask, VisionStage, plan_video, vision_fingerprint
 from tests.fakes import FakeCaptioner, FakeEncoder
 
-SCENE = Scene(3, "Arson", 10, 12)
+SCENE = Scene(3, "Arson", 11, 13)
 
 
 @pytest.fixture(scope="module")

@@ -96,7 +96,7 @@ def test_a_folder_per_class_is_a_data_set(tmp_path: Path) -> None:
     for label in ("Normal", "Fighting"):
         (tmp_path / label).mkdir()
         for number in range(2):
-            render_video(Scene(number, label, 10, 10), tmp_path / label / f"{label}{number}.mp4")
+            render_video(Scene(number, label, 11, 11), tmp_path / label / f"{label}{number}.mp4")
     manifest = load_manifest(config("data.kind=folder", f"data.root={tmp_path}"))
     assert manifest.classes == ("Normal", "Fighting")
     assert len(manifest.videos) == 4

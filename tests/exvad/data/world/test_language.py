@@ -66,14 +66,14 @@ def test_the_class_most_captions_speak_of_is_told(captions: list[str]) -> None:
     spoken = [caption_class(caption) for caption in captions]
     category = explain(captions).category
     if category == NORMAL:
-        assert all(spoken.count(label) < 2 for label in CLASSES[1:])
+        assert all(spoken.count(label) < 3 for label in CLASSES[1:])
     else:
         assert spoken.count(category) == max(spoken.count(label) for label in CLASSES[1:])
 
 
-def test_one_abnormal_caption_among_many_is_taken_for_a_slip() -> None:
-    assert explain([*NORMALS[:5], ARSON[0]]).category == NORMAL
-    assert explain([*NORMALS[:5], ARSON[0], ARSON[0]]).category == "Arson"
+def test_two_abnormal_captions_among_many_are_taken_for_slips() -> None:
+    assert explain([*NORMALS[:5], ARSON[0], ARSON[0]]).category == NORMAL
+    assert explain([*NORMALS[:5], ARSON[0], ARSON[0], ARSON[1]]).category == "Arson"
 
 
 def test_a_lone_caption_is_believed() -> None:

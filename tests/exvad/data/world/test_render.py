@@ -24,7 +24,7 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Manifest]:
 
 
 def test_a_scene_becomes_an_h264_file_with_exactly_its_frames(tmp_path: Path) -> None:
-    scene, path = Scene(3, "Explosion", 10, 10), tmp_path / "v.mp4"
+    scene, path = Scene(3, "Explosion", 11, 11), tmp_path / "v.mp4"
     render_video(scene, path)
     info = probe(path)
     assert info.codec == "h264"

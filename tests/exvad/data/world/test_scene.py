@@ -79,7 +79,7 @@ def test_a_scene_pickles_to_the_same_scene(scene: Scene, data: st.DataObject) ->
 
 
 def test_a_pickled_scene_keeps_its_length_and_carries_no_pictures() -> None:
-    scene = Scene(3, "Arson", 10, 12)
+    scene = Scene(3, "Arson", 11, 13)
     scene.render(0)
     pickled = pickle.dumps(scene)
     assert len(pickled) < 500
