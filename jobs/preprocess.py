@@ -25,16 +25,26 @@ VISION_BATCH = 4
 
 
 @dataclass(frozen=True)
-class Failed:
-    """An input that could not be processed."""
+class Outcome:
+    """What became of an input: it failed, or it is done with or without a remark."""
 
     video_id: str
-    error: str
-    message: str
+    error: str = ""
+    message: str = ""
 
-    def to_row(self) -> dict[str, Any]:
-        """Return the row in which it travels through the pipeline."""
-        return {"failure": json.dumps([self.video_id, self.error, self.message]), "task": ""}
+    def to_json(self) -> str:
+        """Return the text in which it travels through the pipeline."""
+        return json.dumps([self.video_id, self.error, self.message])
+
+    @classmethod
+    def from_json(cls, text: str) -> Outcome:
+        """Read it back."""
+        return cls(*json.loads(text))
+
+    @classmethod
+    def of(cls, video_id: str, error: Exception) -> Outcome:
+        """Return the outcome of an input that could not be processed."""
+        return cls(video_id, type(error).__name__, str(error))
 
 
 def plan(
@@ -47,9 +57,9 @@ def plan(
     try:
         _, tasks = plan_video(row["video_id"], row["path"], config)
     except VideoError as error:
-        return [Failed(row["video_id"], type(error).__name__, str(error)).to_row()]
+        return [{"outcome": Outcome.of(row["video_id"], error).to_json(), "task": ""}]
     return [
-        {"failure": "", "task": json.dumps(task.to_row())}
+        {"outcome": Outcome(task.chunk.video_id).to_json(), "task": json.dumps(task.to_row())}
         for task in tasks
         if (task.chunk.video_id, task.chunk.chunk) not in done
     ]
@@ -60,29 +70,25 @@ def decode(row: Mapping[str, Any], short_side: int) -> dict[str, Any]:
     from exvad.data.video import VideoError, decode_chunk
     from exvad.vision import ChunkTask
 
-    blank = {
-        "failure": row["failure"],
-        "task": row["task"],
-        "frames": b"",
-        "shape": [],
-        "times": [],
-    }
-    if row["failure"]:
-        return blank
+    unseen = {**row, "frames": b"", "shape": []}
+    if not row["task"]:
+        return unseen
     task = ChunkTask.from_row(json.loads(row["task"]))
+    video_id = task.chunk.video_id
     try:
         decoded = decode_chunk(task.chunk, short_side)
     except VideoError as error:
-        return blank | Failed(task.chunk.video_id, type(error).__name__, str(error)).to_row()
-    return blank | {
+        return {**unseen, "outcome": Outcome.of(video_id, error).to_json(), "task": ""}
+    return {
+        "outcome": Outcome(video_id, message="; ".join(decoded.problems)).to_json(),
+        "task": row["task"],
         "frames": decoded.frames.tobytes(),
         "shape": list(decoded.frames.shape),
-        "times": decoded.times.tolist(),
     }
 
 
 class VisionActor:
-    """Stage input: decoded chunks. Output: their state; their features go to the store."""
+    """Stage input: decoded chunks. Output: their outcomes; their features go to the store."""
 
     def __init__(self, config: Config, stage: Stage) -> None:
         from exvad.encoders.load import load_captioner, load_clip
@@ -96,25 +102,22 @@ class VisionActor:
         from exvad.data.video import DecodedChunk
         from exvad.vision import ChunkTask
 
-        rows, states = [], []
-        for failure, task_json, frames, shape, times in zip(
-            *(batch[name] for name in ("failure", "task", "frames", "shape", "times")), strict=True
+        rows = []
+        for text, frames, shape in zip(
+            *(batch[name] for name in ("task", "frames", "shape")), strict=True
         ):
-            if failure:
-                states.append(failure)
-                continue
-            task = ChunkTask.from_row(json.loads(task_json))
-            pictures = np.frombuffer(frames, np.uint8).reshape(tuple(shape))
-            decoded = DecodedChunk(pictures, np.asarray(times, float), [])
-            rows.append(self.vision.see(task, decoded))
-            states.append(json.dumps([task.chunk.video_id, "", ""]))
+            if text:
+                task = ChunkTask.from_row(json.loads(text))
+                pictures = np.frombuffer(frames, np.uint8).reshape(tuple(shape))
+                decoded = DecodedChunk(pictures, np.asarray(task.chunk.times), [])
+                rows.append(self.vision.see(task, decoded))
         if rows:
             self.stage.append(rows)
-        return {"state": states}
+        return {"outcome": batch["outcome"]}
 
 
 class LanguageActor:
-    """Stage input: video ids. Output: their state; their explanations go to the store."""
+    """Stage input: video ids. Output: their outcomes; their explanations go to the store."""
 
     def __init__(self, config: Config, classes: Sequence[str], store: Store, stage: Stage) -> None:
         from exvad.encoders.load import load_clip, load_llm
@@ -145,12 +148,12 @@ class LanguageActor:
         if rows:
             self.stage.append(rows)
         return {
-            "state": [
-                json.dumps(
-                    [video.video_id, type(answer).__name__, str(answer)]
+            "outcome": [
+                (
+                    Outcome.of(video.video_id, answer)
                     if isinstance(answer, ExplanationError)
-                    else [video.video_id, "", ""]
-                )
+                    else Outcome(video.video_id)
+                ).to_json()
                 for video, answer in zip(videos, answers, strict=True)
             ]
         }
@@ -225,23 +228,26 @@ def _actors(resources: Resources) -> dict[str, Any]:
     }
 
 
-def _states(dataset: Any) -> Iterator[tuple[str, str, str]]:
+def _outcomes(dataset: Any) -> Iterator[Outcome]:
     for batch in dataset.iter_batches(batch_size=None, batch_format="numpy"):
-        for state in batch["state"]:
-            video, error, message = json.loads(state)
-            yield video, error, message
+        yield from map(Outcome.from_json, batch["outcome"])
 
 
 def _follow(dataset: Any, title: str, total: int, store: Store, stage: str) -> None:
     """Run a dataset to its end, showing progress by video and keeping its failures."""
     seen: set[str] = set()
+    remarks: list[Outcome] = []
     with progress_bar() as bar:
         task = bar.add_task(title, total=total)
-        for video, error, message in _states(dataset):
-            if error:
-                store.failures.append(video, stage, error, message)
-            seen.add(video)
+        for outcome in _outcomes(dataset):
+            if outcome.error:
+                store.failures.append(outcome.video_id, stage, outcome.error, outcome.message)
+            elif outcome.message:
+                remarks.append(outcome)
+            seen.add(outcome.video_id)
             bar.update(task, completed=len(seen))
+    for outcome in remarks:
+        console.print(f"note: {outcome.video_id}: {outcome.message}", highlight=False)
 
 
 def main(arguments: Sequence[str]) -> int:
