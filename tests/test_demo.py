@@ -14,11 +14,11 @@ from exvad.detector import Detector
 from exvad.results import Analysis
 
 SMALL = (
-    "data.world.train_videos=36",
+    "data.world.train_videos=60",
     "data.world.test_videos=14",
     "data.world.seed=7",
-    "train.epochs=6",
-    "train.milestones=[4]",
+    "train.epochs=12",
+    "train.milestones=[8]",
 )
 IOUS = ("0.1", "0.2", "0.3", "0.4", "0.5", "average")
 
