@@ -154,6 +154,7 @@ def load_checkpoint(folder: str | Path, device: str = "cpu") -> Checkpoint:
         ValidationError,
         KeyError,
         json.JSONDecodeError,
+        yaml.YAMLError,
         RuntimeError,
     ) as error:
         raise CheckpointError(f"{folder} is damaged: {str(error).splitlines()[0]}") from error

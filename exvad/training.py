@@ -206,7 +206,7 @@ class Trainer:
         for batch in self._batches(examples, batches):
             terms = self._step(batch, epoch)
             for name, value in zip(terms._fields, terms, strict=True):
-                sums[name] = sums.get(name, 0.0) + float(value)
+                sums[name] = sums.get(name, 0.0) + value.item()
         self.scheduler.step()
         return {name: total / len(batches) for name, total in sums.items()}
 
@@ -230,7 +230,7 @@ class Trainer:
         if not torch.isfinite(terms.total):
             names = ", ".join(batch.video_ids[:8])
             raise NotFiniteError(
-                f"the loss is {float(terms.total)} in epoch {epoch + 1} on the videos {names}…: "
+                f"the loss is {terms.total.item()} in epoch {epoch + 1} on the videos {names}…: "
                 "lower train.learning_rate, or look at their features"
             )
         self.optimizer.zero_grad(set_to_none=True)

@@ -37,5 +37,5 @@ def test_a_space_that_cannot_work_is_refused(tmp_path: Path, text: str, complain
 
 
 def test_a_missing_space_is_named(tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match="gone.yaml"):
+    with pytest.raises(ValueError, match=r"gone\.yaml"):
         read_space(tmp_path / "gone.yaml", "demo")

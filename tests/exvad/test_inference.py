@@ -1,0 +1,88 @@
+"""Predictions of any length, calibration, and events."""
+
+from __future__ import annotations
+
+import itertools
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from exvad.checkpoint import build_network
+from exvad.inference import Prediction, calibrate, find_events, predict
+from exvad.modeling import ExVAD
+from tests.planted import CLASSES, WIDTH, config, directions, examples
+
+LABELS = torch.from_numpy(directions())
+
+
+@pytest.fixture(scope="module")
+def network() -> ExVAD:
+    torch.manual_seed(0)
+    return build_network(config("model.max_snippets=16"), WIDTH, len(CLASSES))
+
+
+def test_the_batch_size_changes_nothing(network: ExVAD) -> None:
+    made = examples(9, seed=3)
+    one, many = (predict(network, LABELS, made, 0.07, 16, size) for size in (1, 32))
+    for a, b, example in zip(one, many, made, strict=True):
+        assert len(a.probabilities_TC) == len(example.visual_TD)
+        np.testing.assert_allclose(a.probabilities_TC, b.probabilities_TC, atol=1e-5)
+        for branch in ("classifier", "alignment"):
+            np.testing.assert_allclose(a.scores[branch], b.scores[branch], atol=1e-5)
+
+
+def test_a_long_video_is_cut_and_joined_in_order(network: ExVAD) -> None:
+    whole = examples(1, seed=4, lengths=(40, 40))[0]
+    prediction = predict(network, LABELS, [whole], 0.07, 16)[0]
+    for start in (0, 16, 32):
+        visual_TD = whole.visual_TD[start : start + 16]
+        part = type(whole)("part", visual_TD, None, whole.target_C)
+        expected = predict(network, LABELS, [part], 0.07, 16)[0].probabilities_TC
+        got = prediction.probabilities_TC[start : start + 16]
+        np.testing.assert_allclose(got, expected, atol=1e-5)
+
+
+def prediction(classifier: float, alignment: float) -> Prediction:
+    scores = {"classifier": np.full(4, classifier), "alignment": np.full(4, alignment)}
+    return Prediction(scores, np.zeros((4, 2), np.float32))  # type: ignore[arg-type]
+
+
+def test_calibration_takes_the_better_branch_and_the_widest_gap() -> None:
+    made = [prediction(0.5, p) for p in (0.1, 0.2, 0.7, 0.9)]
+    chosen = calibrate(made, np.array([False, False, True, True]))
+    assert chosen.branch == "alignment"
+    assert chosen.threshold == pytest.approx(0.45)
+
+
+def test_one_sided_validation_falls_back_to_the_middle() -> None:
+    assert calibrate([prediction(0.9, 0.9)], np.array([True])).threshold == 0.5
+
+
+def test_events_are_runs_with_times_class_and_captions() -> None:
+    scores = np.array([0.1, 0.9, 0.2, 0.8, 0.1, 0.1, 0.7], np.float32)
+    probabilities = np.tile(np.array([0.7, 0.1, 0.2], np.float32), (7, 1))
+    probabilities[6] = [0.5, 0.4, 0.1]
+    times = np.arange(0, 14, 2, dtype=np.float64)
+    events = find_events(
+        scores, probabilities, times, 13.5, ["Normal", "Arson", "Robbery"], 0.5, [0.0, 4.0, 12.0]
+    )
+    assert [(e.start, e.end, e.label, e.captions) for e in events] == [
+        (2.0, 8.0, "Robbery", [2]),
+        (12.0, 13.5, "Arson", [3]),
+    ]
+
+
+@settings(deadline=None)
+@given(st.lists(st.floats(0, 1, width=32), min_size=1, max_size=40), st.floats(0, 1))
+def test_events_cover_what_is_above_the_threshold(values: list[float], threshold: float) -> None:
+    scores = np.array(values, np.float32)
+    times = np.arange(len(values), dtype=float)
+    probabilities = np.full((len(values), 3), 1 / 3, np.float32)
+    events = find_events(scores, probabilities, times, len(values), ["N", "A", "B"], threshold)
+    covered = {t for e in events for t in range(int(e.start), int(e.end))}
+    assert {t for t, score in enumerate(scores) if score > threshold} <= covered
+    assert all(e.label != "N" and 0 <= e.start < e.end <= len(values) for e in events)
+    assert all(a.end < b.start for a, b in itertools.pairwise(events))

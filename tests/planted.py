@@ -1,0 +1,57 @@
+"""Features with planted anomalies: a class's direction is added in a window of the video."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from exvad.config import Config, load_config
+from exvad.training import Example
+
+WIDTH = 32
+CLASSES = ("Normal", "Fighting", "Arson", "Robbery", "Explosion")
+
+
+def directions(seed: int = 0) -> NDArray[np.float32]:
+    """One direction per class, [C, D] of unit length."""
+    rng = np.random.default_rng(seed)
+    rows = rng.normal(size=(len(CLASSES), WIDTH)).astype(np.float32)
+    unit: NDArray[np.float32] = rows / np.linalg.norm(rows, axis=1, keepdims=True)
+    return unit
+
+
+def examples(
+    count: int, seed: int, lengths: Sequence[int] = (6, 40), signal: float = 4.0
+) -> list[Example]:
+    """Videos in turn normal and abnormal, the anomaly a third of the video long."""
+    rng = np.random.default_rng(seed)
+    class_CD = directions()
+    made = []
+    for number in range(count):
+        length = int(rng.integers(lengths[0], lengths[1] + 1))
+        visual_TD = rng.normal(size=(length, WIDTH)).astype(np.float32) + class_CD[0]
+        label = 0 if number % 2 else 1 + number // 2 % (len(CLASSES) - 1)
+        if label:
+            start = int(rng.integers(0, length - length // 3))
+            visual_TD[start : start + max(1, length // 3)] += signal * class_CD[label]
+        target_C = np.zeros(len(CLASSES), np.float32)
+        target_C[label] = 1
+        made.append(Example(f"v{number}", visual_TD, None, target_C))
+    return made
+
+
+def config(*overrides: str) -> Config:
+    """A configuration for planted features."""
+    return load_config(
+        "demo",
+        [
+            "model.text=none",
+            "train.batch_size=16",
+            "train.epochs=4",
+            "train.learning_rate=0.002",
+            "train.milestones=[100]",
+            *overrides,
+        ],
+    )
