@@ -84,7 +84,7 @@ def test_a_missing_or_damaged_part_is_named(folder: Path, name: str) -> None:
 
 def test_weights_of_another_network_are_refused(folder: Path) -> None:
     text = (folder / "config.yaml").read_text()
-    (folder / "config.yaml").write_text(text.replace("layers: 2", "layers: 1"))
+    (folder / "config.yaml").write_text(text.replace("layers: 1", "layers: 2"))
     with pytest.raises(CheckpointError, match="damaged"):
         load_checkpoint(folder)
 

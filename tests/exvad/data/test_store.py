@@ -517,6 +517,10 @@ def test_a_killed_writer_leaves_a_readable_store(tmp_path: Path) -> None:
     with start_writer(tmp_path, "x", 10**6) as writer:
         assert writer.stdout is not None
         assert writer.stdout.readline() == "ready\n"
+        deadline = time.monotonic() + 60
+        while not any(name.endswith(".parquet") for name in parts(tmp_path)):
+            assert time.monotonic() < deadline
+            time.sleep(0.01)
         time.sleep(0.2)
         writer.send_signal(signal.SIGKILL)
     stage = Store(tmp_path).stage("vision", {"stride": 16})
