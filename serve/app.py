@@ -3,7 +3,7 @@
 EXVAD_CHECKPOINT names the checkpoint's folder; without it the newest run's is served.
 """
 
-from __future__ import annotations
+# No postponed annotations here: FastAPI resolves them on a copy of the class that Ray makes.
 
 import os
 from pathlib import Path
