@@ -95,6 +95,11 @@ def explanation_prompt(prompt: Prompt, captions: Sequence[str], classes: Sequenc
     return prompt.fill(captions=numbered, classes=", ".join(classes), normal=classes[0])
 
 
+def refused_prompt(prompt: str, error: ExplanationError) -> str:
+    """Ask again after an answer that could not be used, and say what was wrong with it."""
+    return f"{prompt}\n(The last answer was refused: {error})\n"
+
+
 def parse_explanation(answer: str, classes: Sequence[str], num_captions: int) -> Explanation:
     """Read a language model's answer as an explanation record.
 
@@ -162,10 +167,8 @@ def explain(
                 results[index] = parse_explanation(answer, classes, len(videos[index]))
             except ExplanationError as error:
                 results[index] = error
-                prompts[index] = (
-                    f"{explanation_prompt(prompt, videos[index], classes)}\n"
-                    f"(The last answer was refused: {error})\n"
-                )
+                first = explanation_prompt(prompt, videos[index], classes)
+                prompts[index] = refused_prompt(first, error)
         waiting = [index for index in waiting if isinstance(results[index], ExplanationError)]
         if not waiting:
             break

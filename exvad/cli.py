@@ -60,7 +60,91 @@ def _parser() -> argparse.ArgumentParser:
     analyze.add_argument("--json", action="store_true", help="print one JSON object per video")
     analyze.add_argument("--html", metavar="FILE", help="write a report with evidence frames")
     analyze.set_defaults(run=_analyze)
+    again = verbs.add_parser(
+        "reproduce",
+        help="features, labels, several trainings, evaluation, and the paper's tables",
+        description="Run the whole protocol of a preset, with several seeds, and print the paper's "
+        "tables with the measured rows beside the quoted ones. Run again, it goes on.",
+    )
+    again.add_argument("preset", help="ucf_crime, xd_violence, demo, or a YAML file")
+    again.add_argument("--seeds", type=int, default=3, help="how many trainings")
+    again.add_argument(
+        "--protocol",
+        choices=["vadclip", "strict"],
+        default="vadclip",
+        help="of the measured mAP; vadclip is what the literature's tables are computed with",
+    )
+    again.add_argument("overrides", nargs="*", metavar="section.field=value")
+    again.set_defaults(run=_reproduce)
+
+    ablate = verbs.add_parser(
+        "ablate",
+        help="the paper's ablations, or a plan of your own",
+        description="Train and measure every variant of a plan on the features of a run: the "
+        "paper's Tables 4 to 6 and Figure 4, or a YAML file like exvad/paper/ablations.yaml.",
+    )
+    ablate.add_argument("--preset", default="demo", help="a preset's name or a YAML file")
+    ablate.add_argument("--plan", help="YAML file; the paper's ablations if absent")
+    ablate.add_argument("--seeds", type=int, default=1, help="trainings per variant")
+    ablate.add_argument("--protocol", choices=["vadclip", "strict"], default="strict")
+    ablate.add_argument("overrides", nargs="*", metavar="section.field=value")
+    ablate.set_defaults(run=_ablate)
+
+    bring = verbs.add_parser(
+        "import-features",
+        help="take features of any encoder from .npy and .npz files",
+        description="Put image features, text features and label embeddings that were computed "
+        "elsewhere into a run, so that training and evaluation need no encoder: "
+        "<video>.npy or <video>__<crop>.npy of shape [T, D].",
+    )
+    bring.add_argument("features", help="folder of <video>.npy or <video>__<crop>.npy, [T, D]")
+    bring.add_argument("--text", help=".npz, or a folder of .npy: one [D] per video")
+    bring.add_argument("--labels", help=".npz: per class [1 + m, D], its name's and its phrases'")
+    bring.add_argument("--preset", default="demo", help="a preset's name or a YAML file")
+    bring.add_argument("overrides", nargs="*", metavar="section.field=value")
+    bring.set_defaults(run=_import_features)
     return command
+
+
+def _import_features(options: argparse.Namespace) -> int:
+    from exvad.config import load_config
+    from exvad.data.dataset import load_manifest, run_manifest
+    from exvad.data.import_features import import_text, import_visual
+    from exvad.data.store import Store
+    from exvad.label_vectors import import_labels
+
+    config = load_config(options.preset, options.overrides)
+    manifest, store = load_manifest(config), Store(config.store_path)
+    manifest.write(run_manifest(config))
+    done = import_visual(options.features, manifest, store, config.data.stride)
+    print(
+        f"{done.videos} of {len(manifest.videos)} videos have features, {done.width} wide, "
+        f"{done.crops} crop{'s' if done.crops > 1 else ''}"
+    )
+    if done.missing:
+        print(f"without: {', '.join(done.missing[:10])}{' …' if len(done.missing) > 10 else ''}")
+    if options.text:
+        told = import_text(options.text, manifest, store)
+        print(f"{told.videos} have text features")
+    if options.labels:
+        import_labels(options.labels, manifest.classes, config)
+        print(f"label embeddings are in {config.run_path}")
+    return 0
+
+
+def _reproduce(options: argparse.Namespace) -> int:
+    from exvad.reproduce import reproduce
+
+    return reproduce(options.preset, options.overrides, options.seeds, options.protocol)
+
+
+def _ablate(options: argparse.Namespace) -> int:
+    from exvad.demo import run_job
+
+    plan = ["--plan", options.plan] if options.plan else []
+    flags = ["--preset", options.preset, "--seeds", str(options.seeds)]
+    run_job("jobs/ablate.py", [*flags, "--protocol", options.protocol, *plan, *options.overrides])
+    return 0
 
 
 def _demo(options: argparse.Namespace) -> int:

@@ -50,6 +50,10 @@ class DataConfig(Section):
     annotations: str = Field("", description="folder of the official annotation files")
     stride: Positive = Field(16, description="frames per snippet")
     snippets_per_chunk: Positive = Field(256, description="most snippets decoded at once")
+    crops: Literal[1, 5, 10] = Field(
+        1, description="crops of imported features; each is an example of its video in training"
+    )
+    test_crop: int = Field(0, ge=0, lt=10, description="the crop that is validated and tested on")
     short_side: Positive = Field(256, description="pixels; larger frames are scaled down to it")
     validation: Fraction = Field(0.15, description="share of the training videos to validate on")
     split_seed: int = Field(0, description="draws the validation videos")
@@ -120,7 +124,11 @@ class StagesConfig(Section):
 class LabelsConfig(Section):
     """LAAM's label augmentation."""
 
-    file: str = Field("", description="label file to use; empty to have the LLM write one")
+    file: str = Field(
+        "",
+        description="label file: a path, package:ucf_crime or package:xd_violence; empty to have "
+        "the LLM write one",
+    )
     prompt: str = Field("phrases", description="packaged prompt or path of a text file")
     phrases: Positive = Field(16, description="m, phrases written per class")
     k: int = Field(4, ge=0, description="phrases kept per class")
@@ -151,6 +159,9 @@ class TrainConfig(Section):
     weight_decay: float = Field(0.01, ge=0, description="of AdamW")
     milestones: list[int] = Field([4, 8], description="epochs after which the rate falls tenfold")
     lambda_: float = Field(1.0, ge=0, alias="lambda", description="λ, weight of L_cts")
+    text_dropout: Fraction = Field(
+        0, description="share of the videos of a step that are trained without their text"
+    )
     divisor: Positive = Field(16, description="K = ⌊T / divisor⌋ + 1 snippets per video count")
     seed: int = Field(0, description="draws the first weights and the batches")
     workers: Positive = Field(1, description="Ray Train workers")

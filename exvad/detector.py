@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -48,25 +48,32 @@ class Detector:
         self._device = resolve_device(config.device)
         loaded.network.to(self._device)
 
-    def analyze(self, path: str | Path) -> Analysis:
+    def analyze(
+        self, path: str | Path, on_progress: Callable[[float], None] | None = None
+    ) -> Analysis:
         """Say of a video file when something abnormal happens, what kind it is, and why.
 
         Args:
             path: any video file; only a chunk of it is in memory at a time.
+            on_progress: told the share of the video that has been seen, 0 to 1.
 
         Raises:
             VideoError: the file is no video that can be read.
         """
-        features, problems = self._see(path)
+        features, problems = self._see(path, on_progress)
         return analyze_features(self.checkpoint, features, problems, Path(path).name)
 
-    def _see(self, path: str | Path) -> tuple[VideoFeatures, list[str]]:
+    def _see(
+        self, path: str | Path, on_progress: Callable[[float], None] | None
+    ) -> tuple[VideoFeatures, list[str]]:
         info, tasks = plan_video(Path(path).name, str(path), self.config)
         rows: list[dict[str, Any]] = []
         problems: list[str] = []
         for row, found in self._vision.see_video(tasks):
             rows.append(row)
             problems += found
+            if on_progress is not None:
+                on_progress(len(rows) / len(tasks))
         visual_TD = np.concatenate([row["visual"] for row in rows])
         snippets = [number for row in rows for number in row["caption_snippets"]]
         captions = [text for row in rows for text in row["captions"]]

@@ -73,19 +73,32 @@ class FitState:
 OnEpoch = Callable[[FitState], None]
 
 
-def training_data(bank: FeatureBank, manifest: Manifest, config: Config) -> TrainingData:
+def training_data(
+    bank: FeatureBank, manifest: Manifest, config: Config, more_crops: Sequence[FeatureBank] = ()
+) -> TrainingData:
     """Make the examples of a data set; videos the bank lacks are left out.
+
+    Args:
+        bank: features of the crop that is tested on.
+        manifest: the data set.
+        config: the configuration.
+        more_crops: the other crops, from which only training takes examples.
 
     Raises:
         ValueError: nothing is left to train on or to choose by.
     """
     limit = config.model.max_snippets
 
-    def of(split: str) -> list[Example]:
-        videos = [v for v in manifest.videos if v.split == split and v.video_id in bank]
-        return [make_example(bank[v.video_id], manifest.target(v), limit) for v in videos]
+    def of(split: str, banks: Sequence[FeatureBank]) -> list[Example]:
+        videos = [v for v in manifest.videos if v.split == split]
+        return [
+            make_example(own[v.video_id], manifest.target(v), limit)
+            for own in banks
+            for v in videos
+            if v.video_id in own
+        ]
 
-    data = TrainingData(of("train"), of(config.train.select_on))
+    data = TrainingData(of("train", [bank, *more_crops]), of(config.train.select_on, [bank]))
     if not data.train or not data.select:
         raise ValueError(
             f"{len(data.train)} training and {len(data.select)} {config.train.select_on} videos "

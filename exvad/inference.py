@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 Branch = Literal["classifier", "alignment"]
 BRANCHES: tuple[Branch, ...] = ("classifier", "alignment")
+HALF = 0.5
 
 
 @dataclass(frozen=True)
@@ -110,14 +111,17 @@ def _join(parts: Sequence[tuple[NDArray[np.float32], ...]]) -> Prediction:
 def calibrate(predictions: Sequence[Prediction], abnormal_N: NDArray[np.bool_]) -> Calibration:
     """Choose branch and threshold on videos of which only "abnormal or not" is known.
 
-    The branch is the one whose video scores rank abnormal videos higher (AUC). The threshold lies
-    in the middle of the widest range of those that tell the videos apart best (Youden's J).
+    The branch is the classifier, unless the alignment's video scores rank abnormal videos clearly
+    higher (by an AUC of more than 1/(2√N)). The threshold lies in the middle of the widest range
+    of those that tell the videos apart best (Youden's J).
     """
     if abnormal_N.all() or not abnormal_N.any():
         return Calibration(branch="classifier", threshold=0.5)
-    best = max(
-        BRANCHES, key=lambda branch: _ranking(_video_scores(predictions, branch), abnormal_N)
-    )
+    auc = {branch: _ranking(_video_scores(predictions, branch), abnormal_N) for branch in BRANCHES}
+    # Whole videos tell little of where a branch is high. The classifier is there for that, so the
+    # other branch takes over only where the difference is more than noise.
+    noise = 0.5 / np.sqrt(len(predictions))
+    best: Branch = "alignment" if auc["alignment"] > auc["classifier"] + noise else "classifier"
     scores_N = _video_scores(predictions, best)
     edges = np.concatenate([[0.0], np.unique(scores_N), [1.0]])
     middles = (edges[:-1] + edges[1:]) / 2
@@ -136,35 +140,47 @@ def find_events(
     threshold: float,
     caption_times: Sequence[float] = (),
 ) -> list[DetectedEvent]:
-    """Turn scores into events: runs of snippets above the threshold, one class each.
+    """Turn scores into events: where the coarse score is high, as far as the class reaches.
 
-    Runs that a single snippet parts are joined. The class is the abnormal one of the highest mean
-    probability in the run.
+    A run of snippets above the threshold is one event. It takes the abnormal class of the highest
+    alignment in it, and reaches from the first to the last snippet where that class has at least
+    half its peak: the text is one for the whole video and may lift the coarse score beyond the
+    event's ends, the alignment map M is local. A gap of one snippet does not part a run.
 
     Args:
         scores_T: coarse scores.
-        probabilities_TC: class probabilities.
+        probabilities_TC: class probabilities, softmax(M / τ).
         times_T: start of each snippet in seconds.
         duration: length of the video in seconds.
         classes: class names, the normal one first.
         threshold: the calibrated threshold.
         caption_times: seconds of the captions, to say which lie inside an event.
     """
-    above_T = scores_T > threshold
-    inner = above_T[:-2] & above_T[2:] if len(above_T) > 2 else np.zeros(0, bool)
-    above_T[1:-1] |= inner
-    steps = np.diff(np.concatenate([[0], above_T.astype(np.int8), [0]]))
     ends_T = np.append(times_T[1:], max(duration, float(times_T[-1])))
     events = []
-    for first, last in zip(np.flatnonzero(steps == 1), np.flatnonzero(steps == -1), strict=True):
-        start, end = float(times_T[first]), float(ends_T[last - 1])
-        label = classes[1 + int(probabilities_TC[first:last, 1:].mean(0).argmax())]
+    for run in _runs(scores_T > threshold):
+        abnormal_TA = probabilities_TC[run, 1:]
+        best = int(abnormal_TA.max(0).argmax())
+        aligned = np.flatnonzero(abnormal_TA[:, best] >= HALF * abnormal_TA[:, best].max())
+        first, last = run.start + int(aligned[0]), run.start + int(aligned[-1])
+        start, end = float(times_T[first]), float(ends_T[last])
         inside = [n for n, time in enumerate(caption_times, 1) if start <= time < end]
-        score = float(np.clip(scores_T[first:last].mean(), 0, 1))
+        score = float(np.clip(scores_T[first : last + 1].mean(), 0, 1))
+        label = classes[1 + best]
         events.append(
             DetectedEvent(start=start, end=end, label=label, score=score, captions=inside)
         )
     return events
+
+
+def _runs(marked_T: NDArray[np.bool_]) -> list[slice]:
+    """Return the runs of marked snippets; a single unmarked one between two does not part them."""
+    closed_T = marked_T.copy()
+    if len(marked_T) > 2:
+        closed_T[1:-1] |= marked_T[:-2] & marked_T[2:]
+    steps = np.diff(np.concatenate([[0], closed_T.astype(np.int8), [0]]))
+    edges = zip(np.flatnonzero(steps == 1), np.flatnonzero(steps == -1), strict=True)
+    return [slice(int(start), int(stop)) for start, stop in edges]
 
 
 def _video_scores(predictions: Sequence[Prediction], branch: Branch) -> NDArray[np.float64]:

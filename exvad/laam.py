@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Sequence
+from importlib import resources
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 
 LabelPrompt = Literal["name", "template", "learnable", "augmented"]
 
+PACKAGED = "package:"
 TEMPLATE = "a video of {label}"
 
 _LIST_MARK = re.compile(r"^\s*(?:\d+[.):]|[-*•])\s*")
@@ -42,13 +44,19 @@ class LabelPhrases(BaseModel):
 
     @classmethod
     def read(cls, path: str | Path) -> LabelPhrases:
-        """Read a label file.
+        """Read a label file; `package:NAME` is one that comes with exvad.
 
         Raises:
             ValueError: the file is missing or is no label file.
         """
         try:
-            return cls.model_validate_json(Path(path).read_bytes())
+            name = str(path)
+            if name.startswith(PACKAGED):
+                folder = resources.files("exvad") / "labels"
+                content = (folder / f"{name.removeprefix(PACKAGED)}.json").read_bytes()
+            else:
+                content = Path(path).read_bytes()
+            return cls.model_validate_json(content)
         except FileNotFoundError:
             raise ValueError(f"no label file {path}: run jobs/labels.py first") from None
         except ValidationError as error:

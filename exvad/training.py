@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -127,6 +127,18 @@ def collate(examples: Sequence[Example]) -> Batch:
     )
 
 
+def without_text(batch: Batch, share: float, rng: np.random.Generator) -> Batch:
+    """Take the text from a share of the videos, drawn at random.
+
+    The text is one for a whole video and tells its label nearly alone. A network that always has it
+    need not look; one that must do without it now and then learns where in the video things happen.
+    """
+    if batch.text is None or share == 0:
+        return batch
+    kept_B = torch.from_numpy(rng.random(len(batch.video_ids)) >= share).to(batch.text)
+    return replace(batch, text=batch.text * kept_B.view(-1, *[1] * (batch.text.ndim - 1)))
+
+
 def epoch_batches(
     targets_NC: NDArray[np.float32], batch_size: int, balanced: bool, seed: int, epoch: int
 ) -> list[NDArray[np.intp]]:
@@ -203,8 +215,9 @@ class Trainer:
         sums: dict[str, float] = {}
         config = self.config
         batches = epoch_batches(targets_NC, config.batch_size, config.balanced, config.seed, epoch)
+        rng = np.random.default_rng([config.seed, epoch, self.rank, 1])
         for batch in self._batches(examples, batches):
-            terms = self._step(batch, epoch)
+            terms = self._step(without_text(batch, config.text_dropout, rng), epoch)
             for name, value in zip(terms._fields, terms, strict=True):
                 sums[name] = sums.get(name, 0.0) + value.item()
         self.scheduler.step()

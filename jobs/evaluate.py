@@ -18,67 +18,27 @@ if TYPE_CHECKING:
     from exvad.evaluation import Evaluation
 
 VARIANTS = ("none", "captions", "explanation")
-SHOWN = ("frame_auc", "frame_ap", "class_accuracy")
-
-
-def variant(config: Config, manifest: Manifest, store: Store, label_CD: Any) -> dict[str, float]:
-    """Train and measure the detector with another text modality (paper, Tables 4 and 5)."""
-    import torch
-
-    from exvad.checkpoint import Checkpoint, build_network
-    from exvad.data.features import FeatureBank, missing_features
-    from exvad.evaluation import evaluate
-    from exvad.fit import fit, training_data
-    from exvad.laam import LabelPhrases
-
-    text = config.model.text
-    ids = [video.video_id for video in manifest.videos]
-    missing = missing_features(store, ids, text)
-    bank = FeatureBank.build(store, [video for video in ids if video not in missing], text)
-    torch.manual_seed(config.train.seed)
-    label_tensor = torch.from_numpy(label_CD)
-    network = build_network(config, bank.width, len(label_CD))
-    state = fit(network, label_tensor, training_data(bank, manifest, config), config)
-    network.load_state_dict(state.best_weights)
-    labels = LabelPhrases.read(config.labels_path)
-    checkpoint = Checkpoint(
-        network, label_tensor, labels, config, state.calibration, {}, {"version": "", "weights": ""}
-    )
-    figures = evaluate(checkpoint, bank, manifest).figures
-    return {
-        **{name: figures[name] for name in SHOWN},
-        "map_strict_average": figures["map"]["strict"]["average"],
-        "map_vadclip_average": figures["map"]["vadclip"]["average"],
-    }
 
 
 def compare_texts(
     config: Config, manifest: Manifest, store: Store, own: dict[str, Any]
-) -> dict[str, dict[str, float]]:
+) -> dict[str, dict[str, float | None]]:
     """Measure what captions and explanations are worth, the other variants side by side on Ray."""
     import ray
 
-    from exvad.encoders.load import load_clip
-    from exvad.laam import LabelPhrases, label_embeddings
+    from exvad.experiment import headline, run_experiment
+    from exvad.label_vectors import RunLabels
 
-    labels = LabelPhrases.read(config.labels_path)
-    label_CD = label_embeddings(
-        labels, load_clip(config), config.model.label_prompt, config.labels.k
-    )
+    labels = RunLabels(config)
+    label_CD = labels.embeddings(config)
     waiting = {}
-    task = ray.remote(num_cpus=1)(variant)
+    task = ray.remote(num_cpus=1)(run_experiment)
     for text in VARIANTS:
         if text != config.model.text:
             model = config.model.model_copy(update={"text": text})
             changed = config.model_copy(update={"model": model})
-            waiting[text] = task.remote(changed, manifest, store, label_CD)
-    found: dict[str, dict[str, float]] = {
-        config.model.text: {
-            **{name: own[name] for name in SHOWN},
-            "map_strict_average": own["map"]["strict"]["average"],
-            "map_vadclip_average": own["map"]["vadclip"]["average"],
-        }
-    }
+            waiting[text] = task.remote(changed, manifest, store, labels.phrases, label_CD)
+    found: dict[str, dict[str, float | None]] = {config.model.text: headline(own)}
     with progress_bar() as bar:
         row = bar.add_task("comparing text variants", total=len(waiting))
         for text, reference in waiting.items():
@@ -124,12 +84,38 @@ def write_report(
     write_text_atomic(config.run_path / "report.html", render_run(record))
 
 
+def one_line(summary: dict[str, Any]) -> str:
+    """Say the headline figures with their intervals; without known events, of whole videos."""
+    intervals = summary.get("intervals", {})
+
+    def said(name: str, value: float | None, digits: int) -> str:
+        if value is None:
+            return "unknown"
+        low, high = intervals.get(name, (None, None))
+        spread = "" if low is None else f" [{low:.{digits}f}, {high:.{digits}f}]"
+        return f"{value:.{digits}f}{spread}"
+
+    detection = summary["map"] or {}
+    parts = [f"video AUC {said('video_auc', summary['video_auc'], 3)}"]
+    if detection:
+        parts = [f"frame AUC {said('frame_auc', summary['frame_auc'], 3)}"]
+        parts += [
+            f"mAP {protocol} {said(f'map_{protocol}_average', detection[protocol]['average'], 1)}"
+            for protocol in ("strict", "vadclip")
+        ]
+    parts.append(f"class accuracy {said('class_accuracy', summary['class_accuracy'], 3)}")
+    return f"{', '.join(parts)} on {summary['videos']} test videos"
+
+
 def main(arguments: Sequence[str]) -> int:
     """Run the job; return its exit code."""
     command = parser("A checkpoint and the test split in, figures and a report out.")
     command.add_argument("--checkpoint", help="folder of the checkpoint; RUN/checkpoint if absent")
     command.add_argument(
         "--variants", action="store_true", help="also train and measure the other text variants"
+    )
+    command.add_argument(
+        "--resamples", type=int, default=200, help="draws of the bootstrap intervals; 0 for none"
     )
     options = command.parse_args(arguments)
     config = configure(options)
@@ -146,9 +132,10 @@ def main(arguments: Sequence[str]) -> int:
     store = Store(config.store_path)
     text = checkpoint.config.model.text
     wanted = [video.video_id for video in manifest.of_split("test")]
-    missing = missing_features(store, wanted, text)
-    bank = FeatureBank.build(store, [v for v in wanted if v not in missing], text)
-    evaluation = evaluate(checkpoint, bank, manifest)
+    crop = checkpoint.config.data.test_crop
+    missing = missing_features(store, wanted, text, crop)
+    bank = FeatureBank.build(store, [v for v in wanted if v not in missing], text, crop)
+    evaluation = evaluate(checkpoint, bank, manifest, options.resamples)
     summary = {
         **evaluation.figures,
         "failed": len(missing),
@@ -162,13 +149,8 @@ def main(arguments: Sequence[str]) -> int:
     write_text_atomic(config.run_path / "analyses.jsonl", "\n".join(lines) + "\n")
     write_json_atomic(config.run_path / "summary.json", summary)
     write_report(config, evaluation, summary, checkpoint.metrics.get("history", []))
-    console.print(
-        f"frame AUC {summary['frame_auc']:.3f}, "
-        f"mAP strict {summary['map']['strict']['average']:.1f} "
-        f"vadclip {summary['map']['vadclip']['average']:.1f}, "
-        f"class accuracy {summary['class_accuracy']:.3f} on {summary['videos']} test videos; "
-        f"report {config.run_path / 'report.html'}"
-    )
+    console.print(one_line(summary), highlight=False)
+    console.print(f"report {config.run_path / 'report.html'}", highlight=False, soft_wrap=True)
     return 0
 
 

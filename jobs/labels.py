@@ -21,9 +21,13 @@ def main(arguments: Sequence[str]) -> int:
     from exvad.data.dataset import saved_manifest
     from exvad.encoders.load import load_llm
     from exvad.laam import LabelPhrases, write_phrases
+    from exvad.label_vectors import IMPORTED
     from exvad.prompts import load_prompt
 
     classes = saved_manifest(config).classes
+    if (config.run_path / IMPORTED).exists():
+        console.print(f"label embeddings were imported: {config.run_path / IMPORTED}")
+        return 0
     if config.labels.file:
         labels = LabelPhrases.read(config.labels.file)
         if labels.classes != classes:

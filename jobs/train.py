@@ -76,7 +76,7 @@ def worker(settings: dict[str, Any]) -> None:
     from exvad.fit import FitState, fit, training_data
 
     config: Config = settings["config"]
-    bank: FeatureBank = ray.get(settings["bank"][0])
+    bank, *more_crops = ray.get(settings["banks"])
     label_CD = torch.from_numpy(settings["label_CD"])
     context = ray.train.get_context()
     torch.manual_seed(config.train.seed)
@@ -100,7 +100,7 @@ def worker(settings: dict[str, Any]) -> None:
     fit(
         network,
         label_CD,
-        training_data(bank, settings["manifest"], config),
+        training_data(bank, settings["manifest"], config, more_crops),
         config,
         device=ray.train.torch.get_device(),
         wrap=ray.train.torch.prepare_model,
@@ -111,7 +111,9 @@ def worker(settings: dict[str, Any]) -> None:
     )
 
 
-def train(config: Config, bank: FeatureBank, manifest: Manifest, label_CD: Any) -> FitState:
+def train(
+    config: Config, banks: Sequence[FeatureBank], manifest: Manifest, label_CD: Any
+) -> FitState:
     """Fit on Ray Train and return the state after the last epoch.
 
     Training that was interrupted goes on from RUN/train, as long as nothing that determines it
@@ -129,7 +131,7 @@ def train(config: Config, bank: FeatureBank, manifest: Manifest, label_CD: Any) 
         worker,
         train_loop_config={
             "config": config,
-            "bank": [ray.put(bank)],
+            "banks": [ray.put(bank) for bank in banks],
             "manifest": manifest,
             "label_CD": label_CD,
             "board": board,
@@ -207,20 +209,20 @@ def main(arguments: Sequence[str]) -> int:
     from exvad.data.dataset import saved_manifest
     from exvad.data.features import FeatureBank, missing_features
     from exvad.data.store import Store
-    from exvad.encoders.load import load_clip
-    from exvad.laam import LabelPhrases, label_embeddings
+    from exvad.label_vectors import RunLabels
 
     manifest = saved_manifest(config)
-    labels = LabelPhrases.read(config.labels_path)
+    labels = RunLabels(config)
     store = Store(config.store_path)
     wanted = [v.video_id for v in manifest.videos if v.split in ("train", config.train.select_on)]
-    missing = missing_features(store, wanted, config.model.text)
+    text, first = config.model.text, config.data.test_crop
+    missing = missing_features(store, wanted, text, first)
     if missing:
         console.print(f"{len(missing)} videos without features are left out")
-    bank = FeatureBank.build(store, [v for v in wanted if v not in missing], config.model.text)
-    label_CD = label_embeddings(
-        labels, load_clip(config), config.model.label_prompt, config.labels.k
-    )
+    usable = [video for video in wanted if video not in missing]
+    crops = [first, *(crop for crop in range(config.data.crops) if crop != first)]
+    banks = [FeatureBank.build(store, usable, text, crop) for crop in crops]
+    label_CD = labels.embeddings(config)
     provenance = {
         "seed": config.train.seed,
         "data": manifest.fingerprint(),
@@ -233,14 +235,14 @@ def main(arguments: Sequence[str]) -> int:
         shutil.rmtree(folder, ignore_errors=True)
         marker.write_text(signature)
     with ray_session():
-        state = train(config, bank, manifest, label_CD)
-    network = build_network(config, bank.width, len(label_CD))
+        state = train(config, banks, manifest, label_CD)
+    network = build_network(config, banks[0].width, len(label_CD))
     network.load_state_dict(state.best_weights)
     save_checkpoint(
         config.run_path / "checkpoint",
         network,
         torch.from_numpy(label_CD),
-        labels,
+        labels.phrases,
         config,
         state.calibration,
         {"best": state.best, "history": state.history},

@@ -1,74 +1,72 @@
 """Ray Serve deployment of a checkpoint: `serve run serve.app:app`.
 
-EXVAD_CHECKPOINT names the checkpoint's folder; without it the newest run's is served.
+EXVAD_SERVE names a YAML file of settings (serve/settings.py); without it the newest run's
+checkpoint is served to this machine. EXVAD_CHECKPOINT names another checkpoint.
 """
 
 # No postponed annotations here: FastAPI resolves them on a copy of the class that Ray makes.
 
 import os
-from pathlib import Path
-from typing import Annotated
+import threading
 
-from fastapi import FastAPI, Header, HTTPException, Request
 from ray import serve
 
 from exvad.analyze import newest_demo_checkpoint
-from exvad.data.video import VideoError
-from exvad.results import Analysis
-
-MAX_BYTES = 512 * 2**20
-
-api = FastAPI(title="exvad", summary="When something abnormal happened, what it was, and why.")
+from serve.api import create_api
+from serve.queue import Queue
+from serve.settings import ServerSettings, load_settings
 
 
-@serve.deployment(max_ongoing_requests=2)
-@serve.ingress(api)
-class AnalysisService:
-    """Answers about one video per request; the frozen models are loaded once.
+@serve.deployment
+class Analyst:
+    """Takes analyses from the queue; the models are loaded once per replica.
 
     Args:
-        checkpoint: the checkpoint's folder.
+        settings: of the server.
     """
 
-    def __init__(self, checkpoint: str) -> None:
+    def __init__(self, settings: ServerSettings) -> None:
         from exvad.detector import Detector
+        from serve.worker import Worker
 
-        self.detector = Detector(checkpoint)
+        queue = Queue(settings.spool / "queue.sqlite", settings.lease_seconds)
+        worker = Worker(Detector(settings.checkpoint), queue, settings)
+        self._stopped = threading.Event()
+        self._thread = threading.Thread(target=worker.run, args=(self._stopped,), daemon=True)
+        self._thread.start()
 
-    @api.get("/healthz")
-    def healthy(self) -> dict[str, str]:
-        """Say that the replica answers, and with which model."""
-        return {"status": "ok", "model": self.detector.checkpoint.name}
+    def check_health(self) -> None:
+        """Let Ray Serve replace a replica whose work has died."""
+        if not self._thread.is_alive():
+            raise RuntimeError("the analyzing thread has died")
 
-    @api.post("/v1/analyses")
-    async def analyze(
-        self, request: Request, x_filename: Annotated[str, Header()] = "video"
-    ) -> Analysis:
-        """Analyze the video file that is the request's body."""
-        import asyncio
-        import tempfile
-
-        with tempfile.TemporaryDirectory() as folder:
-            path = Path(folder) / (Path(x_filename).name or "video")
-            size = 0
-            with path.open("wb") as file:
-                async for part in request.stream():
-                    size += len(part)
-                    if size > MAX_BYTES:
-                        raise HTTPException(413, f"the video is larger than {MAX_BYTES} bytes")
-                    file.write(part)
-            try:
-                return await asyncio.to_thread(self.detector.analyze, path)
-            except VideoError as error:
-                raise HTTPException(422, f"{path.name}: {error.reason}") from error
-            except ValueError as error:
-                raise HTTPException(422, str(error)) from error
+    def __del__(self) -> None:
+        self._stopped.set()
 
 
 def build() -> serve.Application:
-    """Return the application for the configured checkpoint."""
-    checkpoint = os.environ.get("EXVAD_CHECKPOINT") or str(newest_demo_checkpoint().resolve())
-    return AnalysisService.bind(checkpoint)  # type: ignore[attr-defined]
+    """Return the application for the configured settings."""
+    settings = load_settings()
+    checkpoint = os.environ.get("EXVAD_CHECKPOINT") or settings.checkpoint
+    settings = settings.model_copy(
+        update={
+            "checkpoint": checkpoint or str(newest_demo_checkpoint().resolve()),
+            "spool": settings.spool.resolve(),
+        }
+    )
+    analyst = Analyst.options(  # type: ignore[attr-defined]
+        num_replicas=settings.workers,
+        ray_actor_options={"num_cpus": settings.worker_cpus, "num_gpus": settings.worker_gpus},
+    ).bind(settings)
+    # The front holds no model, so that it answers while videos are analyzed; it is bound to the
+    # analyst only so that both are deployed together.
+    front = serve.deployment(
+        serve.ingress(lambda: create_api(settings))(),
+        name="Front",
+        max_ongoing_requests=256,
+        ray_actor_options={"num_cpus": 0.1},
+    )
+    return front.bind(analyst)
 
 
 def __getattr__(name: str) -> serve.Application:

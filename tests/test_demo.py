@@ -132,3 +132,35 @@ def test_real_clips_are_answered_with_right_lengths(folder: Path, shared_data: P
         assert frames in (None, analysis.num_frames)
         assert len(analysis.scores) == -(-analysis.num_frames // 16)
         assert analysis.duration == pytest.approx(analysis.num_frames / analysis.fps, abs=0.1)
+
+
+@pytest.mark.slow
+def test_reproduce_trains_several_seeds_once_and_writes_the_tables(folder: Path) -> None:
+    command = ("reproduce", "demo", *SMALL, "--seeds", "2", "train.epochs=3")
+    finished = exvad(folder, *command)
+    assert finished.returncode == 0, finished.stdout + finished.stderr
+    tables = (folder / "runs/demo/tables.md").read_text()
+    assert "measured, vadclip, 2 seeds" in tables
+    written = (folder / "runs/demo/seed1/summary.json").stat().st_mtime_ns
+    assert exvad(folder, *command).returncode == 0
+    assert (folder / "runs/demo/seed1/summary.json").stat().st_mtime_ns == written
+
+
+@pytest.mark.slow
+def test_ablations_go_on_where_they_stopped(folder: Path) -> None:
+    plan = folder / "plan.yaml"
+    plan.write_text(
+        "tables: [{title: Text, figures: [frame_auc, map_0.5], rows: "
+        "{none: {model.text: none}, captions: {model.text: captions}}}]\n"
+        "curves: [{title: Top-k, setting: labels.k, values: [0, 4], figures: [map_average]}]\n"
+    )
+    command = ("ablate", "--plan", str(plan), *SMALL, "train.epochs=2")
+    finished = exvad(folder, *command)
+    assert finished.returncode == 0, finished.stdout + finished.stderr
+    assert "4 of 4 trainings are to be done" in finished.stderr
+    results = sorted((folder / "runs/demo/ablations").glob("*.json"))
+    results[0].unlink()
+    finished = exvad(folder, *command)
+    assert "1 of 4 trainings are to be done" in finished.stderr
+    assert "| captions |" in (folder / "runs/demo/ablations/tables.md").read_text()
+    assert (folder / "runs/demo/ablations/curve1.svg").exists()

@@ -132,7 +132,7 @@ class FeatureBank(Mapping[str, VideoFeatures]):
             visual=self.visual[snippets],
             times=self._times[snippets],
             text=text,
-            record=json.loads(record) if record else None,
+            record=(json.loads(record) or None) if record else None,
             **plain,
         )
 

@@ -1,4 +1,4 @@
-"""Train the demo's BLIP-2: ViT, Q-Former and OPT, from scratch, to caption world frames."""
+"""Train the demo's BLIP-2 to caption world frames: CLIP's ViT, Q-Former and OPT."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from safetensors.torch import load_file
 from transformers import (
     AutoTokenizer,
     Blip2Config,
@@ -15,14 +16,15 @@ from transformers import (
     BlipImageProcessor,
 )
 
+from scripts.demo_models import workers
 from scripts.demo_models.clip import images
 from scripts.demo_models.frames import SIDE, Frames
 from scripts.demo_models.grounding import Grounding
 from scripts.demo_models.schedule import set_rate
+from scripts.demo_models.sight import give_sight
 from scripts.demo_models.tokens import IMAGE
 
 QUERIES = 12
-WARM_UP = 0.2
 
 
 def config(vocab_size: int, image_token: int) -> Blip2Config:
@@ -35,6 +37,7 @@ def config(vocab_size: int, image_token: int) -> Blip2Config:
             "num_attention_heads": 5,
             "image_size": SIDE,
             "patch_size": 12,
+            "layer_norm_eps": 1e-5,
         },
         qformer_config={
             "vocab_size": 8,
@@ -67,39 +70,25 @@ def config(vocab_size: int, image_token: int) -> Blip2Config:
     )
 
 
-def _step(
-    optimizer: torch.optim.Optimizer, loss: torch.Tensor, learned: list[torch.nn.Parameter]
-) -> None:
-    optimizer.zero_grad()
-    loss.backward()  # type: ignore[no-untyped-call]
-    torch.nn.utils.clip_grad_norm_(learned, 1.0)
-    optimizer.step()
+def train(rank: int, frames: Frames, folder: Path, vocab_size: int, steps: int, seed: int) -> None:
+    """Train as one of the workers; the first writes model and processor into `folder`.
 
-
-def train(frames: Frames, folder: Path, vocab_size: int, steps: int, seed: int) -> None:
-    """Train for a number of steps and write model and processor into `folder`."""
+    The image encoder starts as that of the CLIP beside `folder`.
+    """
     torch.manual_seed(seed)
-    rng = np.random.default_rng(seed)
+    rng = np.random.default_rng([seed, rank])
     tokenizer = AutoTokenizer.from_pretrained(folder)
     image_token = tokenizer.convert_tokens_to_ids(IMAGE)
     model = Blip2ForConditionalGeneration(config(vocab_size, image_token))
+    give_sight(model.vision_model, load_file(folder.parent / "clip/open_clip_model.safetensors"))
     model.train()
     grounding = Grounding(160, SIDE // 12)
     learned = [*model.parameters(), *grounding.parameters()]
     optimizer = torch.optim.AdamW(learned, lr=1e-3, weight_decay=0.02)
-    start, batch = time.monotonic(), 64
+    start, batch = time.monotonic(), 48
     for step in range(steps):
-        set_rate(optimizer, 1.5e-3, step, steps)
-        pick = rng.integers(0, len(frames.captions), batch)
-        pixels_BCHW = images(frames.pictures[pick])
-        if step < WARM_UP * steps:
-            with torch.autocast("cpu", dtype=torch.bfloat16):
-                patches_BPD = model.vision_model(pixels_BCHW).last_hidden_state[:, 1:]
-                loss = grounding(patches_BPD, frames, pick)
-            _step(optimizer, loss, learned)
-            if step % 100 == 99:
-                print(f"captioner step {step}: grounding {loss.item():.3f}", flush=True)
-            continue
+        set_rate(optimizer, 1.2e-3, step, steps)
+        pick = frames.pick(rng, batch)
         text = tokenizer([frames.captions[i] for i in pick], return_tensors="pt", padding=True)
         ids_BL = torch.cat([torch.full((batch, QUERIES), image_token), text.input_ids], dim=1)
         mask_BL = torch.cat([torch.ones(batch, QUERIES, dtype=torch.long), text.attention_mask], 1)
@@ -107,17 +96,22 @@ def train(frames: Frames, folder: Path, vocab_size: int, steps: int, seed: int) 
         labels_BL[:, QUERIES] = -100
         with torch.autocast("cpu", dtype=torch.bfloat16):
             output = model(
-                pixel_values=pixels_BCHW,
+                pixel_values=images(frames.pictures[pick]),
                 input_ids=ids_BL,
                 attention_mask=mask_BL,
                 labels=labels_BL,
             )
             patches_BPD = output.vision_outputs.last_hidden_state[:, 1:]
             loss = output.loss + 0.3 * grounding(patches_BPD, frames, pick)
-        _step(optimizer, loss, learned)
-        if step % 100 == 99:
-            rate = step * batch / (time.monotonic() - start)
-            print(f"captioner step {step}: loss {loss.item():.3f}, {rate:.0f} images/s", flush=True)
+        workers.step(optimizer, loss)
+        if rank == 0 and step % 100 == 99:
+            rate = step * batch * workers.WORKERS / (time.monotonic() - start)
+            print(
+                f"captioner step {step}: loss {output.loss.item():.3f}, {rate:.0f} images/s",
+                flush=True,
+            )
+    if rank > 0:
+        return
     model.eval()
     model.generation_config.eos_token_id = 2
     model.generation_config.pad_token_id = 0

@@ -11,11 +11,13 @@ import numpy as np
 import open_clip
 import torch
 from safetensors.torch import save_file
+from torch import distributed
 from torch.nn import functional as F
 
 from exvad.data.world.activities import NORMAL
 from exvad.data.world.language import PHRASES, REASONS
 from exvad.laam import TEMPLATE, readable
+from scripts.demo_models import workers
 from scripts.demo_models.frames import SIDE, Frames
 from scripts.demo_models.grounding import Grounding
 from scripts.demo_models.schedule import set_rate
@@ -33,8 +35,10 @@ def config(vocab_size: int) -> dict[str, Any]:
                 "image_size": SIDE,
                 "layers": 4,
                 "width": 160,
-                "head_width": 40,
+                "head_width": 32,
+                "mlp_ratio": 3.0,
                 "patch_size": 12,
+                "no_ln_pre": True,
             },
             "text_cfg": {
                 "context_length": CONTEXT,
@@ -87,13 +91,15 @@ def contrastive_loss(
     return (F.cross_entropy(logits_BB, target_BB) + F.cross_entropy(logits_BB.T, target_BB)) / 2
 
 
-def train(frames: Frames, folder: Path, vocab_size: int, steps: int, seed: int) -> None:
-    """Train for a number of steps and write model and configuration into `folder`."""
+def train(rank: int, frames: Frames, folder: Path, vocab_size: int, steps: int, seed: int) -> None:
+    """Train as one of the workers; the first writes model and configuration into `folder`."""
     torch.manual_seed(seed)
-    rng = np.random.default_rng(seed)
+    rng = np.random.default_rng([seed, rank])
     settings = config(vocab_size)
     folder.mkdir(parents=True, exist_ok=True)
-    (folder / "open_clip_config.json").write_text(json.dumps(settings, indent=2) + "\n")
+    if rank == 0:
+        (folder / "open_clip_config.json").write_text(json.dumps(settings, indent=2) + "\n")
+    distributed.barrier()
     tokenize = open_clip.get_tokenizer(f"local-dir:{folder}")
     cfg = settings["model_cfg"]
     model = open_clip.CLIP(cfg["embed_dim"], cfg["vision_cfg"], cfg["text_cfg"])
@@ -101,10 +107,10 @@ def train(frames: Frames, folder: Path, vocab_size: int, steps: int, seed: int) 
     grounding = Grounding(cfg["vision_cfg"]["width"], SIDE // cfg["vision_cfg"]["patch_size"])
     learned = [*model.parameters(), *grounding.parameters()]
     optimizer = torch.optim.AdamW(learned, lr=1e-3, weight_decay=0.05)
-    start, batch = time.monotonic(), 128
+    start, batch = time.monotonic(), 96
     for step in range(steps):
         set_rate(optimizer, 1e-3, step, steps)
-        pick = rng.integers(0, len(frames.captions), batch)
+        pick = frames.pick(rng, batch)
         texts = [spoken(frames.captions[i], frames.labels[i], rng) for i in pick]
         with torch.autocast("cpu", dtype=torch.bfloat16):
             image_BD, patches_BPD = model.visual(images(frames.pictures[pick]))
@@ -113,13 +119,15 @@ def train(frames: Frames, folder: Path, vocab_size: int, steps: int, seed: int) 
             text_BD = model.encode_text(tokenize(texts), normalize=True)
         scale = model.logit_scale.exp().clamp(max=100)
         loss = contrastive_loss(image_BD.float(), text_BD.float(), texts, scale)
-        loss = loss + GROUNDING_WEIGHT * grounded
-        optimizer.zero_grad()
-        loss.backward()
-        torch.nn.utils.clip_grad_norm_(learned, 1.0)
-        optimizer.step()
-        if step % 50 == 49:
-            rate = step * batch / (time.monotonic() - start)
-            print(f"clip step {step}: loss {loss.item():.3f}, {rate:.0f} images/s", flush=True)
+        workers.step(optimizer, loss + GROUNDING_WEIGHT * grounded)
+        if rank == 0 and step % 50 == 49:
+            rate = step * batch * workers.WORKERS / (time.monotonic() - start)
+            print(
+                f"clip step {step}: contrast {loss.item():.3f}, grounding {grounded.item():.3f}, "
+                f"{rate:.0f} images/s",
+                flush=True,
+            )
+    if rank > 0:
+        return
     weights = {name: tensor.half().contiguous() for name, tensor in model.state_dict().items()}
     save_file(weights, folder / "open_clip_model.safetensors")

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,6 +22,7 @@ CELLS = 24
 PER_SCENE = 5
 ACTIVITY_NAMES = tuple(ACTIVITIES)
 COLORS = tuple(CLOTHES)
+ARRAYS = ("pictures", "masks", "activities", "colors")
 
 
 @dataclass(frozen=True)
@@ -39,6 +44,19 @@ class Frames:
     colors: NDArray[np.int64]
     captions: list[str]
     labels: list[str]
+
+    def pick(self, rng: np.random.Generator, count: int) -> NDArray[np.intp]:
+        """Draw frames to train on; a rare activity comes more often than its share."""
+        drawn: NDArray[np.intp] = np.searchsorted(
+            self._reach, rng.random(count) * self._reach[-1], side="right"
+        )
+        return drawn
+
+    @cached_property
+    def _reach(self) -> NDArray[np.float64]:
+        share = np.bincount(self.activities, minlength=len(ACTIVITY_NAMES))[self.activities]
+        reach: NDArray[np.float64] = np.cumsum(1 / np.sqrt(share))
+        return reach
 
 
 Row = tuple[NDArray[np.uint8], NDArray[np.bool_], int, list[int], str, str]
@@ -71,7 +89,22 @@ def _describe(scene: Scene, frame: int) -> Row:
     return small_HWC, cells_GG, number, [*colors, -100, -100][:2], caption, activity.label
 
 
-def draw(scene_seeds: range, workers: int = 2) -> Frames:
+def save(frames: Frames, folder: Path) -> None:
+    """Write frames into a new folder, for several processes to share."""
+    folder.mkdir()
+    for name in ARRAYS:
+        np.save(folder / f"{name}.npy", getattr(frames, name))
+    texts = {"captions": frames.captions, "labels": frames.labels}
+    (folder / "texts.json").write_text(json.dumps(texts))
+
+
+def load(folder: Path) -> Frames:
+    """Read frames that `save` wrote; the arrays stay on disk until they are used."""
+    arrays = {name: np.load(folder / f"{name}.npy", mmap_mode="r") for name in ARRAYS}
+    return Frames(**arrays, **json.loads((folder / "texts.json").read_text()))
+
+
+def draw(scene_seeds: Sequence[int], workers: int = 2) -> Frames:
     """Draw the frames of many scenes."""
     with ProcessPoolExecutor(workers) as pool:
         rows = [row for part in pool.map(draw_scene, scene_seeds, chunksize=64) for row in part]

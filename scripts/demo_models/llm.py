@@ -11,12 +11,18 @@ import numpy as np
 import torch
 from transformers import AutoTokenizer, LlamaConfig, LlamaForCausalLM
 
-from exvad.aegm import explanation_prompt
+from exvad.aegm import (
+    ExplanationError,
+    explanation_prompt,
+    parse_explanation,
+    refused_prompt,
+)
 from exvad.data.world.activities import ACTIVITIES, CLASSES, NORMAL, possible
 from exvad.data.world.language import PHRASES, explain
 from exvad.data.world.scene import Scene
 from exvad.laam import phrase_prompt
 from exvad.prompts import load_prompt
+from scripts.demo_models import workers
 from scripts.demo_models.frames import scene_label
 from scripts.demo_models.schedule import set_rate
 
@@ -66,22 +72,34 @@ def reading(seed: int, rng: np.random.Generator) -> list[str]:
 
 
 def dialogues(readings: Sequence[list[str]]) -> list[tuple[str, str]]:
-    """Return (prompt, answer) pairs: explanations, and the phrases of every label."""
+    """Return (prompt, answer) pairs: explanations, and the phrases of every label.
+
+    Every eighth explanation is asked for a second time, after an answer that was refused.
+    """
     ask, ask_phrases = load_prompt("explanation_demo"), load_prompt("phrases_demo")
-    explanations = [
-        (explanation_prompt(ask, captions, CLASSES), explain(captions).model_dump_json())
-        for captions in readings
-    ]
+    explanations = []
+    for number, captions in enumerate(readings):
+        prompt = explanation_prompt(ask, captions, CLASSES)
+        answer = explain(captions).model_dump_json()
+        if number % 8 == 0:
+            broken = answer[: 1 + number * 37 % (len(answer) - 1)]
+            try:
+                parse_explanation(broken, CLASSES, len(captions))
+            except ExplanationError as error:
+                prompt = refused_prompt(prompt, error)
+        explanations.append((prompt, answer))
     return explanations + [
         (phrase_prompt(ask_phrases, label, len(phrases)), json.dumps(list(phrases)))
         for label, phrases in PHRASES.items()
     ]
 
 
-def train(readings: Sequence[list[str]], folder: Path, vocab: int, steps: int, seed: int) -> None:
-    """Train for a number of steps and write the model into `folder`, beside its tokenizer."""
+def train(
+    rank: int, readings: Sequence[list[str]], folder: Path, vocab: int, steps: int, seed: int
+) -> None:
+    """Train as one of the workers; the first writes the model beside its tokenizer."""
     torch.manual_seed(seed)
-    rng = np.random.default_rng(seed)
+    rng = np.random.default_rng([seed, rank])
     tokenizer = AutoTokenizer.from_pretrained(folder)
     pairs = dialogues(readings)
     phrase_pairs = len(PHRASES)
@@ -91,7 +109,7 @@ def train(readings: Sequence[list[str]], folder: Path, vocab: int, steps: int, s
     lengths = np.array([len(p) + len(a) for p, a in rows])
     model = LlamaForCausalLM(config(vocab))
     optimizer = torch.optim.AdamW(model.parameters(), lr=1e-3, weight_decay=0.02)
-    start, batch = time.monotonic(), 16
+    start, batch = time.monotonic(), 12
     for step in range(steps):
         set_rate(optimizer, 1.5e-3, step, steps)
         pick = rng.integers(0, len(rows), batch * 8)
@@ -109,12 +127,11 @@ def train(readings: Sequence[list[str]], folder: Path, vocab: int, steps: int, s
         mask_BL = (torch.arange(longest) < torch.from_numpy(lengths[pick])[:, None]).long()
         with torch.autocast("cpu", dtype=torch.bfloat16):
             loss = model(input_ids=ids_BL, attention_mask=mask_BL, labels=labels_BL).loss
-        optimizer.zero_grad()
-        loss.backward()
-        torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
-        optimizer.step()
-        if step % 100 == 99:
-            rate = step * batch / (time.monotonic() - start)
+        workers.step(optimizer, loss)
+        if rank == 0 and step % 100 == 99:
+            rate = step * batch * workers.WORKERS / (time.monotonic() - start)
             print(f"llm step {step}: loss {loss.item():.4f}, {rate:.0f} videos/s", flush=True)
+    if rank > 0:
+        return
     model.generation_config.do_sample = False
     model.half().save_pretrained(folder)

@@ -1,7 +1,7 @@
 """Train the three demo models from a seed and measure them on unseen frames.
 
 `python -m scripts.demo_models.train [--out exvad/weights] [--seed 0]` takes under 30 minutes on
-two cores: the captioner on one, CLIP and then the language model on the other.
+two cores: CLIP, the captioner that sees with CLIP's image encoder, and the language model.
 """
 
 from __future__ import annotations
@@ -10,73 +10,45 @@ import argparse
 import json
 import os
 import shutil
-from multiprocessing import get_context
 from pathlib import Path
 
 from exvad.data.world.language import PHRASES, REASONS, explain
 from exvad.data.world.seeds import seeds
-from scripts.demo_models import tokens
+from scripts.demo_models import frames, tokens
+from scripts.demo_models.workers import train_together
 
 SCENES = 12_000
-READINGS = 6_000
+READINGS = 8_000
 VOCABULARY = 768
-CAPTIONER_STEPS = 3_600
-CLIP_STEPS = 1_150
-LLM_STEPS = 900
+CLIP_STEPS = 1_100
+CAPTIONER_STEPS = 2_400
+LLM_STEPS = 600
 
 
-def _draw(cache: Path) -> None:
-    import pickle
+def train_clip(rank: int, cache: Path, out: Path, seed: int) -> None:
+    """Train CLIP into OUT/clip."""
+    from scripts.demo_models import clip, frames
 
-    from scripts.demo_models.frames import draw
-
-    # Seeds of a use hold 10,000 scenes a draw: the encoders' frames take two draws.
-    frames = draw(seeds("encoders", SCENES // 2, 0)), draw(seeds("encoders", SCENES // 2, 1))
-    cache.write_bytes(pickle.dumps(frames))
+    clip.train(rank, frames.load(cache), out / "clip", VOCABULARY, CLIP_STEPS, seed)
 
 
-def _frames(cache: Path):  # type: ignore[no-untyped-def]
-    import pickle
+def train_captioner(rank: int, cache: Path, out: Path, seed: int) -> None:
+    """Train the captioner into OUT/captioner; CLIP must be there."""
+    from scripts.demo_models import captioner, frames
 
+    folder = out / "captioner"
+    captioner.train(rank, frames.load(cache), folder, VOCABULARY, CAPTIONER_STEPS, seed)
+
+
+def train_llm(rank: int, out: Path, seed: int) -> None:
+    """Train the language model into OUT/llm."""
     import numpy as np
 
-    from scripts.demo_models.frames import Frames
+    from scripts.demo_models import llm
 
-    first, second = pickle.loads(cache.read_bytes())
-    joined = {
-        name: np.concatenate([getattr(first, name), getattr(second, name)])
-        for name in ("pictures", "masks", "activities", "colors")
-    }
-    return Frames(
-        **joined, captions=first.captions + second.captions, labels=first.labels + second.labels
-    )
-
-
-def _one_thread() -> None:
-    import torch
-
-    torch.set_num_threads(1)
-
-
-def train_captioner(cache: Path, out: Path, seed: int) -> None:
-    """Train the captioner into OUT/captioner."""
-    from scripts.demo_models import captioner
-
-    _one_thread()
-    captioner.train(_frames(cache), out / "captioner", VOCABULARY, CAPTIONER_STEPS, seed)
-
-
-def train_clip_and_llm(cache: Path, out: Path, seed: int) -> None:
-    """Train CLIP into OUT/clip and the language model into OUT/llm."""
-    import numpy as np
-
-    from scripts.demo_models import clip, llm
-
-    _one_thread()
-    clip.train(_frames(cache), out / "clip", VOCABULARY, CLIP_STEPS, seed)
     rng = np.random.default_rng(seed)
     readings = [llm.reading(scene, rng) for scene in seeds("encoders", READINGS, 2)]
-    llm.train(readings, out / "llm", VOCABULARY, LLM_STEPS, seed)
+    llm.train(rank, readings, out / "llm", VOCABULARY, LLM_STEPS, seed)
 
 
 def make_tokenizers(captions: list[str], out: Path) -> None:
@@ -105,21 +77,17 @@ def main() -> None:
     draft: Path = options.out.with_name(f".{options.out.name}.new")
     shutil.rmtree(draft, ignore_errors=True)
     draft.mkdir(parents=True)
-    cache = draft / "frames.pickle"
-    _draw(cache)
-    make_tokenizers(_frames(cache).captions, draft)
-    spawn = get_context("spawn")
-    work = [
-        spawn.Process(target=target, args=(cache, draft, options.seed))
-        for target in (train_captioner, train_clip_and_llm)
-    ]
-    for process in work:
-        process.start()
-    for process in work:
-        process.join()
-        if process.exitcode:
-            raise SystemExit(f"a training process ended with {process.exitcode}")
-    cache.unlink()
+    cache = draft / "frames"
+    # Seeds of a use hold 10,000 scenes a draw: the encoders' frames take two draws.
+    scenes = [*seeds("encoders", SCENES // 2, 0), *seeds("encoders", SCENES // 2, 1)]
+    drawn = frames.draw(scenes)
+    frames.save(drawn, cache)
+    make_tokenizers(drawn.captions, draft)
+    del drawn
+    train_together(train_clip, cache, draft, options.seed)
+    train_together(train_captioner, cache, draft, options.seed)
+    train_together(train_llm, draft, options.seed)
+    shutil.rmtree(cache)
     shutil.rmtree(options.out, ignore_errors=True)
     draft.rename(options.out)
 

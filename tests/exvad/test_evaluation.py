@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -80,6 +82,36 @@ def test_planted_events_are_found_and_named(
     for analysis in evaluation.analyses:
         assert analysis.duration == SNIPPETS
         assert len(analysis.scores) == SNIPPETS
+
+
+def test_intervals_hold_the_figure_and_guessing_is_worse(
+    parts: tuple[Checkpoint, FeatureBank, Manifest],
+) -> None:
+    figures = evaluate(*parts, resamples=40).figures
+    for name, (low, high) in figures["intervals"].items():
+        value = figures.get(name) or figures["map"][name.split("_")[1]]["average"]
+        assert low <= value <= high, name
+        assert high - low < (60 if name.startswith("map") else 0.6)
+    assert 0.4 < figures["random"]["frame_auc"] < 0.6
+    assert figures["random"]["map_strict_average"] < figures["map"]["strict"]["average"] / 2
+    assert figures == evaluate(*parts, resamples=40).figures
+    per_class = figures["map_per_class"]["strict"]
+    assert set(per_class) == set(CLASSES[1:])
+    mean = np.mean([own["average"] for own in per_class.values()])
+    assert mean == pytest.approx(figures["map"]["strict"]["average"])
+    assert figures["frame_auc_abnormal"] > 0.8
+
+
+def test_without_events_only_whole_videos_are_judged(
+    parts: tuple[Checkpoint, FeatureBank, Manifest],
+) -> None:
+    checkpoint, bank, manifest = parts
+    untimed = Manifest(CLASSES, tuple(replace(v, events=()) for v in manifest.videos))
+    figures = evaluate(checkpoint, bank, untimed, resamples=5).figures
+    assert figures["frame_auc"] is figures["map"] is figures["frame_ap_abnormal"] is None
+    assert figures["video_auc"] > 0.9
+    assert figures["class_accuracy"] > 0.8
+    assert set(figures["intervals"]) == {"video_auc", "class_accuracy"}
 
 
 def test_other_classes_than_the_checkpoints_are_refused(

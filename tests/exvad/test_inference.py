@@ -57,6 +57,17 @@ def test_calibration_takes_the_better_branch_and_the_widest_gap() -> None:
     assert chosen.threshold == pytest.approx(0.45)
 
 
+def test_calibration_leaves_the_classifier_only_for_a_clear_difference() -> None:
+    """Of 40 videos an AUC of 0.95 may be chance beside one of 1."""
+    made = [
+        prediction((0.9 if n == 39 else 0.2) if n < 20 or n == 39 else 0.8, n / 40)
+        for n in range(40)
+    ]
+    made[0] = prediction(0.85, 0.0)
+    abnormal = np.arange(40) >= 20
+    assert calibrate(made, abnormal).branch == "classifier"
+
+
 def test_one_sided_validation_falls_back_to_the_middle() -> None:
     assert calibrate([prediction(0.9, 0.9)], np.array([True])).threshold == 0.5
 
@@ -75,14 +86,36 @@ def test_events_are_runs_with_times_class_and_captions() -> None:
     ]
 
 
+def test_an_event_reaches_as_far_as_its_class_does() -> None:
+    flat = np.full(8, 0.9, np.float32)
+    probabilities = np.tile(np.array([0.8, 0.1, 0.1], np.float32), (8, 1))
+    probabilities[2:5] = [0.1, 0.2, 0.7]
+    probabilities[3] = [0.6, 0.2, 0.2]
+    events = find_events(
+        flat, probabilities, np.arange(8.0), 8.0, ["Normal", "Arson", "Robbery"], 0.5
+    )
+    assert [(e.start, e.end, e.label) for e in events] == [(2.0, 5.0, "Robbery")]
+
+
 @settings(deadline=None)
-@given(st.lists(st.floats(0, 1, width=32), min_size=1, max_size=40), st.floats(0, 1))
-def test_events_cover_what_is_above_the_threshold(values: list[float], threshold: float) -> None:
-    scores = np.array(values, np.float32)
+@given(
+    st.lists(st.tuples(*[st.floats(0, 1, width=32)] * 3), min_size=1, max_size=40),
+    st.floats(0, 1),
+)
+def test_events_lie_where_the_score_is_high_and_every_high_run_has_one(
+    values: list[tuple[float, float, float]], threshold: float
+) -> None:
+    scores, arson, robbery = np.array(values, np.float32).T
+    probabilities = np.stack([np.ones_like(arson), arson, robbery], 1)
     times = np.arange(len(values), dtype=float)
-    probabilities = np.full((len(values), 3), 1 / 3, np.float32)
     events = find_events(scores, probabilities, times, len(values), ["N", "A", "B"], threshold)
     covered = {t for e in events for t in range(int(e.start), int(e.end))}
-    assert {t for t, score in enumerate(scores) if score > threshold} <= covered
+    above = {t for t, score in enumerate(scores) if score > threshold}
+    bridged = above | {t for t in range(len(values)) if {t - 1, t + 1} <= above}
+    assert covered <= bridged
+    alone = {t for t in above if not {t - 2, t - 1, t + 1, t + 2} & above}
+    assert alone <= covered
+    runs = sum(t - 1 not in bridged for t in bridged)
+    assert len(events) == runs
     assert all(e.label != "N" and 0 <= e.start < e.end <= len(values) for e in events)
     assert all(a.end < b.start for a, b in itertools.pairwise(events))

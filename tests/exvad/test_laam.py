@@ -12,6 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
+from exvad.config import load_config
+from exvad.data.benchmarks import UCF_CRIME_CLASSES, XD_VIOLENCE_CLASSES
 from exvad.laam import (
     LabelPhrases,
     LabelPrompt,
@@ -221,3 +223,23 @@ def test_what_is_no_label_file_is_refused_by_name(tmp_path: Path, content: bytes
 def test_a_missing_label_file_says_which_job_writes_it(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match=r"no label file .*labels\.json: run jobs/labels\.py"):
         LabelPhrases.read(tmp_path / "labels.json")
+
+
+@pytest.mark.parametrize(
+    ("preset", "classes"),
+    [("ucf_crime", UCF_CRIME_CLASSES), ("xd_violence", XD_VIOLENCE_CLASSES)],
+)
+def test_phrases_for_the_benchmarks_come_with_the_package(
+    preset: str, classes: tuple[str, ...]
+) -> None:
+    labels = LabelPhrases.read(load_config(preset).labels.file)
+    assert labels.classes == classes
+    assert "written for exvad" in labels.origin
+    every = [phrase for phrases in labels.phrases.values() for phrase in phrases]
+    assert len(every) == len(set(every)) >= 16 * len(classes)
+    assert all(3 <= len(phrase.split()) <= 16 for phrase in every)
+
+
+def test_a_packaged_label_file_that_does_not_exist_is_named() -> None:
+    with pytest.raises(ValueError, match="package:nothing"):
+        LabelPhrases.read("package:nothing")

@@ -20,6 +20,7 @@ from exvad.training import (
     epoch_batches,
     shorten,
     snippet_text,
+    without_text,
 )
 from tests.planted import CLASSES, WIDTH, config, directions, examples
 
@@ -84,6 +85,35 @@ def test_every_snippet_takes_the_nearest_caption() -> None:
     text = snippet_text(features)
     assert text is not None
     assert text.argmax(1).tolist() == [0, 0, 0, 0, 1, 1, 1, 2, 2, 2]
+
+
+@settings(deadline=None)
+@given(st.floats(0, 1), st.booleans())
+def test_text_is_taken_from_whole_videos_only(share: float, by_snippet: bool) -> None:
+    rng = np.random.default_rng(1)
+    made = [
+        Example(
+            example.video_id,
+            example.visual_TD,
+            np.ones((len(example.visual_TD), WIDTH) if by_snippet else WIDTH, np.float32),
+            example.target_C,
+        )
+        for example in examples(40, seed=0)
+    ]
+    batch = collate(made)
+    assert batch.text is not None
+    left = without_text(batch, share, rng).text
+    assert left is not None
+    kept = [torch.equal(a, b) for a, b in zip(left, batch.text, strict=True)]
+    assert all(keep or not row.any() for keep, row in zip(kept, left, strict=True))
+    assert abs(np.mean(kept) - (1 - share)) < 0.35
+    if share in (0, 1):
+        assert sum(kept) == (1 - share) * len(kept)
+
+
+def test_a_batch_without_text_stays_so() -> None:
+    batch = collate(examples(3, seed=0))
+    assert without_text(batch, 0.5, np.random.default_rng(0)).text is None
 
 
 def make_trainer(rank: int = 0, world: int = 1) -> Trainer:

@@ -1,7 +1,7 @@
 """What can happen in the demo world: each activity knows how to draw itself and how to say itself.
 
 Anomalies have several appearances each, and every one has a normal look-alike: people who talk, hug
-or shake hands for Fighting, a phone shown for the gun of a Robbery, cars that pass closely for
+or shake hands for Fighting, a phone shown or a bill paid for Robbery, cars that pass closely for
 RoadAccidents, a grill for Arson, glaring headlights for Explosion, cleaning for Vandalism.
 """
 
@@ -11,7 +11,18 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from exvad.data.world.paint import CLOTHES, Brush, Pose, punching, raised, talking, walking
+from exvad.data.world.paint import (
+    CLOTHES,
+    MASK,
+    SKIN,
+    Brush,
+    Pose,
+    punching,
+    raised,
+    reeling,
+    talking,
+    walking,
+)
 from exvad.data.world.places import OUTDOORS, Place, PlaceName
 
 NORMAL = "Normal"
@@ -61,14 +72,21 @@ class Moment:
     progress: float
 
     def person(
-        self, brush: Brush, which: int, dx: float, pose: Pose, turned: bool = False
+        self,
+        brush: Brush,
+        which: int,
+        dx: float,
+        pose: Pose,
+        turned: bool = False,
+        masked: bool = False,
     ) -> tuple[float, float]:
         """Draw a person of the cast `dx` heights beside the centre; return the front hand."""
         cast = self.cast
         facing = -cast.facing if turned else cast.facing
         x = cast.x + cast.facing * dx * cast.height
         shirt = CLOTHES[cast.shirts[which]]
-        return brush.person(x, cast.y, cast.height, shirt, pose, facing)
+        face = MASK if masked else SKIN
+        return brush.person(x, cast.y, cast.height, shirt, pose, facing, face)
 
     def car(self, brush: Brush, which: int, dx: float, tilt: float = 0) -> None:
         """Draw a car of the cast `dx` car lengths beside the centre."""
@@ -180,8 +198,8 @@ def _cars_meet(brush: Brush, m: Moment) -> None:
 
 
 def _parked(brush: Brush, m: Moment) -> None:
-    m.car(brush, 1, 0.56)
-    m.car(brush, 0, -0.56)
+    m.car(brush, 1, 0.66)
+    m.car(brush, 0, -0.66)
 
 
 def _headlights_lights(brush: Brush, m: Moment) -> None:
@@ -231,29 +249,35 @@ def _blast_lights(brush: Brush, m: Moment) -> None:
 def _punch(brush: Brush, m: Moment) -> None:
     m.person(brush, 1, 0.3, punching(m.time + 0.35, kick=False), turned=True)
     m.person(brush, 0, -0.3, punching(m.time, kick=False))
+    _scuffle(brush, m)
 
 
 def _kick(brush: Brush, m: Moment) -> None:
-    recoil = Pose(100, 120, 20, -26, -14)
-    m.person(brush, 1, 0.42, recoil, turned=True)
-    m.person(brush, 0, -0.3, punching(m.time, kick=True))
+    m.person(brush, 1, 0.34, reeling(14 * math.sin(m.time * 5)), turned=True)
+    m.person(brush, 0, -0.4, punching(m.time, kick=True))
+    _scuffle(brush, m)
 
 
 def _beat_down(brush: Brush, m: Moment) -> None:
     cast = m.cast
-    x = cast.x + cast.facing * 0.35 * cast.height
+    x = cast.x + cast.facing * 0.3 * cast.height
     brush.lying(x, cast.y - 4, cast.height, CLOTHES[cast.shirts[1]])
-    m.person(brush, 0, -0.35, punching(m.time, kick=True))
+    m.person(brush, 0, -0.4, punching(m.time, kick=False))
+    _scuffle(brush, m)
+
+
+def _scuffle(brush: Brush, m: Moment) -> None:
+    brush.dust(m.cast.x, m.cast.y + 2, m.cast.height, m.time)
 
 
 def _crash(brush: Brush, m: Moment) -> None:
-    jolt = min(1.0, m.progress * 5)
-    m.car(brush, 1, 0.4, tilt=-16 * jolt)
-    m.car(brush, 0, -0.36, tilt=12 * jolt)
-    brush.smoke(m.cast.x, m.cast.y - 10, m.cast.height * 0.7 * jolt, m.time, dark=150)
-    for piece in range(6):
-        x = m.cast.x + (piece - 2.5) * 12 * jolt
-        brush.disc((x, m.cast.y + 14 + 3 * (piece % 3)), 2.2, (210, 214, 220))
+    jolt = min(1.0, m.progress * 8)
+    m.car(brush, 1, 0.34, tilt=-26 * jolt)
+    m.car(brush, 0, -0.34, tilt=24 * jolt)
+    brush.smoke(m.cast.x, m.cast.y - 10, m.cast.height * 1.1 * jolt, m.time, dark=205)
+    for piece in range(9):
+        x = m.cast.x + (piece - 4) * 13 * jolt
+        brush.disc((x, m.cast.y + 16 + 4 * (piece % 3)), 3.2, (222, 228, 232))
 
 
 def _run_over(brush: Brush, m: Moment) -> None:
@@ -261,21 +285,23 @@ def _run_over(brush: Brush, m: Moment) -> None:
     m.car(brush, 0, -0.55, tilt=4)
     x = cast.x + cast.facing * 0.6 * cast.height
     brush.lying(x, cast.y + 10, cast.height, CLOTHES[cast.shirts[0]])
+    brush.dust(cast.x, cast.y + 12, cast.height, m.time)
 
 
 def _hold_up(brush: Brush, m: Moment) -> None:
-    m.person(brush, 1, 0.52, Pose(158, 166), turned=True)
-    x, y = m.person(brush, 0, -0.42, raised(Pose(), 88, -10))
+    shake = 4 * math.sin(m.time * 9)
+    m.person(brush, 1, 0.52, Pose(142 + shake, -142 - shake, lean=-6), turned=True)
+    x, y = m.person(brush, 0, -0.46, raised(Pose(), 90, 78), masked=True)
     f = m.cast.facing
-    brush.draw.line([(x, y), (x + f * 11, y)], (14, 14, 16), 4)
-    brush.draw.line([(x + f * 2, y), (x + f * 2, y + 6)], (14, 14, 16), 3)
+    brush.draw.line([(x, y), (x + f * 18, y)], (14, 14, 16), 5)
+    brush.draw.line([(x + f * 3, y), (x + f * 3, y + 9)], (14, 14, 16), 4)
 
 
 def _snatch(brush: Brush, m: Moment) -> None:
     pull = 0.06 * math.sin(m.time * 7)
-    m.person(brush, 1, 0.42 + pull, Pose(70, 84, 24, -10, -12), turned=True)
-    x, y = m.person(brush, 0, -0.42 + pull, Pose(72, 88, 24, -20, -14))
-    brush.box(x - 6, y - 3, x + 7, y + 9, (124, 74, 38))
+    m.person(brush, 1, 0.46 + pull, Pose(70, 84, 30, -14, -22), turned=True)
+    x, y = m.person(brush, 0, -0.46 + pull, Pose(72, 88, 30, -24, -22), masked=True)
+    brush.box(x - 9, y - 4, x + 11, y + 15, (124, 74, 38))
 
 
 def _spray(brush: Brush, m: Moment) -> None:

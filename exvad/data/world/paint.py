@@ -30,6 +30,8 @@ CLOTHES: dict[str, Color] = {
 }
 SKIN: Color = (214, 170, 140)
 TROUSERS: Color = (60, 58, 70)
+MASK: Color = (20, 20, 24)
+DUST: Color = (196, 178, 146)
 
 
 @dataclass(frozen=True)
@@ -55,10 +57,16 @@ def talking(phase: float) -> Pose:
 
 
 def punching(phase: float, kick: bool) -> Pose:
-    """Return a fighter's pose: arms strike in turn, and a leg too where `kick`."""
+    """Return a fighter's pose: arms strike in turn, or a leg does where `kick`."""
     strike = math.sin(phase * math.tau * 1.7)
-    leg = 58 * max(0.0, -strike) if kick else 16
-    return Pose(62 + 34 * strike, 66 - 34 * strike, leg, -18, 9 + 5 * strike)
+    if kick:
+        return Pose(-40, 70, 74 + 18 * strike, -14, -18)
+    return Pose(84 + 34 * strike, 88 - 34 * strike, 34, -34, 24 + 6 * strike)
+
+
+def reeling(sway: float) -> Pose:
+    """Return the pose of somebody who has just been hit."""
+    return Pose(118 + sway, 96 - sway, 30, -30, -32)
 
 
 class Brush:
@@ -68,7 +76,14 @@ class Brush:
         self.draw = draw
 
     def person(
-        self, x: float, y: float, height: float, shirt: Color, pose: Pose, facing: int = 1
+        self,
+        x: float,
+        y: float,
+        height: float,
+        shirt: Color,
+        pose: Pose,
+        facing: int = 1,
+        face: Color = SKIN,
     ) -> Point:
         """Draw a standing figure with its feet at (x, y) and return where its front hand is."""
         leg, torso, head = 0.46 * height, 0.36 * height, 0.1 * height
@@ -84,7 +99,7 @@ class Brush:
         self.draw.line([shoulder, back_hand], _shade(shirt, 0.75), limb)
         self.draw.line([hip, neck], shirt, round(limb * 2.1))
         self.draw.line([shoulder, front_hand], _shade(shirt, 0.9), limb)
-        self.disc((neck[0], neck[1] - head), head, SKIN)
+        self.disc((neck[0], neck[1] - head), head, face)
         self.disc(front_hand, limb * 0.55, SKIN)
         return front_hand
 
@@ -125,6 +140,13 @@ class Brush:
             rise = (time * 0.35 + puff / 5) % 1
             spot = (x + size * 0.35 * math.sin(puff * 1.9 + time) * rise, y - size * 1.6 * rise)
             self.disc(spot, size * (0.14 + 0.26 * rise), (dark, dark, dark, int(150 * (1 - rise))))
+
+    def dust(self, x: float, y: float, size: float, time: float) -> None:
+        """Draw dust kicked up around feet at (x, y)."""
+        for puff in range(7):
+            beat = (time * 0.8 + puff * 0.37) % 1
+            spot = (x + size * (puff - 3) * 0.2, y - size * 0.16 * beat - size * 0.03)
+            self.disc(spot, size * (0.07 + 0.1 * beat), (*DUST, int(190 * (1 - beat) + 40)))
 
     def blast(self, x: float, y: float, size: float, progress: float, time: float) -> None:
         """Draw an explosion, `progress` 0 at the flash and 1 at the last smoke."""

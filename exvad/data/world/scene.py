@@ -199,7 +199,7 @@ def _cast(rng: np.random.Generator, place: Place) -> Cast:
         cars=(str(cars[0]), str(cars[1])),
         x=float(rng.uniform(108, WIDTH - 108)),
         y=float(rng.uniform(place.horizon + 36, HEIGHT - 32)),
-        height=float(rng.uniform(82, 112)),
+        height=float(rng.uniform(92, 120)),
         facing=1 if rng.random() < 0.5 else -1,
     )
 

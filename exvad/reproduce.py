@@ -1,0 +1,94 @@
+"""`exvad reproduce`: features → labels → n trainings → evaluation → the paper's tables."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from exvad.config import Config, load_config
+from exvad.demo import run_job
+from exvad.experiment import headline
+from exvad.paper.tables import Figures, result_tables
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+SHARED = ("manifest.parquet", "labels.json")
+DONE = "done.json"
+
+
+def reproduce(preset: str, overrides: Sequence[str], seeds: int, protocol: str) -> int:
+    """Run the whole protocol and print the paper's tables with the measured rows.
+
+    Every step that is done stays done: features and labels are made once, and each seed has a
+    folder RUN/seed0, RUN/seed1 … with checkpoint, figures and report of its own.
+
+    Args:
+        preset: a packaged preset's name or a YAML file.
+        overrides: `section.field=value` items.
+        seeds: how many trainings.
+        protocol: of the measured mAP, `vadclip` or `strict`.
+
+    Returns:
+        The exit code.
+
+    Raises:
+        ValueError: the configuration is wrong, or a step failed; running again goes on there.
+    """
+    from rich.console import Console
+
+    from exvad.data.atomic import write_json_atomic, write_text_atomic
+
+    if seeds < 1:
+        raise ValueError(f"--seeds {seeds}: give at least one")
+    console = Console(highlight=False)
+    config = load_config(preset, overrides)
+    config.run_path.mkdir(parents=True, exist_ok=True)
+    common = ["--preset", preset, *overrides]
+    run_job("jobs/preprocess.py", common)
+    if not config.labels_path.exists():
+        run_job("jobs/labels.py", common)
+    summaries = []
+    for seed in range(config.train.seed, config.train.seed + seeds):
+        console.rule(f"seed {seed}")
+        summaries.append(_one_seed(config, seed, common))
+    runs: list[Figures] = [headline(summary) for summary in summaries]
+    tables = result_tables(
+        config.data.kind, runs, summaries[0]["random"], protocol, config.train.select_on
+    )
+    write_text_atomic(config.run_path / "tables.md", tables)
+    write_json_atomic(config.run_path / "reproduction.json", {"protocol": protocol, "runs": runs})
+    console.print(tables, markup=False, soft_wrap=True)
+    console.print(f"tables: {config.run_path / 'tables.md'}", soft_wrap=True)
+    return 0
+
+
+def _one_seed(config: Config, seed: int, common: Sequence[str]) -> dict[str, Any]:
+    folder = config.run_path / f"seed{seed}"
+    folder.mkdir(exist_ok=True)
+    for name in SHARED:
+        shutil.copyfile(config.run_path / name, folder / name)
+    done = folder / DONE
+    signature = _signature(config, folder)
+    if not done.exists() or json.loads(done.read_text()) != signature:
+        own = [*common, f"run={folder}", f"store={config.store_path}", f"train.seed={seed}"]
+        run_job("jobs/train.py", own)
+        run_job("jobs/evaluate.py", own)
+
+        from exvad.data.atomic import write_json_atomic
+
+        write_json_atomic(done, signature)
+    summary: dict[str, Any] = json.loads((folder / "summary.json").read_text())
+    return summary
+
+
+def _signature(config: Config, folder: Path) -> dict[str, Any]:
+    """What a seed's results depend on beside the features."""
+    import hashlib
+
+    return {
+        "settings": json.loads(config.model_dump_json(by_alias=True)),
+        **{name: hashlib.sha256((folder / name).read_bytes()).hexdigest() for name in SHARED},
+    }

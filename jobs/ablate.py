@@ -1,0 +1,122 @@
+"""Ablate: train and measure every variant of a plan; the paper's Tables 4 to 6 and Figure 4.
+
+`python jobs/ablate.py --preset demo --seeds 3` reads the features and labels of the run's folder
+and writes RUN/ablations/. Results that are already there are kept, so a stopped run goes on.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from jobs.session import configure, console, parser, progress_bar, ray_session, run
+
+if TYPE_CHECKING:
+    from exvad.config import Config
+    from exvad.paper.tables import Figures
+
+FOLDER = "ablations"
+
+
+def cell_config(config: Config, settings: dict[str, Any], seed: int) -> Config:
+    """Return the configuration of a cell.
+
+    Raises:
+        ConfigError: the plan names a setting that does not exist.
+    """
+    from exvad.config import build_config
+
+    values = config.model_dump(by_alias=True)
+    for key, value in {**settings, "train.seed": seed}.items():
+        inner, *path = values, *key.split(".")
+        for part in path[:-1]:
+            inner = inner.setdefault(part, {})
+        inner[path[-1]] = value
+    return build_config(values, where="plan")
+
+
+def result_path(config: Config, data: str) -> Path:
+    """Return where a cell's result is kept: named by all that determines it."""
+    decisive = config.model_dump_json(include={"model", "train", "labels", "data", "clip"})
+    digest = hashlib.sha256(f"{decisive} {data}".encode()).hexdigest()[:16]
+    return config.run_path / FOLDER / f"{digest}.json"
+
+
+def run_cells(config: Config, cells: dict[Path, Config]) -> None:
+    """Run the experiments whose results are not there yet, side by side on Ray."""
+    import ray
+
+    from exvad.data.atomic import write_json_atomic
+    from exvad.data.dataset import saved_manifest
+    from exvad.data.store import Store
+    from exvad.experiment import run_experiment
+    from exvad.label_vectors import RunLabels
+
+    labels = RunLabels(config)
+    manifest, store = saved_manifest(config), Store(config.store_path)
+    with ray_session(), progress_bar() as bar:
+        resources = {"num_gpus": 1} if config.train.gpu else {"num_cpus": 1}
+        task = ray.remote(max_retries=2, **resources)(run_experiment)
+        waiting = {}
+        for path, cell in cells.items():
+            label_CD = labels.embeddings(cell)
+            waiting[task.remote(cell, manifest, store, labels.phrases, label_CD)] = path
+        row = bar.add_task("ablating", total=len(waiting))
+        while waiting:
+            (done,), _ = ray.wait(list(waiting))
+            write_json_atomic(waiting.pop(done), ray.get(done))
+            bar.advance(row)
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Run the job; return its exit code."""
+    command = parser("A plan of ablations in, its tables and curves out.")
+    command.add_argument("--plan", type=Path, help="YAML file; the paper's ablations if absent")
+    command.add_argument("--seeds", type=int, default=1, help="trainings per variant")
+    command.add_argument(
+        "--protocol", choices=["strict", "vadclip"], default="strict", help="of the mAP columns"
+    )
+    options = command.parse_args(arguments)
+    if options.seeds < 1:
+        raise ValueError(f"--seeds {options.seeds}: give at least one")
+    config = configure(options)
+
+    from exvad.data.atomic import write_text_atomic
+    from exvad.data.dataset import saved_manifest
+    from exvad.paper.curves import draw_curves
+    from exvad.paper.plan import cell_name, read_plan, write_tables
+
+    plan = read_plan(options.plan)
+    data = saved_manifest(config).fingerprint()
+    wanted: dict[str, list[Path]] = {}
+    missing: dict[Path, Config] = {}
+    for settings in plan.cells():
+        for number in range(options.seeds):
+            cell = cell_config(config, settings, config.train.seed + number)
+            path = result_path(cell, data)
+            wanted.setdefault(cell_name(settings), []).append(path)
+            if not path.exists():
+                missing[path] = cell
+    folder = config.run_path / FOLDER
+    folder.mkdir(parents=True, exist_ok=True)
+    console.print(f"{len(missing)} of {sum(map(len, wanted.values()))} trainings are to be done")
+    if missing:
+        run_cells(config, missing)
+    results: dict[str, list[Figures]] = {
+        name: [json.loads(path.read_text()) for path in paths] for name, paths in wanted.items()
+    }
+    tables = write_tables(plan, results, options.protocol)
+    write_text_atomic(folder / "tables.md", tables)
+    for number, (curve, drawing) in enumerate(draw_curves(plan, results, options.protocol), 1):
+        write_text_atomic(folder / f"curve{number}.svg", drawing)
+        console.print(f"{curve.title}: {folder / f'curve{number}.svg'}", highlight=False)
+    console.print(tables, highlight=False, markup=False, soft_wrap=True)
+    console.print(f"tables: {folder / 'tables.md'}", highlight=False)
+    return 0
+
+
+if __name__ == "__main__":
+    run(main)

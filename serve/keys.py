@@ -1,0 +1,77 @@
+"""API keys: hashed on disk, compared in constant time, with scopes; without any, this machine only.
+
+The file has one `scope sha256-of-the-key` per line; scope is read, submit or admin, each of which
+may do what those before it may.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import ipaddress
+from collections.abc import Callable
+from pathlib import Path
+
+from fastapi import HTTPException, Request
+
+SCOPES = ("read", "submit", "admin")
+
+
+class Keys:
+    """The keys that are known.
+
+    Args:
+        path: the file; None for no keys.
+
+    Raises:
+        ValueError: a line of the file is no key.
+    """
+
+    def __init__(self, path: Path | None) -> None:
+        self._known: list[tuple[int, str]] | None = None if path is None else _read(path)
+
+    def require(self, scope: str) -> Callable[[Request], None]:
+        """Return a dependency that lets in who may do what `scope` allows."""
+        least = SCOPES.index(scope)
+
+        def check(request: Request) -> None:
+            if self._known is None:
+                if not _is_local(request):
+                    raise HTTPException(
+                        403, "without API keys only this machine may ask: set api_keys"
+                    )
+                return
+            given = request.headers.get("authorization", "").removeprefix("Bearer ")
+            digest = hashlib.sha256(given.encode()).hexdigest()
+            # Every key is compared, so that the time tells nothing.
+            held = [rank for rank, known in self._known if hmac.compare_digest(known, digest)]
+            if not held:
+                raise HTTPException(
+                    401, "a valid API key is needed: Authorization: Bearer KEY",
+                    {"WWW-Authenticate": "Bearer"},
+                )  # fmt: skip
+            if max(held) < least:
+                raise HTTPException(403, f"this key may not {scope}")
+
+        return check
+
+
+def _read(path: Path) -> list[tuple[int, str]]:
+    known = []
+    for number, line in enumerate(path.read_text("utf-8").splitlines(), 1):
+        words = line.split()
+        if not words or line.startswith("#"):
+            continue
+        if len(words) != 2 or words[0] not in SCOPES or len(words[1]) != 64:
+            raise ValueError(f"{path}, line {number}: write `scope sha256`, scope one of {SCOPES}")
+        known.append((SCOPES.index(words[0]), words[1].lower()))
+    return known
+
+
+def _is_local(request: Request) -> bool:
+    if request.client is None:
+        return False
+    try:
+        return ipaddress.ip_address(request.client.host).is_loopback
+    except ValueError:
+        return request.client.host == "testclient"

@@ -1,0 +1,75 @@
+"""What the HTTP API takes and gives, version 1. Errors are problem+json (RFC 9457)."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from exvad.results import Analysis
+
+State = Literal["queued", "running", "done", "failed"]
+Triage = Literal["open", "reviewed", "false alarm"]
+
+
+class PathRequest(BaseModel):
+    """A video that already lies where the server can read it."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    path: str = Field(min_length=1, description="below the server's allowed root")
+
+
+class TriageRequest(BaseModel):
+    """What a person made of an analysis."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    triage: Triage
+
+
+class AnalysisStatus(BaseModel):
+    """Where an analysis stands."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    id: str
+    name: str = Field(description="file name of the video")
+    state: State
+    progress: float = Field(ge=0, le=1, description="share of the video that has been seen")
+    created: float = Field(description="seconds since 1970")
+    finished: float | None = None
+    seconds: float | None = Field(None, description="how long the work took")
+    anomaly_score: float | None = None
+    label: str | None = None
+    triage: Triage = "open"
+    error: str | None = Field(None, description="why it failed")
+    result: Analysis | None = Field(None, description="the answer, once it is there")
+
+
+class AnalysisList(BaseModel):
+    """Analyses, newest first."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    items: list[AnalysisStatus]
+    total: int
+    next_offset: int | None = None
+
+
+class Health(BaseModel):
+    """Whether the server works."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    status: Literal["ok"] = "ok"
+    waiting: int = Field(description="analyses in the queue")
+
+
+class Problem(BaseModel):
+    """An error, as RFC 9457 has it."""
+
+    type: str = "about:blank"
+    title: str
+    status: int
+    detail: str

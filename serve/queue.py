@@ -1,0 +1,220 @@
+"""The queue: what was accepted, who works on it, and what came out. SQLite in WAL mode.
+
+An accepted analysis is on the disk before the client hears of it. A worker holds its analysis by a
+lease it renews; when it dies the lease runs out and another one starts anew. An answer is written
+only by the holder of the lease, so there is exactly one.
+"""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+import time
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from exvad.results import Analysis
+from serve.models import AnalysisStatus, State, Triage
+
+_TABLES = """
+create table if not exists analyses (
+    id text primary key, name text not null, path text not null, uploaded integer not null,
+    state text not null, progress real not null default 0, created real not null, started real,
+    finished real, holder text, lease real, attempts integer not null default 0,
+    score real, label text, triage text not null default 'open', error text, result text
+);
+create index if not exists analyses_by_state on analyses (state, created);
+create table if not exists events (
+    number integer primary key autoincrement, id text not null, kind text not null,
+    data text not null
+);
+create index if not exists events_by_analysis on events (id, number);
+"""
+_SHOWN = "id, name, state, progress, created, started, finished, score, label, triage, error"
+MOST_ATTEMPTS = 3
+
+
+class Queue:
+    """Analyses in a SQLite file; every process opens its own.
+
+    Args:
+        path: the file; made if it is not there.
+        lease_seconds: how long a worker may be silent.
+    """
+
+    def __init__(self, path: Path, lease_seconds: float = 30) -> None:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        self.path = path
+        self.lease_seconds = lease_seconds
+        with self._connect() as base:
+            base.executescript("pragma journal_mode = wal;" + _TABLES)
+
+    @contextmanager
+    def _connect(self) -> Iterator[sqlite3.Connection]:
+        base = sqlite3.connect(self.path, timeout=30, isolation_level=None)
+        base.row_factory = sqlite3.Row
+        try:
+            base.execute("pragma synchronous = full")
+            base.execute("begin immediate")
+            yield base
+            if base.in_transaction:
+                base.execute("commit")
+        finally:
+            base.close()
+
+    def add(self, name: str, path: Path, uploaded: bool) -> str:
+        """Accept a video and return its analysis' id."""
+        number = uuid.uuid4().hex
+        with self._connect() as base:
+            base.execute(
+                "insert into analyses (id, name, path, uploaded, state, created) "
+                "values (?, ?, ?, ?, 'queued', ?)",
+                (number, name, str(path), uploaded, time.time()),
+            )
+        return number
+
+    def waiting(self) -> int:
+        """Return how many analyses are neither done nor failed."""
+        with self._connect() as base:
+            row = base.execute(
+                "select count(*) from analyses where state in ('queued', 'running')"
+            ).fetchone()
+        return int(row[0])
+
+    def claim(self, holder: str) -> tuple[str, str, Path] | None:
+        """Take the oldest analysis that nobody works on: its id, name and video; None if none."""
+        now = time.time()
+        with self._connect() as base:
+            base.execute(
+                "update analyses set state = 'failed', finished = ?, holder = null, "
+                "error = 'the server died of it several times' "
+                "where state = 'running' and lease < ? and attempts >= ?",
+                (now, now, MOST_ATTEMPTS),
+            )
+            row = base.execute(
+                "update analyses set state = 'running', holder = ?, lease = ?, started = ?, "
+                "progress = 0, attempts = attempts + 1 where id = (select id from analyses "
+                "where state = 'queued' or (state = 'running' and lease < ?) "
+                "order by created limit 1) returning id, name, path",
+                (holder, now + self.lease_seconds, now, now),
+            ).fetchone()
+            if row is not None:
+                base.execute("delete from events where id = ?", (row["id"],))
+        return None if row is None else (row["id"], row["name"], Path(row["path"]))
+
+    def renew(self, number: str, holder: str, progress: float | None = None) -> bool:
+        """Say that the work goes on; False if it is no longer the holder's."""
+        with self._connect() as base:
+            found = base.execute(
+                "update analyses set lease = ?, progress = coalesce(?, progress) "
+                "where id = ? and holder = ? and state = 'running'",
+                (time.time() + self.lease_seconds, progress, number, holder),
+            )
+            return found.rowcount == 1
+
+    def finish(self, number: str, holder: str, outcome: Analysis | str) -> bool:
+        """Write an answer, or why there is none; False if it is no longer the holder's."""
+        right = outcome if isinstance(outcome, Analysis) else None
+        state: State = "failed" if right is None else "done"
+        with self._connect() as base:
+            found = base.execute(
+                "update analyses set state = ?, finished = ?, holder = null, progress = 1, "
+                "score = ?, label = ?, error = ?, result = ? "
+                "where id = ? and holder = ? and state = 'running'",
+                (
+                    state,
+                    time.time(),
+                    None if right is None else right.anomaly_score,
+                    None if right is None else right.label,
+                    outcome if right is None else None,
+                    None if right is None else right.model_dump_json(),
+                    number,
+                    holder,
+                ),
+            )
+            return found.rowcount == 1
+
+    def say(self, number: str, kind: str, data: dict[str, Any]) -> None:
+        """Note an event for those who follow an analysis."""
+        with self._connect() as base:
+            base.execute(
+                "insert into events (id, kind, data) values (?, ?, ?)",
+                (number, kind, json.dumps(data)),
+            )
+
+    def events(self, number: str, after: int = 0) -> list[tuple[int, str, str]]:
+        """Return the events of an analysis after a given one: number, kind and JSON."""
+        with self._connect() as base:
+            rows = base.execute(
+                "select number, kind, data from events where id = ? and number > ? order by number",
+                (number, after),
+            ).fetchall()
+        return [tuple(row) for row in rows]
+
+    def status(self, number: str, with_result: bool = True) -> AnalysisStatus | None:
+        """Return where an analysis stands, or None if there is none."""
+        columns = f"{_SHOWN}, result" if with_result else _SHOWN
+        with self._connect() as base:
+            row = base.execute(f"select {columns} from analyses where id = ?", (number,)).fetchone()
+        return None if row is None else _status(row)
+
+    def listing(
+        self, state: State | None, limit: int, offset: int
+    ) -> tuple[list[AnalysisStatus], int]:
+        """Return a page of analyses, newest first, and how many there are."""
+        where, values = ("where state = ?", [state]) if state else ("", [])
+        with self._connect() as base:
+            total = base.execute(f"select count(*) from analyses {where}", values).fetchone()[0]
+            rows = base.execute(
+                f"select {_SHOWN} from analyses {where} order by created desc limit ? offset ?",
+                [*values, limit, offset],
+            ).fetchall()
+        return [_status(row) for row in rows], int(total)
+
+    def video(self, number: str) -> Path | None:
+        """Return the video of an analysis."""
+        with self._connect() as base:
+            row = base.execute("select path from analyses where id = ?", (number,)).fetchone()
+        return None if row is None else Path(row["path"])
+
+    def triage(self, number: str, triage: Triage) -> bool:
+        """Keep what a person made of it; False if there is no such analysis."""
+        with self._connect() as base:
+            found = base.execute("update analyses set triage = ? where id = ?", (triage, number))
+            return found.rowcount == 1
+
+    def remove(self, number: str) -> bool:
+        """Forget an analysis and its uploaded video; False if there is none."""
+        with self._connect() as base:
+            row = base.execute(
+                "delete from analyses where id = ? returning path, uploaded", (number,)
+            ).fetchone()
+            base.execute("delete from events where id = ?", (number,))
+        if row is not None and row["uploaded"]:
+            Path(row["path"]).unlink(missing_ok=True)
+        return row is not None
+
+    def forget_older(self, hours: float) -> int:
+        """Forget what ended longer ago; return how many analyses that were."""
+        with self._connect() as base:
+            rows = base.execute(
+                "select id from analyses where finished < ?", (time.time() - hours * 3600,)
+            ).fetchall()
+        return sum(self.remove(row["id"]) for row in rows)
+
+
+def _status(row: sqlite3.Row) -> AnalysisStatus:
+    values = dict(row)
+    started, result = values.pop("started"), values.pop("result", None)
+    seconds = None
+    if values["finished"] is not None and started is not None:
+        seconds = round(values["finished"] - started, 3)
+    return AnalysisStatus(
+        **{name: values[name] for name in values if name != "score"},
+        seconds=seconds,
+        anomaly_score=values["score"],
+        result=None if result is None else Analysis.model_validate_json(result),
+    )

@@ -1,0 +1,59 @@
+"""Every knob of the server, typed; unknown keys are refused."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+VARIABLE = "EXVAD_SERVE"
+
+
+class ServerSettings(BaseModel):
+    """How the server keeps videos and answers, and what it lets in."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    checkpoint: str = Field("", description="checkpoint folder; empty for the newest run's")
+    spool: Path = Field(Path("runs/serve"), description="folder of uploads, answers and the queue")
+    workers: int = Field(1, ge=1, description="replicas that analyze, each with its own models")
+    worker_cpus: float = Field(1, ge=0, description="CPU cores per analyzing replica")
+    worker_gpus: float = Field(0, ge=0, description="GPUs per analyzing replica")
+    max_bytes: int = Field(512 * 2**20, ge=1, description="largest video taken")
+    max_seconds: float = Field(4 * 3600, gt=0, description="longest video taken")
+    max_pixels: int = Field(7680 * 4320, ge=1, description="largest picture taken")
+    max_waiting: int = Field(64, ge=1, description="analyses that may wait; more are refused (429)")
+    keep_hours: float = Field(24 * 7, gt=0, description="how long uploads and answers are kept")
+    lease_seconds: float = Field(
+        30, gt=0, description="a replica silent for so long is taken for dead, its work for undone"
+    )
+    allowed_root: Path | None = Field(
+        None, description="videos below it may be named by path; none without it"
+    )
+    api_keys: Path | None = Field(
+        None, description="file of `scope sha256` lines; without it only this machine may ask"
+    )
+
+
+def load_settings() -> ServerSettings:
+    """Read the settings from the YAML file that EXVAD_SERVE names, or take the defaults.
+
+    Raises:
+        ValueError: the file is missing, or a key is unknown or has a bad value.
+    """
+    import yaml
+
+    place = os.environ.get(VARIABLE)
+    if not place:
+        return ServerSettings()
+    try:
+        values = yaml.safe_load(Path(place).read_text("utf-8")) or {}
+        return ServerSettings.model_validate(values)
+    except FileNotFoundError:
+        raise ValueError(f"{VARIABLE} names {place}, which does not exist") from None
+    except yaml.YAMLError as error:
+        raise ValueError(f"{place}: not YAML ({error})") from None
+    except ValidationError as error:
+        first = error.errors()[0]
+        raise ValueError(f"{place}: {'.'.join(map(str, first['loc']))}: {first['msg']}") from None

@@ -1,0 +1,88 @@
+"""The detector answers about real files through the shipped models, once loaded."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from exvad.checkpoint import CheckpointError, build_network, save_checkpoint
+from exvad.config import load_config
+from exvad.data.video import VideoError
+from exvad.data.world.activities import CLASSES
+from exvad.data.world.render import render_video
+from exvad.data.world.scene import Scene
+from exvad.detector import Detector
+from exvad.encoders.load import load_clip
+from exvad.inference import Calibration
+from exvad.laam import LabelPhrases, label_embeddings
+from tests.videos import write_video
+
+LABELS = LabelPhrases(
+    phrases={label: [f"{label} {n}" for n in range(4)] for label in CLASSES}, origin="test"
+)
+
+
+def save(folder: Path, *overrides: str) -> Path:
+    config = load_config("demo", overrides)
+    label_CD = torch.from_numpy(label_embeddings(LABELS, load_clip(config), "augmented", 2))
+    torch.manual_seed(0)
+    network = build_network(config, label_CD.shape[1], len(CLASSES))
+    everything = Calibration(branch="classifier", threshold=0.0)
+    save_checkpoint(folder, network, label_CD, LABELS, config, everything, {}, {})
+    return folder
+
+
+@pytest.fixture(scope="module")
+def detector(tmp_path_factory: pytest.TempPathFactory) -> Detector:
+    return Detector(save(tmp_path_factory.mktemp("detector") / "checkpoint"))
+
+
+@pytest.fixture(scope="module")
+def robbery(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("video") / "robbery.mp4"
+    render_video(Scene(4, "Robbery", 11, 12), path)
+    return path
+
+
+def test_an_answer_has_a_score_for_every_snippet_and_says_why(
+    detector: Detector, robbery: Path
+) -> None:
+    scene = Scene(4, "Robbery", 11, 12)
+    answer = detector.analyze(robbery)
+    assert answer.num_frames == scene.num_frames
+    assert len(answer.scores) == len(answer.times) == -(-scene.num_frames // 16)
+    np.testing.assert_allclose(np.sum(answer.probabilities, axis=1), 1, atol=1e-4)
+    assert answer.explanation is not None
+    assert answer.explanation.category == "Robbery"
+    shown = [answer.captions[number - 1].text for number in answer.explanation.evidence]
+    assert any("gun" in text or "bag" in text for text in shown)
+    assert [event.start for event in answer.events] == sorted(e.start for e in answer.events)
+    assert all(0 <= event.start < event.end <= answer.duration + 0.1 for event in answer.events)
+
+
+def test_the_same_file_gets_the_same_answer(detector: Detector, robbery: Path) -> None:
+    assert detector.analyze(robbery) == detector.analyze(str(robbery))
+
+
+def test_one_frame_is_enough(detector: Detector, tmp_path: Path) -> None:
+    answer = detector.analyze(write_video(tmp_path / "one.mp4", 1, size=(160, 120)))
+    assert answer.num_frames == 1
+    assert len(answer.scores) == 1
+
+
+def test_a_detector_without_text_needs_no_captions(tmp_path: Path, robbery: Path) -> None:
+    folder = save(tmp_path / "checkpoint", "model.text=none", "llm.model=/no/such/model")
+    answer = Detector(folder).analyze(robbery)
+    assert answer.explanation is None
+    assert answer.scores
+
+
+def test_no_video_and_no_checkpoint_are_named(detector: Detector, tmp_path: Path) -> None:
+    (tmp_path / "text.mp4").write_text("no video")
+    with pytest.raises(VideoError, match=r"text\.mp4"):
+        detector.analyze(tmp_path / "text.mp4")
+    with pytest.raises(CheckpointError, match="nowhere"):
+        Detector(tmp_path / "nowhere")

@@ -1,0 +1,256 @@
+"""The HTTP API over a real queue, real files and a worker in a thread."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from fastapi.testclient import TestClient
+
+from exvad.results import Analysis
+from serve.api import create_api
+from serve.queue import Queue
+from serve.settings import ServerSettings
+from serve.worker import Worker
+from tests.serve.made import MadeDetector
+from tests.videos import write_video
+
+
+def settings(folder: Path, **changed: Any) -> ServerSettings:
+    return ServerSettings(spool=folder / "spool", **changed)
+
+
+def client_of(given: ServerSettings) -> TestClient:
+    return TestClient(create_api(given), raise_server_exceptions=False)
+
+
+@pytest.fixture(scope="module")
+def clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_video(tmp_path_factory.mktemp("clip") / "clip.mp4", 48, size=(64, 48))
+
+
+@pytest.fixture
+def client(tmp_path: Path) -> Iterator[TestClient]:
+    """A server with a worker that works."""
+    given = settings(tmp_path, max_bytes=200_000, allowed_root=tmp_path / "root")
+    queue = Queue(given.spool / "queue.sqlite")
+    worker = Worker(MadeDetector(), queue, given)  # type: ignore[arg-type]
+    stopped = threading.Event()
+    thread = threading.Thread(target=worker.run, args=(stopped,))
+    thread.start()
+    with client_of(given) as client:
+        yield client
+    stopped.set()
+    thread.join()
+
+
+@pytest.fixture
+def idle(tmp_path: Path) -> Iterator[TestClient]:
+    """A server on which nobody works."""
+    with client_of(settings(tmp_path, max_waiting=2)) as client:
+        yield client
+
+
+def problem(response: Any, status: int) -> str:
+    assert response.status_code == status, response.text
+    assert response.headers["content-type"] == "application/problem+json"
+    body = response.json()
+    assert body["status"] == status
+    return str(body["detail"])
+
+
+def test_an_upload_is_answered_when_waited_for(client: TestClient, clip: Path) -> None:
+    files: Any = {
+        "other": (None, "x"),
+        "video": ("../dir/a clip.mp4", clip.read_bytes(), "video/mp4"),
+    }
+    response = client.post("/v1/analyses?wait=20", files=files)
+    assert response.status_code == 200, response.text
+    body = response.json()
+    assert body["state"] == "done"
+    assert body["name"] == "a clip.mp4"
+    assert body["label"] == "Arson"
+    answer = Analysis.model_validate(body["result"])
+    assert answer.video == "a clip.mp4"
+    assert answer.num_frames == 48
+    assert response.headers["location"] == f"/v1/analyses/{body['id']}"
+    assert client.get(response.headers["location"]).json() == body
+
+
+def test_the_body_itself_may_be_the_video(client: TestClient, clip: Path) -> None:
+    response = client.post("/v1/analyses?wait=20&name=x.mp4", content=clip.read_bytes())
+    assert response.json()["name"] == "x.mp4"
+    assert response.json()["result"]["num_frames"] == 48
+
+
+def test_a_path_below_the_allowed_root_may_be_named(
+    client: TestClient, clip: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "root").mkdir()
+    (tmp_path / "root" / "in.mp4").write_bytes(clip.read_bytes())
+    (tmp_path / "secret.mp4").write_bytes(clip.read_bytes())
+    (tmp_path / "root" / "link.mp4").symlink_to(tmp_path / "secret.mp4")
+    response = client.post("/v1/analyses?wait=20", json={"path": "in.mp4"})
+    assert response.json()["state"] == "done"
+    for path in ("../secret.mp4", str(tmp_path / "secret.mp4"), "link.mp4", "nothing.mp4", "."):
+        assert "no such file" in problem(client.post("/v1/analyses", json={"path": path}), 422)
+    number = response.json()["id"]
+    assert client.delete(f"/v1/analyses/{number}").status_code == 204
+    assert (tmp_path / "root" / "in.mp4").exists()
+
+
+def test_events_tell_the_course_and_go_on_after_a_break(client: TestClient, clip: Path) -> None:
+    number = client.post("/v1/analyses?wait=20", content=clip.read_bytes()).json()["id"]
+    text = client.get(f"/v1/analyses/{number}/events").text
+    told = [dict(line.split(": ", 1) for line in block.splitlines())
+            for block in text.strip().split("\n\n")]  # fmt: skip
+    kinds = [event["event"] for event in told]
+    assert kinds == ["progress", "progress", "scores", "events", "explanation", "done"]
+    assert json.loads(told[3]["data"])["events"][0]["label"] == "Arson"
+    rest = client.get(
+        f"/v1/analyses/{number}/events", headers={"Last-Event-ID": told[4]["id"]}
+    ).text
+    assert rest.count("event: ") == 1
+    assert "event: done" in rest
+
+
+def test_evidence_report_and_video_are_there(client: TestClient, clip: Path) -> None:
+    number = client.post("/v1/analyses?wait=20", content=clip.read_bytes()).json()["id"]
+    picture = client.get(f"/v1/analyses/{number}/frames/1")
+    assert picture.content[:2] == b"\xff\xd8"
+    assert "captions 1 to 1" in problem(client.get(f"/v1/analyses/{number}/frames/2"), 404)
+    page = client.get(f"/v1/analyses/{number}/report").text
+    assert "a bin &lt;burns&gt;" in page
+    part = client.get(f"/v1/analyses/{number}/video", headers={"Range": "bytes=0-9"})
+    assert part.status_code == 206
+    assert part.content == clip.read_bytes()[:10]
+
+
+def test_a_broken_video_is_a_failed_analysis_without_our_paths(
+    client: TestClient, tmp_path: Path
+) -> None:
+    body = client.post("/v1/analyses?wait=20&name=t.mp4", content=b"no video").json()
+    assert body["state"] == "failed"
+    assert "t.mp4" in body["error"]
+    assert str(tmp_path) not in json.dumps(body)
+    assert "failed" in problem(client.get(f"/v1/analyses/{body['id']}/report"), 409)
+    assert "event: failed" in client.get(f"/v1/analyses/{body['id']}/events").text
+
+
+def test_too_large_a_video_is_refused_and_leaves_nothing(
+    client: TestClient, tmp_path: Path
+) -> None:
+    big = b"x" * 300_000
+    assert "200000" in problem(client.post("/v1/analyses", content=big), 413)
+    assert "200000" in problem(client.post("/v1/analyses", files={"video": ("a", big)}), 413)
+
+    def unannounced() -> Iterator[bytes]:
+        for _ in range(30):
+            yield b"x" * 10_000
+
+    assert "200000" in problem(client.post("/v1/analyses", content=unannounced()), 413)
+    assert list((tmp_path / "spool" / "videos").iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("sent", "detail"),
+    [
+        ({"content": b""}, "no video"),
+        ({"files": {"film": ("a.mp4", b"x")}}, "field named video"),
+        ({"json": {"path": ""}}, "path"),
+        ({"json": {"url": "http://127.0.0.1"}}, "path"),
+        ({"content": b"x", "headers": {"content-type": "multipart/form-data"}}, "form is broken"),
+        (
+            {"content": b"x", "headers": {"content-type": "multipart/form-data; boundary=b"}},
+            "form",
+        ),
+        ({"content": b"{", "headers": {"content-type": "application/json"}}, "body: Invalid JSON"),
+    ],
+)
+def test_a_request_without_a_video_is_refused(
+    idle: TestClient, sent: dict[str, Any], detail: str
+) -> None:
+    assert detail in problem(idle.post("/v1/analyses", **sent), 422)
+
+
+def test_a_full_queue_says_when_to_come_back(idle: TestClient) -> None:
+    for _ in range(2):
+        assert idle.post("/v1/analyses", content=b"x").status_code == 202
+    response = idle.post("/v1/analyses", content=b"x")
+    assert "waiting already" in problem(response, 429)
+    assert int(response.headers["retry-after"]) > 0
+    assert idle.get("/healthz").json() == {"status": "ok", "waiting": 2}
+
+
+def test_pages_of_the_list_hold_everything_once(idle: TestClient, tmp_path: Path) -> None:
+    queue = Queue(tmp_path / "spool" / "queue.sqlite")
+    for n in range(5):
+        queue.add(f"{n}.mp4", tmp_path / "x", uploaded=False)
+    names: list[str] = []
+    offset: Any = 0
+    while offset is not None:
+        page = idle.get(f"/v1/analyses?limit=2&offset={offset}").json()
+        names += [item["name"] for item in page["items"]]
+        offset = page["next_offset"]
+    assert names == ["4.mp4", "3.mp4", "2.mp4", "1.mp4", "0.mp4"]
+    assert idle.get("/v1/analyses?state=done").json()["total"] == 0
+    assert "limit" in problem(idle.get("/v1/analyses?limit=0"), 422)
+
+
+def test_triage_is_kept(idle: TestClient) -> None:
+    number = idle.post("/v1/analyses", content=b"x").json()["id"]
+    changed = idle.patch(f"/v1/analyses/{number}", json={"triage": "false alarm"})
+    assert changed.json()["triage"] == "false alarm"
+    assert idle.get("/v1/analyses").json()["items"][0]["triage"] == "false alarm"
+    problem(idle.patch(f"/v1/analyses/{number}", json={"triage": "x"}), 422)
+    problem(idle.patch("/v1/analyses/none", json={"triage": "open"}), 404)
+
+
+@pytest.mark.parametrize("tail", ["", "/events", "/report", "/frames/1", "/video"])
+def test_what_is_not_there_is_404(idle: TestClient, tail: str) -> None:
+    assert "none" in problem(idle.get(f"/v1/analyses/none{tail}"), 404)
+    problem(idle.delete("/v1/analyses/none"), 404)
+
+
+def test_only_those_with_a_key_of_enough_scope_get_in(tmp_path: Path) -> None:
+    keys = tmp_path / "keys"
+    hashed = {name: hashlib.sha256(name.encode()).hexdigest() for name in ("reader", "writer")}
+    keys.write_text(f"# keys\nread {hashed['reader']}\nsubmit {hashed['writer']}\n")
+    with client_of(settings(tmp_path, api_keys=keys)) as client:
+        assert "API key" in problem(client.get("/v1/analyses"), 401)
+        for name, submits in (("reader", 403), ("writer", 202), ("nobody", 401)):
+            headers = {"Authorization": f"Bearer {name}"}
+            assert client.get("/v1/analyses", headers=headers).status_code in (200, submits)
+            assert client.post("/v1/analyses", content=b"x", headers=headers).status_code == submits
+        assert client.get("/healthz").status_code == 200
+    keys.write_text("root abc\n")
+    with pytest.raises(ValueError, match="line 1"):
+        create_api(settings(tmp_path, api_keys=keys))
+
+
+def test_without_keys_only_this_machine_may_ask(tmp_path: Path) -> None:
+    api = create_api(settings(tmp_path))
+    with TestClient(api, client=("203.0.113.7", 1)) as client:
+        assert "only this machine" in problem(client.get("/v1/analyses"), 403)
+        assert "only this machine" in problem(client.post("/v1/analyses", content=b"x"), 403)
+
+
+def test_the_page_may_only_load_what_comes_with_it(idle: TestClient) -> None:
+    page = idle.get("/")
+    assert page.status_code == 200
+    assert "default-src 'none'" in page.headers["content-security-policy"]
+    assert "http" not in page.text.replace("http-equiv", "")
+    assert "innerHTML" not in idle.get("/app.js").text
+    assert idle.get("/nothing").status_code == 404
+
+
+def test_the_document_describes_every_route(idle: TestClient) -> None:
+    document = idle.get("/openapi.json").json()
+    operations = [each["operationId"] for path in document["paths"].values()
+                  for each in path.values()]  # fmt: skip
+    assert len(operations) == len(set(operations)) == 10

@@ -1,0 +1,133 @@
+"""`serve run serve.app:app` for real: Ray Serve, HTTP, the shipped models, and kill -9."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+
+from exvad.data.world.render import render_video
+from exvad.data.world.scene import Scene
+from serve.settings import load_settings
+from tests.exvad.test_detector import save
+
+ROOT = Path(__file__).resolve().parents[2]
+SERVE = str(Path(sys.executable).with_name("serve"))
+ADDRESS = "http://127.0.0.1:8000"
+
+
+def test_a_setting_that_does_not_exist_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "serve.yaml"
+    monkeypatch.setenv("EXVAD_SERVE", str(path))
+    with pytest.raises(ValueError, match="does not exist"):
+        load_settings()
+    path.write_text("worker: 2\n")
+    with pytest.raises(ValueError, match=r"worker: Extra inputs"):
+        load_settings()
+    path.write_text("workers: 0\n")
+    with pytest.raises(ValueError, match="workers"):
+        load_settings()
+    path.write_text("workers: 2\n")
+    assert load_settings().workers == 2
+
+
+def ask(path: str, body: bytes | None = None) -> Any:
+    with urllib.request.urlopen(urllib.request.Request(ADDRESS + path, body), timeout=120) as reply:
+        return json.loads(reply.read())
+
+
+def start(folder: Path) -> subprocess.Popen[bytes]:
+    environment = {**os.environ, "EXVAD_SERVE": str(folder / "serve.yaml")}
+    environment.pop("RAY_ADDRESS", None)
+    with (folder / "serve.log").open("ab") as log:
+        process = subprocess.Popen(
+            [SERVE, "run", "--app-dir", str(ROOT), "serve.app:app"],
+            cwd=folder,
+            env=environment,
+            start_new_session=True,
+            stdout=log,
+            stderr=subprocess.STDOUT,
+        )
+    for _ in range(120):
+        try:
+            ask("/healthz")
+        except OSError:
+            assert process.poll() is None, (folder / "serve.log").read_text()[-3000:]
+            time.sleep(1)
+        else:
+            return process
+    raise AssertionError((folder / "serve.log").read_text()[-3000:])
+
+
+def stop(process: subprocess.Popen[bytes], number: int = signal.SIGTERM) -> None:
+    """End the server and all that it started, and nothing else."""
+    family = [psutil.Process(process.pid), *psutil.Process(process.pid).children(recursive=True)]
+    if number == signal.SIGTERM:
+        process.terminate()
+        psutil.wait_procs(family, timeout=30)
+    for member in family:
+        if member.is_running():
+            member.kill()
+    process.wait(30)
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    with socket.socket() as probe:
+        if probe.connect_ex(("127.0.0.1", 8000)) == 0:
+            pytest.skip("port 8000 is taken")
+    folder = tmp_path_factory.mktemp("serve")
+    save(folder / "checkpoint")
+    for number in range(4):
+        render_video(Scene(number, "Robbery", 11, 12), folder / f"{number}.mp4")
+    (folder / "serve.yaml").write_text(
+        f"checkpoint: {folder}/checkpoint\nspool: {folder}/spool\nlease_seconds: 3\n"
+    )
+    return folder
+
+
+def analyst(process: subprocess.Popen[bytes]) -> psutil.Process:
+    """Return the replica that holds the models."""
+    for member in psutil.Process(process.pid).children(recursive=True):
+        if "Analyst" in " ".join(member.cmdline()):
+            return member
+    raise AssertionError("there is no Analyst replica")
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(400)
+def test_accepted_videos_survive_the_death_of_a_replica_and_of_everything(folder: Path) -> None:
+    process = start(folder)
+    videos = [(folder / f"{number}.mp4").read_bytes() for number in range(4)]
+    first = ask("/v1/analyses?wait=60&name=0.mp4", videos[0])
+    assert first["state"] == "done"
+    assert first["result"]["explanation"]["category"] == "Robbery"
+
+    numbers = [ask("/v1/analyses", video)["id"] for video in videos]
+    analyst(process).kill()
+    numbers += [ask("/v1/analyses", video)["id"] for video in videos]
+    stop(process, signal.SIGKILL)
+
+    process = start(folder)
+    try:
+        until = time.monotonic() + 120
+        while ask("/healthz")["waiting"] and time.monotonic() < until:
+            time.sleep(0.5)
+        found = [ask(f"/v1/analyses/{number}") for number in numbers]
+        assert [each["state"] for each in found] == ["done"] * len(numbers)
+        assert ask("/v1/analyses")["total"] == len(numbers) + 1
+        assert found[0]["result"]["scores"] == first["result"]["scores"]
+    finally:
+        stop(process)
