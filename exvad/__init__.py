@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from exvad.config import Config, load_config
     from exvad.detector import Detector
+    from exvad.load import load
 
 __version__ = "0.1.0"
-__all__ = ["Config", "Detector", "__version__", "load_config"]
+__all__ = ["Config", "Detector", "__version__", "load", "load_config"]
 
 
 def __getattr__(name: str) -> Any:
@@ -18,6 +19,10 @@ def __getattr__(name: str) -> Any:
         from exvad.detector import Detector
 
         return Detector
+    if name == "load":
+        from exvad.load import load
+
+        return load
     if name in {"Config", "load_config"}:
         from exvad import config
 

@@ -96,7 +96,7 @@ def save_checkpoint(
     weights = save({**tensors, LABEL_TENSOR: label_CD.cpu().contiguous()})
     signed = {
         "version": exvad.__version__,
-        "commit": _git_commit(),
+        "commit": git_commit(),
         "weights": hashlib.sha256(weights).hexdigest(),
         **provenance,
     }
@@ -173,7 +173,7 @@ def without_places(config: Config) -> Config:
     return config.model_copy(update=update)
 
 
-def _git_commit() -> str | None:
+def git_commit() -> str | None:
     """Return the commit of the source tree, or None where it is no checkout."""
     try:
         answer = subprocess.run(

@@ -13,7 +13,12 @@ import exvad
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line; return the exit code."""
     command = _parser()
-    options = command.parse_args(arguments)
+    options, rest = command.parse_known_args(arguments)
+    # Overrides may stand before and after options; argparse takes only the first group.
+    if rest and (not hasattr(options, "overrides") or not all(map(_is_override, rest))):
+        command.error(f"unrecognized arguments: {' '.join(rest)}")
+    elif rest:
+        options.overrides += rest
     verb: Callable[[argparse.Namespace], int] | None = getattr(options, "run", None)
     if verb is None:
         command.print_help()
@@ -26,6 +31,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         print("exvad: stopped", file=sys.stderr)
         return 130
+
+
+def _is_override(argument: str) -> bool:
+    return "=" in argument and not argument.startswith("-")
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -7,6 +7,7 @@ file), and `section.field=value` overrides. Unknown keys are refused.
 from __future__ import annotations
 
 import difflib
+import os
 import types
 import typing
 from collections.abc import Iterable, Mapping, Sequence
@@ -171,10 +172,22 @@ class TrainConfig(Section):
     model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True)
 
 
+class TuneConfig(Section):
+    """Resources of a sweep's trials."""
+
+    cpus: float = Field(1, gt=0, description="CPU cores per trial")
+    gpus: float = Field(0.25, ge=0, description="share of a GPU per trial, where train.gpu is set")
+
+
 class MLflowConfig(Section):
     """Experiment tracking."""
 
-    uri: str = Field("", description="tracking server; empty for SQLite in the run's folder")
+    uri: str = Field(
+        "",
+        description="tracking server; empty for MLFLOW_TRACKING_URI, or else SQLite in the run's "
+        "folder",
+    )
+    model: str = Field("exvad", description="name in the model registry")
     experiment: str = Field("exvad", description="experiment the runs are listed under")
 
 
@@ -193,6 +206,7 @@ class Config(Section):
     labels: LabelsConfig = LabelsConfig()
     model: ModelConfig = ModelConfig()
     train: TrainConfig = TrainConfig()
+    tune: TuneConfig = TuneConfig()
     mlflow: MLflowConfig = MLflowConfig()
 
     @property
@@ -212,8 +226,14 @@ class Config(Section):
 
     @property
     def mlflow_uri(self) -> str:
-        """The tracking store: what is configured, else SQLite in the run's folder."""
-        return self.mlflow.uri or f"sqlite:///{self.run_path / 'mlflow.db'}"
+        """The tracking store: the configured one, MLFLOW_TRACKING_URI, or the run's SQLite."""
+        own = f"sqlite:///{self.run_path / 'mlflow.db'}"
+        return self.mlflow.uri or os.environ.get("MLFLOW_TRACKING_URI") or own
+
+    @property
+    def mlflow_is_local(self) -> bool:
+        """Whether the tracking store is a database file, whose artifacts lie beside it."""
+        return self.mlflow_uri.startswith("sqlite:")
 
 
 def preset_names() -> list[str]:

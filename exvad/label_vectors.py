@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from exvad.laam import LabelPhrases, augmented_embedding, label_embeddings
+from exvad.laam import LabelPhrases, augmented_embedding, label_embeddings, readable
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -53,11 +53,7 @@ class RunLabels:
         """
         strategy, k = config.model.label_prompt, config.labels.k
         if self._imported is None:
-            if self._clip is None:
-                from exvad.encoders.load import load_clip
-
-                self._clip = load_clip(self._config)
-            return label_embeddings(self.phrases, self._clip, strategy, k)
+            return label_embeddings(self.phrases, self._encoder(), strategy, k)
         kept = k if strategy == "augmented" else 0
         short = [label for label, rows in self._imported.items() if len(rows) - 1 < kept]
         if short:
@@ -65,6 +61,29 @@ class RunLabels:
         return np.stack(
             [augmented_embedding(rows[0], rows[1:], kept) for rows in self._imported.values()]
         )
+
+    def rows(self) -> dict[str, NDArray[np.float32]]:
+        """Return class → [1 + m, D]: the embedding of the name and those of its phrases."""
+        if self._imported is not None:
+            return self._imported
+        encoder = self._encoder()
+        return {
+            label: encoder.encode_texts([readable(label), *phrases])
+            for label, phrases in self.phrases.phrases.items()
+        }
+
+    def templates(self) -> NDArray[np.float32]:
+        """Return the embeddings of "a video of …", [C, D]; of the names where imported."""
+        if self._imported is not None:
+            return np.stack([augmented_embedding(r[0], r[1:], 0) for r in self._imported.values()])
+        return label_embeddings(self.phrases, self._encoder(), "template")
+
+    def _encoder(self) -> Any:
+        if self._clip is None:
+            from exvad.encoders.load import load_clip
+
+            self._clip = load_clip(self._config)
+        return self._clip
 
 
 def import_labels(source: str | Path, classes: Sequence[str], config: Config) -> None:

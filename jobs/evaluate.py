@@ -110,7 +110,10 @@ def one_line(summary: dict[str, Any]) -> str:
 def main(arguments: Sequence[str]) -> int:
     """Run the job; return its exit code."""
     command = parser("A checkpoint and the test split in, figures and a report out.")
-    command.add_argument("--checkpoint", help="folder of the checkpoint; RUN/checkpoint if absent")
+    command.add_argument(
+        "--checkpoint",
+        help="folder, MLflow run id or models:/NAME@ALIAS; RUN/checkpoint if absent",
+    )
     command.add_argument(
         "--variants", action="store_true", help="also train and measure the other text variants"
     )
@@ -126,9 +129,11 @@ def main(arguments: Sequence[str]) -> int:
     from exvad.data.features import FeatureBank, missing_features
     from exvad.data.store import Store
     from exvad.evaluation import evaluate
+    from exvad.load import resolve_checkpoint
 
     manifest = saved_manifest(config)
-    checkpoint = load_checkpoint(options.checkpoint or config.run_path / "checkpoint")
+    reference = options.checkpoint or config.run_path / "checkpoint"
+    checkpoint = load_checkpoint(resolve_checkpoint(reference, config.mlflow_uri))
     store = Store(config.store_path)
     text = checkpoint.config.model.text
     wanted = [video.video_id for video in manifest.of_split("test")]

@@ -32,9 +32,17 @@ QUIET = {
 }
 
 
+class JobParser(argparse.ArgumentParser):
+    """A command line whose overrides may stand before, between and after its options."""
+
+    def parse_args(self, args=None, namespace=None):  # type: ignore[no-untyped-def]
+        """Parse; options and overrides may be mixed."""
+        return self.parse_intermixed_args(args, namespace)
+
+
 def parser(description: str) -> argparse.ArgumentParser:
     """Return the command line every job understands."""
-    parser = argparse.ArgumentParser(
+    parser = JobParser(
         description=description,
         epilog="Every setting of the preset can be overridden: section.field=value "
         "(see exvad/config.py).",

@@ -165,7 +165,7 @@ def open_experiment(config: Config) -> str:
     if known is not None:
         return str(known.experiment_id)
     artifacts = (config.run_path / "mlartifacts").resolve().as_uri()
-    location = None if config.mlflow.uri else artifacts
+    location = artifacts if config.mlflow_is_local else None
     return str(mlflow.create_experiment(config.mlflow.experiment, artifact_location=location))
 
 

@@ -12,6 +12,7 @@ import threading
 from ray import serve
 
 from exvad.analyze import newest_demo_checkpoint
+from exvad.load import resolve_checkpoint
 from serve.api import create_api
 from serve.queue import Queue
 from serve.settings import ServerSettings, load_settings
@@ -50,7 +51,9 @@ def build() -> serve.Application:
     checkpoint = os.environ.get("EXVAD_CHECKPOINT") or settings.checkpoint
     settings = settings.model_copy(
         update={
-            "checkpoint": checkpoint or str(newest_demo_checkpoint().resolve()),
+            "checkpoint": str(
+                resolve_checkpoint(checkpoint) if checkpoint else newest_demo_checkpoint().resolve()
+            ),
             "spool": settings.spool.resolve(),
         }
     )

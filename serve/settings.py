@@ -15,7 +15,9 @@ class ServerSettings(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    checkpoint: str = Field("", description="checkpoint folder; empty for the newest run's")
+    checkpoint: str = Field(
+        "", description="folder, MLflow run id or models:/NAME@ALIAS; empty for the newest run's"
+    )
     spool: Path = Field(Path("runs/serve"), description="folder of uploads, answers and the queue")
     workers: int = Field(1, ge=1, description="replicas that analyze, each with its own models")
     worker_cpus: float = Field(1, ge=0, description="CPU cores per analyzing replica")

@@ -84,6 +84,29 @@ def corners(dimension: Dimension) -> list[Any]:
     return [dimension.low, dimension.high]
 
 
+def grid_space(space: dict[str, Dimension], points: int = 3) -> dict[str, Any]:
+    """Translate a space into a grid: all values of a choice, a few of a range.
+
+    Args:
+        space: the space.
+        points: values per range, its ends among them, evenly spaced on its own scale.
+    """
+    import numpy as np
+    from ray import tune
+
+    grids: dict[str, Any] = {}
+    for key, dimension in space.items():
+        if isinstance(dimension, Choice):
+            grids[key] = tune.grid_search(list(dimension.values))
+            continue
+        spread = np.geomspace if dimension.log else np.linspace
+        values = [float(value) for value in spread(dimension.low, dimension.high, points)]
+        if isinstance(dimension, IntRange):
+            values = sorted({round(value) for value in values})
+        grids[key] = tune.grid_search(values)
+    return grids
+
+
 def tune_space(space: dict[str, Dimension]) -> dict[str, Any]:
     """Translate a space into Ray Tune's sampling domains."""
     from ray import tune

@@ -34,3 +34,14 @@ def test_without_a_verb_the_help_is_shown(capsys: pytest.CaptureFixture[str]) ->
 def test_a_wrong_setting_is_one_sentence(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["demo", "modle.tau=1"]) == 2
     assert "did you mean model?" in capsys.readouterr().err
+
+
+def test_overrides_may_stand_anywhere_but_must_be_overrides(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert main(["demo", "train.epochs=2", "--preset", "demo", "modle.tau=1"]) == 2
+    assert "did you mean model?" in capsys.readouterr().err
+    for wrong in (["demo", "a.b=1", "--nonsense", "x"], ["analyze", "v.mp4", "--html", "x", "-q"]):
+        with pytest.raises(SystemExit):
+            main(wrong)
+        assert "unrecognized arguments" in capsys.readouterr().err

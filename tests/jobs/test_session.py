@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from jobs.session import user_error
+from jobs.session import parser, user_error
 
 TRACE = """
 ray::MapWorker(MapBatches(LanguageActor)).__init__() (pid=1)
@@ -18,3 +18,11 @@ def test_the_sentence_for_the_user_is_found_in_a_trace() -> None:
 
 def test_other_traces_are_nobodys_sentence() -> None:
     assert user_error("ray.exceptions.ActorDiedError: the actor died") is None
+
+
+def test_overrides_may_stand_before_and_after_options() -> None:
+    command = parser("x")
+    command.add_argument("--trials", type=int)
+    options = command.parse_args(["a.b=1", "--trials", "3", "c=2", "--preset", "p", "d=4"])
+    assert options.overrides == ["a.b=1", "c=2", "d=4"]
+    assert (options.trials, options.preset) == (3, "p")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import signal
 import socket
 import subprocess
 import sys
@@ -12,6 +11,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+
+from tests.processes import stop
 
 ROOT = Path(__file__).resolve().parents[2]
 RAY = str(Path(sys.executable).with_name("ray"))
@@ -31,7 +32,8 @@ def cluster() -> Iterator[dict[str, str]]:
     """A cluster of one node; what a client of it has in its environment."""
     port, dashboard = free_port(), free_port()
     # As the README says: the same setting for the cluster and for those who talk to it.
-    environment = {**os.environ, "RAY_AUTH_MODE": "token"}
+    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+    environment = {**os.environ, "RAY_AUTH_MODE": "token", "PATH": path}
     environment.pop("RAY_ADDRESS", None)
     token = subprocess.run(
         [RAY, "get-auth-token", "--generate"], env=environment, capture_output=True, check=False
@@ -63,8 +65,7 @@ def cluster() -> Iterator[dict[str, str]]:
             pytest.fail(f"the cluster did not come up: {listing.stderr.decode()[-500:]}")
         yield {**environment, "RAY_API_SERVER_ADDRESS": address, "CLUSTER": f"127.0.0.1:{port}"}
     finally:
-        os.killpg(head.pid, signal.SIGTERM)
-        head.wait(30)
+        stop(head)
 
 
 def test_a_submitted_job_runs_on_the_cluster(cluster: dict[str, str], tmp_path: Path) -> None:

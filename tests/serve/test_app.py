@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import signal
 import socket
 import subprocess
 import sys
@@ -20,6 +19,7 @@ from exvad.data.world.render import render_video
 from exvad.data.world.scene import Scene
 from serve.settings import load_settings
 from tests.exvad.test_detector import save
+from tests.processes import stop
 
 ROOT = Path(__file__).resolve().parents[2]
 SERVE = str(Path(sys.executable).with_name("serve"))
@@ -71,18 +71,6 @@ def start(folder: Path) -> subprocess.Popen[bytes]:
     raise AssertionError((folder / "serve.log").read_text()[-3000:])
 
 
-def stop(process: subprocess.Popen[bytes], number: int = signal.SIGTERM) -> None:
-    """End the server and all that it started, and nothing else."""
-    family = [psutil.Process(process.pid), *psutil.Process(process.pid).children(recursive=True)]
-    if number == signal.SIGTERM:
-        process.terminate()
-        psutil.wait_procs(family, timeout=30)
-    for member in family:
-        if member.is_running():
-            member.kill()
-    process.wait(30)
-
-
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     with socket.socket() as probe:
@@ -118,7 +106,7 @@ def test_accepted_videos_survive_the_death_of_a_replica_and_of_everything(folder
     numbers = [ask("/v1/analyses", video)["id"] for video in videos]
     analyst(process).kill()
     numbers += [ask("/v1/analyses", video)["id"] for video in videos]
-    stop(process, signal.SIGKILL)
+    stop(process, gently=False)
 
     process = start(folder)
     try:

@@ -1,0 +1,171 @@
+"""The sweep for real: Ray Tune, Optuna, MLflow with a server, kill -9, and the registry."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from exvad.checkpoint import load_checkpoint
+from exvad.data.import_features import import_visual
+from exvad.data.manifest import Manifest, Video
+from exvad.data.store import Store
+from exvad.label_vectors import import_labels
+from exvad.load import resolve_checkpoint
+from tests.planted import CLASSES, WIDTH, config, directions
+from tests.processes import stop
+
+# MLflow asks its database in a way that SQLAlchemy is about to drop.
+pytestmark = pytest.mark.filterwarnings("ignore:The ``noload`` loader strategy")
+
+ROOT = Path(__file__).resolve().parents[2]
+SPACE = """
+labels.k: {type: int, low: 0, high: 1}
+model.tau: {type: float, low: 0.05, high: 0.2, log: true}
+train.learning_rate: {type: float, low: 1.0e-3, high: 4.0e-3, log: true}
+"""
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run with planted features and imported labels: no encoder is needed."""
+    folder = tmp_path_factory.mktemp("sweep")
+    rng, class_CD, videos = np.random.default_rng(0), directions(), []
+    (folder / "in").mkdir()
+    for number in range(40):
+        label = number % len(CLASSES)
+        visual = rng.normal(size=(20, WIDTH)).astype(np.float32) + class_CD[0]
+        if label:
+            visual[5:12] += 3 * class_CD[label]
+        np.save(folder / "in" / f"v{number}.npy", visual)
+        videos.append(Video(f"v{number}", "x.mp4", "train", (CLASSES[label],)))
+    manifest = Manifest(CLASSES, tuple(videos)).with_validation(0.4, 0)
+    settings = config(f"run={folder}/run")
+    import_visual(folder / "in", manifest, Store(settings.store_path), 16)
+    manifest.write(str(folder / "run/manifest.parquet"))
+    rows: dict[str, Any] = {
+        label: np.stack([own, own + 0.1]) for label, own in zip(CLASSES, class_CD, strict=True)
+    }
+    np.savez(folder / "labels.npz", **rows)
+    import_labels(folder / "labels.npz", CLASSES, settings)
+    (folder / "space.yaml").write_text(SPACE)
+    return folder
+
+
+def command(run: Path, *more: str) -> list[str]:
+    return [
+        sys.executable, "tune/sweep.py", "--preset", "demo", f"run={run}/run", "model.text=none",
+        "train.epochs=4", "train.batch_size=16", "--space", str(run / "space.yaml"), *more,
+    ]  # fmt: skip
+
+
+def sweep(run: Path, *more: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        command(run, *more),
+        cwd=ROOT,
+        env={**os.environ, **environment},
+        capture_output=True,
+        text=True,
+        timeout=280,
+        check=False,
+    )
+
+
+def test_a_sweep_leaves_page_runs_and_champion(run: Path) -> None:
+    finished = sweep(run, "--trials", "4", "--confirm", "2")
+    assert finished.returncode == 0, finished.stdout + finished.stderr
+    folder = run / "run/sweep1"
+    assert "<polyline" in (folder / "sweep.html").read_text()
+    uri = f"sqlite:///{run}/run/mlflow.db"
+    champion = load_checkpoint(resolve_checkpoint("models:/exvad@champion", uri))
+    assert champion.name == load_checkpoint(folder / "checkpoint").name
+    assert champion.name == load_checkpoint(resolve_checkpoint("models:/exvad/1", uri)).name
+    with pytest.raises(ValueError, match="not found"):
+        resolve_checkpoint("models:/exvad@nobody", uri)
+
+    from mlflow import MlflowClient
+
+    client = MlflowClient(uri)
+    experiment = client.get_experiment_by_name("exvad")
+    assert experiment is not None
+    runs = client.search_runs([experiment.experiment_id])
+    parents = [each for each in runs if "mlflow.parentRunId" not in each.data.tags]
+    assert len(parents) == 1
+    assert len(runs) == 5
+    assert json.loads(json.dumps(parents[0].data.tags))["exvad.preset"] == "demo"
+    assert resolve_checkpoint(parents[0].info.run_id, uri).is_dir()
+    with pytest.raises(ValueError, match="another trials"):
+        raise ValueError(sweep(run, "--resume", "--trials", "5", "--confirm", "2").stderr)
+
+
+@pytest.mark.slow
+def test_a_killed_sweep_goes_on_without_repeating_what_ended(run: Path, tmp_path: Path) -> None:
+    shutil.copytree(run / "run", tmp_path / "run", ignore=shutil.ignore_patterns("sweep*", "ml*"))
+    shutil.copy(run / "space.yaml", tmp_path)
+    with subprocess.Popen(
+        command(tmp_path, "--trials", "8", "--search", "random", "tune.cpus=2"),
+        cwd=ROOT,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    ) as process:
+        for _ in range(600):
+            ended = list((tmp_path / "run/sweep1").glob("trial_*/result.json"))
+            if sum(len(path.read_text().splitlines()) == 4 for path in ended) >= 2:
+                break
+            time.sleep(0.1)
+        stop(process, gently=False)
+    before = {path.parent.name: path.stat().st_mtime_ns for path in ended
+              if len(path.read_text().splitlines()) == 4}  # fmt: skip
+    assert before
+    finished = sweep(tmp_path, "--resume", "--trials", "8", "--search", "random", "tune.cpus=2")
+    assert finished.returncode == 0, finished.stdout + finished.stderr
+    assert "8 trials:" in finished.stderr
+    results = {
+        path.parent.name: path for path in (tmp_path / "run/sweep1").glob("trial_*/result.json")
+    }
+    assert len(results) == 8
+    assert {name: results[name].stat().st_mtime_ns for name in before} == before
+
+
+@pytest.fixture
+def server(tmp_path: Path) -> Iterator[str]:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    with (tmp_path / "server.log").open("wb") as log:
+        process = subprocess.Popen(
+            [
+                sys.executable, "-m", "mlflow", "server", "--port", str(port),
+                "--backend-store-uri", f"sqlite:///{tmp_path}/server.db",
+                "--artifacts-destination", str(tmp_path / "artifacts"), "--workers", "1",
+            ],
+            stdout=log,
+            stderr=subprocess.STDOUT,
+        )  # fmt: skip
+    try:
+        for _ in range(120):
+            with socket.socket() as probe:
+                if probe.connect_ex(("127.0.0.1", port)) == 0:
+                    break
+            time.sleep(0.5)
+        yield f"http://127.0.0.1:{port}"
+    finally:
+        stop(process)
+
+
+@pytest.mark.slow
+def test_a_real_tracking_server_gets_everything(run: Path, server: str) -> None:
+    finished = sweep(run, "--trials", "2", "--search", "nsga2", MLFLOW_TRACKING_URI=server)
+    assert finished.returncode == 0, finished.stdout + finished.stderr
+    folder = resolve_checkpoint("models:/exvad@champion", server)
+    assert load_checkpoint(folder).labels.classes == CLASSES

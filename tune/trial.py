@@ -1,0 +1,113 @@
+"""One trial: a training with one draw of the space, reported after every epoch."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from exvad.config import Config
+    from exvad.data.features import FeatureBank
+    from exvad.data.manifest import Manifest
+    from exvad.fit import FitState, OnEpoch
+    from exvad.laam import LabelPhrases
+
+STATE = "state.pt"
+
+
+class LabelTable:
+    """The label embeddings of every setting that can be drawn, without an encoder.
+
+    Args:
+        rows: class → [1 + m, D], the embedding of the name and those of its phrases.
+        template_CD: embeddings of "a video of …".
+        phrases: the classes and their phrases.
+    """
+
+    def __init__(
+        self,
+        rows: dict[str, NDArray[np.float32]],
+        template_CD: NDArray[np.float32],
+        phrases: LabelPhrases,
+    ) -> None:
+        self.rows = rows
+        self.template_CD = template_CD
+        self.phrases = phrases
+
+    def embeddings(self, config: Config) -> NDArray[np.float32]:
+        """Return F_L, [C, D], as `model.label_prompt` and `labels.k` say."""
+        import numpy as np
+
+        from exvad.laam import augmented_embedding
+
+        prompt = config.model.label_prompt
+        if prompt in ("template", "learnable"):
+            return self.template_CD
+        k = config.labels.k if prompt == "augmented" else 0
+        return np.stack([augmented_embedding(own[0], own[1:], k) for own in self.rows.values()])
+
+
+def drawn_overrides(drawn: dict[str, Any]) -> list[str]:
+    """Return a draw of the space as dotted overrides."""
+    return [f"{key}={value}" for key, value in drawn.items()]
+
+
+def train_once(
+    config: Config,
+    bank: FeatureBank,
+    manifest: Manifest,
+    labels: LabelTable,
+    on_epoch: OnEpoch | None = None,
+) -> FitState:
+    """Train with one configuration."""
+    import torch
+
+    from exvad.checkpoint import build_network
+    from exvad.fit import fit, training_data
+
+    label_CD = torch.from_numpy(labels.embeddings(config))
+    torch.manual_seed(config.train.seed)
+    device = torch.device("cuda" if config.train.gpu else "cpu")
+    network = build_network(config, bank.width, len(label_CD))
+    data = training_data(bank, manifest, config)
+    return fit(network, label_CD, data, config, device=device, on_epoch=on_epoch)
+
+
+def trial(
+    drawn: dict[str, Any],
+    preset: str,
+    overrides: Sequence[str],
+    bank: FeatureBank,
+    manifest: Manifest,
+    labels: LabelTable,
+) -> None:
+    """Run one trial inside Ray Tune; the best epoch so far is its checkpoint."""
+    import torch
+    from ray import tune
+
+    from exvad.config import load_config
+
+    torch.set_num_threads(1)
+    config = load_config(preset, [*overrides, *drawn_overrides(drawn)])
+
+    def report(state: FitState) -> None:
+        now, best = state.history[-1], state.best
+        figures = {
+            **now,
+            "best_epoch": best["epoch"],
+            "best_val_auc": best["val_auc"],
+            "best_val_map": best["val_map"],
+        }
+        if now["epoch"] != best["epoch"]:
+            tune.report(figures)
+            return
+        with tempfile.TemporaryDirectory() as folder:
+            torch.save(state.best_weights, Path(folder) / STATE)
+            tune.report(figures, checkpoint=tune.Checkpoint.from_directory(folder))
+
+    train_once(config, bank, manifest, labels, report)
