@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from exvad.encoders import ImageTextEncoder, LanguageModel
     from exvad.prompts import Prompt
 
+MOST_OBJECTS = 16
 _SENTENCE_END = re.compile(r"(?<=[.!?;])\s+")
 
 
@@ -103,7 +104,8 @@ def refused_prompt(prompt: str, error: ExplanationError) -> str:
 def parse_explanation(answer: str, classes: Sequence[str], num_captions: int) -> Explanation:
     """Read a language model's answer as an explanation record.
 
-    Text around the JSON object is ignored; class names are matched without regard to case.
+    Text around the JSON object is ignored, and so are objects that are no record; class names are
+    matched without regard to case.
 
     Args:
         answer: what the model wrote.
@@ -114,9 +116,22 @@ def parse_explanation(answer: str, classes: Sequence[str], num_captions: int) ->
         ExplanationError: there is no JSON object, a field is missing, the category is unknown, or
             verdict and category contradict each other.
     """
-    start = answer.find("{")
-    if start < 0:
+    starts = [place for place, letter in enumerate(answer) if letter == "{"][:MOST_OBJECTS]
+    if not starts:
         raise ExplanationError(f"no JSON object in the answer {_short(answer)}")
+    problems = []
+    for start in starts:
+        try:
+            return _parse_object(answer, start, classes, num_captions)
+        except ExplanationError as error:
+            problems.append(error)
+    # The first brace is where the model meant to begin.
+    raise problems[0]
+
+
+def _parse_object(
+    answer: str, start: int, classes: Sequence[str], num_captions: int
+) -> Explanation:
     try:
         raw, _ = json.JSONDecoder().raw_decode(answer, start)
         record = Explanation.model_validate(raw)

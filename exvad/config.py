@@ -79,10 +79,24 @@ class ClipConfig(Section):
     batch_size: Positive = Field(64, description="pictures or texts encoded at once")
 
 
+class EndpointConfig(Section):
+    """An OpenAI-compatible endpoint, for backend openai."""
+
+    base_url: str = Field("http://localhost:8000/v1", description="where chat/completions is")
+    api_key_env: str = Field("OPENAI_API_KEY", description="environment variable with the key")
+    concurrency: Positive = Field(8, description="requests under way at once")
+    requests_per_minute: float = Field(0, ge=0, description="rate limit of an actor; 0 for none")
+    timeout: float = Field(120, gt=0, description="seconds to wait for one answer")
+    patience: float = Field(600, gt=0, description="seconds without any answer until giving up")
+
+
 class CaptionerConfig(Section):
     """The captioning model Φ_C."""
 
-    backend: Literal["transformers"] = Field("transformers", description="what runs the model")
+    backend: Literal["transformers", "openai"] = Field(
+        "transformers", description="what runs the model: here, or an OpenAI-compatible endpoint"
+    )
+    endpoint: EndpointConfig = EndpointConfig()
     model: str = Field("Salesforce/blip2-opt-2.7b", description="hub name, folder or package:NAME")
     prompt: str = Field("", description="P_C; empty for plain captioning")
     per_video: Positive = Field(32, description="n, captioned frames per video")
@@ -102,7 +116,10 @@ class CleaningConfig(Section):
 class LLMConfig(Section):
     """The language model Φ_LLM."""
 
-    backend: Literal["transformers"] = Field("transformers", description="what runs the model")
+    backend: Literal["transformers", "openai"] = Field(
+        "transformers", description="what runs the model: here, or an OpenAI-compatible endpoint"
+    )
+    endpoint: EndpointConfig = EndpointConfig()
     model: str = Field(
         "meta-llama/Llama-3.1-8B-Instruct", description="hub name, folder or package:NAME"
     )

@@ -41,22 +41,24 @@ def resolve_checkpoint(reference: str | Path, tracking_uri: str = "") -> Path:
     import mlflow
     from mlflow.exceptions import MlflowException
 
-    if tracking_uri:
-        mlflow.set_tracking_uri(tracking_uri)
+    # Given to each call: MLflow's own setting would be that of the whole process and its children.
+    place = tracking_uri or mlflow.get_tracking_uri()
     try:
-        source = f"runs:/{name}/{CHECKPOINT}" if is_run else _source(name.removeprefix(REGISTRY))
-        return Path(mlflow.artifacts.download_artifacts(source))
+        if is_run:
+            source = f"runs:/{name}/{CHECKPOINT}"
+        else:
+            source = _source(name.removeprefix(REGISTRY), place)
+        return Path(mlflow.artifacts.download_artifacts(source, tracking_uri=place))
     except (MlflowException, OSError) as error:
         raise ValueError(
-            f"{name}: not found by the MLflow at {_shown(mlflow.get_tracking_uri())} "
-            f"({str(error).splitlines()[0]})"
+            f"{name}: not found by the MLflow at {_shown(place)} ({str(error).splitlines()[0]})"
         ) from None
 
 
-def _source(wanted: str) -> str:
+def _source(wanted: str, place: str) -> str:
     from mlflow import MlflowClient
 
-    client = MlflowClient()
+    client = MlflowClient(place)
     if "@" in wanted:
         name, alias = wanted.split("@", 1)
         version = client.get_model_version_by_alias(name, alias)

@@ -6,9 +6,8 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from exvad.config import Config
-    from exvad.encoders.captioner import TransformersCaptioner
+    from exvad.encoders import Captioner, LanguageModel
     from exvad.encoders.clip import ClipEncoder
-    from exvad.encoders.llm import TransformersLLM
 
 
 def load_clip(config: Config) -> ClipEncoder:
@@ -23,7 +22,7 @@ def load_clip(config: Config) -> ClipEncoder:
     return ClipEncoder(clip.model, clip.pretrained, config.device, clip.dtype, clip.batch_size)
 
 
-def load_captioner(config: Config) -> TransformersCaptioner:
+def load_captioner(config: Config) -> Captioner:
     """Load the captioner.
 
     Raises:
@@ -32,6 +31,11 @@ def load_captioner(config: Config) -> TransformersCaptioner:
     from exvad.encoders.captioner import TransformersCaptioner
 
     captioner = config.captioner
+    if captioner.backend == "openai":
+        from exvad.encoders.endpoint import ChatEndpoint, EndpointCaptioner
+
+        endpoint = ChatEndpoint(captioner.model, captioner.endpoint, captioner.max_new_tokens)
+        return EndpointCaptioner(endpoint, captioner.prompt)
     return TransformersCaptioner(
         captioner.model,
         captioner.prompt,
@@ -42,7 +46,7 @@ def load_captioner(config: Config) -> TransformersCaptioner:
     )
 
 
-def load_llm(config: Config, max_new_tokens: int | None = None) -> TransformersLLM:
+def load_llm(config: Config, max_new_tokens: int | None = None) -> LanguageModel:
     """Load the language model; `max_new_tokens` overrides the configured length of answers.
 
     Raises:
@@ -52,4 +56,8 @@ def load_llm(config: Config, max_new_tokens: int | None = None) -> TransformersL
 
     llm = config.llm
     length = max_new_tokens or llm.max_new_tokens
+    if llm.backend == "openai":
+        from exvad.encoders.endpoint import ChatEndpoint, EndpointLLM
+
+        return EndpointLLM(ChatEndpoint(llm.model, llm.endpoint, length))
     return TransformersLLM(llm.model, config.device, llm.dtype, llm.batch_size, length)
