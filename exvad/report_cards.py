@@ -213,17 +213,17 @@ def card(video: ReportVideo, anchor: str) -> Card:
 
 
 def headline(analysis: Analysis) -> Headline:
-    """Say in one sentence what was found: the strongest event, when, and how surely."""
+    """Say in one sentence what was found: the strongest event, when, and with what score."""
     if not analysis.events:
         return Headline("", None, "Nothing abnormal found")
     event = max(analysis.events, key=lambda e: (e.score, -e.start))
-    rest = f" {when(event.start, event.end)} — {percent(event.score)} sure"
+    rest = f" {when(event.start, event.end)} — score {percent(event.score)}"
     return Headline(kind_name(event.label), kind_hue(event.label, analysis.classes), rest)
 
 
 def _event_words(event: DetectedEvent) -> str:
     words = f"{kind_name(event.label)} {when(event.start, event.end)}"
-    return f"{words} ({percent(event.score)} sure)"
+    return f"{words} (score {percent(event.score)})"
 
 
 def _truth_sentence(video: ReportVideo) -> str:

@@ -123,10 +123,12 @@ def timeline(analysis: Analysis, truth: Sequence[TrueEvent] = ()) -> Timeline:
     def span(start: float, end: float, label: str, score: float | None = None) -> Span:
         start, end = max(start, 0.0), min(end, length)
         name = kind_name(label)
-        sure = "" if score is None else f", {percent(score)} sure"
+        scored = "" if score is None else f", score {percent(score)}"
         left, width = 100 * start / length, 100 * max(end - start, 0.0) / length
         hue = kind_hue(label, analysis.classes)
-        return Span(round(left, 2), round(width, 2), name, f"{name} {when(start, end)}{sure}", hue)
+        return Span(
+            round(left, 2), round(width, 2), name, f"{name} {when(start, end)}{scored}", hue
+        )
 
     line, area = stretch(0.0, length) if times else ("", "")
     return Timeline(

@@ -52,9 +52,11 @@ def write_report(
 ) -> None:
     """Write RUN/report.html with the evidence frames of every test video."""
     from exvad.data.atomic import write_text_atomic
+    from exvad.data.video import VideoError
     from exvad.report import ReportVideo, RunRecord, evidence_frames, render_run
 
-    shown = []
+    shown: list[ReportVideo] = []
+    unseen: list[str] = []
     with progress_bar() as bar:
         row = bar.add_task("writing the report", total=len(evaluation.videos))
         for analysis, video in zip(evaluation.analyses, evaluation.videos, strict=True):
@@ -62,10 +64,16 @@ def write_report(
                 (event.start / analysis.fps, event.end / analysis.fps, event.label)
                 for event in video.events
             )
-            frames = evidence_frames(video.path, analysis)
+            frames: dict[int, bytes] = {}
+            try:
+                frames = evidence_frames(video.path, analysis) if analysis.captions else {}
+            except VideoError as error:
+                unseen.append(str(error))
             shown.append(ReportVideo(analysis, frames, video.labels[0], events))
             bar.advance(row)
     notes = []
+    if unseen:
+        console.print(f"no pictures of {len(unseen)} videos in the report: {unseen[0]}")
     if config.data.kind == "world":
         notes.append(
             "These videos are drawn, and the models that see them are tiny: the figures show that "

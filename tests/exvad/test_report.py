@@ -222,8 +222,8 @@ def test_hostile_captions_names_and_notes_stay_text() -> None:
     assert page.text.count(attack) > 10
 
 
-def test_the_headline_says_what_when_and_how_surely() -> None:
-    assert headline(make_analysis(FIGHT)).text == "Fighting from 0:12 to 0:21 — 93\u202f% sure"
+def test_the_headline_says_what_when_and_with_what_score() -> None:
+    assert headline(make_analysis(FIGHT)).text == "Fighting from 0:12 to 0:21 — score 93\u202f%"
     assert headline(make_analysis()).text == "Nothing abnormal found"
 
 
@@ -233,8 +233,8 @@ def test_several_events_give_the_strongest_the_headline_and_name_the_others() ->
     shown = card(
         ReportVideo(analysis.model_copy(update={"events": [analysis.events[0], strong]})), "v"
     )
-    assert shown.headline.text == "Road accidents from 0:25 to 0:28 — 97\u202f% sure"
-    assert shown.also == ["Fighting from 0:12 to 0:21 (93\u202f% sure)"]
+    assert shown.headline.text == "Road accidents from 0:25 to 0:28 — score 97\u202f%"
+    assert shown.also == ["Fighting from 0:12 to 0:21 (score 93\u202f%)"]
 
 
 @pytest.mark.parametrize(

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import os
+import shutil
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -35,6 +37,9 @@ def cluster() -> Iterator[dict[str, str]]:
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
     environment = {**os.environ, "RAY_AUTH_MODE": "token", "PATH": path}
     environment.pop("RAY_ADDRESS", None)
+    # Ray notes its newest cluster in this folder; a note of ours would mislead others later.
+    own = tempfile.mkdtemp(prefix="ray")
+    environment["RAY_TMPDIR"] = own
     token = subprocess.run(
         [RAY, "get-auth-token", "--generate"], env=environment, capture_output=True, check=False
     )
@@ -66,6 +71,7 @@ def cluster() -> Iterator[dict[str, str]]:
         yield {**environment, "RAY_API_SERVER_ADDRESS": address, "CLUSTER": f"127.0.0.1:{port}"}
     finally:
         stop(head)
+        shutil.rmtree(own, ignore_errors=True)
 
 
 def test_a_submitted_job_runs_on_the_cluster(cluster: dict[str, str], tmp_path: Path) -> None:

@@ -164,8 +164,8 @@ def test_training_and_evaluation_need_no_encoder(tmp_path: Path) -> None:
     np.savez(tmp_path / "labels.npz", **labels)
     common = [
         "data.kind=manifest", f"data.manifest={tmp_path}/videos.parquet", f"run={tmp_path}/run",
-        "clip.model=/no/such/model", "llm.model=/no/such/model", "labels.k=0", "train.epochs=6",
-        "data.validation=0.3",
+        "clip.model=/no/such/model", "llm.model=/no/such/model", "labels.k=0", "train.epochs=12",
+        "data.validation=0.3", "train.batch_size=8",
     ]  # fmt: skip
     commands = [
         ["-m", "exvad.cli", "import-features", str(tmp_path / "in"),
