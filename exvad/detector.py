@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,6 +14,7 @@ from exvad.aegm import ExplanationError
 from exvad.checkpoint import Checkpoint, load_checkpoint
 from exvad.data.features import VideoFeatures
 from exvad.inference import Prediction, find_events, predict
+from exvad.laam import augmented_embedding, readable
 from exvad.language import CaptionedVideo, LanguageSettings, LanguageStage
 from exvad.results import Analysis, Caption, Explanation
 from exvad.training import make_example
@@ -49,19 +51,52 @@ class Detector:
         loaded.network.to(self._device)
 
     def analyze(
-        self, path: str | Path, on_progress: Callable[[float], None] | None = None
+        self,
+        path: str | Path,
+        on_progress: Callable[[float], None] | None = None,
+        categories: Mapping[str, Sequence[str]] | None = None,
     ) -> Analysis:
         """Say of a video file when something abnormal happens, what kind it is, and why.
 
         Args:
             path: any video file; only a chunk of it is in memory at a time.
             on_progress: told the share of the video that has been seen, 0 to 1.
+            categories: classes to look for beside those it was trained on, each with phrases that
+                describe it: LAAM's label embeddings come from text, so they need no training.
 
         Raises:
             VideoError: the file is no video that can be read.
+            ValueError: a category can't be added.
         """
+        checkpoint = self._widened(categories) if categories else self.checkpoint
         features, problems = self._see(path, on_progress)
-        return analyze_features(self.checkpoint, features, problems, Path(path).name)
+        answer = analyze_features(checkpoint, features, problems, Path(path).name)
+        return answer.model_copy(update={"untrained": list(categories or ())})
+
+    def _widened(self, categories: Mapping[str, Sequence[str]]) -> Checkpoint:
+        """Return the checkpoint with more classes."""
+        import torch
+
+        known = self.checkpoint.labels
+        if self.config.model.label_prompt == "learnable":
+            raise ValueError("labels learned in training can't be added to: retrain with augmented")
+        for name, phrases in categories.items():
+            if not name.strip() or name in known.phrases:
+                raise ValueError(f"category {name!r}: give a name the detector does not know yet")
+            if not phrases or not all(phrase.strip() for phrase in phrases):
+                raise ValueError(f"category {name!r}: give at least one phrase that describes it")
+        rows = []
+        for name, phrases in categories.items():
+            own = self._clip.encode_texts([readable(name), *phrases])
+            rows.append(augmented_embedding(own[0], own[1:], self.config.labels.k))
+        label_CD = self.checkpoint.label_CD
+        added = torch.from_numpy(np.stack(rows)).to(label_CD)
+        phrases_of = {**known.phrases, **{name: list(own) for name, own in categories.items()}}
+        return replace(
+            self.checkpoint,
+            label_CD=torch.cat([label_CD, added]),
+            labels=known.model_copy(update={"phrases": phrases_of}),
+        )
 
     def _see(
         self, path: str | Path, on_progress: Callable[[float], None] | None

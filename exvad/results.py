@@ -63,5 +63,8 @@ class Analysis(BaseModel):
     events: list[DetectedEvent]
     explanation: Explanation | None = Field(description="None where explaining was switched off")
     captions: list[Caption]
+    untrained: list[str] = Field(
+        default=[], description="classes added for this answer, which training never saw"
+    )
     problems: list[str] = Field(default=[], description="what could not be read or was skipped")
     model: str = Field(description="which checkpoint answered")

@@ -77,8 +77,17 @@ def run(main: Callable[[Sequence[str]], int]) -> None:
 
 def user_error(trace: str) -> str | None:
     """Find the sentence meant for the user in what Ray passed on from an actor or task."""
-    found = re.findall(r"^exvad\.[\w.]+Error: (.+)$", trace, flags=re.MULTILINE)
-    return found[-1] if found else None
+    found: str | None = None
+    raised_by_us = False
+    for line in trace.splitlines():
+        if frame := re.match(r'\s*File "(.+)", line \d+', line):
+            raised_by_us = "exvad" in Path(frame[1]).parts
+            continue
+        error = re.match(r"(exvad\.[\w.]+Error|ValueError): (.+)$", line.strip())
+        # A ValueError of ours is a sentence for the user, one of a library is a defect.
+        if error is not None and (raised_by_us or error[1] != "ValueError"):
+            found = error[2]
+    return found
 
 
 def _complain(sentence: str) -> None:

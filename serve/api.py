@@ -17,6 +17,7 @@ from starlette.exceptions import HTTPException as StarletteHTTPException
 
 from serve.keys import Keys
 from serve.models import (
+    CATEGORIES,
     AnalysisList,
     AnalysisStatus,
     Health,
@@ -72,9 +73,6 @@ def create_api(settings: ServerSettings) -> FastAPI:
             raise HTTPException(409, f"the analysis is {found.state}: there is no answer to show")
         return found.result
 
-    async def accept(name: str, path: Path, uploaded: bool) -> str:
-        return await asyncio.to_thread(queue.add, name, path, uploaded)
-
     @api.get("/healthz", operation_id="health")
     def health() -> Health:
         """Say that the server works and how much waits."""
@@ -111,6 +109,14 @@ def create_api(settings: ServerSettings) -> FastAPI:
         name: Annotated[
             str, Query(max_length=200, description="file name of a video sent as the body")
         ] = "video",
+        categories: Annotated[
+            str,
+            Query(
+                max_length=20_000,
+                description="classes to look for besides, as JSON: "
+                '{"shoplifting": ["someone hides goods in a bag"]}',
+            ),
+        ] = "{}",
     ) -> AnalysisStatus:
         """Take a video: as form field `video`, as the body itself, or as `{"path": …}`.
 
@@ -123,13 +129,14 @@ def create_api(settings: ServerSettings) -> FastAPI:
                 {"Retry-After": RETRY_AFTER},
             )
         try:
+            more = CATEGORIES.validate_json(categories)
             if request.headers.get("content-type", "").startswith("application/json"):
                 wanted = PathRequest.model_validate_json(await request.body())
                 path = path_below(settings.allowed_root, wanted.path)
-                number = await accept(path.name, path, uploaded=False)
+                number = await asyncio.to_thread(queue.add, path.name, path, False, more)
             else:
                 shown, path = await spool.take(request, name)
-                number = await accept(shown, path, uploaded=True)
+                number = await asyncio.to_thread(queue.add, shown, path, True, more)
         except TooLargeError as error:
             raise HTTPException(413, str(error)) from None
         except ValidationError as error:

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
 
 from exvad.results import Analysis
 
 State = Literal["queued", "running", "done", "failed"]
 Triage = Literal["open", "reviewed", "false alarm"]
+Categories = dict[str, list[str]]
+CATEGORIES = TypeAdapter(Annotated[Categories, Field(max_length=32)])
 
 
 class PathRequest(BaseModel):

@@ -14,17 +14,18 @@ import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from exvad.results import Analysis
-from serve.models import AnalysisStatus, State, Triage
+from serve.models import AnalysisStatus, Categories, State, Triage
 
 _TABLES = """
 create table if not exists analyses (
     id text primary key, name text not null, path text not null, uploaded integer not null,
     state text not null, progress real not null default 0, created real not null, started real,
     finished real, holder text, lease real, attempts integer not null default 0,
-    score real, label text, triage text not null default 'open', error text, result text
+    score real, label text, triage text not null default 'open', error text, result text,
+    categories text not null default '{}'
 );
 create index if not exists analyses_by_state on analyses (state, created);
 create table if not exists events (
@@ -35,6 +36,22 @@ create index if not exists events_by_analysis on events (id, number);
 """
 _SHOWN = "id, name, state, progress, created, started, finished, score, label, triage, error"
 MOST_ATTEMPTS = 3
+
+
+class Claim(NamedTuple):
+    """Work that was taken.
+
+    Args:
+        number: id of the analysis.
+        name: file name of the video.
+        path: the video.
+        categories: classes to look for besides those trained on.
+    """
+
+    number: str
+    name: str
+    path: Path
+    categories: Categories
 
 
 class Queue:
@@ -65,14 +82,16 @@ class Queue:
         finally:
             base.close()
 
-    def add(self, name: str, path: Path, uploaded: bool) -> str:
-        """Accept a video and return its analysis' id."""
+    def add(
+        self, name: str, path: Path, uploaded: bool, categories: Categories | None = None
+    ) -> str:
+        """Accept a video, with classes to look for besides, and return its analysis' id."""
         number = uuid.uuid4().hex
         with self._connect() as base:
             base.execute(
-                "insert into analyses (id, name, path, uploaded, state, created) "
-                "values (?, ?, ?, ?, 'queued', ?)",
-                (number, name, str(path), uploaded, time.time()),
+                "insert into analyses (id, name, path, uploaded, state, created, categories) "
+                "values (?, ?, ?, ?, 'queued', ?, ?)",
+                (number, name, str(path), uploaded, time.time(), json.dumps(categories or {})),
             )
         return number
 
@@ -84,8 +103,8 @@ class Queue:
             ).fetchone()
         return int(row[0])
 
-    def claim(self, holder: str) -> tuple[str, str, Path] | None:
-        """Take the oldest analysis that nobody works on: its id, name and video; None if none."""
+    def claim(self, holder: str) -> Claim | None:
+        """Take the oldest analysis that nobody works on; None if there is none."""
         now = time.time()
         with self._connect() as base:
             base.execute(
@@ -98,12 +117,15 @@ class Queue:
                 "update analyses set state = 'running', holder = ?, lease = ?, started = ?, "
                 "progress = 0, attempts = attempts + 1 where id = (select id from analyses "
                 "where state = 'queued' or (state = 'running' and lease < ?) "
-                "order by created limit 1) returning id, name, path",
+                "order by created limit 1) returning id, name, path, categories",
                 (holder, now + self.lease_seconds, now, now),
             ).fetchone()
             if row is not None:
                 base.execute("delete from events where id = ?", (row["id"],))
-        return None if row is None else (row["id"], row["name"], Path(row["path"]))
+        if row is None:
+            return None
+        categories = json.loads(row["categories"])
+        return Claim(row["id"], row["name"], Path(row["path"]), categories)
 
     def renew(self, number: str, holder: str, progress: float | None = None) -> bool:
         """Say that the work goes on; False if it is no longer the holder's."""

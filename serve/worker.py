@@ -12,11 +12,9 @@ from typing import TYPE_CHECKING
 from exvad.data.video import VideoError, probe
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from exvad.detector import Detector
     from exvad.results import Analysis
-    from serve.queue import Queue
+    from serve.queue import Claim, Queue
     from serve.settings import ServerSettings
 
 IDLE_SECONDS = 0.2
@@ -52,18 +50,19 @@ class Worker:
         claimed = self.queue.claim(self.name)
         if claimed is None:
             return False
-        number, name, path = claimed
+        number = claimed.number
         with self._lease(number):
             try:
-                outcome: Analysis | str = self._analyze(number, name, path)
+                outcome: Analysis | str = self._analyze(claimed)
             except (ValueError, OSError) as error:
-                outcome = str(error).replace(str(path), name)
+                outcome = str(error).replace(str(claimed.path), claimed.name)
         if self.queue.finish(number, self.name, outcome):
             kind = "failed" if isinstance(outcome, str) else "done"
             self.queue.say(number, kind, {"error": outcome} if isinstance(outcome, str) else {})
         return True
 
-    def _analyze(self, number: str, name: str, path: Path) -> Analysis:
+    def _analyze(self, claim: Claim) -> Analysis:
+        number, name, path, categories = claim
         info = probe(path)
         seconds = info.num_frames / info.fps
         if seconds > self.settings.max_seconds:
@@ -75,7 +74,7 @@ class Worker:
             self.queue.renew(number, self.name, share)
             self.queue.say(number, "progress", {"progress": share})
 
-        found = self.detector.analyze(path, progress).model_copy(update={"video": name})
+        found = self.detector.analyze(path, progress, categories).model_copy(update={"video": name})
         self.queue.say(number, "scores", {"times": found.times, "scores": found.scores})
         events = [event.model_dump() for event in found.events]
         self.queue.say(number, "events", {"events": events})

@@ -27,7 +27,9 @@ LABELS = LabelPhrases(
 
 def save(folder: Path, *overrides: str) -> Path:
     config = load_config("demo", overrides)
-    label_CD = torch.from_numpy(label_embeddings(LABELS, load_clip(config), "augmented", 2))
+    label_CD = torch.from_numpy(
+        label_embeddings(LABELS, load_clip(config), "augmented", config.labels.k)
+    )
     torch.manual_seed(0)
     network = build_network(config, label_CD.shape[1], len(CLASSES))
     everything = Calibration(branch="classifier", threshold=0.0)
@@ -78,6 +80,26 @@ def test_a_detector_without_text_needs_no_captions(tmp_path: Path, robbery: Path
     answer = Detector(folder).analyze(robbery)
     assert answer.explanation is None
     assert answer.scores
+
+
+def test_a_class_described_in_words_is_looked_for_too(detector: Detector, robbery: Path) -> None:
+    categories = {"robbery": LABELS.phrases["Robbery"], "Queue": ["people stand in a line"]}
+    answer = detector.analyze(robbery, categories=categories)
+    assert answer.untrained == ["robbery", "Queue"]
+    assert answer.classes == [*CLASSES, "robbery", "Queue"]
+    np.testing.assert_allclose(np.sum(answer.probabilities, axis=1), 1, atol=1e-4)
+    plain = detector.analyze(robbery)
+    assert plain.untrained == []
+    np.testing.assert_allclose(answer.scores, plain.scores, atol=1e-5)
+    # The same words as those of a trained class make the same embedding.
+    share_TC = np.array(answer.probabilities)
+    same = share_TC[:, list(CLASSES).index("Robbery")]
+    np.testing.assert_allclose(share_TC[:, -2], same, atol=1e-5)
+    assert np.abs(share_TC[:, -1] - same).max() > 1e-4
+    wrongs: list[dict[str, list[str]]] = [{"Robbery": ["x"]}, {"New": []}, {"": ["x"]}]
+    for wrong in [*wrongs, {"New": [" "]}]:
+        with pytest.raises(ValueError, match="category"):
+            detector.analyze(robbery, categories=wrong)
 
 
 def test_no_video_and_no_checkpoint_are_named(detector: Detector, tmp_path: Path) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from exvad.data.video import probe
@@ -39,11 +39,15 @@ class MadeDetector:
         self.seen: list[str] = []
 
     def analyze(
-        self, path: str | Path, on_progress: Callable[[float], None] | None = None
+        self,
+        path: str | Path,
+        on_progress: Callable[[float], None] | None = None,
+        categories: Mapping[str, Sequence[str]] | None = None,
     ) -> Analysis:
         info = probe(path)
         self.seen.append(str(path))
         if on_progress is not None:
             on_progress(0.5)
             on_progress(1.0)
-        return analysis(Path(path).name, info.num_frames, info.fps)
+        found = analysis(Path(path).name, info.num_frames, info.fps)
+        return found.model_copy(update={"untrained": list(categories or ())})

@@ -88,6 +88,18 @@ def test_the_body_itself_may_be_the_video(client: TestClient, clip: Path) -> Non
     assert response.json()["result"]["num_frames"] == 48
 
 
+def test_classes_may_be_added_to_one_request(client: TestClient, clip: Path) -> None:
+    given = json.dumps({"shoplifting": ["someone hides goods in a bag"]})
+    response = client.post(
+        "/v1/analyses?wait=20", params={"categories": given, "wait": 20}, content=clip.read_bytes()
+    )
+    assert response.json()["result"]["untrained"] == ["shoplifting"]
+    plain = client.post("/v1/analyses?wait=20", content=clip.read_bytes())
+    assert plain.json()["result"]["untrained"] == []
+    for wrong in ("[]", '{"a": "b"}', "{", json.dumps({str(n): ["x"] for n in range(40)})):
+        problem(client.post("/v1/analyses", params={"categories": wrong}, content=b"x"), 422)
+
+
 def test_a_path_below_the_allowed_root_may_be_named(
     client: TestClient, clip: Path, tmp_path: Path
 ) -> None:
