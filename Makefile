@@ -28,7 +28,7 @@ lint: $(STAMP)
 	$(BIN)/mypy
 
 bench: $(STAMP)
-	for script in bench/[a-z]*.py; do $(BIN)/python $$script || exit 1; done
+	$(BIN)/python bench/_all.py
 
 demo-models: $(STAMP)
 	$(BIN)/python -m scripts.demo_models.train

@@ -111,7 +111,8 @@ def _tuner(
     from tune.space import grid_space, tune_space
 
     seed = config.train.seed
-    settings: dict[str, Any] = {"num_samples": trials}
+    # Starting a process costs more than a small training: trials follow each other in one.
+    settings: dict[str, Any] = {"num_samples": trials, "reuse_actors": True}
     if method == "nsga2":
         sampler = optuna.samplers.NSGAIISampler(population_size=max(4, trials // 4), seed=seed)
         goals = {"metric": list(OBJECTIVES), "mode": ["max"] * len(OBJECTIVES)}
