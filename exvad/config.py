@@ -52,7 +52,7 @@ class DataConfig(Section):
     stride: Positive = Field(16, description="frames per snippet")
     snippets_per_chunk: Positive = Field(256, description="most snippets decoded at once")
     crops: Literal[1, 5, 10] = Field(
-        1, description="crops of imported features; each is an example of its video in training"
+        1, description="crops of each frame; in training each is an example of its video"
     )
     test_crop: int = Field(0, ge=0, lt=10, description="the crop that is validated and tested on")
     short_side: Positive = Field(256, description="pixels; larger frames are scaled down to it")

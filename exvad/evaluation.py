@@ -17,7 +17,8 @@ from exvad.data.benchmarks import vadclip_events
 from exvad.data.manifest import Manifest
 from exvad.detector import compose
 from exvad.inference import predict
-from exvad.metrics import Protocol, detection_map, frame_auc_ap
+from exvad.metrics import IOUS, Protocol, detection_map, frame_auc_ap
+from exvad.redraws import Redraws
 from exvad.training import make_example
 
 if TYPE_CHECKING:
@@ -103,6 +104,8 @@ class Scored:
         }
         for protocol in PROTOCOLS:
             found = self._detection_map(protocol, chosen) if self.events_known else None
+            by_iou = dict.fromkeys(IOUS) if found is None else found.per_iou
+            figures |= {f"map_{protocol}_{iou:.1f}": value for iou, value in by_iou.items()}
             figures[f"map_{protocol}_average"] = None if found is None else found.average
         return figures
 
@@ -258,7 +261,7 @@ def evaluate(
         "explained": sum(analysis.explanation is not None for analysis in analyses),
     }
     if resamples:
-        figures["intervals"] = intervals(scored.headline, scored.abnormal, resamples)
+        figures["intervals"] = intervals(Redraws(scored), scored.abnormal, resamples)
     return Evaluation(figures, analyses, videos)
 
 

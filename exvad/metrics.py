@@ -13,13 +13,15 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from exvad.segments import Segments, interval_iou, strict_segments, vadclip_segments
+from exvad.matching import average_precision, match_segments, spans_of
+from exvad.segments import strict_segments, vadclip_segments
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     Floats = NDArray[np.floating]
     Integers = NDArray[np.int64]
+    Numbers = NDArray[np.number]
 
 Protocol = Literal["vadclip", "strict"]
 FrameEvent = tuple[int, int, str]
@@ -109,8 +111,9 @@ def detection_map(
         own = found.take(found.column_S == column)
         # NumPy's default is the reference's, and not stable: ties must fall as they do there.
         own = own.take(np.argsort(-own.score_S, kind="stable" if strict else None))
-        spans = _spans_of(truth, label)
-        precision_IC[:, column] = _average_precision(own, spans, frames_per_snippet, ious)
+        spans = spans_of(truth, label)
+        hit_IS = match_segments(own, spans, frames_per_snippet, ious)
+        precision_IC[:, column] = average_precision(hit_IS, sum(map(len, spans.values())))
     per_iou = {
         float(iou): float(100 * np.mean(row_C)) if valid else 0.0
         for iou, row_C in zip(ious, precision_IC, strict=True)
@@ -153,16 +156,45 @@ def frame_auc_ap(
         lengths = [len(rows_T) * frames_per_snippet for rows_T in rows]
     if len(lengths) != len(rows):
         raise ValueError(f"{len(lengths)} lengths for {len(rows)} videos: give one per video")
+    positive_T, negative_T = count_frames(list(map(len, rows)), truth, lengths, frames_per_snippet)
+    if not positive_T.any() or not negative_T.any():
+        kind = "abnormal" if positive_T.any() else "normal"
+        raise ValueError(f"all frames are {kind}: AUC and AP need both kinds")
+    levels, group_T = np.unique(np.concatenate(rows), return_inverse=True)
+    group_T = len(levels) - 1 - group_T
+    return rank_figures(np.bincount(group_T, positive_T), np.bincount(group_T, negative_T))
+
+
+def count_frames(
+    snippets: Sequence[int],
+    events: Sequence[Sequence[FrameEvent]],
+    lengths: Sequence[int],
+    frames_per_snippet: int,
+) -> tuple[Integers, Integers]:
+    """Return how many frames each snippet stands for, the abnormal and the normal ones apart.
+
+    Args:
+        snippets: how many snippets each video has.
+        events: one list of (start frame, end frame, class) per video.
+        lengths: frames per video.
+        frames_per_snippet: frames a snippet stands for; the last one takes what is left.
+
+    Returns:
+        Two arrays [ΣT], the videos one after the other.
+
+    Raises:
+        ValueError: a video has no frames.
+    """
     frames, abnormal = [], []
-    for number, (rows_T, own, length) in enumerate(zip(rows, truth, lengths, strict=True)):
+    for number, (count, own, length) in enumerate(zip(snippets, events, lengths, strict=True)):
         if length < 1:
             raise ValueError(f"video {number} is said to have {length} frames: at least 1")
-        edges = np.minimum(np.arange(len(rows_T) + 1) * frames_per_snippet, length)
+        edges = np.minimum(np.arange(count + 1) * frames_per_snippet, length)
         edges[-1] = length
         frames.append(np.diff(edges))
         abnormal.append(_covered(edges, own))
     positive_T = np.concatenate(abnormal)
-    return _rank_figures(np.concatenate(rows), positive_T, np.concatenate(frames) - positive_T)
+    return positive_T, np.concatenate(frames) - positive_T
 
 
 def _checked_scores(
@@ -218,58 +250,16 @@ def _covered(edges: Integers, events: Sequence[FrameEvent]) -> Integers:
     return inside
 
 
-def _rank_figures(
-    score_T: Floats, positive_T: Integers, negative_T: Integers
-) -> tuple[float, float]:
-    """Return AUC and AP of scores that each stand for many frames, equal scores taken together."""
-    positives, negatives = int(positive_T.sum()), int(negative_T.sum())
-    if not positives or not negatives:
-        kind = "abnormal" if positives else "normal"
-        raise ValueError(f"all frames are {kind}: AUC and AP need both kinds")
-    levels, group_T = np.unique(score_T, return_inverse=True)
-    group_T = len(levels) - 1 - group_T
-    group_positive = np.bincount(group_T, positive_T)
-    group_negative = np.bincount(group_T, negative_T)
-    true, false = np.cumsum(group_positive), np.cumsum(group_negative)
-    area = (group_negative * (true - group_positive / 2)).sum() / (positives * negatives)
+def rank_figures(positive_L: Numbers, negative_L: Numbers) -> tuple[float, float]:
+    """Return AUC and AP from the positives and negatives at each level of the score, highest first.
+
+    Args:
+        positive_L: how many positives have this score.
+        negative_L: how many negatives have it; both kinds occur.
+    """
+    positives, negatives = positive_L.sum(), negative_L.sum()
+    true, false = np.cumsum(positive_L), np.cumsum(negative_L)
+    area = (negative_L * (true - positive_L / 2)).sum() / (positives * negatives)
     # Snippets beyond a video's length stand for no frame, and may come first.
     precision = true / np.maximum(true + false, 1)
-    return float(area), float((group_positive * precision).sum() / positives)
-
-
-def _spans_of(events: Sequence[Sequence[FrameEvent]], label: str) -> dict[int, Integers]:
-    """Return video number → [G, 2] frames of a class's events."""
-    spans = {
-        number: [(start, end) for start, end, name in own if name == label]
-        for number, own in enumerate(events)
-    }
-    return {number: np.array(own, dtype=np.int64) for number, own in spans.items() if own}
-
-
-def _average_precision(
-    ranked: Segments, spans: dict[int, Integers], fps: int, ious: Sequence[float]
-) -> NDArray[np.float64]:
-    """Match one class's segments, best first, with its events and return AP per IoU."""
-    total = sum(len(own) for own in spans.values())
-    overlaps = []
-    for rank in np.flatnonzero(np.isin(ranked.video_S, list(spans))).tolist():
-        video = int(ranked.video_S[rank])
-        own = spans[video]
-        first, end = ranked.first_S[rank] * fps, ranked.end_S[rank] * fps
-        iou_G = interval_iou(first, end, own[:, 0], own[:, 1])
-        if iou_G.max() >= min(ious):
-            overlaps.append((rank, video, iou_G))
-    precision_I = np.zeros(len(ious))
-    for column, least in enumerate(ious):
-        free = {video: np.ones(len(own), bool) for video, own in spans.items()}
-        hit_S = np.zeros(len(ranked.score_S))
-        for rank, video, iou_G in overlaps:
-            open_G = np.where(free[video], iou_G, -1.0)
-            best = int(open_G.argmax())
-            if open_G[best] >= least:
-                free[video][best] = False
-                hit_S[rank] = 1
-        if hit_S.any():
-            shown_S = np.arange(1, len(hit_S) + 1)
-            precision_I[column] = np.sum(np.cumsum(hit_S) / shown_S * hit_S) / total
-    return precision_I
+    return float(area), float((positive_L * precision).sum() / positives)

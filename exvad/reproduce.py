@@ -10,12 +10,13 @@ from typing import TYPE_CHECKING, Any
 from exvad.config import Config, load_config
 from exvad.demo import run_job
 from exvad.experiment import headline
-from exvad.paper.tables import Figures, result_tables
+from exvad.paper.tables import Figures, as_markdown, as_page, result_tables
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-SHARED = ("manifest.parquet", "labels.json")
+MANIFEST = "manifest.parquet"
+LABELS = ("labels.json", "labels.npz")
 DONE = "done.json"
 
 
@@ -47,31 +48,49 @@ def reproduce(preset: str, overrides: Sequence[str], seeds: int, protocol: str) 
     config = load_config(preset, overrides)
     config.run_path.mkdir(parents=True, exist_ok=True)
     common = ["--preset", preset, *overrides]
-    run_job("jobs/preprocess.py", common)
-    if not config.labels_path.exists():
+    if not _imported(config):
+        run_job("jobs/preprocess.py", common)
+    if not any((config.run_path / name).exists() for name in LABELS):
         run_job("jobs/labels.py", common)
     summaries = []
     for seed in range(config.train.seed, config.train.seed + seeds):
         console.rule(f"seed {seed}")
         summaries.append(_one_seed(config, seed, common))
     runs: list[Figures] = [headline(summary) for summary in summaries]
-    tables = result_tables(
-        config.data.kind, runs, summaries[0]["random"], protocol, config.train.select_on
-    )
-    write_text_atomic(config.run_path / "tables.md", tables)
-    write_json_atomic(config.run_path / "reproduction.json", {"protocol": protocol, "runs": runs})
-    console.print(tables, markup=False, soft_wrap=True)
-    console.print(f"tables: {config.run_path / 'tables.md'}", soft_wrap=True)
+    first = summaries[0]
+    tables = result_tables(config.data.kind, runs, first["random"], protocol, first["selected_on"])
+    record = {
+        "protocol": protocol,
+        "selected_on": first["selected_on"],
+        "guessing": first["random"],
+        "runs": runs,
+    }
+    write_json_atomic(config.run_path / "reproduction.json", record)
+    written = config.run_path / "tables.md", config.run_path / "tables.html"
+    write_text_atomic(written[0], as_markdown(tables))
+    write_text_atomic(written[1], as_page(f"exvad reproduce {config.data.kind}", tables))
+    console.print(as_markdown(tables), markup=False, soft_wrap=True)
+    console.print(f"tables: {written[0]}, {written[1]}", soft_wrap=True)
     return 0
+
+
+def _imported(config: Config) -> bool:
+    """Whether the features came by `exvad import-features`, so that there is nothing to see."""
+    from exvad.data.fingerprint import read_fingerprint
+    from exvad.data.parts import Folder
+
+    made = read_fingerprint(Folder(config.store_path, "vision"))
+    return made is not None and "imported" in made and (config.run_path / MANIFEST).exists()
 
 
 def _one_seed(config: Config, seed: int, common: Sequence[str]) -> dict[str, Any]:
     folder = config.run_path / f"seed{seed}"
     folder.mkdir(exist_ok=True)
-    for name in SHARED:
+    shared = [name for name in (MANIFEST, *LABELS) if (config.run_path / name).exists()]
+    for name in shared:
         shutil.copyfile(config.run_path / name, folder / name)
     done = folder / DONE
-    signature = _signature(config, folder)
+    signature = _signature(config, folder, shared)
     if not done.exists() or json.loads(done.read_text()) != signature:
         own = [*common, f"run={folder}", f"store={config.store_path}", f"train.seed={seed}"]
         run_job("jobs/train.py", own)
@@ -84,11 +103,11 @@ def _one_seed(config: Config, seed: int, common: Sequence[str]) -> dict[str, Any
     return summary
 
 
-def _signature(config: Config, folder: Path) -> dict[str, Any]:
+def _signature(config: Config, folder: Path, shared: Sequence[str]) -> dict[str, Any]:
     """What a seed's results depend on beside the features."""
     import hashlib
 
     return {
         "settings": json.loads(config.model_dump_json(by_alias=True)),
-        **{name: hashlib.sha256((folder / name).read_bytes()).hexdigest() for name in SHARED},
+        **{name: hashlib.sha256((folder / name).read_bytes()).hexdigest() for name in shared},
     }

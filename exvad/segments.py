@@ -75,11 +75,19 @@ def _best_first_by_class(segments: Segments, classes: int) -> Integers:
     return order
 
 
-def strict_segments(rows: Sequence[NDArray[np.float64]]) -> Segments:
-    """Find the runs above several levels in all videos, thinned by suppression."""
+def strict_segments(
+    rows: Sequence[NDArray[np.float64]], floor_C: NDArray[np.float64] | None = None
+) -> Segments:
+    """Find the runs above several levels in all videos, thinned by suppression.
+
+    Args:
+        rows: class scores, [T, C] per video.
+        floor_C: the lowest level of each class; the lowest score of these videos if absent.
+    """
     if not rows:
         return _joined([])
-    floor_C = np.min([rows_TC.min(axis=0) for rows_TC in rows], axis=0)
+    if floor_C is None:
+        floor_C = np.min([rows_TC.min(axis=0) for rows_TC in rows], axis=0)
     parts = []
     for number, rows_TC in enumerate(rows):
         length, classes = rows_TC.shape

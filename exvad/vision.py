@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from exvad.aegm import captioned_snippets
+from exvad.data.crops import crop_frames
 from exvad.data.video import Chunk, DecodedChunk, VideoInfo, decode_chunk, plan_chunks
 
 if TYPE_CHECKING:
@@ -91,19 +92,20 @@ class VisionStage:
         self.captioner = captioner
         self.short_side = short_side
 
-    def see(self, task: ChunkTask, decoded: DecodedChunk) -> dict[str, Any]:
-        """Return the vision row of a decoded chunk."""
+    def see(self, task: ChunkTask, decoded: DecodedChunk, crop: int = 0) -> dict[str, Any]:
+        """Return the vision row of one crop of a decoded chunk; crop 0 carries the captions."""
         first = task.chunk.first_snippet
-        local = [snippet - first for snippet in task.captioned]
+        captioned = task.captioned if crop == 0 else ()
+        local = [snippet - first for snippet in captioned]
         return {
             "video_id": task.chunk.video_id,
             "chunk": task.chunk.chunk,
-            "crop": 0,
+            "crop": crop,
             "first_snippet": first,
             "num_chunks": task.num_chunks,
-            "visual": self.clip.encode_images(decoded.frames).astype("float16"),
+            "visual": self.clip.encode_images(crop_frames(decoded.frames, crop)).astype("float16"),
             "times": decoded.times,
-            "caption_snippets": list(task.captioned),
+            "caption_snippets": list(captioned),
             "captions": self.captioner.caption(decoded.frames[local]) if local else [],
             "num_frames": task.num_frames,
             "fps": task.fps,
@@ -117,8 +119,10 @@ class VisionStage:
 
 
 def vision_fingerprint(config: Config) -> dict[str, Any]:
-    """What determines the content of the vision stage."""
+    """What determines the content of the vision stage; `crops` only where there are several."""
+    several = {"crops": config.data.crops} if config.data.crops > 1 else {}
     return {
+        **several,
         "stride": config.data.stride,
         "snippets_per_chunk": config.data.snippets_per_chunk,
         "short_side": config.data.short_side,

@@ -87,7 +87,8 @@ def main(arguments: Sequence[str]) -> int:
     from exvad.data.atomic import write_text_atomic
     from exvad.data.dataset import saved_manifest
     from exvad.paper.curves import draw_curves
-    from exvad.paper.plan import cell_name, read_plan, write_tables
+    from exvad.paper.plan import cell_name, make_tables, read_plan
+    from exvad.paper.tables import as_markdown, as_page
 
     plan = read_plan(options.plan)
     data = saved_manifest(config).fingerprint()
@@ -108,13 +109,16 @@ def main(arguments: Sequence[str]) -> int:
     results: dict[str, list[Figures]] = {
         name: [json.loads(path.read_text()) for path in paths] for name, paths in wanted.items()
     }
-    tables = write_tables(plan, results, options.protocol)
-    write_text_atomic(folder / "tables.md", tables)
+    tables = make_tables(plan, results, options.protocol, config.train.select_on)
+    drawings = []
     for number, (curve, drawing) in enumerate(draw_curves(plan, results, options.protocol), 1):
         write_text_atomic(folder / f"curve{number}.svg", drawing)
+        drawings.append(drawing)
         console.print(f"{curve.title}: {folder / f'curve{number}.svg'}", highlight=False)
-    console.print(tables, highlight=False, markup=False, soft_wrap=True)
-    console.print(f"tables: {folder / 'tables.md'}", highlight=False)
+    write_text_atomic(folder / "tables.md", as_markdown(tables))
+    write_text_atomic(folder / "tables.html", as_page("Ablations", tables, drawings))
+    console.print(as_markdown(tables), highlight=False, markup=False, soft_wrap=True)
+    console.print(f"tables: {folder / 'tables.md'}, {folder / 'tables.html'}", highlight=False)
     return 0
 
 

@@ -33,10 +33,11 @@ def compare_texts(
     label_CD = labels.embeddings(config)
     waiting = {}
     task = ray.remote(num_cpus=1)(run_experiment)
+    train = config.train.model_copy(update={"select_on": own["selected_on"]})
     for text in VARIANTS:
         if text != config.model.text:
             model = config.model.model_copy(update={"text": text})
-            changed = config.model_copy(update={"model": model})
+            changed = config.model_copy(update={"model": model, "train": train})
             waiting[text] = task.remote(changed, manifest, store, labels.phrases, label_CD)
     found: dict[str, dict[str, float | None]] = {config.model.text: headline(own)}
     with progress_bar() as bar:
@@ -79,7 +80,7 @@ def write_report(
             "These videos are drawn, and the models that see them are tiny: the figures show that "
             "everything works, and say nothing about accuracy on real footage."
         )
-    if config.train.select_on == "test":
+    if summary["selected_on"] == "test":
         notes.append("The epoch was chosen on the test split: these figures flatter the model.")
     record = RunRecord(
         title=config.run_path.name,
@@ -112,7 +113,9 @@ def one_line(summary: dict[str, Any]) -> str:
             for protocol in ("strict", "vadclip")
         ]
     parts.append(f"class accuracy {said('class_accuracy', summary['class_accuracy'], 3)}")
-    return f"{', '.join(parts)} on {summary['videos']} test videos"
+    chosen = summary["selected_on"]
+    warning = f" (epoch chosen on the {chosen} split)" if chosen != "val" else ""
+    return f"{', '.join(parts)} on {summary['videos']} test videos{warning}"
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -126,7 +129,7 @@ def main(arguments: Sequence[str]) -> int:
         "--variants", action="store_true", help="also train and measure the other text variants"
     )
     command.add_argument(
-        "--resamples", type=int, default=200, help="draws of the bootstrap intervals; 0 for none"
+        "--resamples", type=int, default=1000, help="draws of the bootstrap intervals; 0 for none"
     )
     options = command.parse_args(arguments)
     config = configure(options)

@@ -94,7 +94,7 @@ class VisionActor:
         from exvad.encoders.load import load_captioner, load_clip
         from exvad.vision import VisionStage
 
-        self.stage = stage
+        self.stage, self.crops = stage, config.data.crops
         self.vision = VisionStage(load_clip(config), load_captioner(config), config.data.short_side)
 
     def __call__(self, batch: dict[str, Any]) -> dict[str, Any]:
@@ -110,7 +110,7 @@ class VisionActor:
                 task = ChunkTask.from_row(json.loads(text))
                 pictures = np.frombuffer(frames, np.uint8).reshape(tuple(shape))
                 decoded = DecodedChunk(pictures, np.asarray(task.chunk.times), [])
-                rows.append(self.vision.see(task, decoded))
+                rows += [self.vision.see(task, decoded, crop) for crop in range(self.crops)]
         if rows:
             self.stage.append(rows)
         return {"outcome": batch["outcome"]}

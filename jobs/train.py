@@ -169,20 +169,26 @@ def open_experiment(config: Config) -> str:
     return str(mlflow.create_experiment(config.mlflow.experiment, artifact_location=location))
 
 
-def log_to_mlflow(config: Config, state: FitState, provenance: dict[str, Any]) -> None:
-    """Keep parameters, curves, figures and the checkpoint as one MLflow run."""
+def log_to_mlflow(config: Config, state: FitState) -> None:
+    """Keep parameters, curves, figures, provenance and the checkpoint as one MLflow run."""
+    import json
+
     import mlflow
 
-    from exvad.checkpoint import without_places
+    from exvad.checkpoint import PROVENANCE, without_places
+    from exvad.mlflow_model import log_checkpoint
 
+    folder = config.run_path / "checkpoint"
+    provenance = json.loads((folder / PROVENANCE).read_text())
+    params = _flat(without_places(config).model_dump(by_alias=True))
     with mlflow.start_run(experiment_id=open_experiment(config)) as active:
-        mlflow.log_params(_flat(without_places(config).model_dump(by_alias=True)))
+        mlflow.log_params(params)
         mlflow.set_tags({f"exvad.{name}": str(value) for name, value in provenance.items()})
         for figures in state.history:
             values = {name: value for name, value in figures.items() if name != "epoch"}
             mlflow.log_metrics(values, step=int(figures["epoch"]))
         mlflow.log_metrics({f"best_{k}": v for k, v in state.best.items()})
-        mlflow.log_artifacts(str(config.run_path / "checkpoint"), "checkpoint")
+        log_checkpoint(folder, "checkpoint", params)
     console.print(f"MLflow run {active.info.run_id} in experiment {config.mlflow.experiment}")
 
 
@@ -199,7 +205,15 @@ def _flat(values: dict[str, Any], prefix: str = "") -> dict[str, Any]:
 def main(arguments: Sequence[str]) -> int:
     """Run the job; return its exit code."""
     command = parser("Stored features in, a trained checkpoint out.")
-    config = configure(command.parse_args(arguments))
+    command.add_argument(
+        "--select-on",
+        choices=["val", "test"],
+        help="the split that chooses the epoch; test flatters the figures, and is said beside them",
+    )
+    options = command.parse_args(arguments)
+    if options.select_on:
+        options.overrides.append(f"train.select_on={options.select_on}")
+    config = configure(options)
 
     import json
 
@@ -220,6 +234,11 @@ def main(arguments: Sequence[str]) -> int:
     if missing:
         console.print(f"{len(missing)} videos without features are left out")
     usable = [video for video in wanted if video not in missing]
+    if not usable:
+        raise ValueError(
+            f"no video of the data set has the features that model.text={text} needs: "
+            "preprocess or import them, or train without text (model.text=none)"
+        )
     crops = [first, *(crop for crop in range(config.data.crops) if crop != first)]
     banks = [FeatureBank.build(store, usable, text, crop) for crop in crops]
     label_CD = labels.embeddings(config)
@@ -248,10 +267,12 @@ def main(arguments: Sequence[str]) -> int:
         {"best": state.best, "history": state.history},
         provenance,
     )
-    log_to_mlflow(config, state, provenance)
+    log_to_mlflow(config, state)
     best = state.best
+    flattering = ", which flatters the figures" if config.train.select_on == "test" else ""
     console.print(
-        f"best epoch {best['epoch']:.0f} of {config.train.epochs} on {config.train.select_on}: "
+        f"best epoch {best['epoch']:.0f} of {config.train.epochs} chosen on "
+        f"{config.train.select_on}{flattering}: "
         f"AUC {best['val_auc']:.3f}, mAP {best['val_map']:.3f}; "
         f"checkpoint {config.run_path / 'checkpoint'}"
     )

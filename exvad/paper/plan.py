@@ -7,9 +7,9 @@ from importlib import resources
 from pathlib import Path
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from exvad.paper.tables import Figures, markdown, summarise
+from exvad.paper.tables import QUOTED, Figures, Table, measured, summarise
 
 Settings = dict[str, Any]
 SHARES = ("frame_auc", "frame_ap", "class_accuracy", "video_auc")
@@ -23,6 +23,18 @@ class PlannedTable(BaseModel):
     title: str = Field(description="its heading")
     figures: list[str] = Field(min_length=1, description="its columns; map_… is of the protocol")
     rows: dict[str, Settings] = Field(min_length=1, description="row name → settings")
+    quoted: dict[str, list[float]] = Field({}, description="row name → the figures of others")
+    quoted_from: str = Field("", description="whose they are, and of which data set")
+
+    @model_validator(mode="after")
+    def _quotes_fit(self) -> PlannedTable:
+        for name, values in self.quoted.items():
+            if name not in self.rows or len(values) > len(self.figures) or not self.quoted_from:
+                raise ValueError(
+                    f"quoted {name!r}: must be one of the rows, have at most {len(self.figures)} "
+                    "figures, and quoted_from must say whose they are"
+                )
+        return self
 
 
 class PlannedCurve(BaseModel):
@@ -92,25 +104,33 @@ def read_plan(path: Path | None) -> Plan:
         raise ValueError(f"{path}: {where}: {first['msg']}") from None
 
 
-def write_tables(plan: Plan, results: Mapping[str, list[Figures]], protocol: str) -> str:
-    """Write the plan's tables and curves as Markdown.
+def make_tables(
+    plan: Plan, results: Mapping[str, list[Figures]], protocol: str, selected_on: str
+) -> list[Table]:
+    """Make the plan's tables, its curves too, of measured rows below quoted ones.
 
     Args:
         plan: what was compared.
         results: cell name → the headline figures of each seed.
         protocol: of the mAP columns.
+        selected_on: the split the epoch was chosen on; anything but validation is said.
 
     Raises:
         ValueError: a figure does not exist.
     """
-    parts = []
+    tables = []
     for part in plan.parts:
         rows: list[list[object]] = []
         for name, settings in part.rows.items():
+            if isinstance(part, PlannedTable) and name in part.quoted:
+                own = [f"{value:.2f}" for value in part.quoted[name]]
+                unknown = [None] * (len(part.figures) - len(own))
+                rows.append([name, *own, *unknown, f"{QUOTED}, {part.quoted_from}"])
             runs = results[cell_name(settings)]
-            rows.append([name, *(_cell(runs, figure, protocol) for figure in part.figures)])
-        parts.append(markdown(f"{part.title} ({protocol}, %)", ["", *part.figures], rows))
-    return "\n".join(parts)
+            cells = [_cell(runs, figure, protocol) for figure in part.figures]
+            rows.append([name, *cells, measured(protocol, len(runs), selected_on)])
+        tables.append(Table(f"{part.title} (%)", ["", *part.figures, "source"], rows))
+    return tables
 
 
 def figure_key(figure: str, protocol: str) -> str:

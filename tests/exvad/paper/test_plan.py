@@ -9,8 +9,8 @@ import pytest
 
 from exvad.config import load_config
 from exvad.paper.curves import draw_curves
-from exvad.paper.plan import cell_name, read_plan, write_tables
-from exvad.paper.tables import Figures
+from exvad.paper.plan import cell_name, make_tables, read_plan
+from exvad.paper.tables import Figures, as_markdown
 from jobs.ablate import cell_config, result_path
 
 
@@ -36,11 +36,15 @@ def test_tables_and_curves_hold_every_row() -> None:
     results: dict[str, list[Figures]] = {
         cell_name(settings): [figures, {**figures, "frame_auc": 0.93}] for settings in plan.cells()
     }
-    text = write_tables(plan, results, "strict")
+    text = as_markdown(make_tables(plan, results, "strict", "val"))
     for part in plan.parts:
         assert part.title in text
         assert all(f"| {row} |" in text for row in part.rows)
     assert "92.00 ± 1.41" in text
+    assert "| visual | 86.76 | – | quoted, Ex-VAD on UCF-Crime |" in text
+    assert "| visual | 92.00 ± 1.41 | 50.00 ± 0.00 | measured, strict, 2 seeds |" in text
+    assert "chosen on" not in text
+    assert "chosen on the test" in as_markdown(make_tables(plan, results, "strict", "test"))
     (curve, drawing), *_ = draw_curves(plan, results, "strict")
     root = ET.fromstring(drawing)
     circles = [element for element in root.iter() if element.tag.endswith("circle")]
@@ -52,6 +56,7 @@ def test_tables_and_curves_hold_every_row() -> None:
     [
         ("tables: [{title: t, figures: [], rows: {a: {}}}]", "figures"),
         ("tables: [{title: t, figures: [frame_auc], rows: {a: {}}, x: 1}]", "x"),
+        ("tables: [{title: t, figures: [a], rows: {r: {}}, quoted: {s: [1]}}]", "one of the rows"),
         ("]", "not YAML"),
     ],
 )
@@ -68,4 +73,4 @@ def test_a_setting_or_figure_that_does_not_exist_is_named(tmp_path: Path) -> Non
     path.write_text("tables: [{title: t, figures: [frame_acu], rows: {a: {labels.k: 1}}}]")
     plan = read_plan(path)
     with pytest.raises(ValueError, match="frame_acu"):
-        write_tables(plan, {"labels.k=1": [{"frame_auc": 0.5}]}, "strict")
+        make_tables(plan, {"labels.k=1": [{"frame_auc": 0.5}]}, "strict", "val")
