@@ -184,6 +184,10 @@ class TrainConfig(Section):
     seed: int = Field(0, description="draws the first weights and the batches")
     workers: Positive = Field(1, description="Ray Train workers")
     gpu: bool = Field(False, description="one GPU per worker")
+    precision: Literal["float32", "bfloat16"] = Field(
+        "float32", description="of the network's products; losses are always float32"
+    )
+    compile: bool = Field(False, description="compile the network; pays from a few hundred steps")
     select_on: Literal["val", "test"] = Field("val", description="split that chooses the epoch")
 
     model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True)

@@ -144,6 +144,9 @@ def fit(
     network.to(device)
     if resume is not None:
         network.load_state_dict(resume.weights)
+    if config.train.compile:
+        # In place: the names of the weights stay, and validation runs compiled too.
+        network.compile(dynamic=True)
     trainer = Trainer(wrap(network), label_CD, config.train, config.model.tau, device, rank, world)
     state = resume
     if state is not None:

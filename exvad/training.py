@@ -231,7 +231,11 @@ class Trainer:
             yield collate([examples[index] for index in own]).to(self.device)
 
     def _step(self, batch: Batch, epoch: int) -> LossTerms:
-        output: Output = self.network(batch.visual_BTD, batch.lengths_B, batch.text, self.label_CD)
+        half = self.config.precision == "bfloat16"
+        with torch.autocast(self.device.type, torch.bfloat16, enabled=half):
+            output: Output = self.network(
+                batch.visual_BTD, batch.lengths_B, batch.text, self.label_CD
+            )
         terms = exvad_loss(
             output,
             batch.targets_BC,

@@ -15,6 +15,7 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import pyarrow as pa
 import pyarrow.fs as pafs
@@ -22,6 +23,7 @@ import pyarrow.parquet as pq
 
 from exvad.data.atomic import temporary_name, write_bytes_atomic
 
+_URI_SAFE = "/:?=&@%+,~!*'();[]$"
 READERS = 4  # parts read at once: hides the latency of object stores, bounds the memory
 
 
@@ -38,7 +40,10 @@ class Folder:
     """
 
     def __init__(self, root: str | Path, name: str = "") -> None:
-        self.fs, base = _resolve(root)
+        try:
+            self.fs, base = resolve(root)
+        except ValueError as problem:
+            raise ValueError(f"cannot open the store {problem}") from problem
         self.path = f"{base.rstrip('/')}/{name}".rstrip("/")
 
     def __repr__(self) -> str:
@@ -183,12 +188,18 @@ def _is_leftover(name: str) -> bool:
     return name.startswith(".") and name.endswith(".tmp")
 
 
-def _resolve(root: str | Path) -> tuple[Any, str]:
-    text = os.fspath(root)
+def resolve(place: str | Path) -> tuple[Any, str]:
+    """Return the pyarrow file system of a local path or URI, and the path there.
+
+    Raises:
+        ValueError: neither pyarrow nor an installed fsspec package knows the URI.
+    """
+    text = os.fspath(place)
     if "://" not in text:
         return pafs.LocalFileSystem(), str(Path(text).absolute())
     try:
-        filesystem, path = pafs.FileSystem.from_uri(text)
+        # Names of real data sets have blanks, # and letters of many scripts in them.
+        filesystem, path = pafs.FileSystem.from_uri(quote(text, safe=_URI_SAFE))
     except (pa.ArrowInvalid, pa.ArrowNotImplementedError):
         from fsspec.core import url_to_fs
 
@@ -196,8 +207,8 @@ def _resolve(root: str | Path) -> tuple[Any, str]:
             inner, path = url_to_fs(text)
         except (ImportError, ValueError) as problem:
             raise ValueError(
-                f"cannot open the store {text!r}: {problem}. Use a local path, or a URI that "
-                "pyarrow or an installed fsspec package knows (s3://, gs://, hdfs://, …)."
+                f"{text!r}: {problem}. Use a local path, or a URI that pyarrow or an installed "
+                "fsspec package knows (s3://, gs://, hdfs://, …)."
             ) from problem
         filesystem = pafs.PyFileSystem(pafs.FSSpecHandler(inner))
     return filesystem, path

@@ -189,7 +189,10 @@ def decode_chunk(chunk: Chunk, short_side: int | None = None, threads: int = 1) 
     found = False
     if chunk.pts:
         starts = (*chunk.seeks, None)
-        found = any(reader.read_by_time(start) for start in starts)
+        # A decoder that is not given every picture may lose count of those it has to hold back.
+        found = any(
+            reader.read_by_time(start, sparing) for start in starts for sparing in (True, False)
+        )
     if not found:
         reader.read_by_count()
     return reader.result()
@@ -353,12 +356,13 @@ class _ChunkReader:
         self.frames_tHWC: NDArray[np.uint8] | None = None
         self.turns = 0
 
-    def read_by_time(self, start: int | None) -> bool:
+    def read_by_time(self, start: int | None, sparing: bool) -> bool:
         """Seek to `start` (None: read from the file's start) and decode; False if in vain.
 
         In vain means that the file does not keep what its times promise, so that another way has
         to be tried: the keyframe is not found there or needs earlier frames (as with intra
-        refresh), or the frames come in another order.
+        refresh), or the frames come in another order. Sparing leaves out pictures that neither we
+        nor others need, and is in vain if a frame is missing then.
         """
         import av
 
@@ -373,7 +377,7 @@ class _ChunkReader:
                 except av.error.FFmpegError:
                     return False
             key = None if start is None else self.chunk.seeks[0]
-            for frame in frames_of(container, stream, key):
+            for frame in frames_of(container, stream, key, place if sparing else None):
                 pts = frame.pts
                 if pts is None or (previous is not None and pts <= previous):
                     return False
@@ -383,8 +387,10 @@ class _ChunkReader:
                 if pts in place:
                     self._keep(place[pts], frame)
                 if pts >= self.chunk.pts[-1]:
-                    return True
-        return start is None or bool(self.found.any())
+                    break
+            else:
+                return not sparing and (start is None or bool(self.found.any()))
+        return not sparing or bool(self.found.all())
 
     def read_by_count(self) -> None:
         """Decode from the file's start and count."""

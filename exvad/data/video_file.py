@@ -6,7 +6,7 @@ FFmpeg's own log stays off, as PyAV sets it: what goes wrong is said by `VideoEr
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Container, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
@@ -19,7 +19,9 @@ if TYPE_CHECKING:
 
 # They play other files, or draw text: nothing that a user hands in should do either.
 _REFUSED_FORMATS = {"hls", "dash", "concat", "imf", "image2", "tty", "sdp", "rtsp"}
-_REMOTE_BUFFER = 1 << 18  # bytes per read of a remote file
+# Codecs that mark the pictures no other one needs. HEVC does too, but for its own layer only.
+_MARKS_UNREFERENCED = {"h264", "mpeg1video", "mpeg2video", "mpeg4"}
+_REMOTE_BUFFER = 1 << 20  # bytes per read of a remote file: each is a request of its own
 
 
 class VideoError(ValueError):
@@ -43,7 +45,7 @@ def open_video(path: str) -> Iterator[tuple[InputContainer, VideoStream]]:
     """Open a file's first video stream that is no cover picture.
 
     Args:
-        path: local path, or a URI (with `://`) that fsspec can open.
+        path: local path, or a URI (with `://`) that pyarrow or fsspec can open.
 
     Raises:
         VideoError: it is missing, no file, empty, no video, has sound only or an unknown codec;
@@ -91,7 +93,10 @@ def read_packets(container: InputContainer, stream: VideoStream) -> Iterator[Pac
 
 
 def read_frames(
-    container: InputContainer, stream: VideoStream, key: int | None = None
+    container: InputContainer,
+    stream: VideoStream,
+    key: int | None = None,
+    wanted: Container[int] | None = None,
 ) -> Iterator[VideoFrame]:
     """Yield the frames that can be decoded, in the order they are shown.
 
@@ -100,8 +105,11 @@ def read_frames(
         stream: its video stream.
         key: leave out what comes before the keyframe with this pts; yield nothing if it is not
             there.
+        wanted: the frames with these pts are enough, so that others may be left out; None for all.
     """
     skipping = key is not None
+    codec = stream.codec_context
+    leaving_out = wanted is not None and codec.codec.canonical_name in _MARKS_UNREFERENCED
     for packet in read_packets(container, stream):
         if skipping and packet.is_keyframe and packet.pts is not None:
             assert key is not None
@@ -109,6 +117,9 @@ def read_frames(
                 return
             skipping = packet.pts != key
         if not skipping:
+            if leaving_out:
+                assert wanted is not None
+                codec.skip_frame = "DEFAULT" if packet.pts in wanted else "NONREF"
             yield from decode_packet(stream, packet)
     yield from decode_packet(stream, None)
 
@@ -140,18 +151,20 @@ def _check_local(path: str) -> None:
 
 @contextlib.contextmanager
 def _open_remote(path: str) -> Iterator[Any]:
-    import fsspec
+    from exvad.data.parts import resolve
 
     try:
-        file = fsspec.open(path, "rb").open()
+        filesystem, place = resolve(path)
+        file = filesystem.open_input_file(place)
     except FileNotFoundError as error:
         raise VideoError(path, "there is no such file") from error
-    except (OSError, ImportError, ValueError) as error:
+    except (OSError, ValueError) as error:
         # The text of the error may repeat the URI with its secrets.
-        reason = str(error) if isinstance(error, ImportError) else type(error).__name__
+        cause = error.__cause__ or error
+        reason = str(cause) if isinstance(cause, ImportError) else type(cause).__name__
         raise VideoError(path, f"can't be opened ({reason})") from error
     with file:
-        if getattr(file, "size", None) == 0:
+        if not file.size():
             raise VideoError(path, "the file is empty")
         yield file
 

@@ -59,3 +59,22 @@ def test_every_epoch_is_told() -> None:
     told: list[float] = []
     fit(network(), LABELS, DATA, config(), on_epoch=lambda s: told.append(s.history[-1]["epoch"]))
     assert told == [1, 2, 3, 4]
+
+
+def test_half_precision_learns_as_well() -> None:
+    settings = config("train.epochs=12", "train.precision=bfloat16")
+    state = fit(network(), LABELS, DATA, settings)
+    assert state.best["val_auc"] > 0.95
+    assert all(weight.dtype == torch.float32 for weight in state.weights.values())
+    plain = fit(network(), LABELS, DATA, config("train.epochs=1")).history[0]["total"]
+    assert state.history[0]["total"] == pytest.approx(plain, rel=0.02)
+    assert state.history[0]["total"] != plain
+
+
+@pytest.mark.slow
+def test_a_compiled_network_learns_the_same() -> None:
+    plain = fit(network(), LABELS, DATA, config("train.epochs=2"))
+    compiled = fit(network(), LABELS, DATA, config("train.epochs=2", "train.compile=true"))
+    assert list(compiled.weights) == list(plain.weights)
+    for one, other in zip(plain.history, compiled.history, strict=True):
+        assert other == pytest.approx(one, rel=1e-3)
