@@ -21,6 +21,7 @@ def log_sweep(
     confirmed: Sequence[Confirmed],
     lineage: dict[str, Any],
     files: Sequence[Path],
+    interrupted: bool,
 ) -> str:
     """Write the sweep and return the parent's run id.
 
@@ -30,6 +31,7 @@ def log_sweep(
         confirmed: the settings that were confirmed, the winner first.
         lineage: data fingerprint, commit, preset, space and the like.
         files: what to keep with the parent: page, space, checkpoint.
+        interrupted: the sweep was stopped before its end.
     """
     import mlflow
     from mlflow import MlflowClient
@@ -51,8 +53,9 @@ def log_sweep(
                 mlflow.set_tag("exvad.pruned", record.pruned)
                 if record.error is not None:
                     mlflow.set_tag("exvad.error", record.error[:500])
-            if record.error is not None:
-                MlflowClient().set_terminated(child.info.run_id, "FAILED")
+            if record.error is not None or record.unfinished:
+                status = "KILLED" if record.unfinished else "FAILED"
+                MlflowClient().set_terminated(child.info.run_id, status)
         for place, each in enumerate(confirmed):
             mlflow.log_metrics({"confirmed_mean": each.mean, "confirmed_sd": each.deviation}, place)
         if confirmed:
@@ -62,6 +65,8 @@ def log_sweep(
                 mlflow.log_artifacts(str(path), path.name)
             else:
                 mlflow.log_artifact(str(path))
+    if interrupted:
+        MlflowClient().set_terminated(parent.info.run_id, "KILLED")
     return str(parent.info.run_id)
 
 

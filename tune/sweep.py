@@ -8,11 +8,14 @@ killed.
 from __future__ import annotations
 
 import json
+import shlex
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from jobs.session import configure, console, parser, ray_session, run
+from tune.trial import drawn_overrides
 
 if TYPE_CHECKING:
     from exvad.config import Config
@@ -25,6 +28,7 @@ if TYPE_CHECKING:
 
 PLAN = "sweep.json"
 CONFIRMED_AT_MOST = 3
+INTERRUPTED = 130
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -44,6 +48,9 @@ def main(arguments: Sequence[str]) -> int:
         "--confirm", type=int, default=1, metavar="SEEDS",
         help="train the three best again with so many seeds; the best mean wins",
     )  # fmt: skip
+    command.add_argument(
+        "--no-early-stop", action="store_true", help="train every trial to its end"
+    )
     command.add_argument("--resume", action="store_true", help="go on with the newest sweep")
     options = command.parse_args(arguments)
     if options.trials < 1 or options.confirm < 1:
@@ -60,12 +67,14 @@ def main(arguments: Sequence[str]) -> int:
     folder.mkdir(parents=True, exist_ok=True)
     (folder / PLAN).write_text(json.dumps(_plan(options)))
     with ray_session():
-        records, confirmed, note = _search_and_confirm(
-            options, config, folder, space, (bank, manifest, labels)
-        )
-    if not confirmed:
-        console.print("every trial failed; the errors are in MLflow", style="red")
-    return _keep(options, config, folder, space, records, confirmed, note, labels, manifest)
+        found = _search_and_confirm(options, config, folder, space, (bank, manifest, labels))
+    code = _keep(options, config, folder, space, found, labels, manifest)
+    if found.interrupted:
+        same = [argument for argument in arguments if argument != "--resume"]
+        again = shlex.join(["python", "tune/sweep.py", "--resume", *same])
+        console.print(f"stopped; go on with: {again}", soft_wrap=True, highlight=False)
+        return INTERRUPTED
+    return code
 
 
 def load_data(
@@ -97,33 +106,65 @@ def load_data(
     return bank, manifest, LabelTable(labels.rows(), labels.templates(), labels.phrases)
 
 
+@dataclass(frozen=True)
+class Found:
+    """What a sweep found.
+
+    Args:
+        records: its trials.
+        confirmed: the settings that were trained again, the best first.
+        note: how the best compares with the preset, or how far the sweep came.
+        interrupted: it was stopped before its end.
+    """
+
+    records: list[Record]
+    confirmed: list[Confirmed]
+    note: str
+    interrupted: bool
+
+
 def _search_and_confirm(
     options: Any, config: Config, folder: Path, space: dict[str, Dimension], data: tuple[Any, ...]
-) -> tuple[list[Record], list[Confirmed], str]:
+) -> Found:
     import ray
     from ray import tune
 
     from tune.confirm import confirm
-    from tune.search import Record, best_first, search
+    from tune.search import Record, SearchPlan, best_first, search
     from tune.trial import trial
 
     bank, manifest, labels = data
     overrides = [f"run={config.run_path.resolve()}", *options.overrides]
     shared = {"bank": bank, "manifest": manifest, "labels": labels}
     function = tune.with_parameters(trial, preset=options.preset, overrides=overrides, **shared)
-    records = search(
-        function, space, config, folder, options.trials, options.search, options.resume
-    )
-    best = best_first(records)[:CONFIRMED_AT_MOST]
+    plan = SearchPlan(options.trials, options.search, not options.no_early_stop)
+    searched = search(function, space, config, folder, plan, options.resume)
+    records, best = searched.records, best_first(searched.records)
+    if searched.interrupted:
+        ended = sum(not record.unfinished for record in records)
+        return Found(records, [], _so_far(best, f"{ended} of {searched.planned} trials"), True)
     if not best:
-        return records, [], ""
+        return Found(records, [], "Every trial failed.", False)
+    best = best[:CONFIRMED_AT_MOST]
     console.print(f"confirming the best {len(best)} with {options.confirm} seeds")
     known = {name: ray.put(value) for name, value in shared.items()}
     default = Record({}, {})
-    tried = confirm([*best, default], options.confirm, options.preset, overrides, known)
+    try:
+        tried = confirm([*best, default], options.confirm, options.preset, overrides, known)
+    except KeyboardInterrupt:
+        return Found(records, [], _so_far(best, "all trials, before confirmation"), True)
     base = next(each for each in tried if not each.parameters)
     confirmed = [each for each in tried if each.parameters]
-    return records, confirmed, _comparison(confirmed[0], base)
+    return Found(records, confirmed, _comparison(confirmed[0], base), False)
+
+
+def _so_far(best: Sequence[Record], after: str) -> str:
+    """Say what is known of a sweep that was stopped."""
+    said = f"Stopped after {after}"
+    if not best:
+        return f"{said}; none has ended well."
+    settings = " ".join(drawn_overrides(best[0].parameters))
+    return f"{said}; the best so far reached {best[0].score:.4f} with {settings}."
 
 
 def _comparison(winner: Confirmed, base: Confirmed) -> str:
@@ -146,9 +187,7 @@ def _keep(
     config: Config,
     folder: Path,
     space: dict[str, Dimension],
-    records: list[Record],
-    confirmed: list[Confirmed],
-    note: str,
+    found: Found,
     labels: LabelTable,
     manifest: Manifest,
 ) -> int:
@@ -168,40 +207,39 @@ def _keep(
         "space": options.space.read_text("utf-8"),
     }
     files, commands = [], []
+    records, confirmed = found.records, found.confirmed
     if confirmed:
         winner = confirmed[0]
         checkpoint = folder / "checkpoint"
         _save(winner, labels, manifest, checkpoint)
-        settings = " ".join(f"{key}={value}" for key, value in winner.parameters.items())
+        settings = " ".join(drawn_overrides(winner.parameters))
         commands = [
             f"python jobs/train.py --preset {options.preset} {settings}",
             f"EXVAD_CHECKPOINT={checkpoint} serve run serve.app:app",
         ]
         files.append(checkpoint)
     page = folder / "sweep.html"
-    found = importances(records, space)
-    write_text_atomic(page, render(records, confirmed, space, commands, found, note))
+    shares = importances(records, space)
+    write_text_atomic(page, render(records, confirmed, space, commands, shares, found.note))
     shutil.copyfile(options.space, folder / "space.yaml")
     files += [page, folder / "space.yaml"]
-    run_id = log_sweep(config, records, confirmed, lineage, files)
+    run_id = log_sweep(config, records, confirmed, lineage, files, found.interrupted)
     failed = sum(record.error is not None for record in records)
     pruned = sum(record.pruned for record in records)
     console.print(
         f"{len(records)} trials: {pruned} stopped early, {failed} failed; MLflow run {run_id}"
     )
-    if not confirmed:
-        return 1
-    version = register(config, run_id, lineage)
-    console.print(
-        f"winner: {confirmed[0].mean:.4f} ± {confirmed[0].deviation:.4f}; {note}",
-        f"registered as models:/{config.mlflow.model}@champion, version {version}",
-        *(f"  {line}" for line in commands),
-        f"page: {page.resolve().as_uri()}",
-        sep="\n",
-        soft_wrap=True,
-        highlight=False,
-    )
-    return 0
+    shown = [found.note]
+    if confirmed:
+        version = register(config, run_id, lineage)
+        shown = [
+            f"winner: {confirmed[0].mean:.4f} ± {confirmed[0].deviation:.4f}; {found.note}",
+            f"registered as models:/{config.mlflow.model}@champion, version {version}",
+            *(f"  {line}" for line in commands),
+        ]
+    shown.append(f"page: {page.resolve().as_uri()}")
+    console.print(*shown, sep="\n", soft_wrap=True, highlight=False, markup=False)
+    return 0 if confirmed else 1
 
 
 def _save(winner: Confirmed, labels: LabelTable, manifest: Manifest, folder: Path) -> None:

@@ -102,6 +102,7 @@ def trial(
             "best_epoch": best["epoch"],
             "best_val_auc": best["val_auc"],
             "best_val_map": best["val_map"],
+            "score": (best["val_auc"] + best["val_map"]) / 2,
         }
         if now["epoch"] != best["epoch"]:
             tune.report(figures)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import signal
 import socket
 import subprocess
 import sys
@@ -14,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import psutil
 import pytest
 
 from exvad.checkpoint import load_checkpoint
@@ -135,6 +137,101 @@ def test_a_killed_sweep_goes_on_without_repeating_what_ended(run: Path, tmp_path
     }
     assert len(results) == 8
     assert {name: results[name].stat().st_mtime_ns for name in before} == before
+
+
+def test_trials_that_diverge_or_need_too_much_memory_cost_only_themselves(
+    run: Path, tmp_path: Path
+) -> None:
+    shutil.copytree(run / "run", tmp_path / "run", ignore=shutil.ignore_patterns("sweep*", "ml*"))
+    (tmp_path / "space.yaml").write_text(
+        "train.learning_rate: {type: choice, values: [0.002, 1.0e+30]}\n"
+        "model.max_snippets: {type: choice, values: [256, 2000000000]}\n"
+    )
+    finished = sweep(tmp_path, "--search", "grid")
+    assert finished.returncode == 0, finished.stdout + finished.stderr
+    assert "4 trials: 0 stopped early, 3 failed" in finished.stderr
+    assert "4 of 4 trials · 0 running · 3 failed" in finished.stderr
+    assert "Traceback" not in finished.stderr
+    failed = [each for each in children(tmp_path) if each.info.status == "FAILED"]
+    errors = sorted(each.data.tags["exvad.error"] for each in failed)
+    assert len(errors) == 3
+    assert sum("lower train.learning_rate" in error for error in errors) == 1
+    assert sum("memory" in error for error in errors) == 2
+    page = (tmp_path / "run/sweep1/sweep.html").read_text()
+    assert "Failed trials" in page
+    assert page.count("memory") >= 2
+
+
+@pytest.mark.slow
+def test_a_trial_whose_process_is_killed_is_recorded_and_the_sweep_goes_on(
+    run: Path, tmp_path: Path
+) -> None:
+    shutil.copytree(run / "run", tmp_path / "run", ignore=shutil.ignore_patterns("sweep*", "ml*"))
+    shutil.copy(run / "space.yaml", tmp_path)
+    many = ("--trials", "4", "--search", "random", "--no-early-stop", "train.epochs=300")
+    with subprocess.Popen(
+        command(tmp_path, *many), cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE
+    ) as process:
+        wait_for_results(tmp_path, 1)
+        victims = [
+            child
+            for child in psutil.Process(process.pid).children(recursive=True)
+            if "ImplicitFunc" in " ".join(child.cmdline())
+        ]
+        assert victims
+        victims[0].kill()
+        _, said = process.communicate(timeout=280)
+    assert process.returncode == 0, said.decode()
+    assert b"1 failed" in said
+    (failed,) = (each for each in children(tmp_path) if each.info.status == "FAILED")
+    assert "its process died" in failed.data.tags["exvad.error"]
+
+
+@pytest.mark.slow
+def test_ctrl_c_ends_with_what_is_known_and_resume_goes_on(run: Path, tmp_path: Path) -> None:
+    shutil.copytree(run / "run", tmp_path / "run", ignore=shutil.ignore_patterns("sweep*", "ml*"))
+    shutil.copy(run / "space.yaml", tmp_path)
+    many = ("--trials", "6", "--search", "random", "--no-early-stop", "train.epochs=100")
+    with subprocess.Popen(
+        command(tmp_path, *many), cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE
+    ) as process:
+        wait_for_results(tmp_path, 201)
+        process.send_signal(signal.SIGINT)
+        _, said = process.communicate(timeout=120)
+    assert process.returncode == 130, said.decode()
+    text = " ".join(said.decode().split())
+    assert "Stopped after" in text
+    assert "of 6 trials; the best so far reached" in text
+    assert "go on with: python tune/sweep.py --resume --preset demo" in text
+    assert "Traceback" not in text
+    assert "Stopped after" in (tmp_path / "run/sweep1/sweep.html").read_text()
+    statuses = {each.info.status for each in children(tmp_path)}
+    assert "FINISHED" in statuses
+    assert statuses <= {"FINISHED", "KILLED"}
+    finished = sweep(tmp_path, "--resume", *many)
+    assert finished.returncode == 0, finished.stdout + finished.stderr
+    assert "6 trials:" in finished.stderr
+
+
+def wait_for_results(folder: Path, lines: int) -> None:
+    """Wait until the trials have reported so many epochs."""
+    for _ in range(900):
+        reported = (folder / "run/sweep1").glob("trial_*/result.json")
+        if sum(len(path.read_text().splitlines()) for path in reported) >= lines:
+            return
+        time.sleep(0.1)
+    raise AssertionError("the trials reported nothing")
+
+
+def children(folder: Path) -> list[Any]:
+    """The trials' runs in MLflow."""
+    from mlflow import MlflowClient
+
+    client = MlflowClient(f"sqlite:///{folder}/run/mlflow.db")
+    experiment = client.get_experiment_by_name("exvad")
+    assert experiment is not None
+    runs = client.search_runs([experiment.experiment_id])
+    return [each for each in runs if "mlflow.parentRunId" in each.data.tags]
 
 
 @pytest.fixture
