@@ -6,20 +6,27 @@ detector calls it directly.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from exvad.aegm import CleanedCaptions, ExplanationError, clean_captions, explain, text_feature
+from exvad.data.parts import Folder
+from exvad.data.schema import feature_rows
 from exvad.prompts import Prompt, load_prompt
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from exvad.config import Config
+    from exvad.data.store import Store
     from exvad.encoders import ImageTextEncoder, LanguageModel
+
+_CAPTIONED = (
+    "video_id", "chunk", "crop", "first_snippet", "visual", "caption_snippets", "captions"
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -132,6 +139,53 @@ class LanguageStage:
             )
             for video in videos
         ]
+
+
+def caption_parts(store: Store, video_ids: Collection[str]) -> dict[str, list[str]]:
+    """Find the part files of the vision stage that hold each video, in the order of writing.
+
+    With them a worker reads its own videos without looking through the whole store.
+    """
+    folder = Folder(store.root, "vision")
+    parts: dict[str, list[str]] = {video: [] for video in video_ids}
+    for name, table in folder.read_parts(folder.part_names(), ["video_id"]):
+        for video in dict.fromkeys(table["video_id"].to_pylist()):
+            if video in parts:
+                parts[video].append(name)
+    return parts
+
+
+def read_captioned(store: Store, parts: Mapping[str, Sequence[str]]) -> list[CaptionedVideo]:
+    """Read what the stage needs of some videos, which the vision stage must hold completely.
+
+    Args:
+        store: the feature store.
+        parts: video → the part files that hold it, as `caption_parts` tells.
+
+    Raises:
+        CorruptPartError: a part file is damaged.
+    """
+    names = sorted({name for own in parts.values() for name in own})
+    seen: dict[str, dict[int, tuple[dict[str, Any], NDArray[np.float16]]]] = {v: {} for v in parts}
+    for _, table in Folder(store.root, "vision").read_parts(names, _CAPTIONED):
+        plain = table.drop_columns(["visual"]).to_pylist()
+        for row, visual_tD in zip(plain, feature_rows(table, "visual"), strict=True):
+            if row["crop"] == 0 and row["video_id"] in seen:
+                local = [snippet - row["first_snippet"] for snippet in row["caption_snippets"]]
+                # Where a chunk was written twice, the first counts.
+                seen[row["video_id"]].setdefault(row["chunk"], (row, visual_tD[local]))
+    videos = []
+    for video, chunks in seen.items():
+        rows = [chunks[chunk][0] for chunk in sorted(chunks)]
+        videos.append(
+            CaptionedVideo(
+                video,
+                [snippet for row in rows for snippet in row["caption_snippets"]],
+                [caption for row in rows for caption in row["captions"]],
+                np.concatenate([chunks[chunk][1] for chunk in sorted(chunks)]).astype(np.float32),
+            )
+        )
+    return videos
 
 
 def language_fingerprint(config: Config, classes: Sequence[str]) -> dict[str, Any]:

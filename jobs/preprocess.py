@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from exvad.data.store import Stage, Store
 
 VISION_BATCH = 4
+BATCHES_AHEAD = 3
+WIDEST = 16 / 9  # sides of a frame, as most videos have them at most
 
 
 @dataclass(frozen=True)
@@ -112,12 +114,15 @@ class VisionActor:
                 decoded = DecodedChunk(pictures, np.asarray(task.chunk.times), [])
                 rows += [self.vision.see(task, decoded, crop) for crop in range(self.crops)]
         if rows:
-            self.stage.append(rows)
+            _keep(self.stage, rows)
         return {"outcome": batch["outcome"]}
 
 
 class LanguageActor:
-    """Stage input: video ids. Output: their outcomes; their explanations go to the store."""
+    """Stage input: videos and where their captions are. Output: their outcomes.
+
+    Their explanations go to the store.
+    """
 
     def __init__(self, config: Config, classes: Sequence[str], store: Store, stage: Stage) -> None:
         from exvad.encoders.load import load_clip, load_llm
@@ -130,23 +135,16 @@ class LanguageActor:
     def __call__(self, batch: dict[str, Any]) -> dict[str, Any]:
         """Process one batch of rows."""
         from exvad.aegm import ExplanationError
-        from exvad.data.features import load_features
-        from exvad.language import CaptionedVideo
+        from exvad.language import read_captioned
 
-        features = load_features(self.store, [str(video) for video in batch["video_id"]])
-        videos = [
-            CaptionedVideo(
-                video.video_id,
-                video.caption_snippets,
-                video.captions,
-                np.asarray(video.visual[video.caption_snippets], np.float32),
-            )
-            for video in features.values()
-        ]
+        places = zip(batch["video_id"], batch["parts"], strict=True)
+        videos = read_captioned(
+            self.store, {str(video): json.loads(parts) for video, parts in places}
+        )
         answers = self.language.explain(videos)
         rows = [answer for answer in answers if not isinstance(answer, ExplanationError)]
         if rows:
-            self.stage.append(rows)
+            _keep(self.stage, rows)
         return {
             "outcome": [
                 (
@@ -157,6 +155,18 @@ class LanguageActor:
                 for video, answer in zip(videos, answers, strict=True)
             ]
         }
+
+
+def _keep(stage: Stage, rows: Sequence[Mapping[str, Any]]) -> None:
+    from exvad.data.parts import UnwritableError
+
+    try:
+        stage.append(rows)
+    except OSError as problem:
+        # A full disk would fail every other row too: what is done is kept, the rest can wait.
+        raise UnwritableError(
+            f"{problem.filename}: {problem.strerror}; make room and run again to go on"
+        ) from problem
 
 
 def run_vision(config: Config, manifest: Manifest, store: Store, stage: Stage) -> None:
@@ -177,10 +187,20 @@ def run_vision(config: Config, manifest: Manifest, store: Store, stage: Stage) -
         return
     done = {(key[0], key[1]) for key in sorted(stage.keys())}
     stages = config.stages
+    with ray.data.DataContext.current(_chunk_by_chunk(config)):
+        videos = ray.data.from_items(todo, override_num_blocks=len(todo))
     dataset = (
-        ray.data.from_items(todo, override_num_blocks=len(todo))
-        .flat_map(plan, fn_kwargs={"config": config, "done": done}, num_cpus=stages.decode_cpus)
-        .map(decode, fn_kwargs={"short_side": config.data.short_side}, num_cpus=stages.decode_cpus)
+        videos.flat_map(
+            plan, fn_kwargs={"config": config, "done": done}, num_cpus=stages.decode_cpus
+        )
+        .map(
+            decode,
+            fn_kwargs={"short_side": config.data.short_side},
+            num_cpus=stages.decode_cpus,
+            # The frames and their copy as bytes. A wish of its own also keeps Ray Data from making
+            # one task of planning and decoding, or from decoding where the encoder would wait.
+            memory=2 * _chunk_bytes(config),
+        )
         .map_batches(
             VisionActor,
             fn_constructor_args=(config, stage),
@@ -197,12 +217,18 @@ def run_language(config: Config, manifest: Manifest, store: Store, stage: Stage)
     import ray
 
     from exvad.data.features import missing_features
+    from exvad.language import caption_parts
 
     ids = [video.video_id for video in manifest.videos]
     unseen = missing_features(store, ids)
     failed = {row["id"] for row in store.failures.rows("language")}
     done = {key[0] for key in sorted(stage.keys())}
-    todo = [{"video_id": v} for v in ids if v not in unseen and v not in failed and v not in done]
+    parts = caption_parts(
+        store, [v for v in ids if v not in unseen and v not in failed and v not in done]
+    )
+    # In the order of the part files, so that a batch has to read few of them.
+    order = sorted(parts, key=lambda video: parts[video])
+    todo = [{"video_id": video, "parts": json.dumps(parts[video])} for video in order]
     if not todo:
         return
     size = min(config.stages.language_batch, -(-len(todo) // config.stages.language.max_actors))
@@ -226,6 +252,30 @@ def _actors(resources: Resources) -> dict[str, Any]:
         "num_cpus": resources.cpus,
         "num_gpus": resources.gpus,
     }
+
+
+def _chunk_bytes(config: Config) -> int:
+    """Return how large a chunk's frames are at most, for videos of the usual shapes."""
+    data = config.data
+    return int(3 * data.short_side**2 * WIDEST * data.snippets_per_chunk)
+
+
+def _chunk_by_chunk(config: Config) -> Any:
+    """Return Ray Data's settings for a data set whose rows are large and differ in work.
+
+    Every row is a block of its own, or all chunks of a video would be decoded by one task. (A
+    repartition would do that too, but its tasks want a whole core, which nodes full of actors
+    never have.) Decoding runs ahead of the actors by a few batches only, however long a video is.
+    """
+    import ray
+
+    context = ray.data.DataContext.get_current().copy()
+    context.target_max_block_size = 1
+    batches = BATCHES_AHEAD * config.stages.vision.max_actors
+    context.execution_options.resource_limits = ray.data.ExecutionResources.for_limits(
+        object_store_memory=batches * VISION_BATCH * _chunk_bytes(config)
+    )
+    return context
 
 
 def _outcomes(dataset: Any) -> Iterator[Outcome]:

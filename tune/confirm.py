@@ -22,15 +22,21 @@ class Confirmed:
 
     Args:
         parameters: the draw.
-        scores: of each seed: the mean of validation AUC and mAP.
+        figures: of each seed: the validation figures of its best epoch.
         state: of the first seed's training.
         config: of the first seed.
     """
 
     parameters: dict[str, Any]
-    scores: list[float]
+    figures: list[dict[str, float]]
     state: FitState
     config: Config
+
+    @property
+    def scores(self) -> list[float]:
+        """Of each seed: the mean of validation AUC and mAP, which trials are ranked by."""
+        names = [name.removeprefix("best_") for name in OBJECTIVES]
+        return [float(np.mean([own[name] for name in names])) for own in self.figures]
 
     @property
     def mean(self) -> float:
@@ -82,9 +88,8 @@ def confirm(
     confirmed = []
     for record, own, references in zip(best, configs, waiting, strict=True):
         states = ray.get(references)
-        scores = [float(np.mean([state.best[name.removeprefix("best_")] for name in OBJECTIVES]))
-                  for state in states]  # fmt: skip
-        confirmed.append(Confirmed(record.parameters, scores, states[0], own[0]))
+        figures = [state.best for state in states]
+        confirmed.append(Confirmed(record.parameters, figures, states[0], own[0]))
     return sorted(confirmed, key=lambda each: -each.mean)
 
 

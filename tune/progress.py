@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from rich.live import Live
 
 Phase = Literal["running", "finished", "stopped early", "failed"]
+ENDED: dict[str, Phase] = {"TERMINATED": "finished", "ERROR": "failed"}
 SHOWN_BEST = 5
 PER_SECOND = 4
 
@@ -124,6 +125,10 @@ class Follower(Callback):  # type: ignore[misc]
 
     def on_trial_start(self, **event: Any) -> None:
         """Take up a trial."""
+        for trial in event["trials"]:
+            # Of a sweep that goes on, some trials have ended before.
+            if trial.trial_id not in self.rows and trial.status in ENDED:
+                self._row(trial, ENDED[trial.status], trial.last_result)
         self._show(event["trial"], "running")
 
     def on_trial_result(self, **event: Any) -> None:
@@ -157,8 +162,7 @@ class Follower(Callback):  # type: ignore[misc]
         return draw(list(self.rows.values()), self.planned, time.monotonic() - self._begin)
 
     def _show(self, trial: Any, phase: Phase, figures: Mapping[str, Any] | None = None) -> None:
-        row = self.rows.setdefault(trial.trial_id, Row(len(self.rows), trial.config))
-        row.phase, row.figures = phase, figures or row.figures
+        row = self._row(trial, phase, figures)
         if self._live is not None:
             self._live.update(self._drawn())
         elif phase != "running":
@@ -168,3 +172,8 @@ class Follower(Callback):  # type: ignore[misc]
             state = summary(rows, self.planned, time.monotonic() - self._begin)
             line = f"trial {row.number} {phase}: {state}{known}"
             self._console.print(line, highlight=False, soft_wrap=True, markup=False)
+
+    def _row(self, trial: Any, phase: Phase, figures: Mapping[str, Any] | None) -> Row:
+        row = self.rows.setdefault(trial.trial_id, Row(len(self.rows), trial.config))
+        row.phase, row.figures = phase, figures or row.figures
+        return row

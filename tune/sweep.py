@@ -212,7 +212,7 @@ def _keep(
         winner = confirmed[0]
         checkpoint = folder / "checkpoint"
         _save(winner, labels, manifest, checkpoint)
-        settings = " ".join(drawn_overrides(winner.parameters))
+        settings = " ".join([*options.overrides, *drawn_overrides(winner.parameters)])
         commands = [
             f"python jobs/train.py --preset {options.preset} {settings}",
             f"EXVAD_CHECKPOINT={checkpoint} serve run serve.app:app",

@@ -31,6 +31,10 @@ class CorruptPartError(ValueError):
     """A file of the store that cannot be read as what it should be."""
 
 
+class UnwritableError(ValueError):
+    """A part of the store could not be written: says where, why, and what to do."""
+
+
 class Folder:
     """A folder at a path or URI: atomic writes, sorted listing, parquet parts.
 

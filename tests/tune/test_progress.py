@@ -46,19 +46,22 @@ def test_off_a_terminal_every_ended_trial_is_a_line(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("jobs.session.console", Console(width=200))
-    follower = pickle.loads(pickle.dumps(Follower(2, epochs=16)))
+    follower = pickle.loads(pickle.dumps(Follower(3, epochs=16)))
     follower.setup()
+    before = SimpleNamespace(
+        trial_id="before", config={"labels.k": 7}, status="TERMINATED", last_result={"score": 0.1}
+    )
     for number, epoch in ((0, 16), (1, 2)):
         result = {"epoch": epoch, "score": 0.5 + number / 4}
         one = SimpleNamespace(
-            trial_id=f"t{number}", config={"labels.k": number}, last_result=result
+            trial_id=f"t{number}", config={"labels.k": number}, status="RUNNING", last_result=result
         )
-        follower.on_trial_start(trial=one)
+        follower.on_trial_start(trial=one, trials=[before, one])
         follower.on_trial_result(trial=one, result=result)
         follower.on_trial_complete(trial=one)
     follower.on_experiment_end(trials=[])
     first, second = capsys.readouterr().out.splitlines()
-    assert first.startswith("trial 0 finished: 1 of 2 trials · 0 running")
+    assert first.startswith("trial 1 finished: 2 of 3 trials · 0 running")
     assert first.endswith("best so far 0.5000 (k=0)")
-    assert second.startswith("trial 1 stopped early: 2 of 2 trials · 0 running · 1 stopped early")
+    assert second.startswith("trial 2 stopped early: 3 of 3 trials · 0 running · 1 stopped early")
     assert second.endswith("best so far 0.7500 (k=1)")
