@@ -12,15 +12,18 @@ from fastapi import Depends, FastAPI, HTTPException, Query, Request, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import FileResponse, HTMLResponse, JSONResponse, StreamingResponse
 from fastapi.staticfiles import StaticFiles
+from prometheus_client import CONTENT_TYPE_LATEST
 from pydantic import ValidationError
 from starlette.exceptions import HTTPException as StarletteHTTPException
 
 from serve.keys import Keys
+from serve.metrics import exposition
 from serve.models import (
     CATEGORIES,
     AnalysisList,
     AnalysisStatus,
     Health,
+    ModelList,
     PathRequest,
     Problem,
     State,
@@ -78,6 +81,30 @@ def create_api(settings: ServerSettings) -> FastAPI:
         """Say that the server works and how much waits."""
         return Health(waiting=queue.waiting())
 
+    @api.get("/readyz", operation_id="ready", responses={503: {"model": Problem}})
+    def ready() -> Health:
+        """Say that a model is loaded and takes work; 503 while there is none."""
+        if not queue.workers():
+            raise HTTPException(503, "no replica has its models loaded yet", {"Retry-After": "2"})
+        return Health(waiting=queue.waiting())
+
+    @api.get("/v1/models", operation_id="models", dependencies=[reads])
+    def models() -> ModelList:
+        """List the replicas that analyze, and with which models."""
+        return ModelList(items=queue.workers())
+
+    @api.get(
+        "/metrics",
+        operation_id="metrics",
+        dependencies=[reads],
+        response_class=Response,
+        responses={200: {"content": {"text/plain": {}}}},
+    )
+    def metrics() -> Response:
+        """Tell Prometheus how much came, went and waits, and who works."""
+        text = exposition(queue.counts(), queue.waiting(), queue.workers())
+        return Response(text, media_type=CONTENT_TYPE_LATEST)
+
     @api.post(
         "/v1/analyses",
         operation_id="submit",
@@ -123,6 +150,7 @@ def create_api(settings: ServerSettings) -> FastAPI:
         Answers 202 with the analysis' id, or 200 with the result if it is ready within `wait`.
         """
         if await asyncio.to_thread(queue.waiting) >= settings.max_waiting:
+            await asyncio.to_thread(queue.refused)
             raise HTTPException(
                 429,
                 f"{settings.max_waiting} analyses are waiting already: try again later",

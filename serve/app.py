@@ -8,6 +8,7 @@ checkpoint is served to this machine. EXVAD_CHECKPOINT names another checkpoint.
 
 import os
 import threading
+from pathlib import Path
 
 from ray import serve
 
@@ -31,7 +32,8 @@ class Analyst:
         from serve.worker import Worker
 
         queue = Queue(settings.spool / "queue.sqlite", settings.lease_seconds)
-        worker = Worker(Detector(settings.checkpoint), queue, settings)
+        shown = Path(settings.checkpoint).name
+        worker = Worker(Detector(settings.checkpoint), queue, settings, shown)
         self._stopped = threading.Event()
         self._thread = threading.Thread(target=worker.run, args=(self._stopped,), daemon=True)
         self._thread.start()

@@ -68,6 +68,26 @@ class Health(BaseModel):
     waiting: int = Field(description="analyses in the queue")
 
 
+class ServedModel(BaseModel):
+    """A replica that analyzes, and with what."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    model: str = Field(description="name of the checkpoint's weights, as answers give it")
+    checkpoint: str = Field(description="name of the folder it was loaded from")
+    classes: list[str] = Field(description="what it was trained on, the normal class first")
+    threshold: float = Field(description="snippets above it are abnormal")
+    since: float = Field(description="seconds since 1970")
+
+
+class ModelList(BaseModel):
+    """The replicas that analyze."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    items: list[ServedModel]
+
+
 class Problem(BaseModel):
     """An error, as RFC 9457 has it."""
 

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from exvad.results import Analysis
-from serve.models import AnalysisStatus, Categories, State, Triage
+from serve.models import AnalysisStatus, Categories, ServedModel, State, Triage
 
 _TABLES = """
 create table if not exists analyses (
@@ -33,6 +33,8 @@ create table if not exists events (
     data text not null
 );
 create index if not exists events_by_analysis on events (id, number);
+create table if not exists counts (name text primary key, value real not null);
+create table if not exists workers (holder text primary key, about text not null, seen real);
 """
 _SHOWN = "id, name, state, progress, created, started, finished, score, label, triage, error"
 MOST_ATTEMPTS = 3
@@ -93,7 +95,34 @@ class Queue:
                 "values (?, ?, ?, ?, 'queued', ?, ?)",
                 (number, name, str(path), uploaded, time.time(), json.dumps(categories or {})),
             )
+            _count(base, "accepted")
         return number
+
+    def refused(self) -> None:
+        """Count an analysis that was not accepted because too many wait."""
+        with self._connect() as base:
+            _count(base, "refused")
+
+    def counts(self) -> dict[str, float]:
+        """Return what was counted: accepted, refused, done, failed, and seconds of work."""
+        with self._connect() as base:
+            return {row[0]: row[1] for row in base.execute("select name, value from counts")}
+
+    def greet(self, holder: str, about: ServedModel) -> None:
+        """Say that a worker is there, and with which model."""
+        with self._connect() as base:
+            base.execute(
+                "insert into workers values (?, ?, ?) on conflict (holder) "
+                "do update set about = excluded.about, seen = excluded.seen",
+                (holder, about.model_dump_json(), time.time()),
+            )
+
+    def workers(self) -> list[ServedModel]:
+        """Return the workers that were heard of within a lease."""
+        with self._connect() as base:
+            base.execute("delete from workers where seen < ?", (time.time() - self.lease_seconds,))
+            rows = base.execute("select about from workers order by holder").fetchall()
+        return [ServedModel.model_validate_json(row["about"]) for row in rows]
 
     def waiting(self) -> int:
         """Return how many analyses are neither done nor failed."""
@@ -157,6 +186,12 @@ class Queue:
                     holder,
                 ),
             )
+            if found.rowcount == 1:
+                _count(base, state)
+                (seconds,) = base.execute(
+                    "select finished - started from analyses where id = ?", (number,)
+                ).fetchone()
+                _count(base, "seconds", seconds)
             return found.rowcount == 1
 
     def say(self, number: str, kind: str, data: dict[str, Any]) -> None:
@@ -226,6 +261,13 @@ class Queue:
                 "select id from analyses where finished < ?", (time.time() - hours * 3600,)
             ).fetchall()
         return sum(self.remove(row["id"]) for row in rows)
+
+
+def _count(base: sqlite3.Connection, name: str, amount: float = 1) -> None:
+    base.execute(
+        "insert into counts values (?, ?) on conflict (name) do update set value = value + ?",
+        (name, amount, amount),
+    )
 
 
 def _status(row: sqlite3.Row) -> AnalysisStatus:

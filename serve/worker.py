@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from exvad.data.video import VideoError, probe
+from serve.models import ServedModel
 
 if TYPE_CHECKING:
     from exvad.detector import Detector
@@ -27,18 +28,32 @@ class Worker:
         detector: answers about a file.
         queue: where the work is.
         settings: limits of what is looked at.
+        shown: how the model is called to those who ask for it.
     """
 
-    def __init__(self, detector: Detector, queue: Queue, settings: ServerSettings) -> None:
+    def __init__(
+        self, detector: Detector, queue: Queue, settings: ServerSettings, shown: str = ""
+    ) -> None:
         self.detector = detector
         self.queue = queue
         self.settings = settings
         self.name = uuid.uuid4().hex
+        checkpoint = detector.checkpoint
+        self.about = ServedModel(
+            model=checkpoint.name,
+            checkpoint=shown,
+            classes=list(checkpoint.labels.classes),
+            threshold=checkpoint.calibration.threshold,
+            since=time.time(),
+        )
 
     def run(self, stopped: threading.Event) -> None:
         """Work until told to stop."""
-        swept = 0.0
+        swept, greeted = 0.0, 0.0
         while not stopped.is_set():
+            if time.monotonic() - greeted > self.settings.lease_seconds / 3 or not greeted:
+                greeted = time.monotonic()
+                self.queue.greet(self.name, self.about)
             if not self.work():
                 stopped.wait(IDLE_SECONDS)
             if time.monotonic() - swept > 600:
@@ -89,6 +104,7 @@ class Worker:
         def renew() -> None:
             while not ended.wait(self.settings.lease_seconds / 3):
                 self.queue.renew(number, self.name)
+                self.queue.greet(self.name, self.about)
 
         thread = threading.Thread(target=renew, daemon=True)
         thread.start()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from types import SimpleNamespace
 
 from exvad.data.video import probe
 from exvad.results import Analysis, Caption, DetectedEvent, Explanation
@@ -37,6 +38,11 @@ class MadeDetector:
 
     def __init__(self) -> None:
         self.seen: list[str] = []
+        self.checkpoint = SimpleNamespace(
+            name="made",
+            labels=SimpleNamespace(classes=("Normal", "Arson", "RoadAccidents")),
+            calibration=SimpleNamespace(threshold=0.5),
+        )
 
     def analyze(
         self,

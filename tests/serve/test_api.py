@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -265,4 +266,34 @@ def test_the_document_describes_every_route(idle: TestClient) -> None:
     document = idle.get("/openapi.json").json()
     operations = [each["operationId"] for path in document["paths"].values()
                   for each in path.values()]  # fmt: skip
-    assert len(operations) == len(set(operations)) == 10
+    assert len(operations) == len(set(operations)) == 13
+
+
+def test_readiness_models_and_metrics_tell_who_works(client: TestClient, clip: Path) -> None:
+    for _ in range(100):
+        if client.get("/readyz").status_code == 200:
+            break
+        time.sleep(0.05)
+    assert client.get("/readyz").json() == {"status": "ok", "waiting": 0}
+    (model,) = client.get("/v1/models").json()["items"]
+    assert model["model"] == "made"
+    assert model["classes"][0] == "Normal"
+    client.post("/v1/analyses?wait=20", content=clip.read_bytes())
+    client.post("/v1/analyses?wait=20", content=b"no video")
+    text = client.get("/metrics").text
+    assert "exvad_analyses_accepted_total 2.0" in text
+    assert 'exvad_analyses_ended_total{state="done"} 1.0' in text
+    assert 'exvad_analyses_ended_total{state="failed"} 1.0' in text
+    assert 'exvad_workers{model="made"} 1.0' in text
+    assert "exvad_analysis_seconds_count 2.0" in text
+    assert "exvad_analyses_waiting 0.0" in text
+
+
+def test_a_server_without_workers_is_alive_but_not_ready(idle: TestClient, clip: Path) -> None:
+    assert idle.get("/healthz").status_code == 200
+    assert "no replica" in problem(idle.get("/readyz"), 503)
+    assert idle.get("/v1/models").json() == {"items": []}
+    for _ in range(3):
+        refused = idle.post("/v1/analyses", content=clip.read_bytes())
+    assert refused.status_code == 429
+    assert "exvad_analyses_refused_total 1.0" in idle.get("/metrics").text

@@ -1,0 +1,142 @@
+"""The clients against a real HTTP server: answers, refusals, a full queue, and lost connections."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import uvicorn
+
+from exvad.client import AsyncClient, Client, ServerError, Told
+from serve.api import create_api
+from serve.queue import Queue
+from serve.settings import ServerSettings
+from serve.worker import Worker
+from tests.serve.made import MadeDetector
+from tests.videos import write_video
+
+
+class Server:
+    """A server on a port of its own, whose worker can be told to begin."""
+
+    def __init__(self, folder: Path) -> None:
+        self.settings = ServerSettings(spool=folder / "spool", max_waiting=2)
+        self.socket = socket.socket()
+        self.socket.bind(("127.0.0.1", 0))
+        self.url = f"http://127.0.0.1:{self.socket.getsockname()[1]}"
+        config = uvicorn.Config(create_api(self.settings), log_level="error")
+        self.http = uvicorn.Server(config)
+        self.stopped = threading.Event()
+        self.threads = [
+            threading.Thread(target=self.http.run, kwargs={"sockets": [self.socket]}, daemon=True)
+        ]
+        self.threads[0].start()
+
+    def begin(self) -> None:
+        queue = Queue(self.settings.spool / "queue.sqlite")
+        worker = Worker(MadeDetector(), queue, self.settings)  # type: ignore[arg-type]
+        thread = threading.Thread(target=worker.run, args=(self.stopped,), daemon=True)
+        thread.start()
+        self.threads.append(thread)
+
+    def end(self) -> None:
+        self.stopped.set()
+        self.http.should_exit = True
+        for thread in self.threads:
+            thread.join(20)
+        self.socket.close()
+
+
+@pytest.fixture
+def server(tmp_path: Path) -> Iterator[Server]:
+    server = Server(tmp_path)
+    yield server
+    server.end()
+
+
+@pytest.fixture(scope="module")
+def clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_video(tmp_path_factory.mktemp("clip") / "a clip.mp4", 48, size=(64, 48))
+
+
+def test_a_video_is_analyzed_and_its_work_can_be_followed(server: Server, clip: Path) -> None:
+    server.begin()
+    with Client(server.url) as client:
+        answer = client.analyze(clip, {"Queue": ["people stand in a line"]}, timeout=30)
+        assert answer.video == "a clip.mp4"
+        assert answer.untrained == ["Queue"]
+        told = list(client.follow(client.submit(clip).id))
+    assert [each.kind for each in told if each.kind != "progress"] == [
+        "scores", "events", "explanation", "done",
+    ]  # fmt: skip
+    assert isinstance(told[-1], Told)
+
+
+def test_the_same_with_asyncio(server: Server, clip: Path) -> None:
+    server.begin()
+
+    async def work() -> tuple[str, list[str]]:
+        async with AsyncClient(server.url) as client:
+            answers = await asyncio.gather(*(client.analyze(clip, timeout=30) for _ in range(4)))
+            job = await client.submit(clip)
+            kinds = [told.kind async for told in client.follow(job.id)]
+            return answers[3].label, kinds
+
+    label, kinds = asyncio.run(work())
+    assert label == "Arson"
+    assert kinds[-1] == "done"
+
+
+def test_what_the_server_says_is_the_error(server: Server, tmp_path: Path) -> None:
+    server.begin()
+    (tmp_path / "text.mp4").write_text("no video")
+    (tmp_path / "empty.mp4").touch()
+    with Client(server.url) as client:
+        with pytest.raises(ServerError, match=r"text\.mp4"):
+            client.analyze(tmp_path / "text.mp4", timeout=30)
+        with pytest.raises(ServerError, match="no video") as refused:
+            client.submit(tmp_path / "empty.mp4")
+        assert refused.value.status == 422
+        with pytest.raises(ServerError, match="no analysis") as unknown:
+            client.get("nothing")
+        assert unknown.value.status == 404
+
+
+def test_a_full_queue_is_tried_again_until_there_is_room(
+    server: Server, clip: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("serve.api.RETRY_AFTER", "0")
+    with Client(server.url, retries=0) as hasty:
+        for _ in range(2):
+            hasty.submit(clip)
+        with pytest.raises(ServerError) as full:
+            hasty.submit(clip)
+    assert full.value.status == 429
+    threading.Timer(0.2, server.begin).start()
+    with Client(server.url, retries=400) as patient:
+        assert patient.analyze(clip, timeout=30).label == "Arson"
+
+
+def test_a_server_that_is_not_there_is_named(clip: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("exvad.client._pause", lambda *_: 0.05)
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        nowhere = f"http://127.0.0.1:{probe.getsockname()[1]}"
+    with Client(nowhere, retries=2) as client, pytest.raises(ConnectionError, match=nowhere):
+        client.submit(clip)
+
+    async def ask() -> None:
+        async with AsyncClient(nowhere, retries=1) as client:
+            await client.get("any")
+
+    with pytest.raises(ConnectionError, match=nowhere):
+        asyncio.run(ask())
+
+
+def test_a_timeout_says_what_it_waited_for(server: Server, clip: Path) -> None:
+    with Client(server.url) as client, pytest.raises(TimeoutError, match=r"a clip\.mp4: queued"):
+        client.analyze(clip, timeout=0.1)
