@@ -112,7 +112,37 @@ def _parser() -> argparse.ArgumentParser:
     bring.add_argument("--preset", default="demo", help="a preset's name or a YAML file")
     bring.add_argument("overrides", nargs="*", metavar="section.field=value")
     bring.set_defaults(run=_import_features)
+    serving = verbs.add_parser(
+        "serve",
+        help="an HTTP endpoint and a page for a trained checkpoint",
+        description="Serve a checkpoint until Ctrl-C. Limits, API keys and replicas are settings "
+        "(serve/settings.py) in a YAML file.",
+    )
+    serving.add_argument(
+        "--checkpoint", metavar="REF",
+        help="folder, MLflow run id or models:/NAME@ALIAS; the newest run's if absent",
+    )  # fmt: skip
+    serving.add_argument("--host", default="127.0.0.1", help="other machines need api_keys")
+    serving.add_argument("--port", type=int, default=8000)
+    serving.add_argument("--settings", default="", metavar="FILE", help="YAML file of settings")
+    serving.set_defaults(run=_serve)
     return command
+
+
+def _serve(options: argparse.Namespace) -> int:
+    import os
+
+    from jobs.session import QUIET
+    from serve.command import run_server
+    from serve.settings import load_settings
+
+    for name, value in QUIET.items():
+        os.environ.setdefault(name, value)
+    settings = load_settings(options.settings)
+    if options.checkpoint:
+        settings = settings.model_copy(update={"checkpoint": options.checkpoint})
+    run_server(options.host, options.port, settings)
+    return 0
 
 
 def _import_features(options: argparse.Namespace) -> int:

@@ -7,6 +7,7 @@ import json
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
+from urllib.parse import urlsplit
 
 from fastapi import Depends, FastAPI, HTTPException, Query, Request, Response
 from fastapi.exceptions import RequestValidationError
@@ -16,6 +17,7 @@ from prometheus_client import CONTENT_TYPE_LATEST
 from pydantic import ValidationError
 from starlette.exceptions import HTTPException as StarletteHTTPException
 
+from serve.fetch import Fetcher
 from serve.keys import Keys
 from serve.metrics import exposition
 from serve.models import (
@@ -24,14 +26,14 @@ from serve.models import (
     AnalysisStatus,
     Health,
     ModelList,
-    PathRequest,
     Problem,
+    SourceRequest,
     State,
     TriageRequest,
 )
 from serve.queue import Queue
 from serve.settings import ServerSettings
-from serve.spool import Spool, TooLargeError, path_below
+from serve.spool import Spool, TooLargeError, path_below, safe_name
 
 if TYPE_CHECKING:
     from exvad.results import Analysis
@@ -56,6 +58,7 @@ def create_api(settings: ServerSettings) -> FastAPI:
     queue = Queue(settings.spool / "queue.sqlite", settings.lease_seconds)
     spool = Spool(settings.spool / "videos", settings.max_bytes)
     keys = Keys(settings.api_keys)
+    fetcher = Fetcher(settings)
     api = FastAPI(
         title="exvad",
         version="1",
@@ -120,7 +123,7 @@ def create_api(settings: ServerSettings) -> FastAPI:
                             "properties": {"video": {"type": "string", "format": "binary"}},
                         }
                     },
-                    "application/json": {"schema": PathRequest.model_json_schema()},
+                    "application/json": {"schema": SourceRequest.model_json_schema()},
                     "application/octet-stream": {"schema": {"type": "string", "format": "binary"}},
                 }
             }
@@ -145,7 +148,7 @@ def create_api(settings: ServerSettings) -> FastAPI:
             ),
         ] = "{}",
     ) -> AnalysisStatus:
-        """Take a video: as form field `video`, as the body itself, or as `{"path": …}`.
+        """Take a video: as form field `video`, as the body, or as `{"path": …}` or `{"url": …}`.
 
         Answers 202 with the analysis' id, or 200 with the result if it is ready within `wait`.
         """
@@ -159,9 +162,17 @@ def create_api(settings: ServerSettings) -> FastAPI:
         try:
             more = CATEGORIES.validate_json(categories)
             if request.headers.get("content-type", "").startswith("application/json"):
-                wanted = PathRequest.model_validate_json(await request.body())
-                path = path_below(settings.allowed_root, wanted.path)
-                number = await asyncio.to_thread(queue.add, path.name, path, False, more)
+                wanted = SourceRequest.model_validate_json(await request.body())
+                more = {**more, **wanted.categories}
+                if wanted.url is not None:
+                    async with fetcher.open(wanted.url) as parts:
+                        path = await spool.keep(parts)
+                    shown = safe_name(urlsplit(wanted.url).path)
+                else:
+                    path = path_below(settings.allowed_root, str(wanted.path))
+                    shown = path.name
+                fetched = wanted.url is not None
+                number = await asyncio.to_thread(queue.add, shown, path, fetched, more)
             else:
                 shown, path = await spool.take(request, name)
                 number = await asyncio.to_thread(queue.add, shown, path, True, more)

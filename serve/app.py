@@ -47,9 +47,9 @@ class Analyst:
         self._stopped.set()
 
 
-def build() -> serve.Application:
-    """Return the application for the configured settings."""
-    settings = load_settings()
+def build(settings: ServerSettings | None = None) -> serve.Application:
+    """Return the application for these settings, or those that EXVAD_SERVE names."""
+    settings = settings or load_settings()
     checkpoint = os.environ.get("EXVAD_CHECKPOINT") or settings.checkpoint
     settings = settings.model_copy(
         update={

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, model_validator
 
 from exvad.results import Analysis
 
@@ -14,12 +14,22 @@ Categories = dict[str, list[str]]
 CATEGORIES = TypeAdapter(Annotated[Categories, Field(max_length=32)])
 
 
-class PathRequest(BaseModel):
-    """A video that already lies where the server can read it."""
+class SourceRequest(BaseModel):
+    """A video that the server reads itself: exactly one of `path` and `url`."""
 
     model_config = ConfigDict(extra="forbid")
 
-    path: str = Field(min_length=1, description="below the server's allowed root")
+    path: str | None = Field(None, min_length=1, description="below the server's allowed root")
+    url: str | None = Field(
+        None, min_length=1, max_length=2000, description="http or https, on the public internet"
+    )
+    categories: Categories = Field({}, max_length=32, description="classes to look for besides")
+
+    @model_validator(mode="after")
+    def _one_source(self) -> SourceRequest:
+        if (self.path is None) == (self.url is None):
+            raise ValueError("give exactly one of path and url")
+        return self
 
 
 class TriageRequest(BaseModel):

@@ -19,6 +19,7 @@ from typing import Any, NamedTuple
 from exvad.results import Analysis
 from serve.models import AnalysisStatus, Categories, ServedModel, State, Triage
 
+_VERSION = 1
 _TABLES = """
 create table if not exists analyses (
     id text primary key, name text not null, path text not null, uploaded integer not null,
@@ -62,6 +63,9 @@ class Queue:
     Args:
         path: the file; made if it is not there.
         lease_seconds: how long a worker may be silent.
+
+    Raises:
+        ValueError: the file is of another version.
     """
 
     def __init__(self, path: Path, lease_seconds: float = 30) -> None:
@@ -69,7 +73,17 @@ class Queue:
         self.path = path
         self.lease_seconds = lease_seconds
         with self._connect() as base:
-            base.executescript("pragma journal_mode = wal;" + _TABLES)
+            (version,) = base.execute("pragma user_version").fetchone()
+            known = base.execute("select count(*) from sqlite_master").fetchone()[0]
+            if known and version != _VERSION:
+                raise ValueError(
+                    f"{path} was written by another version of exvad: name another spool folder"
+                )
+            base.execute("commit")
+            base.executescript(
+                f"pragma journal_mode = wal; begin immediate; pragma user_version = {_VERSION};"
+                f"{_TABLES} commit;"
+            )
 
     @contextmanager
     def _connect(self) -> Iterator[sqlite3.Connection]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, IPvAnyNetwork, ValidationError
 
 VARIABLE = "EXVAD_SERVE"
 
@@ -33,27 +33,35 @@ class ServerSettings(BaseModel):
     allowed_root: Path | None = Field(
         None, description="videos below it may be named by path; none without it"
     )
+    url_networks: list[IPvAnyNetwork] = Field(
+        [], description="private networks whose URLs are fetched too, such as 10.1.0.0/16"
+    )
+    url_seconds: float = Field(300, gt=0, description="longest download of a URL")
     api_keys: Path | None = Field(
         None, description="file of `scope sha256` lines; without it only this machine may ask"
     )
 
 
-def load_settings() -> ServerSettings:
-    """Read the settings from the YAML file that EXVAD_SERVE names, or take the defaults.
+def load_settings(named: str = "") -> ServerSettings:
+    """Read the settings from a YAML file, or take the defaults.
+
+    Args:
+        named: the file; empty for the one that EXVAD_SERVE names, if any.
 
     Raises:
         ValueError: the file is missing, or a key is unknown or has a bad value.
     """
     import yaml
 
-    place = os.environ.get(VARIABLE)
+    place = named or os.environ.get(VARIABLE)
     if not place:
         return ServerSettings()
     try:
         values = yaml.safe_load(Path(place).read_text("utf-8")) or {}
         return ServerSettings.model_validate(values)
     except FileNotFoundError:
-        raise ValueError(f"{VARIABLE} names {place}, which does not exist") from None
+        by = "" if named else f" (named by {VARIABLE})"
+        raise ValueError(f"{place}{by} does not exist") from None
     except yaml.YAMLError as error:
         raise ValueError(f"{place}: not YAML ({error})") from None
     except ValidationError as error:

@@ -6,6 +6,7 @@ import asyncio
 import os
 import uuid
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import IO, Any
 
@@ -46,21 +47,38 @@ class Spool:
         if declared.isdigit() and int(declared) > self.max_bytes + 2**16:
             raise TooLargeError(f"the video is larger than {self.max_bytes} bytes")
         kind, options = parse_options_header(request.headers.get("content-type", ""))
+        async with self._draft() as (path, file):
+            if kind == b"multipart/form-data":
+                name = await _take_form(request, options, file, self.max_bytes)
+            else:
+                await _take_body(request.stream(), file, self.max_bytes)
+        return safe_name(name), path
+
+    async def keep(self, parts: AsyncIterator[bytes]) -> Path:
+        """Store a video that comes in parts.
+
+        Raises:
+            TooLargeError: it is larger than allowed; nothing is kept.
+            ValueError: it is empty.
+        """
+        async with self._draft() as (path, file):
+            await _take_body(parts, file, self.max_bytes)
+        return path
+
+    @asynccontextmanager
+    async def _draft(self) -> AsyncIterator[tuple[Path, IO[bytes]]]:
+        """Give a file to write to, and where it will be once it is whole."""
         path = self.folder / uuid.uuid4().hex
         draft = path.with_suffix(".part")
         try:
             with draft.open("wb") as file:
-                if kind == b"multipart/form-data":
-                    name = await _take_form(request, options, file, self.max_bytes)
-                else:
-                    await _take_body(request.stream(), file, self.max_bytes)
+                yield path, file
                 await asyncio.to_thread(_settle, file)
             if not draft.stat().st_size:
                 raise ValueError("the request holds no video")
             draft.rename(path)
         finally:
             draft.unlink(missing_ok=True)
-        return safe_name(name), path
 
 
 def safe_name(name: str) -> str:

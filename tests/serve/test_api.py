@@ -7,6 +7,8 @@ import json
 import threading
 import time
 from collections.abc import Iterator
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -176,7 +178,8 @@ def test_too_large_a_video_is_refused_and_leaves_nothing(
         ({"content": b""}, "no video"),
         ({"files": {"film": ("a.mp4", b"x")}}, "field named video"),
         ({"json": {"path": ""}}, "path"),
-        ({"json": {"url": "http://127.0.0.1"}}, "path"),
+        ({"json": {"url": "http://127.0.0.1"}}, "public internet"),
+        ({"json": {}}, "exactly one"),
         ({"content": b"x", "headers": {"content-type": "multipart/form-data"}}, "form is broken"),
         (
             {"content": b"x", "headers": {"content-type": "multipart/form-data; boundary=b"}},
@@ -297,3 +300,26 @@ def test_a_server_without_workers_is_alive_but_not_ready(idle: TestClient, clip:
         refused = idle.post("/v1/analyses", content=clip.read_bytes())
     assert refused.status_code == 429
     assert "exvad_analyses_refused_total 1.0" in idle.get("/metrics").text
+
+
+def test_a_url_is_fetched_only_from_where_the_settings_allow(tmp_path: Path, clip: Path) -> None:
+    handler = partial(SimpleHTTPRequestHandler, directory=str(clip.parent))
+    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as site:
+        threading.Thread(target=site.serve_forever, daemon=True).start()
+        url = f"http://127.0.0.1:{site.server_port}/clip.mp4?token=secret"
+        with client_of(settings(tmp_path)) as closed:
+            assert "public internet" in problem(closed.post("/v1/analyses", json={"url": url}), 422)
+            both = closed.post("/v1/analyses", json={"url": url, "path": "x"})
+            assert "exactly one" in problem(both, 422)
+        open_settings = settings(tmp_path, url_networks=["127.0.0.0/8"], max_bytes=200_000)
+        with client_of(open_settings) as opened:
+            body = opened.post(
+                "/v1/analyses", json={"url": url, "categories": {"Queue": ["a line"]}}
+            ).json()
+            assert body["name"] == "clip.mp4"
+            sent = opened.get(f"/v1/analyses/{body['id']}/video")
+            assert sent.content == clip.read_bytes()
+        small = open_settings.model_copy(update={"max_bytes": 100})
+        with client_of(small) as tight:
+            assert "larger" in problem(tight.post("/v1/analyses", json={"url": url}), 413)
+        site.shutdown()

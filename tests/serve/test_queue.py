@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import os
 import signal
+import sqlite3
 import subprocess
 import sys
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -114,3 +116,19 @@ def test_old_answers_are_forgotten_with_their_uploads(queue: Queue, tmp_path: Pa
     assert queue.status(number) is None
     assert queue.status(waiting) is not None
     assert not video.exists()
+
+
+def test_a_queue_of_another_version_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "queue.sqlite"
+    Queue(path)
+    Queue(path)
+    with sqlite3.connect(path) as base:
+        base.execute("pragma user_version = 99")
+    with pytest.raises(ValueError, match="another version"):
+        Queue(path)
+
+
+def test_processes_that_open_a_new_queue_together_do_not_quarrel(tmp_path: Path) -> None:
+    with ThreadPoolExecutor(16) as pool:
+        queues = list(pool.map(lambda _: Queue(tmp_path / "queue.sqlite"), range(32)))
+    assert {queue.waiting() for queue in queues} == {0}

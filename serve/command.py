@@ -1,0 +1,65 @@
+"""`exvad serve`: the server with a few flags, without a configuration file of Ray Serve."""
+
+from __future__ import annotations
+
+import ipaddress
+import logging
+import signal
+import threading
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from serve.settings import ServerSettings
+
+
+def check_host(host: str, settings: ServerSettings) -> None:
+    """Refuse to listen to other machines without API keys.
+
+    Raises:
+        ValueError: the host is not this machine alone, and there are no keys.
+    """
+    if settings.api_keys is not None or host == "localhost":
+        return
+    try:
+        alone = ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        alone = False
+    if not alone:
+        raise ValueError(
+            f"--host {host} lets other machines ask: set api_keys in the settings file first"
+        )
+
+
+def run_server(host: str, port: int, settings: ServerSettings) -> None:
+    """Serve until interrupted.
+
+    Args:
+        host: the address to listen on.
+        port: the port.
+        settings: of the server.
+
+    Raises:
+        ValueError: see `check_host`; or there is no such checkpoint.
+    """
+    check_host(host, settings)
+
+    from ray import serve
+
+    from jobs.session import console, ray_session
+    from serve.app import build
+
+    application = build(settings)
+    logging.getLogger("ray.serve").setLevel(logging.WARNING)
+    with ray_session():
+        serve.start(http_options={"host": host, "port": port})
+        try:
+            serve.run(application)
+            console.print(f"serving on http://{host}:{port} · stop with Ctrl-C", highlight=False)
+            stopped = threading.Event()
+            signal.signal(signal.SIGTERM, lambda *_: stopped.set())
+            while not stopped.wait(1):
+                pass
+        except KeyboardInterrupt:
+            console.print("stopped; what was accepted is taken up at the next start")
+        finally:
+            serve.shutdown()

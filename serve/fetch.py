@@ -1,0 +1,119 @@
+"""Videos named by URL: fetched under limits, and never from where only this machine can reach.
+
+A name is resolved once; every address it has must be a public one, and the connection goes to that
+very address, so that a second answer of the name server changes nothing. Redirects are checked
+anew.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import ipaddress
+import socket
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import aclosing, asynccontextmanager
+from typing import TYPE_CHECKING
+
+import httpx2 as httpx
+
+if TYPE_CHECKING:
+    from serve.settings import ServerSettings
+
+Address = ipaddress.IPv4Address | ipaddress.IPv6Address
+Network = ipaddress.IPv4Network | ipaddress.IPv6Network
+Resolver = Callable[[str, int], Awaitable[Sequence[str]]]
+MOST_REDIRECTS = 3
+PORTS = {"http": 80, "https": 443}
+
+
+class ForbiddenURLError(ValueError):
+    """A URL leads where the server does not go."""
+
+
+async def resolve(host: str, port: int) -> Sequence[str]:
+    """Return the addresses of a host."""
+    loop = asyncio.get_running_loop()
+    try:
+        found = await loop.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    except OSError:
+        raise ForbiddenURLError(f"{host}: no such host") from None
+    return [str(place[4][0]) for place in found]
+
+
+def is_public(address: Address, allowed: Sequence[Network] = ()) -> bool:
+    """Whether an address belongs to the public internet, or to a network that is allowed besides.
+
+    Args:
+        address: an IPv4 address inside an IPv6 one counts as itself.
+        allowed: networks.
+    """
+    inner = getattr(address, "ipv4_mapped", None) or getattr(address, "sixtofour", None)
+    address = inner or address
+    if any(address in network for network in allowed):
+        return True
+    return address.is_global and not address.is_multicast and not address.is_reserved
+
+
+class Fetcher:
+    """Opens videos by URL.
+
+    Args:
+        settings: which networks are allowed besides, and how long a download may take.
+        resolver: says which addresses a host has.
+    """
+
+    def __init__(self, settings: ServerSettings, resolver: Resolver = resolve) -> None:
+        self._allowed = settings.url_networks
+        self._seconds = settings.url_seconds
+        self._resolve = resolver
+
+    @asynccontextmanager
+    async def open(self, url: str) -> AsyncIterator[AsyncIterator[bytes]]:
+        """Open a URL; gives its body in parts.
+
+        Raises:
+            ForbiddenURLError: it leads where the server does not go, or redirects too often.
+            ValueError: it can't be fetched, or takes too long.
+        """
+        try:
+            async with (
+                asyncio.timeout(self._seconds),
+                httpx.AsyncClient(timeout=20, trust_env=False) as http,
+            ):
+                place = httpx.URL(url)
+                for _ in range(MOST_REDIRECTS + 1):
+                    response = await http.send(await self._pinned(http, place), stream=True)
+                    async with aclosing(response):
+                        if response.is_redirect:
+                            place = place.join(response.headers["location"])
+                            continue
+                        if not response.is_success:
+                            raise ValueError(f"{place.host} answers {response.status_code}")
+                        yield response.aiter_bytes()
+                        return
+                raise ForbiddenURLError(f"more than {MOST_REDIRECTS} redirects")
+        except httpx.InvalidURL:
+            raise ForbiddenURLError("this is no URL") from None
+        except httpx.TransportError as error:
+            reason = str(error) or type(error).__name__
+            raise ValueError(f"the URL can't be fetched ({reason})") from None
+        except TimeoutError:
+            raise ValueError(f"fetching took longer than {self._seconds:g} s") from None
+
+    async def _pinned(self, http: httpx.AsyncClient, url: httpx.URL) -> httpx.Request:
+        """Check where a URL leads; return a request to that very address."""
+        if url.scheme not in PORTS or not url.host:
+            raise ForbiddenURLError("only http:// and https:// URLs are fetched")
+        if url.userinfo:
+            raise ForbiddenURLError("a URL must not hold a user name or password")
+        addresses = await self._resolve(url.host, url.port or PORTS[url.scheme])
+        known = [ipaddress.ip_address(address.partition("%")[0]) for address in addresses]
+        if not known or not all(is_public(address, self._allowed) for address in known):
+            raise ForbiddenURLError(f"{url.host}: not an address of the public internet")
+        host = f"[{known[0]}]" if known[0].version == 6 else str(known[0])
+        return http.build_request(
+            "GET",
+            url.copy_with(host=host),
+            headers={"Host": url.netloc.decode("ascii"), "Accept-Encoding": "identity"},
+            extensions={"sni_hostname": url.host},
+        )

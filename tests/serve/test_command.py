@@ -1,0 +1,61 @@
+"""`exvad serve`: refuses what is unsafe, serves what is asked, and ends on Ctrl-C."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from exvad.cli import main
+from exvad.client import Client
+from exvad.data.world.render import render_video
+from exvad.data.world.scene import Scene
+from tests.exvad.test_detector import save
+from tests.processes import stop
+
+
+@pytest.mark.parametrize("host", ["0.0.0.0", "::", "192.168.1.2", "camera-server"])
+def test_other_machines_are_let_in_only_with_keys(
+    host: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["serve", "--host", host]) == 2
+    assert "set api_keys" in capsys.readouterr().err
+
+
+def test_a_settings_file_that_is_not_there_is_named(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["serve", "--settings", "no.yaml"]) == 2
+    assert "no.yaml does not exist" in capsys.readouterr().err
+
+
+@pytest.mark.slow
+def test_a_checkpoint_is_served_until_ctrl_c(tmp_path: Path) -> None:
+    checkpoint, video = save(tmp_path / "checkpoint"), tmp_path / "robbery.mp4"
+    render_video(Scene(4, "Robbery", 11, 12), video)
+    (tmp_path / "serve.yaml").write_text(f"spool: {tmp_path}/spool\n")
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    environment = {name: value for name, value in os.environ.items() if name != "RAY_ADDRESS"}
+    command = [
+        sys.executable, "-m", "exvad.cli", "serve", "--port", str(port),
+        "--checkpoint", str(checkpoint), "--settings", str(tmp_path / "serve.yaml"),
+    ]  # fmt: skip
+    with subprocess.Popen(command, env=environment, stderr=subprocess.PIPE) as process:
+        try:
+            with Client(f"http://127.0.0.1:{port}", retries=8) as client:
+                answer = client.analyze(video, timeout=120)
+            assert answer.explanation is not None
+            assert answer.explanation.category == "Robbery"
+            process.send_signal(signal.SIGINT)
+            _, said = process.communicate(timeout=60)
+        finally:
+            if process.poll() is None:
+                stop(process)
+    assert process.returncode == 0, said.decode()
+    assert f"serving on http://127.0.0.1:{port}" in said.decode()
+    assert "taken up at the next start" in said.decode()
