@@ -3,11 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from exvad.config import Config, load_config
+from exvad.data.import_features import import_visual
+from exvad.data.manifest import Manifest, Video
+from exvad.data.store import Store
+from exvad.label_vectors import import_labels
 from exvad.training import Example
 
 WIDTH = 32
@@ -55,3 +61,36 @@ def config(*overrides: str) -> Config:
             *overrides,
         ],
     )
+
+
+def plant_run(folder: Path, videos: int, validation: float, phrases: int = 0) -> Path:
+    """Put planted features, a manifest and label embeddings into the run `folder/run`; return it.
+
+    Nothing needs an encoder: the features and labels are imported.
+
+    Args:
+        folder: where the imported files and the run go.
+        videos: how many, the classes in turn.
+        validation: share of them to choose the epoch by.
+        phrases: of each class.
+    """
+    rng, class_CD, listed = np.random.default_rng(0), directions(), []
+    (folder / "in").mkdir(parents=True)
+    for number in range(videos):
+        label = number % len(CLASSES)
+        visual_TD = rng.normal(size=(20, WIDTH)).astype(np.float32) + class_CD[0]
+        if label:
+            visual_TD[5:12] += 3 * class_CD[label]
+        np.save(folder / "in" / f"v{number}.npy", visual_TD)
+        listed.append(Video(f"v{number}", "x.mp4", "train", (CLASSES[label],)))
+    manifest = Manifest(CLASSES, tuple(listed)).with_validation(validation, 0)
+    settings = config(f"run={folder}/run")
+    import_visual(folder / "in", manifest, Store(settings.store_path), 16)
+    manifest.write(str(folder / "run/manifest.parquet"))
+    rows: dict[str, Any] = {
+        label: np.stack([own_D + 0.1 * number for number in range(1 + phrases)])
+        for label, own_D in zip(CLASSES, class_CD, strict=True)
+    }
+    np.savez(folder / "labels.npz", **rows)
+    import_labels(folder / "labels.npz", CLASSES, settings)
+    return folder / "run"

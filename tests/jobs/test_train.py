@@ -7,17 +7,12 @@ import subprocess
 import sys
 import time
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
 from safetensors.numpy import load_file
 
-from exvad.data.import_features import import_visual
-from exvad.data.manifest import Manifest, Video
-from exvad.data.store import Store
-from exvad.label_vectors import import_labels
-from tests.planted import CLASSES, WIDTH, config, directions
+from tests.planted import plant_run
 from tests.processes import stop
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -28,22 +23,7 @@ pytestmark = pytest.mark.slow
 
 def make_run(folder: Path) -> list[str]:
     """Put planted features and labels into a run; return the command that trains on them."""
-    rng, class_CD, videos = np.random.default_rng(0), directions(), []
-    (folder / "in").mkdir(parents=True)
-    for number in range(60):
-        label = number % len(CLASSES)
-        visual = rng.normal(size=(20, WIDTH)).astype(np.float32) + class_CD[0]
-        if label:
-            visual[5:12] += 3 * class_CD[label]
-        np.save(folder / "in" / f"v{number}.npy", visual)
-        videos.append(Video(f"v{number}", "x.mp4", "train", (CLASSES[label],)))
-    manifest = Manifest(CLASSES, tuple(videos)).with_validation(0.3, 0)
-    settings = config(f"run={folder}/run")
-    import_visual(folder / "in", manifest, Store(settings.store_path), 16)
-    manifest.write(str(folder / "run/manifest.parquet"))
-    rows: dict[str, Any] = {label: own[None] for label, own in zip(CLASSES, class_CD, strict=True)}
-    np.savez(folder / "labels.npz", **rows)
-    import_labels(folder / "labels.npz", CLASSES, settings)
+    plant_run(folder, videos=60, validation=0.3)
     return [
         sys.executable, "jobs/train.py", "--preset", "demo", f"run={folder}/run",
         "model.text=none", "labels.k=0", f"train.epochs={EPOCHS}", "train.batch_size=8",

@@ -14,17 +14,12 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import psutil
 import pytest
 
 from exvad.checkpoint import load_checkpoint
-from exvad.data.import_features import import_visual
-from exvad.data.manifest import Manifest, Video
-from exvad.data.store import Store
-from exvad.label_vectors import import_labels
 from exvad.load import resolve_checkpoint
-from tests.planted import CLASSES, WIDTH, config, directions
+from tests.planted import CLASSES, plant_run
 from tests.processes import stop
 
 # MLflow asks its database in a way that SQLAlchemy is about to drop.
@@ -42,24 +37,7 @@ train.learning_rate: {type: float, low: 1.0e-3, high: 4.0e-3, log: true}
 def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A run with planted features and imported labels: no encoder is needed."""
     folder = tmp_path_factory.mktemp("sweep")
-    rng, class_CD, videos = np.random.default_rng(0), directions(), []
-    (folder / "in").mkdir()
-    for number in range(40):
-        label = number % len(CLASSES)
-        visual = rng.normal(size=(20, WIDTH)).astype(np.float32) + class_CD[0]
-        if label:
-            visual[5:12] += 3 * class_CD[label]
-        np.save(folder / "in" / f"v{number}.npy", visual)
-        videos.append(Video(f"v{number}", "x.mp4", "train", (CLASSES[label],)))
-    manifest = Manifest(CLASSES, tuple(videos)).with_validation(0.4, 0)
-    settings = config(f"run={folder}/run")
-    import_visual(folder / "in", manifest, Store(settings.store_path), 16)
-    manifest.write(str(folder / "run/manifest.parquet"))
-    rows: dict[str, Any] = {
-        label: np.stack([own, own + 0.1]) for label, own in zip(CLASSES, class_CD, strict=True)
-    }
-    np.savez(folder / "labels.npz", **rows)
-    import_labels(folder / "labels.npz", CLASSES, settings)
+    plant_run(folder, videos=40, validation=0.4, phrases=1)
     (folder / "space.yaml").write_text(SPACE)
     return folder
 
