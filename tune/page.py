@@ -9,13 +9,15 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from tune.search import Record, best_first, pareto_front
-from tune.space import Choice, Dimension
+from tune.space import Choice, Dimension, IntRange
 
 if TYPE_CHECKING:
     from tune.confirm import Confirmed
 
 WIDTH, HEIGHT, EDGE = 560, 300, 48
-BINS = 5
+BINS, MOST_VALUES = 5, 9
+# Figure, its name, how it is drawn, and how far beside the middle.
+SENSITIVITY = (("best_val_auc", "AUC", "auc", -6), ("best_val_map", "mAP", "map", 6))
 
 STYLE = """
 :root { color-scheme: light dark; --ground: #f6f4ef; --card: #fff; --ink: #1c2430; --soft: #596273;
@@ -34,6 +36,10 @@ svg { max-width: 100%; height: auto; } svg text { fill: var(--soft); font-size: 
 .line { fill: none; stroke: var(--accent); stroke-opacity: .35; }
 .line.top { stroke: var(--best); stroke-opacity: .95; stroke-width: 2; }
 .axis { stroke: var(--line); } .bar { fill: var(--accent); } .spread { stroke: var(--accent); }
+.dot.auc, .dot.map { fill-opacity: 1; } .dot.map { fill: var(--best); }
+.spread.map { stroke: var(--best); }
+.key::before { content: "●"; color: var(--accent); margin-right: .3em; }
+.key.map::before { color: var(--best); } .key { margin-right: .6em; }
 table { border-collapse: collapse; } th, td { text-align: left; padding: .2rem .9rem .2rem 0; }
 td.n { font-variant-numeric: tabular-nums; } code, pre { font-size: .9rem; }
 pre { background: var(--ground); padding: .8rem; border-radius: 8px; overflow-x: auto; }
@@ -92,12 +98,14 @@ def _text(value: object) -> str:
 
 
 def _winner(confirmed: Sequence[Confirmed], commands: Sequence[str], note: str) -> str:
+    if not confirmed:
+        return f"<p>{_text(note)}</p>"
     rows = "".join(
         f"<tr><td class=n>{each.mean:.4f} ± {each.deviation:.4f}</td>"
         f"<td><code>{_text(_short(each.parameters))}</code></td></tr>"
         for each in confirmed
     )
-    seeds = len(confirmed[0].scores) if confirmed else 0
+    seeds = len(confirmed[0].scores)
     table = (
         f"<table><tr><th>mean of AUC and mAP, {seeds} seed{'s' if seeds > 1 else ''}</th>"
         f"<th>setting</th></tr>{rows}</table>"
@@ -144,7 +152,7 @@ def _pareto(records: Sequence[Record]) -> str:
         )
     marks.append(f'<text x="{WIDTH / 2}" y="{HEIGHT - 8}">video AUC</text>')
     marks.append('<text x="4" y="14">video mAP</text>')
-    label = f"{len(front)} of {len(done)} trials are on the Pareto front"
+    label = f"{len(front)} of {len(done)} trials on the Pareto front"
     return f"<p>{label}: no other is better in one figure without being worse in the other.</p>" + (
         _svg(label, marks)
     )
@@ -241,46 +249,66 @@ def _end(value: Any) -> str:
 
 
 def _sensitivity(done: Sequence[Record], space: dict[str, Dimension]) -> str:
-    panels = []
-    for name, dimension in space.items():
-        groups: dict[str, list[Record]] = {}
-        if isinstance(dimension, Choice):
-            for value in dimension.values:
-                groups[str(value)] = [r for r in done if r.parameters[name] == value]
-        else:
-            ranked = sorted(done, key=lambda record: float(record.parameters[name]))
-            for part in np.array_split(np.arange(len(ranked)), min(BINS, max(1, len(ranked)))):
-                own = [ranked[index] for index in part]
-                if own:
-                    middle = float(np.median([float(r.parameters[name]) for r in own]))
-                    groups[f"{middle:.3g}"] = own
-        panels.append(_panel(name, {label: own for label, own in groups.items() if own}))
-    return f'<div class="grid">{"".join(panels)}</div>'
+    legend = "".join(
+        f'<span class="key {kind}">{title}</span> ' for _, title, kind, _ in SENSITIVITY
+    )
+    panels = [_panel(name, _groups(name, dimension, done)) for name, dimension in space.items()]
+    return (
+        f"<p>{legend}on validation: mean and standard deviation over trials.</p>"
+        f'<div class="grid">{"".join(panels)}</div>'
+    )
+
+
+def _groups(name: str, dimension: Dimension, done: Sequence[Record]) -> dict[str, list[Record]]:
+    """Sort trials by the value of a setting; values of a range that are many are taken together."""
+    groups: dict[str, list[Record]] = {}
+    if isinstance(dimension, Choice):
+        for value in dimension.values:
+            groups[str(value)] = [r for r in done if r.parameters[name] == value]
+    elif isinstance(dimension, IntRange) and dimension.high - dimension.low < MOST_VALUES:
+        for value in range(int(dimension.low), int(dimension.high) + 1):
+            groups[str(value)] = [r for r in done if r.parameters[name] == value]
+    else:
+        ranked = sorted(done, key=lambda record: float(record.parameters[name]))
+        for part in np.array_split(np.arange(len(ranked)), min(BINS, max(1, len(ranked)))):
+            own = [ranked[index] for index in part]
+            if own:
+                middle = float(np.median([float(r.parameters[name]) for r in own]))
+                groups[f"{middle:.3g}"] = own
+    return {label: own for label, own in groups.items() if own}
 
 
 def _panel(name: str, groups: dict[str, list[Record]]) -> str:
-    """Draw mean and deviation of the score for each value of a setting."""
-    marks = [f'<text x="{EDGE}" y="14">{_text(name)}</text>']
-    means = {label: float(np.mean([r.score for r in own])) for label, own in groups.items()}
-    spreads = {
-        label: float(np.std([r.score for r in own], ddof=1)) if len(own) > 1 else 0.0
-        for label, own in groups.items()
-    }
-    edges = [means[g] - spreads[g] for g in groups] + [means[g] + spreads[g] for g in groups]
-    if not edges:
+    """Draw mean and deviation of AUC and mAP for each value of a setting (Figure 4)."""
+    if not groups:
         return ""
+    marks = [f'<text x="{EDGE}" y="14">{_text(name)}</text>']
+    found = {
+        (label, figure): _mean_and_deviation([record.figures[figure] for record in own])
+        for label, own in groups.items()
+        for figure, *_ in SENSITIVITY
+    }
+    edges = [mean + sign * spread for mean, spread in found.values() for sign in (-1, 1)]
     y, ticks = _scale(edges, HEIGHT - EDGE, 28)
     marks.append(_ticks_y(y, ticks))
     step = (WIDTH - EDGE - 20) / len(groups)
-    for column, label in enumerate(groups):
-        x = EDGE + step * (column + 0.5)
+    for column, (label, own) in enumerate(groups.items()):
+        middle = EDGE + step * (column + 0.5)
+        for figure, title, kind, shift in SENSITIVITY:
+            mean, spread = found[label, figure]
+            x = middle + shift
+            marks.append(
+                f'<line class="spread {kind}" x1="{x:.1f}" x2="{x:.1f}" '
+                f'y1="{y(mean - spread):.1f}" y2="{y(mean + spread):.1f}"/>'
+                f'<circle class="dot {kind}" cx="{x:.1f}" cy="{y(mean):.1f}" r="5">'
+                f"<title>{title} {mean:.4f} ± {spread:.4f}, {len(own)} trials</title></circle>"
+            )
         marks.append(
-            f'<line class="spread" x1="{x:.1f}" x2="{x:.1f}" '
-            f'y1="{y(means[label] - spreads[label]):.1f}" '
-            f'y2="{y(means[label] + spreads[label]):.1f}"/>'
-            f'<circle class="dot best" cx="{x:.1f}" cy="{y(means[label]):.1f}" r="5"><title>'
-            f"{means[label]:.4f} ± {spreads[label]:.4f}, {len(groups[label])} trials</title>"
-            f'</circle><text x="{x:.1f}" y="{HEIGHT - EDGE + 18}" text-anchor="middle">'
+            f'<text x="{middle:.1f}" y="{HEIGHT - EDGE + 18}" text-anchor="middle">'
             f"{_text(label)}</text>"
         )
-    return _svg(f"How {name} acts on the score", marks)
+    return _svg(f"How {name} acts on AUC and mAP", marks)
+
+
+def _mean_and_deviation(values: Sequence[float]) -> tuple[float, float]:
+    return float(np.mean(values)), float(np.std(values, ddof=1)) if len(values) > 1 else 0.0

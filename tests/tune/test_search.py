@@ -82,4 +82,6 @@ def test_the_setting_that_decides_is_found_important_and_the_page_shows_all() ->
     assert "&lt;out of memory&gt;" in page
     assert "20 usable, 0 stopped early, 1 failed" in page
     assert len(re.findall("<polyline", page)) == 20
+    assert len(re.findall('circle class="dot auc"', page)) == 5 + 2
+    assert len(re.findall('circle class="dot map"', page)) == 5 + 2
     assert "http" not in page.replace("http://www.w3.org", "")
