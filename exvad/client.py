@@ -136,8 +136,12 @@ def _settings(url: str, key: str | None) -> dict[str, Any]:
     return {"base_url": url, "headers": headers, "timeout": httpx.Timeout(30, read=60)}
 
 
-def _submission(video: Path, categories: Categories | None) -> dict[str, str]:
+def _submission(
+    video: Path, categories: Categories | None, threshold: float | None
+) -> dict[str, str]:
     params = {"name": video.name}
+    if threshold is not None:
+        params["threshold"] = str(threshold)
     if categories:
         params["categories"] = json.dumps({name: list(own) for name, own in categories.items()})
     return params
@@ -171,22 +175,32 @@ class Client:
         self._http.close()
 
     def analyze(
-        self, video: str | Path, categories: Categories | None = None, timeout: float = 3600
+        self,
+        video: str | Path,
+        categories: Categories | None = None,
+        threshold: float | None = None,
+        timeout: float = 3600,
     ) -> Analysis:
         """Submit a video and wait for the answer.
 
         Args:
             video: a file.
             categories: classes to look for besides those trained on, with phrases.
+            threshold: snippets above it are abnormal; None for what was calibrated.
             timeout: seconds to wait at most.
 
         Raises:
             ServerError: the server refuses the video or can't answer about it.
             TimeoutError: it takes longer.
         """
-        return self.wait(self.submit(video, categories).id, timeout).answer()
+        return self.wait(self.submit(video, categories, threshold).id, timeout).answer()
 
-    def submit(self, video: str | Path, categories: Categories | None = None) -> Job:
+    def submit(
+        self,
+        video: str | Path,
+        categories: Categories | None = None,
+        threshold: float | None = None,
+    ) -> Job:
         """Submit a video; return its analysis, which has just begun to wait.
 
         Raises:
@@ -199,7 +213,7 @@ class Client:
                 try:
                     response = self._http.post(
                         "/v1/analyses",
-                        params=_submission(path, categories),
+                        params=_submission(path, categories, threshold),
                         content=iter(lambda: file.read(CHUNK), b""),
                     )
                 except httpx.TransportError as error:
@@ -300,13 +314,22 @@ class AsyncClient:
         await self._http.aclose()
 
     async def analyze(
-        self, video: str | Path, categories: Categories | None = None, timeout: float = 3600
+        self,
+        video: str | Path,
+        categories: Categories | None = None,
+        threshold: float | None = None,
+        timeout: float = 3600,
     ) -> Analysis:
         """Submit a video and wait for the answer; see `Client.analyze`."""
-        job = await self.submit(video, categories)
+        job = await self.submit(video, categories, threshold)
         return (await self.wait(job.id, timeout)).answer()
 
-    async def submit(self, video: str | Path, categories: Categories | None = None) -> Job:
+    async def submit(
+        self,
+        video: str | Path,
+        categories: Categories | None = None,
+        threshold: float | None = None,
+    ) -> Job:
         """Submit a video; see `Client.submit`."""
         path = Path(video)
 
@@ -318,7 +341,7 @@ class AsyncClient:
         for attempt in range(self._retries + 1):
             try:
                 response = await self._http.post(
-                    "/v1/analyses", params=_submission(path, categories), content=body()
+                    "/v1/analyses", params=_submission(path, categories, threshold), content=body()
                 )
             except httpx.TransportError as error:
                 if _is_final(attempt, self._retries, error, repeatable=False):

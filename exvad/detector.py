@@ -55,6 +55,7 @@ class Detector:
         path: str | Path,
         on_progress: Callable[[float], None] | None = None,
         categories: Mapping[str, Sequence[str]] | None = None,
+        threshold: float | None = None,
     ) -> Analysis:
         """Say of a video file when something abnormal happens, what kind it is, and why.
 
@@ -63,12 +64,18 @@ class Detector:
             on_progress: told the share of the video that has been seen, 0 to 1.
             categories: classes to look for beside those it was trained on, each with phrases that
                 describe it: LAAM's label embeddings come from text, so they need no training.
+            threshold: snippets above it are abnormal, 0 to 1; None for what validation chose.
 
         Raises:
             VideoError: the file is no video that can be read.
-            ValueError: a category can't be added.
+            ValueError: a category can't be added, or the threshold is not between 0 and 1.
         """
         checkpoint = self._widened(categories) if categories else self.checkpoint
+        if threshold is not None:
+            if not 0 <= threshold <= 1:
+                raise ValueError(f"threshold {threshold}: scores lie between 0 and 1")
+            calibration = checkpoint.calibration.model_copy(update={"threshold": threshold})
+            checkpoint = replace(checkpoint, calibration=calibration)
         features, problems = self._see(path, on_progress)
         answer = analyze_features(checkpoint, features, problems, Path(path).name)
         return answer.model_copy(update={"untrained": list(categories or ())})

@@ -23,6 +23,7 @@ from serve.metrics import exposition
 from serve.models import (
     CATEGORIES,
     AnalysisList,
+    AnalysisOptions,
     AnalysisStatus,
     Health,
     ModelList,
@@ -147,6 +148,10 @@ def create_api(settings: ServerSettings) -> FastAPI:
                 '{"shoplifting": ["someone hides goods in a bag"]}',
             ),
         ] = "{}",
+        threshold: Annotated[
+            float | None,
+            Query(ge=0, le=1, description="snippets above it are abnormal; absent: as calibrated"),
+        ] = None,
     ) -> AnalysisStatus:
         """Take a video: as form field `video`, as the body, or as `{"path": …}` or `{"url": …}`.
 
@@ -160,10 +165,13 @@ def create_api(settings: ServerSettings) -> FastAPI:
                 {"Retry-After": RETRY_AFTER},
             )
         try:
-            more = CATEGORIES.validate_json(categories)
+            more = AnalysisOptions(
+                categories=CATEGORIES.validate_json(categories), threshold=threshold
+            )
             if request.headers.get("content-type", "").startswith("application/json"):
                 wanted = SourceRequest.model_validate_json(await request.body())
-                more = {**more, **wanted.categories}
+                own = wanted.model_dump(include=wanted.model_fields_set - {"path", "url"})
+                more = more.model_copy(update=own)
                 if wanted.url is not None:
                     async with fetcher.open(wanted.url) as parts:
                         path = await spool.keep(parts)

@@ -14,7 +14,18 @@ Categories = dict[str, list[str]]
 CATEGORIES = TypeAdapter(Annotated[Categories, Field(max_length=32)])
 
 
-class SourceRequest(BaseModel):
+class AnalysisOptions(BaseModel):
+    """What may be asked for besides."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    categories: Categories = Field({}, max_length=32, description="classes to look for besides")
+    threshold: float | None = Field(
+        None, ge=0, le=1, description="snippets above it are abnormal; absent: what was calibrated"
+    )
+
+
+class SourceRequest(AnalysisOptions):
     """A video that the server reads itself: exactly one of `path` and `url`."""
 
     model_config = ConfigDict(extra="forbid")
@@ -23,7 +34,6 @@ class SourceRequest(BaseModel):
     url: str | None = Field(
         None, min_length=1, max_length=2000, description="http or https, on the public internet"
     )
-    categories: Categories = Field({}, max_length=32, description="classes to look for besides")
 
     @model_validator(mode="after")
     def _one_source(self) -> SourceRequest:

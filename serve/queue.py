@@ -17,16 +17,16 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from exvad.results import Analysis
-from serve.models import AnalysisStatus, Categories, ServedModel, State, Triage
+from serve.models import AnalysisOptions, AnalysisStatus, ServedModel, State, Triage
 
-_VERSION = 1
+_VERSION = 2
 _TABLES = """
 create table if not exists analyses (
     id text primary key, name text not null, path text not null, uploaded integer not null,
     state text not null, progress real not null default 0, created real not null, started real,
     finished real, holder text, lease real, attempts integer not null default 0,
     score real, label text, triage text not null default 'open', error text, result text,
-    categories text not null default '{}'
+    options text not null default '{}'
 );
 create index if not exists analyses_by_state on analyses (state, created);
 create table if not exists events (
@@ -48,13 +48,13 @@ class Claim(NamedTuple):
         number: id of the analysis.
         name: file name of the video.
         path: the video.
-        categories: classes to look for besides those trained on.
+        options: what was asked for besides.
     """
 
     number: str
     name: str
     path: Path
-    categories: Categories
+    options: AnalysisOptions
 
 
 class Queue:
@@ -99,15 +99,15 @@ class Queue:
             base.close()
 
     def add(
-        self, name: str, path: Path, uploaded: bool, categories: Categories | None = None
+        self, name: str, path: Path, uploaded: bool, options: AnalysisOptions | None = None
     ) -> str:
-        """Accept a video, with classes to look for besides, and return its analysis' id."""
-        number = uuid.uuid4().hex
+        """Accept a video and return its analysis' id."""
+        number, wanted = uuid.uuid4().hex, options or AnalysisOptions()
         with self._connect() as base:
             base.execute(
-                "insert into analyses (id, name, path, uploaded, state, created, categories) "
+                "insert into analyses (id, name, path, uploaded, state, created, options) "
                 "values (?, ?, ?, ?, 'queued', ?, ?)",
-                (number, name, str(path), uploaded, time.time(), json.dumps(categories or {})),
+                (number, name, str(path), uploaded, time.time(), wanted.model_dump_json()),
             )
             _count(base, "accepted")
         return number
@@ -160,15 +160,15 @@ class Queue:
                 "update analyses set state = 'running', holder = ?, lease = ?, started = ?, "
                 "progress = 0, attempts = attempts + 1 where id = (select id from analyses "
                 "where state = 'queued' or (state = 'running' and lease < ?) "
-                "order by created limit 1) returning id, name, path, categories",
+                "order by created limit 1) returning id, name, path, options",
                 (holder, now + self.lease_seconds, now, now),
             ).fetchone()
             if row is not None:
                 base.execute("delete from events where id = ?", (row["id"],))
         if row is None:
             return None
-        categories = json.loads(row["categories"])
-        return Claim(row["id"], row["name"], Path(row["path"]), categories)
+        options = AnalysisOptions.model_validate_json(row["options"])
+        return Claim(row["id"], row["name"], Path(row["path"]), options)
 
     def renew(self, number: str, holder: str, progress: float | None = None) -> bool:
         """Say that the work goes on; False if it is no longer the holder's."""

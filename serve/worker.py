@@ -77,7 +77,7 @@ class Worker:
         return True
 
     def _analyze(self, claim: Claim) -> Analysis:
-        number, name, path, categories = claim
+        number, name, path, options = claim
         info = probe(path)
         seconds = info.num_frames / info.fps
         if seconds > self.settings.max_seconds:
@@ -89,7 +89,8 @@ class Worker:
             self.queue.renew(number, self.name, share)
             self.queue.say(number, "progress", {"progress": share})
 
-        found = self.detector.analyze(path, progress, categories).model_copy(update={"video": name})
+        found = self.detector.analyze(path, progress, options.categories, options.threshold)
+        found = found.model_copy(update={"video": name})
         self.queue.say(number, "scores", {"times": found.times, "scores": found.scores})
         events = [event.model_dump() for event in found.events]
         self.queue.say(number, "events", {"events": events})

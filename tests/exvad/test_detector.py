@@ -108,3 +108,16 @@ def test_no_video_and_no_checkpoint_are_named(detector: Detector, tmp_path: Path
         detector.analyze(tmp_path / "text.mp4")
     with pytest.raises(CheckpointError, match="nowhere"):
         Detector(tmp_path / "nowhere")
+
+
+def test_a_threshold_of_ones_own_decides_what_is_an_event(
+    detector: Detector, robbery: Path
+) -> None:
+    plain = detector.analyze(robbery)
+    strict = detector.analyze(robbery, threshold=1.0)
+    assert plain.events
+    assert strict.events == []
+    assert strict.threshold == 1
+    assert strict.scores == plain.scores
+    with pytest.raises(ValueError, match="between 0 and 1"):
+        detector.analyze(robbery, threshold=1.1)

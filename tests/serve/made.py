@@ -49,6 +49,7 @@ class MadeDetector:
         path: str | Path,
         on_progress: Callable[[float], None] | None = None,
         categories: Mapping[str, Sequence[str]] | None = None,
+        threshold: float | None = None,
     ) -> Analysis:
         info = probe(path)
         self.seen.append(str(path))
@@ -56,4 +57,5 @@ class MadeDetector:
             on_progress(0.5)
             on_progress(1.0)
         found = analysis(Path(path).name, info.num_frames, info.fps)
-        return found.model_copy(update={"untrained": list(categories or ())})
+        changed = {"untrained": list(categories or ()), "threshold": threshold or found.threshold}
+        return found.model_copy(update=changed)

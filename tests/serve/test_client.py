@@ -66,9 +66,12 @@ def clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_a_video_is_analyzed_and_its_work_can_be_followed(server: Server, clip: Path) -> None:
     server.begin()
     with Client(server.url) as client:
-        answer = client.analyze(clip, {"Queue": ["people stand in a line"]}, timeout=30)
+        answer = client.analyze(clip, {"Queue": ["people stand in a line"]}, 0.7, timeout=30)
         assert answer.video == "a clip.mp4"
         assert answer.untrained == ["Queue"]
+        assert answer.threshold == 0.7
+        with pytest.raises(ServerError, match="threshold"):
+            client.submit(clip, threshold=1.5)
         told = list(client.follow(client.submit(clip).id))
     assert [each.kind for each in told if each.kind != "progress"] == [
         "scores", "events", "explanation", "done",
