@@ -152,6 +152,10 @@ def create_api(settings: ServerSettings) -> FastAPI:
             float | None,
             Query(ge=0, le=1, description="snippets above it are abnormal; absent: as calibrated"),
         ] = None,
+        webhook: Annotated[
+            str | None,
+            Query(max_length=2000, description="URL that is posted the analysis at its end"),
+        ] = None,
     ) -> AnalysisStatus:
         """Take a video: as form field `video`, as the body, or as `{"path": …}` or `{"url": …}`.
 
@@ -166,24 +170,30 @@ def create_api(settings: ServerSettings) -> FastAPI:
             )
         try:
             more = AnalysisOptions(
-                categories=CATEGORIES.validate_json(categories), threshold=threshold
+                categories=CATEGORIES.validate_json(categories),
+                threshold=threshold,
+                webhook=webhook,
             )
+            wanted = None
             if request.headers.get("content-type", "").startswith("application/json"):
                 wanted = SourceRequest.model_validate_json(await request.body())
                 own = wanted.model_dump(include=wanted.model_fields_set - {"path", "url"})
                 more = more.model_copy(update=own)
-                if wanted.url is not None:
-                    async with fetcher.open(wanted.url) as parts:
-                        path = await spool.keep(parts)
-                    shown = safe_name(urlsplit(wanted.url).path)
-                else:
-                    path = path_below(settings.allowed_root, str(wanted.path))
-                    shown = path.name
-                fetched = wanted.url is not None
-                number = await asyncio.to_thread(queue.add, shown, path, fetched, more)
-            else:
+            if more.webhook is not None:
+                if settings.webhook_secret is None:
+                    raise ValueError("webhook: this server has no secret to sign it with")
+                await fetcher.check(more.webhook)
+            uploaded = True
+            if wanted is None:
                 shown, path = await spool.take(request, name)
-                number = await asyncio.to_thread(queue.add, shown, path, True, more)
+            elif wanted.url is not None:
+                async with fetcher.open(wanted.url) as parts:
+                    path = await spool.keep(parts)
+                shown = safe_name(urlsplit(wanted.url).path)
+            else:
+                path = path_below(settings.allowed_root, str(wanted.path))
+                shown, uploaded = path.name, False
+            number = await asyncio.to_thread(queue.add, shown, path, uploaded, more)
         except TooLargeError as error:
             raise HTTPException(413, str(error)) from None
         except ValidationError as error:

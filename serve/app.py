@@ -15,8 +15,10 @@ from ray import serve
 from exvad.analyze import newest_demo_checkpoint
 from exvad.load import resolve_checkpoint
 from serve.api import create_api
+from serve.fetch import Fetcher
 from serve.queue import Queue
 from serve.settings import ServerSettings, load_settings
+from serve.webhooks import Sender, read_secret
 
 
 @serve.deployment
@@ -37,6 +39,9 @@ class Analyst:
         self._stopped = threading.Event()
         self._thread = threading.Thread(target=worker.run, args=(self._stopped,), daemon=True)
         self._thread.start()
+        if settings.webhook_secret is not None:
+            sender = Sender(queue, Fetcher(settings), read_secret(settings.webhook_secret))
+            threading.Thread(target=sender.run, args=(self._stopped,), daemon=True).start()
 
     def check_health(self) -> None:
         """Let Ray Serve replace a replica whose work has died."""

@@ -1,4 +1,4 @@
-"""Videos named by URL: fetched under limits, and never from where only this machine can reach.
+"""URLs that others name: asked under limits, and never where only this machine can reach.
 
 A name is resolved once; every address it has must be a public one, and the connection goes to that
 very address, so that a second answer of the name server changes nothing. Redirects are checked
@@ -23,6 +23,7 @@ Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 Resolver = Callable[[str, int], Awaitable[Sequence[str]]]
 MOST_REDIRECTS = 3
+POST_SECONDS = 20
 PORTS = {"http": 80, "https": 443}
 
 
@@ -55,7 +56,7 @@ def is_public(address: Address, allowed: Sequence[Network] = ()) -> bool:
 
 
 class Fetcher:
-    """Opens videos by URL.
+    """Opens videos by URL, and posts to webhooks.
 
     Args:
         settings: which networks are allowed besides, and how long a download may take.
@@ -100,7 +101,42 @@ class Fetcher:
         except TimeoutError:
             raise ValueError(f"fetching took longer than {self._seconds:g} s") from None
 
-    async def _pinned(self, http: httpx.AsyncClient, url: httpx.URL) -> httpx.Request:
+    async def post(self, url: str, body: bytes, headers: dict[str, str]) -> int:
+        """Post to a URL; return the status of the answer. Redirects are not followed.
+
+        Raises:
+            ForbiddenURLError: it leads where the server does not go.
+            ValueError: nobody answers in time.
+        """
+        try:
+            async with asyncio.timeout(POST_SECONDS), httpx.AsyncClient(trust_env=False) as http:
+                request = await self._pinned(http, httpx.URL(url), "POST", body, headers)
+                return (await http.send(request)).status_code
+        except httpx.InvalidURL:
+            raise ForbiddenURLError("this is no URL") from None
+        except (httpx.TransportError, TimeoutError) as error:
+            raise ValueError(f"no answer ({str(error) or type(error).__name__})") from None
+
+    async def check(self, url: str) -> None:
+        """Refuse a URL that leads where the server does not go.
+
+        Raises:
+            ForbiddenURLError: says why.
+        """
+        try:
+            async with httpx.AsyncClient(trust_env=False) as http:
+                await self._pinned(http, httpx.URL(url), "POST")
+        except httpx.InvalidURL:
+            raise ForbiddenURLError("this is no URL") from None
+
+    async def _pinned(
+        self,
+        http: httpx.AsyncClient,
+        url: httpx.URL,
+        method: str = "GET",
+        body: bytes | None = None,
+        headers: dict[str, str] | None = None,
+    ) -> httpx.Request:
         """Check where a URL leads; return a request to that very address."""
         if url.scheme not in PORTS or not url.host:
             raise ForbiddenURLError("only http:// and https:// URLs are fetched")
@@ -112,8 +148,13 @@ class Fetcher:
             raise ForbiddenURLError(f"{url.host}: not an address of the public internet")
         host = f"[{known[0]}]" if known[0].version == 6 else str(known[0])
         return http.build_request(
-            "GET",
+            method,
             url.copy_with(host=host),
-            headers={"Host": url.netloc.decode("ascii"), "Accept-Encoding": "identity"},
+            content=body,
+            headers={
+                "Host": url.netloc.decode("ascii"),
+                "Accept-Encoding": "identity",
+                **(headers or {}),
+            },
             extensions={"sni_hostname": url.host},
         )

@@ -23,6 +23,9 @@ class AnalysisOptions(BaseModel):
     threshold: float | None = Field(
         None, ge=0, le=1, description="snippets above it are abnormal; absent: what was calibrated"
     )
+    webhook: str | None = Field(
+        None, max_length=2000, description="URL that is posted the analysis when it has ended"
+    )
 
 
 class SourceRequest(AnalysisOptions):

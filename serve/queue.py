@@ -19,7 +19,7 @@ from typing import Any, NamedTuple
 from exvad.results import Analysis
 from serve.models import AnalysisOptions, AnalysisStatus, ServedModel, State, Triage
 
-_VERSION = 2
+_VERSION = 3
 _TABLES = """
 create table if not exists analyses (
     id text primary key, name text not null, path text not null, uploaded integer not null,
@@ -34,11 +34,15 @@ create table if not exists events (
     data text not null
 );
 create index if not exists events_by_analysis on events (id, number);
+create table if not exists hooks (
+    id text primary key, url text not null, due real not null, attempts integer not null default 0
+);
 create table if not exists counts (name text primary key, value real not null);
 create table if not exists workers (holder text primary key, about text not null, seen real);
 """
 _SHOWN = "id, name, state, progress, created, started, finished, score, label, triage, error"
 MOST_ATTEMPTS = 3
+HOOK_SECONDS = 5  # until a webhook that failed is tried again; twice as long each time
 
 
 class Claim(NamedTuple):
@@ -55,6 +59,20 @@ class Claim(NamedTuple):
     name: str
     path: Path
     options: AnalysisOptions
+
+
+class Hook(NamedTuple):
+    """A webhook that is due.
+
+    Args:
+        number: id of the analysis.
+        url: where it goes.
+        attempts: how often it was tried, this time included.
+    """
+
+    number: str
+    url: str
+    attempts: int
 
 
 class Queue:
@@ -206,7 +224,30 @@ class Queue:
                     "select finished - started from analyses where id = ?", (number,)
                 ).fetchone()
                 _count(base, "seconds", seconds)
+                base.execute(
+                    "insert into hooks (id, url, due) "
+                    "select id, json_extract(options, '$.webhook') as url, ? from analyses "
+                    "where id = ? and json_extract(options, '$.webhook') is not null",
+                    (time.time(), number),
+                )
             return found.rowcount == 1
+
+    def due_hook(self) -> Hook | None:
+        """Take the webhook that has waited longest; it is due again later unless `hook_sent`."""
+        now = time.time()
+        with self._connect() as base:
+            row = base.execute(
+                "update hooks set attempts = attempts + 1, due = ? + ? * (1 << attempts) "
+                "where id = (select id from hooks where due <= ? order by due limit 1) "
+                "returning id, url, attempts",
+                (now, HOOK_SECONDS, now),
+            ).fetchone()
+        return None if row is None else Hook(row["id"], row["url"], row["attempts"])
+
+    def hook_sent(self, number: str) -> None:
+        """Forget a webhook: it has arrived, or never will."""
+        with self._connect() as base:
+            base.execute("delete from hooks where id = ?", (number,))
 
     def say(self, number: str, kind: str, data: dict[str, Any]) -> None:
         """Note an event for those who follow an analysis."""

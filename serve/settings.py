@@ -37,6 +37,9 @@ class ServerSettings(BaseModel):
         [], description="private networks whose URLs are fetched too, such as 10.1.0.0/16"
     )
     url_seconds: float = Field(300, gt=0, description="longest download of a URL")
+    webhook_secret: Path | None = Field(
+        None, description="file of the secret that signs webhooks; none are sent without it"
+    )
     api_keys: Path | None = Field(
         None, description="file of `scope sha256` lines; without it only this machine may ask"
     )

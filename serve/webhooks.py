@@ -1,0 +1,89 @@
+"""Webhooks: the analysis that has ended, posted and signed; tried again, also after a restart.
+
+The header `X-Exvad-Signature` is `t=SECONDS,v1=HEX`, HEX the HMAC-SHA256 of `SECONDS.BODY` under
+the shared secret. A receiver computes it anew, and refuses what is older than some minutes.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import hmac
+import threading
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from serve.fetch import Fetcher
+    from serve.queue import Queue
+
+HEADER = "X-Exvad-Signature"
+MOST_ATTEMPTS = 10
+IDLE_SECONDS = 0.5
+
+
+def read_secret(path: Path) -> bytes:
+    """Return the secret of a file.
+
+    Raises:
+        ValueError: the file can't be read, or the secret is too short to protect anything.
+    """
+    try:
+        secret = path.read_bytes().strip()
+    except OSError as error:
+        raise ValueError(f"webhook_secret: {path}: {error.strerror}") from None
+    if len(secret) < 16:
+        raise ValueError(f"webhook_secret: {path} holds fewer than 16 characters")
+    return secret
+
+
+def signature(secret: bytes, seconds: int, body: bytes) -> str:
+    """Return the value of the header."""
+    digest = hmac.new(secret, f"{seconds}.".encode() + body, hashlib.sha256).hexdigest()
+    return f"t={seconds},v1={digest}"
+
+
+class Sender:
+    """Sends what is due.
+
+    Args:
+        queue: where the webhooks wait.
+        fetcher: posts them.
+        secret: signs them.
+    """
+
+    def __init__(self, queue: Queue, fetcher: Fetcher, secret: bytes) -> None:
+        self.queue = queue
+        self.fetcher = fetcher
+        self.secret = secret
+
+    def run(self, stopped: threading.Event) -> None:
+        """Send until told to stop."""
+        while not stopped.is_set():
+            if not self.send():
+                stopped.wait(IDLE_SECONDS)
+
+    def send(self) -> bool:
+        """Send one webhook that is due; False if there is none."""
+        hook = self.queue.due_hook()
+        if hook is None:
+            return False
+        found = self.queue.status(hook.number)
+        if (
+            found is None
+            or self._arrives(hook.url, found.model_dump_json().encode())
+            or hook.attempts >= MOST_ATTEMPTS
+        ):
+            self.queue.hook_sent(hook.number)
+        return True
+
+    def _arrives(self, url: str, body: bytes) -> bool:
+        headers = {
+            "Content-Type": "application/json",
+            HEADER: signature(self.secret, int(time.time()), body),
+        }
+        try:
+            return 200 <= asyncio.run(self.fetcher.post(url, body, headers)) < 300
+        except ValueError:
+            return False
