@@ -64,6 +64,8 @@ def build(settings: ServerSettings | None = None) -> serve.Application:
             "spool": settings.spool.resolve(),
         }
     )
+    if settings.webhook_secret is not None:
+        read_secret(settings.webhook_secret)  # complains here rather than in a replica
     analyst = Analyst.options(  # type: ignore[attr-defined]
         num_replicas=settings.workers,
         ray_actor_options={"num_cpus": settings.worker_cpus, "num_gpus": settings.worker_gpus},

@@ -70,11 +70,8 @@ class Sender:
         if hook is None:
             return False
         found = self.queue.status(hook.number)
-        if (
-            found is None
-            or self._arrives(hook.url, found.model_dump_json().encode())
-            or hook.attempts >= MOST_ATTEMPTS
-        ):
+        arrived = found is None or self._arrives(hook.url, found.model_dump_json().encode())
+        if arrived or hook.attempts >= MOST_ATTEMPTS:
             self.queue.hook_sent(hook.number)
         return True
 
