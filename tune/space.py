@@ -64,7 +64,12 @@ def read_space(path: Path, preset: str) -> dict[str, Dimension]:
     if not path.is_file():
         raise ValueError(f"no search space {path}")
     try:
-        space = _SPACE.validate_python(yaml.safe_load(path.read_text("utf-8")))
+        values = yaml.safe_load(path.read_text("utf-8"))
+        if not isinstance(values, dict) or not values:
+            raise ValueError(f"{path}: a space maps settings to how they are drawn")
+        space = _SPACE.validate_python(values)
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise ValueError(f"{path}: not YAML ({' '.join(str(error).split())})") from None
     except ValidationError as error:
         first = error.errors()[0]
         key = ".".join(str(part) for part in first["loc"])

@@ -89,6 +89,7 @@ def load_data(
     from exvad.data.features import FeatureBank, missing_features
     from exvad.data.store import Store
     from exvad.label_vectors import RunLabels
+    from tune.space import corners
     from tune.trial import LabelTable
 
     fixed = [key for key in space if not key.startswith(("train.", "model.", "labels.k"))]
@@ -103,6 +104,12 @@ def load_data(
     missing = missing_features(store, wanted, text, crop)
     bank = FeatureBank.build(store, [v for v in wanted if v not in missing], text, crop)
     labels = RunLabels(config)
+    fewest = min(len(own) for own in labels.phrases.phrases.values())
+    if "labels.k" in space and max(map(int, corners(space["labels.k"]))) > fewest:
+        raise ValueError(
+            f"labels.k is drawn up to {max(corners(space['labels.k']))}, but a class has only "
+            f"{fewest} phrases: lower it in the space, or raise labels.phrases and write them anew"
+        )
     return bank, manifest, LabelTable(labels.rows(), labels.templates(), labels.phrases)
 
 

@@ -182,6 +182,15 @@ def wait_for_parts(process: subprocess.Popen[str], store: Path, stage: str = "vi
         time.sleep(0.02)
 
 
+def wait_for_actors(process: subprocess.Popen[str], raylet: int) -> None:
+    """Wait until a node has actors of the job, which goes on."""
+    deadline = time.monotonic() + 200
+    while not any("VisionActor" in "".join(p.cmdline()) for p in psutil.Process(raylet).children()):
+        assert process.poll() is None, "the job ended before it could be disturbed"
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+
+
 def assert_complete(store: Path, undisturbed: Store) -> None:
     """Every row once, and equal to those of the undisturbed run."""
     found = Store(store)
@@ -251,14 +260,13 @@ def test_a_lost_node_costs_time_only(
     cluster.wait_for_nodes()
     with endpoint(well) as model:
         # More work than the other nodes have room for.
-        greedy = ("stages.vision.cpus=0.7", "stages.vision.max_actors=4")
+        greedy = ("stages.vision.cpus=0.7", "stages.vision.min_actors=4",
+                  "stages.vision.max_actors=4")  # fmt: skip
         process = start(
             cluster, command(tmp_path, manifest, url(model.port), *greedy, "captioner.batch_size=1")
         )
-        wait_for_parts(process, tmp_path / "store")
         raylet = doomed.all_processes["raylet"][0].process
-        busy = [p for p in psutil.Process(raylet.pid).children() if "Actor" in "".join(p.cmdline())]
-        assert busy, "the node that is lost had nothing to do"
+        wait_for_actors(process, raylet.pid)
         raylet.send_signal(signal.SIGKILL)
         finish(process)
     cluster.remove_node(doomed, allow_graceful=False)

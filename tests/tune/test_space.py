@@ -27,6 +27,9 @@ def test_the_shipped_space_fits_the_demo() -> None:
         ("model.tau: {type: float, low: 0, high: 1, log: true}", "above 0"),
         ("model.tau: {type: normal, low: 0, high: 1}", "normal"),
         ("model.fusion: {type: choice, values: [concat, multiply]}", "multiply"),
+        ("", "maps settings"),
+        ("[model.tau]", "maps settings"),
+        ("model.tau: [", "not YAML"),
     ],
 )
 def test_a_space_that_cannot_work_is_refused(tmp_path: Path, text: str, complaint: str) -> None:

@@ -19,8 +19,10 @@ import pytest
 
 from exvad.checkpoint import load_checkpoint
 from exvad.load import resolve_checkpoint
-from tests.planted import CLASSES, plant_run
+from tests.planted import CLASSES, config, plant_run
 from tests.processes import stop
+from tune.space import Dimension, IntRange
+from tune.sweep import load_data
 
 # MLflow asks its database in a way that SQLAlchemy is about to drop.
 pytestmark = pytest.mark.filterwarnings("ignore:The ``noload`` loader strategy")
@@ -86,6 +88,12 @@ def test_a_sweep_leaves_page_runs_and_champion(run: Path) -> None:
     assert resolve_checkpoint(parents[0].info.run_id, uri).is_dir()
     with pytest.raises(ValueError, match="another trials"):
         raise ValueError(sweep(run, "--resume", "--trials", "5", "--confirm", "2").stderr)
+
+
+def test_more_phrases_than_there_are_cannot_be_drawn(run: Path) -> None:
+    space: dict[str, Dimension] = {"labels.k": IntRange(type="int", low=1, high=2)}
+    with pytest.raises(ValueError, match="up to 2, but a class has only 1 phrases"):
+        load_data(config(f"run={run}/run"), space)
 
 
 @pytest.mark.slow
