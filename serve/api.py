@@ -34,7 +34,7 @@ from serve.models import (
 )
 from serve.queue import Queue
 from serve.settings import ServerSettings
-from serve.spool import Spool, TooLargeError, path_below, safe_name
+from serve.spool import Spool, TooLargeError, path_below, read_small, safe_name
 
 if TYPE_CHECKING:
     from exvad.results import Analysis
@@ -176,7 +176,7 @@ def create_api(settings: ServerSettings) -> FastAPI:
             )
             wanted = None
             if request.headers.get("content-type", "").startswith("application/json"):
-                wanted = SourceRequest.model_validate_json(await request.body())
+                wanted = SourceRequest.model_validate_json(await read_small(request))
                 own = wanted.model_dump(include=wanted.model_fields_set - {"path", "url"})
                 more = more.model_copy(update=own)
             if more.webhook is not None:

@@ -14,6 +14,7 @@ from fastapi import Request
 from python_multipart.multipart import MultipartParser, parse_options_header
 
 LONGEST_NAME = 120
+LARGEST_JSON = 2**17
 
 
 class TooLargeError(ValueError):
@@ -101,6 +102,20 @@ def path_below(root: Path | None, wanted: str) -> Path:
     if not path.is_relative_to(base) or not path.is_file():
         raise ValueError("there is no such file below the allowed root")
     return path
+
+
+async def read_small(request: Request, limit: int = LARGEST_JSON) -> bytes:
+    """Return the body of a request that must be small, never holding more than that.
+
+    Raises:
+        TooLargeError: it is larger.
+    """
+    body = b""
+    async for part in request.stream():
+        body += part
+        if len(body) > limit:
+            raise TooLargeError(f"a JSON body is at most {limit} bytes")
+    return body
 
 
 def _settle(file: IO[bytes]) -> None:

@@ -323,3 +323,8 @@ def test_a_url_is_fetched_only_from_where_the_settings_allow(tmp_path: Path, cli
         with client_of(small) as tight:
             assert "larger" in problem(tight.post("/v1/analyses", json={"url": url}), 413)
         site.shutdown()
+
+
+def test_a_json_body_is_small(idle: TestClient) -> None:
+    huge = {"path": "x" * 200_000}
+    assert "at most" in problem(idle.post("/v1/analyses", json=huge), 413)
