@@ -6,10 +6,22 @@ import json
 import operator
 import os
 import platform
-from collections.abc import Mapping
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
 from importlib.metadata import version
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
 
 COMPARE = {">=": operator.ge, "<=": operator.le, ">": operator.gt, "<": operator.lt}
+
+
+def make_features(overrides: Sequence[str]) -> None:
+    """Run the demo preset's jobs up to features and labels."""
+    for job in ("preprocess", "labels"):
+        command = [sys.executable, f"jobs/{job}.py", "--preset", "demo", *overrides]
+        subprocess.run(command, cwd=ROOT, stdout=sys.stderr, check=True)
 
 
 def emit(name: str, figures: Mapping[str, float], goals: Mapping[str, tuple[str, float]]) -> None:

@@ -11,19 +11,17 @@ from __future__ import annotations
 
 import os
 import statistics
-import subprocess
 import sys
 import tempfile
 from contextlib import redirect_stdout
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from _harness import emit  # type: ignore[import-not-found]
+from _harness import ROOT, emit, make_features  # type: ignore[import-not-found]
 
 if TYPE_CHECKING:
     from tune.confirm import Confirmed
 
-ROOT = Path(__file__).resolve().parent.parent
 GOALS = {
     "map_gain_over_preset": (">", 0.0),
     "epochs_saved_by_early_stopping": (">=", 0.4),
@@ -38,13 +36,7 @@ def prepare(folder: Path, quick: bool) -> list[str]:
     if quick:
         overrides += ["data.world.train_videos=60", "data.world.test_videos=4", "train.epochs=4",
                       "train.milestones=[3]"]  # fmt: skip
-    for job in ("preprocess", "labels"):
-        subprocess.run(
-            [sys.executable, f"jobs/{job}.py", "--preset", "demo", *overrides],
-            cwd=ROOT,
-            stdout=sys.stderr,
-            check=True,
-        )
+    make_features(overrides)
     return overrides
 
 

@@ -6,7 +6,6 @@
 from __future__ import annotations
 
 import os
-import subprocess
 import sys
 import tempfile
 import time
@@ -14,9 +13,8 @@ from contextlib import redirect_stdout
 from pathlib import Path
 from typing import Any
 
-from _harness import emit  # type: ignore[import-not-found]
+from _harness import ROOT, emit, make_features  # type: ignore[import-not-found]
 
-ROOT = Path(__file__).resolve().parent.parent
 CONCURRENCY = 2
 GOALS = {
     "tune_over_bare_by_concurrency": ("<=", 1.3),
@@ -31,13 +29,7 @@ def prepare(folder: Path) -> list[str]:
         f"run={folder}/run", f"data.root={folder}/videos", "train.epochs=2",
         "train.milestones=[1]",
     ]  # fmt: skip
-    for job in ("preprocess", "labels"):
-        subprocess.run(
-            [sys.executable, f"jobs/{job}.py", "--preset", "demo", *overrides],
-            cwd=ROOT,
-            stdout=sys.stderr,
-            check=True,
-        )
+    make_features(overrides)
     return overrides
 
 
