@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import json
 import time
-from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, Self
@@ -208,23 +208,16 @@ class Client:
             ConnectionError: there is no server, or the connection broke while the video was sent.
         """
         path = Path(video)
-        for attempt in range(self._retries + 1):
+
+        def ask() -> httpx.Response:
             with path.open("rb") as file:
-                try:
-                    response = self._http.post(
-                        "/v1/analyses",
-                        params=_submission(path, categories, threshold),
-                        content=iter(lambda: file.read(CHUNK), b""),
-                    )
-                except httpx.TransportError as error:
-                    if _is_final(attempt, self._retries, error, repeatable=False):
-                        raise _lost(self._http, error) from error
-                    time.sleep(_pause(attempt))
-                    continue
-            if response.status_code not in TRANSIENT or attempt == self._retries:
-                return Job.model_validate(_checked(response).json())
-            time.sleep(_pause(attempt, response))
-        raise AssertionError("the last attempt returns or raises")
+                return self._http.post(
+                    "/v1/analyses",
+                    params=_submission(path, categories, threshold),
+                    content=iter(lambda: file.read(CHUNK), b""),
+                )
+
+        return Job.model_validate(self._send(ask, repeatable=False).json())
 
     def get(self, job: str) -> Job:
         """Return where an analysis stands.
@@ -232,7 +225,8 @@ class Client:
         Raises:
             ServerError: there is none of this id.
         """
-        return Job.model_validate(self._get(f"/v1/analyses/{job}").json())
+        found = self._send(lambda: self._http.get(f"/v1/analyses/{job}"), repeatable=True)
+        return Job.model_validate(found.json())
 
     def wait(self, job: str, timeout: float = 3600) -> Job:
         """Wait until an analysis has ended.
@@ -271,12 +265,12 @@ class Client:
                 time.sleep(_pause(attempt))
                 attempt += 1
 
-    def _get(self, path: str) -> httpx.Response:
+    def _send(self, ask: Callable[[], httpx.Response], repeatable: bool) -> httpx.Response:
         for attempt in range(self._retries + 1):
             try:
-                response = self._http.get(path)
+                response = ask()
             except httpx.TransportError as error:
-                if _is_final(attempt, self._retries, error, repeatable=True):
+                if _is_final(attempt, self._retries, error, repeatable):
                     raise _lost(self._http, error) from error
                 time.sleep(_pause(attempt))
                 continue
@@ -338,24 +332,16 @@ class AsyncClient:
                 while part := await asyncio.to_thread(file.read, CHUNK):
                     yield part
 
-        for attempt in range(self._retries + 1):
-            try:
-                response = await self._http.post(
-                    "/v1/analyses", params=_submission(path, categories, threshold), content=body()
-                )
-            except httpx.TransportError as error:
-                if _is_final(attempt, self._retries, error, repeatable=False):
-                    raise _lost(self._http, error) from error
-                await asyncio.sleep(_pause(attempt))
-                continue
-            if response.status_code not in TRANSIENT or attempt == self._retries:
-                return Job.model_validate(_checked(response).json())
-            await asyncio.sleep(_pause(attempt, response))
-        raise AssertionError("the last attempt returns or raises")
+        def ask() -> Awaitable[httpx.Response]:
+            params = _submission(path, categories, threshold)
+            return self._http.post("/v1/analyses", params=params, content=body())
+
+        return Job.model_validate((await self._send(ask, repeatable=False)).json())
 
     async def get(self, job: str) -> Job:
         """Return where an analysis stands; see `Client.get`."""
-        return Job.model_validate((await self._get(f"/v1/analyses/{job}")).json())
+        found = await self._send(lambda: self._http.get(f"/v1/analyses/{job}"), repeatable=True)
+        return Job.model_validate(found.json())
 
     async def wait(self, job: str, timeout: float = 3600) -> Job:
         """Wait until an analysis has ended; see `Client.wait`."""
@@ -390,12 +376,14 @@ class AsyncClient:
                 await asyncio.sleep(_pause(attempt))
                 attempt += 1
 
-    async def _get(self, path: str) -> httpx.Response:
+    async def _send(
+        self, ask: Callable[[], Awaitable[httpx.Response]], repeatable: bool
+    ) -> httpx.Response:
         for attempt in range(self._retries + 1):
             try:
-                response = await self._http.get(path)
+                response = await ask()
             except httpx.TransportError as error:
-                if _is_final(attempt, self._retries, error, repeatable=True):
+                if _is_final(attempt, self._retries, error, repeatable):
                     raise _lost(self._http, error) from error
                 await asyncio.sleep(_pause(attempt))
                 continue

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import threading
 import time
 import uuid
@@ -49,9 +50,9 @@ class Worker:
 
     def run(self, stopped: threading.Event) -> None:
         """Work until told to stop."""
-        swept, greeted = 0.0, 0.0
+        swept, greeted = 0.0, -math.inf
         while not stopped.is_set():
-            if time.monotonic() - greeted > self.settings.lease_seconds / 3 or not greeted:
+            if time.monotonic() - greeted > self.settings.lease_seconds / 3:
                 greeted = time.monotonic()
                 self.queue.greet(self.name, self.about)
             if not self.work():

@@ -44,6 +44,12 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+def copy_run(run: Path, folder: Path) -> None:
+    """Copy the run and its space, without the sweeps that were made in it."""
+    shutil.copytree(run / "run", folder / "run", ignore=shutil.ignore_patterns("sweep*", "ml*"))
+    shutil.copy(run / "space.yaml", folder)
+
+
 def command(run: Path, *more: str) -> list[str]:
     return [
         sys.executable, "tune/sweep.py", "--preset", "demo", f"run={run}/run", "model.text=none",
@@ -98,8 +104,7 @@ def test_more_phrases_than_there_are_cannot_be_drawn(run: Path) -> None:
 
 @pytest.mark.slow
 def test_a_killed_sweep_goes_on_without_repeating_what_ended(run: Path, tmp_path: Path) -> None:
-    shutil.copytree(run / "run", tmp_path / "run", ignore=shutil.ignore_patterns("sweep*", "ml*"))
-    shutil.copy(run / "space.yaml", tmp_path)
+    copy_run(run, tmp_path)
     with subprocess.Popen(
         command(tmp_path, "--trials", "8", "--search", "random", "tune.cpus=2"),
         cwd=ROOT,
@@ -128,7 +133,7 @@ def test_a_killed_sweep_goes_on_without_repeating_what_ended(run: Path, tmp_path
 def test_trials_that_diverge_or_need_too_much_memory_cost_only_themselves(
     run: Path, tmp_path: Path
 ) -> None:
-    shutil.copytree(run / "run", tmp_path / "run", ignore=shutil.ignore_patterns("sweep*", "ml*"))
+    copy_run(run, tmp_path)
     (tmp_path / "space.yaml").write_text(
         "train.learning_rate: {type: choice, values: [0.002, 1.0e+30]}\n"
         "model.max_snippets: {type: choice, values: [256, 2000000000]}\n"
@@ -152,8 +157,7 @@ def test_trials_that_diverge_or_need_too_much_memory_cost_only_themselves(
 def test_a_trial_whose_process_is_killed_is_recorded_and_the_sweep_goes_on(
     run: Path, tmp_path: Path
 ) -> None:
-    shutil.copytree(run / "run", tmp_path / "run", ignore=shutil.ignore_patterns("sweep*", "ml*"))
-    shutil.copy(run / "space.yaml", tmp_path)
+    copy_run(run, tmp_path)
     many = ("--trials", "4", "--search", "random", "--no-early-stop", "train.epochs=300")
     with subprocess.Popen(
         command(tmp_path, *many), cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE
@@ -175,8 +179,7 @@ def test_a_trial_whose_process_is_killed_is_recorded_and_the_sweep_goes_on(
 
 @pytest.mark.slow
 def test_ctrl_c_ends_with_what_is_known_and_resume_goes_on(run: Path, tmp_path: Path) -> None:
-    shutil.copytree(run / "run", tmp_path / "run", ignore=shutil.ignore_patterns("sweep*", "ml*"))
-    shutil.copy(run / "space.yaml", tmp_path)
+    copy_run(run, tmp_path)
     many = ("--trials", "6", "--search", "random", "--no-early-stop", "train.epochs=100")
     with subprocess.Popen(
         command(tmp_path, *many), cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE
