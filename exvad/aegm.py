@@ -9,7 +9,7 @@ import json
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from pydantic import ValidationError
@@ -99,6 +99,24 @@ def explanation_prompt(prompt: Prompt, captions: Sequence[str], classes: Sequenc
 def refused_prompt(prompt: str, error: ExplanationError) -> str:
     """Ask again after an answer that could not be used, and say what was wrong with it."""
     return f"{prompt}\n(The last answer was refused: {error})\n"
+
+
+def explanation_schema(classes: Sequence[str]) -> dict[str, Any]:
+    """Return the JSON schema of an explanation record, for engines that hold answers to one."""
+    sentence = {"type": "string", "minLength": 1}
+    properties = {
+        "anomalous": {"type": "boolean"},
+        "category": {"type": "string", "enum": list(classes)},
+        "summary": sentence,
+        "reason": sentence,
+        "evidence": {"type": "array", "items": {"type": "integer"}},
+    }
+    return {
+        "type": "object",
+        "properties": properties,
+        "required": list(properties),
+        "additionalProperties": False,
+    }
 
 
 def parse_explanation(answer: str, classes: Sequence[str], num_captions: int) -> Explanation:

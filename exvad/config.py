@@ -20,6 +20,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 Fraction = Annotated[float, Field(ge=0, le=1)]
 Positive = Annotated[int, Field(ge=1)]
 Dtype = Literal["auto", "float32", "float16", "bfloat16"]
+Backend = Literal["transformers", "vllm", "openai"]
 
 
 class ConfigError(ValueError):
@@ -86,17 +87,35 @@ class EndpointConfig(Section):
     api_key_env: str = Field("OPENAI_API_KEY", description="environment variable with the key")
     concurrency: Positive = Field(8, description="requests under way at once")
     requests_per_minute: float = Field(0, ge=0, description="rate limit of an actor; 0 for none")
+    json_schema: bool = Field(
+        False, description="ask for answers that fit the explanation's schema; vllm serve knows how"
+    )
     timeout: float = Field(120, gt=0, description="seconds to wait for one answer")
     patience: float = Field(600, gt=0, description="seconds without any answer until giving up")
+
+
+class EngineConfig(Section):
+    """vLLM's engine, for backend vllm."""
+
+    tensor_parallel: Positive = Field(1, description="GPUs that share one copy of the model")
+    max_model_len: int = Field(
+        0, ge=0, description="longest prompt with its answer, in tokens; 0 for the model's own"
+    )
+    batch_size: Positive = Field(64, description="prompts handed to the engine at once")
+    python: str = Field(
+        "", description="Python of an environment with vLLM, on every node; empty for the job's own"
+    )
+    options: dict[str, Any] = Field(
+        {}, description="anything else vLLM's engine takes, such as quantization: fp8"
+    )
 
 
 class CaptionerConfig(Section):
     """The captioning model Φ_C."""
 
-    backend: Literal["transformers", "openai"] = Field(
-        "transformers", description="what runs the model: here, or an OpenAI-compatible endpoint"
-    )
+    backend: Backend = Field("transformers", description="what runs the model")
     endpoint: EndpointConfig = EndpointConfig()
+    engine: EngineConfig = EngineConfig()
     model: str = Field("Salesforce/blip2-opt-2.7b", description="hub name, folder or package:NAME")
     prompt: str = Field("", description="P_C; empty for plain captioning")
     per_video: Positive = Field(32, description="n, captioned frames per video")
@@ -116,10 +135,9 @@ class CleaningConfig(Section):
 class LLMConfig(Section):
     """The language model Φ_LLM."""
 
-    backend: Literal["transformers", "openai"] = Field(
-        "transformers", description="what runs the model: here, or an OpenAI-compatible endpoint"
-    )
+    backend: Backend = Field("transformers", description="what runs the model")
     endpoint: EndpointConfig = EndpointConfig()
+    engine: EngineConfig = EngineConfig()
     model: str = Field(
         "meta-llama/Llama-3.1-8B-Instruct", description="hub name, folder or package:NAME"
     )
@@ -128,6 +146,9 @@ class LLMConfig(Section):
     batch_size: Positive = Field(16, description="prompts answered at once")
     max_new_tokens: Positive = Field(256, description="longest answer")
     attempts: Positive = Field(2, description="how often a video is asked about at most")
+    structured: bool = Field(
+        True, description="vllm: hold the answers to the JSON schema of an explanation"
+    )
 
 
 class StagesConfig(Section):
@@ -136,6 +157,9 @@ class StagesConfig(Section):
     decode_cpus: float = Field(1, gt=0, description="CPU cores per decoding task")
     vision: Resources = Resources()
     language: Resources = Resources()
+    text: Resources = Field(
+        Resources(cpus=0.5), description="CLIP's text encoder, where vLLM is a stage of its own"
+    )
     language_batch: Positive = Field(32, description="videos explained at once")
 
 

@@ -6,13 +6,22 @@ detector calls it directly.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from exvad.aegm import CleanedCaptions, ExplanationError, clean_captions, explain, text_feature
+from exvad.aegm import (
+    CleanedCaptions,
+    ExplanationError,
+    clean_captions,
+    explain,
+    explanation_prompt,
+    refused_prompt,
+    text_feature,
+)
 from exvad.data.parts import Folder
 from exvad.data.schema import feature_rows
 from exvad.prompts import Prompt, load_prompt
@@ -23,6 +32,7 @@ if TYPE_CHECKING:
     from exvad.config import Config
     from exvad.data.store import Store
     from exvad.encoders import ImageTextEncoder, LanguageModel
+    from exvad.results import Explanation
 
 _CAPTIONED = (
     "video_id", "chunk", "crop", "first_snippet", "visual", "caption_snippets", "captions"
@@ -76,6 +86,95 @@ class LanguageSettings:
         )
 
 
+@dataclass(frozen=True)
+class Question:
+    """A video whose captions are cleaned and that the language model has yet to explain.
+
+    Args:
+        video_id: the video.
+        caption_snippets: numbers of the captioned snippets.
+        captions: their captions T_i.
+        cleaned: the captions T̂_i with their features.
+    """
+
+    video_id: str
+    caption_snippets: Sequence[int]
+    captions: Sequence[str]
+    cleaned: CleanedCaptions
+
+    def to_row(self) -> dict[str, Any]:
+        """Return plain values that travel between processes."""
+        plain = [list(self.caption_snippets), list(self.captions), self.cleaned.captions]
+        return {
+            "video_id": self.video_id,
+            "captions": json.dumps([*plain, self.cleaned.changed]),
+            "features": self.cleaned.features_cD.tobytes(),
+        }
+
+    @classmethod
+    def from_row(cls, row: Mapping[str, Any]) -> Question:
+        """Rebuild a question from its plain values."""
+        snippets, captions, cleaned, changed = json.loads(row["captions"])
+        features_cD = np.frombuffer(row["features"], np.float32).reshape(len(cleaned), -1)
+        own = CleanedCaptions(cleaned, features_cD, changed)
+        return cls(str(row["video_id"]), snippets, captions, own)
+
+
+class CleaningStage:
+    """Frozen text encoder around the language model: captions to questions, answers to rows.
+
+    Args:
+        clip: E_T.
+        settings: prompt, classes and the like.
+    """
+
+    def __init__(self, clip: ImageTextEncoder, settings: LanguageSettings) -> None:
+        self.clip = clip
+        self.settings = settings
+
+    def clean(self, videos: Sequence[CaptionedVideo]) -> list[Question]:
+        """Clean all videos' captions, encoding every distinct caption once."""
+        distinct = list(dict.fromkeys(text for video in videos for text in video.captions))
+        number = {text: row for row, text in enumerate(distinct)}
+        features_ND = self.clip.encode_texts(distinct)
+        return [
+            Question(
+                video.video_id,
+                video.caption_snippets,
+                video.captions,
+                clean_captions(
+                    video.captions,
+                    video.image_cD,
+                    features_ND[[number[text] for text in video.captions]],
+                    self.settings.window,
+                ),
+            )
+            for video in videos
+        ]
+
+    def prompt(self, question: Question, refused: str = "") -> str:
+        """Return P_S about a video; with what was wrong with the last answer, if there was one."""
+        settings = self.settings
+        first = explanation_prompt(settings.prompt, question.cleaned.captions, settings.classes)
+        return refused_prompt(first, ExplanationError(refused)) if refused else first
+
+    def row(self, question: Question, answer: Explanation) -> dict[str, Any]:
+        """Return a video's row of the store's language stage."""
+        return {
+            "video_id": question.video_id,
+            "captions": list(question.captions),
+            "caption_snippets": list(question.caption_snippets),
+            "cleaned_captions": question.cleaned.captions,
+            "changed": question.cleaned.changed,
+            "explanation": answer.text,
+            "record": answer.model_dump_json(),
+            "text": text_feature(self.clip, answer.text),
+            "caption_text": question.cleaned.features_cD,
+            "llm": self.settings.llm_name,
+            "prompt": self.settings.prompt.identity,
+        }
+
+
 class LanguageStage:
     """Frozen text encoder and language model: input captioned videos, output language rows.
 
@@ -88,56 +187,22 @@ class LanguageStage:
     def __init__(
         self, clip: ImageTextEncoder, llm: LanguageModel, settings: LanguageSettings
     ) -> None:
-        self.clip = clip
+        self.cleaning = CleaningStage(clip, settings)
         self.llm = llm
-        self.settings = settings
 
     def explain(self, videos: Sequence[CaptionedVideo]) -> list[dict[str, Any] | ExplanationError]:
         """Return each video's language row, or why the language model gave none."""
-        cleaned = self._clean(videos)
-        settings = self.settings
+        questions, settings = self.cleaning.clean(videos), self.cleaning.settings
         answers = explain(
-            [captions.captions for captions in cleaned],
+            [question.cleaned.captions for question in questions],
             self.llm,
             settings.prompt,
             settings.classes,
             settings.attempts,
         )
-        rows: list[dict[str, Any] | ExplanationError] = []
-        for video, captions, answer in zip(videos, cleaned, answers, strict=True):
-            if isinstance(answer, ExplanationError):
-                rows.append(answer)
-                continue
-            rows.append(
-                {
-                    "video_id": video.video_id,
-                    "captions": list(video.captions),
-                    "caption_snippets": list(video.caption_snippets),
-                    "cleaned_captions": captions.captions,
-                    "changed": captions.changed,
-                    "explanation": answer.text,
-                    "record": answer.model_dump_json(),
-                    "text": text_feature(self.clip, answer.text),
-                    "caption_text": captions.features_cD,
-                    "llm": settings.llm_name,
-                    "prompt": settings.prompt.identity,
-                }
-            )
-        return rows
-
-    def _clean(self, videos: Sequence[CaptionedVideo]) -> list[CleanedCaptions]:
-        """Clean all videos' captions, encoding every distinct caption once."""
-        distinct = list(dict.fromkeys(text for video in videos for text in video.captions))
-        number = {text: row for row, text in enumerate(distinct)}
-        features_ND = self.clip.encode_texts(distinct)
         return [
-            clean_captions(
-                video.captions,
-                video.image_cD,
-                features_ND[[number[text] for text in video.captions]],
-                self.settings.window,
-            )
-            for video in videos
+            answer if isinstance(answer, ExplanationError) else self.cleaning.row(question, answer)
+            for question, answer in zip(questions, answers, strict=True)
         ]
 
 

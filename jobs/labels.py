@@ -6,8 +6,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import ExitStack
+from typing import TYPE_CHECKING
 
-from jobs.session import configure, console, parser, run
+from jobs.session import configure, console, parser, ray_session, run
+
+if TYPE_CHECKING:
+    from exvad.encoders import LanguageModel
 
 PHRASE_TOKENS = 512
 
@@ -23,6 +28,7 @@ def main(arguments: Sequence[str]) -> int:
     from exvad.laam import LabelPhrases, write_phrases
     from exvad.label_vectors import IMPORTED
     from exvad.prompts import load_prompt
+    from jobs.engine import EngineLanguageModel
 
     classes = saved_manifest(config).classes
     if (config.run_path / IMPORTED).exists():
@@ -37,8 +43,14 @@ def main(arguments: Sequence[str]) -> int:
             )
     else:
         prompt = load_prompt(config.labels.prompt)
-        llm = load_llm(config, max_new_tokens=PHRASE_TOKENS)
-        phrases = write_phrases(classes, llm, prompt, config.labels.phrases)
+        with ExitStack() as ends:
+            llm: LanguageModel
+            if config.llm.backend == "vllm":
+                ends.enter_context(ray_session())
+                llm = EngineLanguageModel(config, PHRASE_TOKENS)
+            else:
+                llm = load_llm(config, max_new_tokens=PHRASE_TOKENS)
+            phrases = write_phrases(classes, llm, prompt, config.labels.phrases)
         labels = LabelPhrases(
             phrases=phrases, origin=f"written by {config.llm.model}, prompt {prompt.identity}"
         )

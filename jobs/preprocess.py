@@ -8,45 +8,22 @@ Running it again does only what is missing.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from jobs.session import configure, console, parser, progress_bar, ray_session, run
+from jobs.stages import Outcome, actors, keep, outcomes
 
 if TYPE_CHECKING:
-    from exvad.config import Config, Resources
+    from exvad.config import Config
     from exvad.data.manifest import Manifest
     from exvad.data.store import Stage, Store
 
 VISION_BATCH = 4
 BATCHES_AHEAD = 3
 WIDEST = 16 / 9  # sides of a frame, as most videos have them at most
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """What became of an input: it failed, or it is done with or without a remark."""
-
-    video_id: str
-    error: str = ""
-    message: str = ""
-
-    def to_json(self) -> str:
-        """Return the text in which it travels through the pipeline."""
-        return json.dumps([self.video_id, self.error, self.message])
-
-    @classmethod
-    def from_json(cls, text: str) -> Outcome:
-        """Read it back."""
-        return cls(*json.loads(text))
-
-    @classmethod
-    def of(cls, video_id: str, error: Exception) -> Outcome:
-        """Return the outcome of an input that could not be processed."""
-        return cls(video_id, type(error).__name__, str(error))
 
 
 def plan(
@@ -114,7 +91,7 @@ class VisionActor:
                 decoded = DecodedChunk(pictures, np.asarray(task.chunk.times), [])
                 rows += [self.vision.see(task, decoded, crop) for crop in range(self.crops)]
         if rows:
-            _keep(self.stage, rows)
+            keep(self.stage, rows)
         return {"outcome": batch["outcome"]}
 
 
@@ -125,12 +102,14 @@ class LanguageActor:
     """
 
     def __init__(self, config: Config, classes: Sequence[str], store: Store, stage: Stage) -> None:
+        from exvad.aegm import explanation_schema
         from exvad.encoders.load import load_clip, load_llm
         from exvad.language import LanguageSettings, LanguageStage
 
         self.store, self.stage = store, stage
         settings = LanguageSettings.of(config, classes)
-        self.language = LanguageStage(load_clip(config), load_llm(config), settings)
+        llm = load_llm(config, schema=explanation_schema(classes))
+        self.language = LanguageStage(load_clip(config), llm, settings)
 
     def __call__(self, batch: dict[str, Any]) -> dict[str, Any]:
         """Process one batch of rows."""
@@ -144,7 +123,7 @@ class LanguageActor:
         answers = self.language.explain(videos)
         rows = [answer for answer in answers if not isinstance(answer, ExplanationError)]
         if rows:
-            _keep(self.stage, rows)
+            keep(self.stage, rows)
         return {
             "outcome": [
                 (
@@ -155,18 +134,6 @@ class LanguageActor:
                 for video, answer in zip(videos, answers, strict=True)
             ]
         }
-
-
-def _keep(stage: Stage, rows: Sequence[Mapping[str, Any]]) -> None:
-    from exvad.data.parts import UnwritableError
-
-    try:
-        stage.append(rows)
-    except OSError as problem:
-        # A full disk would fail every other row too: what is done is kept, the rest can wait.
-        raise UnwritableError(
-            f"{problem.filename}: {problem.strerror}; make room and run again to go on"
-        ) from problem
 
 
 def run_vision(config: Config, manifest: Manifest, store: Store, stage: Stage) -> None:
@@ -206,7 +173,7 @@ def run_vision(config: Config, manifest: Manifest, store: Store, stage: Stage) -
             fn_constructor_args=(config, stage),
             batch_size=VISION_BATCH,
             batch_format="numpy",
-            **_actors(stages.vision),
+            **actors(stages.vision),
         )
     )
     _follow(dataset, "seeing and captioning", len(todo), store, "vision")
@@ -218,6 +185,7 @@ def run_language(config: Config, manifest: Manifest, store: Store, stage: Stage)
 
     from exvad.data.features import missing_features
     from exvad.language import caption_parts
+    from jobs.engine import explained
 
     ids = [video.video_id for video in manifest.videos]
     unseen = missing_features(store, ids)
@@ -228,30 +196,34 @@ def run_language(config: Config, manifest: Manifest, store: Store, stage: Stage)
     )
     # In the order of the part files, so that a batch has to read few of them.
     order = sorted(parts, key=lambda video: parts[video])
-    todo = [{"video_id": video, "parts": json.dumps(parts[video])} for video in order]
-    if not todo:
-        return
-    size = min(config.stages.language_batch, -(-len(todo) // config.stages.language.max_actors))
-    dataset = ray.data.from_items(todo, override_num_blocks=-(-len(todo) // size)).map_batches(
-        LanguageActor,
-        fn_constructor_args=(config, manifest.classes, store, stage),
-        batch_size=size,
-        batch_format="numpy",
-        **_actors(config.stages.language),
-    )
-    _follow(dataset, "cleaning and explaining", len(todo), store, "language")
-
-
-def _actors(resources: Resources) -> dict[str, Any]:
-    import ray
-
-    return {
-        "compute": ray.data.ActorPoolStrategy(
-            min_size=resources.min_actors, max_size=resources.max_actors
-        ),
-        "num_cpus": resources.cpus,
-        "num_gpus": resources.gpus,
-    }
+    todo = dict.fromkeys(order, "")
+    # An actor asks again by itself; a stage of vLLM answers each row once.
+    rounds = config.llm.attempts if config.llm.backend == "vllm" else 1
+    for left in reversed(range(rounds)):
+        if not todo:
+            return
+        size = min(config.stages.language_batch, -(-len(todo) // config.stages.language.max_actors))
+        videos = ray.data.from_items(
+            [
+                {"video_id": video, "parts": json.dumps(parts[video]), "refused": refused}
+                for video, refused in todo.items()
+            ],
+            override_num_blocks=-(-len(todo) // size),
+        )
+        if config.llm.backend == "vllm":
+            dataset = explained(config, manifest.classes, store, stage, videos, size)
+        else:
+            dataset = videos.map_batches(
+                LanguageActor,
+                fn_constructor_args=(config, manifest.classes, store, stage),
+                batch_size=size,
+                batch_format="numpy",
+                **actors(config.stages.language),
+            )
+        refused = _follow(
+            dataset, "cleaning and explaining", len(todo), store, "language", final=not left
+        )
+        todo = {outcome.video_id: outcome.message for outcome in refused}
 
 
 def _chunk_bytes(config: Config) -> int:
@@ -278,26 +250,31 @@ def _chunk_by_chunk(config: Config) -> Any:
     return context
 
 
-def _outcomes(dataset: Any) -> Iterator[Outcome]:
-    for batch in dataset.iter_batches(batch_size=None, batch_format="numpy"):
-        yield from map(Outcome.from_json, batch["outcome"])
+def _follow(
+    dataset: Any, title: str, total: int, store: Store, stage: str, final: bool = True
+) -> list[Outcome]:
+    """Run a dataset to its end, showing progress by video.
 
-
-def _follow(dataset: Any, title: str, total: int, store: Store, stage: str) -> None:
-    """Run a dataset to its end, showing progress by video and keeping its failures."""
+    Returns:
+        What failed; it is kept in the store, unless it is asked for once more (not `final`).
+    """
     seen: set[str] = set()
     remarks: list[Outcome] = []
+    failed: list[Outcome] = []
     with progress_bar() as bar:
         task = bar.add_task(title, total=total)
-        for outcome in _outcomes(dataset):
+        for outcome in outcomes(dataset):
             if outcome.error:
-                store.failures.append(outcome.video_id, stage, outcome.error, outcome.message)
+                failed.append(outcome)
+                if final:
+                    store.failures.append(outcome.video_id, stage, outcome.error, outcome.message)
             elif outcome.message:
                 remarks.append(outcome)
             seen.add(outcome.video_id)
             bar.update(task, completed=len(seen))
     for outcome in remarks:
         console.print(f"note: {outcome.video_id}: {outcome.message}", highlight=False)
+    return failed
 
 
 def main(arguments: Sequence[str]) -> int:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import base64
-import io
 import json
 import os
 import random
@@ -11,9 +9,11 @@ import threading
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any, TypeVar
+
+from exvad.encoders.prompting import ASKED, picture_turn
 
 if TYPE_CHECKING:
     import numpy as np
@@ -42,12 +42,20 @@ class ChatEndpoint:
         model: name of the model there.
         settings: where the endpoint is and how it may be used.
         max_new_tokens: the longest answer.
+        schema: JSON schema that answers are asked to fit, None for free text.
     """
 
-    def __init__(self, model: str, settings: EndpointConfig, max_new_tokens: int) -> None:
+    def __init__(
+        self,
+        model: str,
+        settings: EndpointConfig,
+        max_new_tokens: int,
+        schema: Mapping[str, Any] | None = None,
+    ) -> None:
         self.model = model
         self.settings = settings
         self.max_new_tokens = max_new_tokens
+        self.schema = schema
         self._pace = threading.Lock()
         self._next = 0.0
 
@@ -64,12 +72,15 @@ class ChatEndpoint:
             return list(pool.map(call, items))
 
     def _one(self, messages: list[dict[str, Any]]) -> str:
-        body = {
+        body: dict[str, Any] = {
             "model": self.model,
             "messages": messages,
             "max_tokens": self.max_new_tokens,
             "temperature": 0,
         }
+        if self.schema is not None:
+            shape = {"name": "answer", "schema": self.schema, "strict": True}
+            body["response_format"] = {"type": "json_schema", "json_schema": shape}
         answer = self._post("chat/completions", body)
         if answer is None:
             return ""
@@ -150,29 +161,8 @@ class EndpointCaptioner:
 
     def __init__(self, endpoint: ChatEndpoint, prompt: str) -> None:
         self.endpoint = endpoint
-        self.prompt = prompt or "Describe in one sentence what happens in this picture."
+        self.prompt = prompt or ASKED
 
     def caption(self, frames: NDArray[np.uint8]) -> list[str]:
         """Write one caption for each RGB picture of uint8 [N, H, W, 3]."""
-        return self.endpoint.ask(
-            [
-                [
-                    {
-                        "role": "user",
-                        "content": [
-                            {"type": "text", "text": self.prompt},
-                            {"type": "image_url", "image_url": {"url": _data_url(frame)}},
-                        ],
-                    }
-                ]
-                for frame in frames
-            ]
-        )
-
-
-def _data_url(frame_HWC: NDArray[np.uint8]) -> str:
-    from PIL import Image
-
-    buffer = io.BytesIO()
-    Image.fromarray(frame_HWC).save(buffer, "JPEG", quality=90)
-    return f"data:image/jpeg;base64,{base64.b64encode(buffer.getvalue()).decode()}"
+        return self.endpoint.ask([[picture_turn(self.prompt, frame)] for frame in frames])

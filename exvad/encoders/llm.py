@@ -10,6 +10,7 @@ from exvad.encoders.devices import (
     resolve_dtype,
     resolve_model,
 )
+from exvad.encoders.prompting import as_turns, load_tokenizer
 
 
 class TransformersLLM:
@@ -36,16 +37,15 @@ class TransformersLLM:
         batch_size: int = 16,
         max_new_tokens: int = 256,
     ) -> None:
-        from transformers import AutoModelForCausalLM, AutoTokenizer
+        from transformers import AutoModelForCausalLM
 
         self.device = resolve_device(device)
         self.batch_size = batch_size
         self.max_new_tokens = max_new_tokens
+        self.tokenizer = load_tokenizer(model)
         try:
-            path = resolve_model(model)
-            self.tokenizer = AutoTokenizer.from_pretrained(path, padding_side="left")
             network = AutoModelForCausalLM.from_pretrained(
-                path, dtype=resolve_dtype(dtype, self.device)
+                resolve_model(model), dtype=resolve_dtype(dtype, self.device)
             )
         except (OSError, ValueError) as error:
             raise ModelUnavailableError(model, error) from error
@@ -76,14 +76,9 @@ class TransformersLLM:
         return answers
 
     def _tokenize(self, prompts: list[str]):  # type: ignore[no-untyped-def]
-        if self.tokenizer.chat_template:
-            turns = [[{"role": "user", "content": prompt}] for prompt in prompts]
-            prompts = self.tokenizer.apply_chat_template(
-                turns, tokenize=False, add_generation_prompt=True
-            )
-        special = not self.tokenizer.chat_template
+        texts, special = as_turns(self.tokenizer, prompts)
         inputs = self.tokenizer(
-            prompts, return_tensors="pt", padding=True, add_special_tokens=special
+            texts, return_tensors="pt", padding=True, add_special_tokens=special
         )
         inputs.pop("token_type_ids", None)
         return inputs.to(self.device)

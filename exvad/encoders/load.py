@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from exvad.config import Config
@@ -36,6 +37,10 @@ def load_captioner(config: Config) -> Captioner:
 
         endpoint = ChatEndpoint(captioner.model, captioner.endpoint, captioner.max_new_tokens)
         return EndpointCaptioner(endpoint, captioner.prompt)
+    if captioner.backend == "vllm":
+        from exvad.encoders.engine import EngineCaptioner
+
+        return EngineCaptioner(captioner, config.device)
     return TransformersCaptioner(
         captioner.model,
         captioner.prompt,
@@ -46,8 +51,17 @@ def load_captioner(config: Config) -> Captioner:
     )
 
 
-def load_llm(config: Config, max_new_tokens: int | None = None) -> LanguageModel:
-    """Load the language model; `max_new_tokens` overrides the configured length of answers.
+def load_llm(
+    config: Config,
+    max_new_tokens: int | None = None,
+    schema: Mapping[str, Any] | None = None,
+) -> LanguageModel:
+    """Load the language model.
+
+    Args:
+        config: which model, and what runs it.
+        max_new_tokens: overrides the configured length of answers.
+        schema: JSON schema of the answers, for backends that hold a model to one.
 
     Raises:
         ModelUnavailableError: its checkpoint can't be found.
@@ -59,5 +73,10 @@ def load_llm(config: Config, max_new_tokens: int | None = None) -> LanguageModel
     if llm.backend == "openai":
         from exvad.encoders.endpoint import ChatEndpoint, EndpointLLM
 
-        return EndpointLLM(ChatEndpoint(llm.model, llm.endpoint, length))
+        wanted = schema if llm.endpoint.json_schema else None
+        return EndpointLLM(ChatEndpoint(llm.model, llm.endpoint, length, wanted))
+    if llm.backend == "vllm":
+        from exvad.encoders.engine import EngineLLM
+
+        return EngineLLM(llm, config.device, length, schema if llm.structured else None)
     return TransformersLLM(llm.model, config.device, llm.dtype, llm.batch_size, length)
