@@ -222,7 +222,7 @@ def decode_bound(folder: Path, snippets: int) -> dict[str, float]:
 
 def slow_decode(row: Mapping[str, Any], short_side: int) -> dict[str, Any]:
     """Decode a chunk, and wait as if that had been much work."""
-    from jobs.preprocess import decode
+    from jobs.decoding import decode
 
     time.sleep(SLEEP)
     return decode(row, short_side)

@@ -6,7 +6,7 @@ detector calls it directly.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from exvad.aegm import captioned_snippets
@@ -14,10 +14,17 @@ from exvad.data.crops import crop_frames
 from exvad.data.video import Chunk, DecodedChunk, VideoInfo, decode_chunk, plan_chunks
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
+
+    import numpy as np
+    from numpy.typing import NDArray
 
     from exvad.config import Config
     from exvad.encoders import Captioner, ImageTextEncoder
+
+
+class UncaptionedError(ValueError):
+    """A chunk has no captions, and there is nobody to write them."""
 
 
 @dataclass(frozen=True)
@@ -30,6 +37,7 @@ class ChunkTask:
         num_frames: frames of the video.
         fps: frames per second of the video.
         captioned: numbers, within the video, of the snippets to caption.
+        captions: their captions, where a stage of its own has written them already.
     """
 
     chunk: Chunk
@@ -37,6 +45,7 @@ class ChunkTask:
     num_frames: int
     fps: float
     captioned: tuple[int, ...]
+    captions: tuple[str, ...] | None = None
 
     def to_row(self) -> dict[str, Any]:
         """Return plain values that travel between processes."""
@@ -46,6 +55,7 @@ class ChunkTask:
             "num_frames": self.num_frames,
             "fps": self.fps,
             "captioned": list(self.captioned),
+            "captions": None if self.captions is None else list(self.captions),
         }
 
     @classmethod
@@ -57,7 +67,22 @@ class ChunkTask:
             row["num_frames"],
             row["fps"],
             tuple(row["captioned"]),
+            None if row["captions"] is None else tuple(row["captions"]),
         )
+
+    def with_captions(self, written: Mapping[str, str]) -> ChunkTask:
+        """Return the task with the captions of its snippets, if all are there.
+
+        Args:
+            written: snippet number, as text → its caption.
+        """
+        own = [written.get(str(snippet)) for snippet in self.captioned]
+        known = tuple(caption for caption in own if caption is not None)
+        return replace(self, captions=known) if len(known) == len(own) else self
+
+    def captioned_frames(self, decoded: DecodedChunk) -> NDArray[np.uint8]:
+        """Return the pictures to caption, uint8 [c, H, W, 3]."""
+        return decoded.frames[[snippet - self.chunk.first_snippet for snippet in self.captioned]]
 
 
 def plan_video(video_id: str, path: str, config: Config) -> tuple[VideoInfo, list[ChunkTask]]:
@@ -83,30 +108,43 @@ class VisionStage:
 
     Args:
         clip: E_I.
-        captioner: Φ_C.
+        captioner: Φ_C; None where every task brings its captions.
         short_side: frames are decoded at most this large.
     """
 
-    def __init__(self, clip: ImageTextEncoder, captioner: Captioner, short_side: int) -> None:
+    def __init__(
+        self, clip: ImageTextEncoder, captioner: Captioner | None, short_side: int
+    ) -> None:
         self.clip = clip
         self.captioner = captioner
         self.short_side = short_side
 
     def see(self, task: ChunkTask, decoded: DecodedChunk, crop: int = 0) -> dict[str, Any]:
-        """Return the vision row of one crop of a decoded chunk; crop 0 carries the captions."""
-        first = task.chunk.first_snippet
-        captioned = task.captioned if crop == 0 else ()
-        local = [snippet - first for snippet in captioned]
+        """Return the vision row of one crop of a decoded chunk; crop 0 carries the captions.
+
+        Raises:
+            UncaptionedError: the task brings no captions, and there is no captioner.
+        """
+        captions: list[str] = []
+        if crop == 0 and task.captions is not None:
+            captions = list(task.captions)
+        elif crop == 0 and task.captioned:
+            if self.captioner is None:
+                raise UncaptionedError(
+                    f"{task.chunk.video_id}: some of its frames were not captioned; "
+                    "run again with --retry-failed"
+                )
+            captions = self.captioner.caption(task.captioned_frames(decoded))
         return {
             "video_id": task.chunk.video_id,
             "chunk": task.chunk.chunk,
             "crop": crop,
-            "first_snippet": first,
+            "first_snippet": task.chunk.first_snippet,
             "num_chunks": task.num_chunks,
             "visual": self.clip.encode_images(crop_frames(decoded.frames, crop)).astype("float16"),
             "times": decoded.times,
-            "caption_snippets": list(captioned),
-            "captions": self.captioner.caption(decoded.frames[local]) if local else [],
+            "caption_snippets": list(task.captioned) if crop == 0 else [],
+            "captions": captions,
             "num_frames": task.num_frames,
             "fps": task.fps,
         }
@@ -116,6 +154,18 @@ class VisionStage:
         for task in tasks:
             decoded = decode_chunk(task.chunk, self.short_side)
             yield self.see(task, decoded), decoded.problems
+
+
+def captions_fingerprint(config: Config) -> dict[str, Any]:
+    """What determines the captions, where they are a stage of their own."""
+    return {
+        "stride": config.data.stride,
+        "short_side": config.data.short_side,
+        "captioner": config.captioner.model,
+        "caption_prompt": config.captioner.prompt,
+        "captions_per_video": config.captioner.per_video,
+        "max_new_tokens": config.captioner.max_new_tokens,
+    }
 
 
 def vision_fingerprint(config: Config) -> dict[str, Any]:

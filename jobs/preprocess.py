@@ -8,11 +8,10 @@ Running it again does only what is missing.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
+from jobs.decoding import VISION_BATCH, decoded_chunk, decoded_chunks
 from jobs.session import configure, console, parser, progress_bar, ray_session, run
 from jobs.stages import Outcome, actors, keep, outcomes
 
@@ -20,50 +19,6 @@ if TYPE_CHECKING:
     from exvad.config import Config
     from exvad.data.manifest import Manifest
     from exvad.data.store import Stage, Store
-
-VISION_BATCH = 4
-BATCHES_AHEAD = 3
-WIDEST = 16 / 9  # sides of a frame, as most videos have them at most
-
-
-def plan(
-    row: Mapping[str, Any], config: Config, done: set[tuple[str, int]]
-) -> list[dict[str, Any]]:
-    """Stage input: a video. Output: a row per chunk that is not in the store yet."""
-    from exvad.data.video import VideoError
-    from exvad.vision import plan_video
-
-    try:
-        _, tasks = plan_video(row["video_id"], row["path"], config)
-    except VideoError as error:
-        return [{"outcome": Outcome.of(row["video_id"], error).to_json(), "task": ""}]
-    return [
-        {"outcome": Outcome(task.chunk.video_id).to_json(), "task": json.dumps(task.to_row())}
-        for task in tasks
-        if (task.chunk.video_id, task.chunk.chunk) not in done
-    ]
-
-
-def decode(row: Mapping[str, Any], short_side: int) -> dict[str, Any]:
-    """Stage input: a chunk. Output: the same with its frames, as bytes."""
-    from exvad.data.video import VideoError, decode_chunk
-    from exvad.vision import ChunkTask
-
-    unseen = {**row, "frames": b"", "shape": []}
-    if not row["task"]:
-        return unseen
-    task = ChunkTask.from_row(json.loads(row["task"]))
-    video_id = task.chunk.video_id
-    try:
-        decoded = decode_chunk(task.chunk, short_side)
-    except VideoError as error:
-        return {**unseen, "outcome": Outcome.of(video_id, error).to_json(), "task": ""}
-    return {
-        "outcome": Outcome(video_id, message="; ".join(decoded.problems)).to_json(),
-        "task": row["task"],
-        "frames": decoded.frames.tobytes(),
-        "shape": list(decoded.frames.shape),
-    }
 
 
 class VisionActor:
@@ -74,25 +29,30 @@ class VisionActor:
         from exvad.vision import VisionStage
 
         self.stage, self.crops = stage, config.data.crops
-        self.vision = VisionStage(load_clip(config), load_captioner(config), config.data.short_side)
+        written = config.captioner.backend == "vllm"
+        captioner = None if written else load_captioner(config)
+        self.vision = VisionStage(load_clip(config), captioner, config.data.short_side)
 
     def __call__(self, batch: dict[str, Any]) -> dict[str, Any]:
         """Process one batch of rows."""
-        from exvad.data.video import DecodedChunk
-        from exvad.vision import ChunkTask
+        from exvad.vision import ChunkTask, UncaptionedError
 
-        rows = []
-        for text, frames, shape in zip(
-            *(batch[name] for name in ("task", "frames", "shape")), strict=True
+        rows, outcomes = [], []
+        for outcome, text, frames, shape in zip(
+            *(batch[name] for name in ("outcome", "task", "frames", "shape")), strict=True
         ):
-            if text:
-                task = ChunkTask.from_row(json.loads(text))
-                pictures = np.frombuffer(frames, np.uint8).reshape(tuple(shape))
-                decoded = DecodedChunk(pictures, np.asarray(task.chunk.times), [])
+            outcomes.append(outcome)
+            if not text:
+                continue
+            task = ChunkTask.from_row(json.loads(text))
+            decoded = decoded_chunk(task, frames, shape)
+            try:
                 rows += [self.vision.see(task, decoded, crop) for crop in range(self.crops)]
+            except UncaptionedError as error:
+                outcomes[-1] = Outcome.of(task.chunk.video_id, error).to_json()
         if rows:
             keep(self.stage, rows)
-        return {"outcome": batch["outcome"]}
+        return {"outcome": outcomes}
 
 
 class LanguageActor:
@@ -136,47 +96,51 @@ class LanguageActor:
         }
 
 
+def run_captions(config: Config, manifest: Manifest, store: Store, captions: Stage) -> None:
+    """Have vLLM caption what has no captions yet; any other captioner works beside CLIP."""
+    from jobs.engine import captioned
+
+    todo = _unseen(config, manifest, store)
+    if todo:
+        _follow(captioned(config, captions, todo), "captioning", len(todo), store, "vision")
+
+
 def run_vision(config: Config, manifest: Manifest, store: Store, stage: Stage) -> None:
     """Fill the vision stage with what is missing."""
-    import ray
+    todo = _unseen(config, manifest, store)
+    if not todo:
+        return
+    done = {(key[0], key[1]) for key in sorted(stage.keys())}
+    dataset = decoded_chunks(config, todo, done).map_batches(
+        VisionActor,
+        fn_constructor_args=(config, stage),
+        batch_size=VISION_BATCH,
+        batch_format="numpy",
+        **actors(config.stages.vision),
+    )
+    _follow(dataset, "seeing and captioning", len(todo), store, "vision")
 
+
+def _unseen(config: Config, manifest: Manifest, store: Store) -> list[dict[str, Any]]:
+    """Return the videos that have not failed and of which features are missing."""
     from exvad.data.features import missing_features
 
     failed = {row["id"] for row in store.failures.rows("vision")}
     ids = [video.video_id for video in manifest.videos if video.video_id not in failed]
     missing = missing_features(store, ids)
-    todo = [
-        {"video_id": video.video_id, "path": video.path}
+    written: dict[str, dict[int, str]] = {video: {} for video in missing}
+    if config.captioner.backend == "vllm":
+        for row in store.read_stage("captions").table(video_ids=missing).to_pylist():
+            written[row["video_id"]][row["snippet"]] = row["caption"]
+    return [
+        {
+            "video_id": video.video_id,
+            "path": video.path,
+            "captions": json.dumps(written[video.video_id]),
+        }
         for video in manifest.videos
         if video.video_id in missing
     ]
-    if not todo:
-        return
-    done = {(key[0], key[1]) for key in sorted(stage.keys())}
-    stages = config.stages
-    with ray.data.DataContext.current(_chunk_by_chunk(config)):
-        videos = ray.data.from_items(todo, override_num_blocks=len(todo))
-    dataset = (
-        videos.flat_map(
-            plan, fn_kwargs={"config": config, "done": done}, num_cpus=stages.decode_cpus
-        )
-        .map(
-            decode,
-            fn_kwargs={"short_side": config.data.short_side},
-            num_cpus=stages.decode_cpus,
-            # The frames and their copy as bytes. A wish of its own also keeps Ray Data from making
-            # one task of planning and decoding, or from decoding where the encoder would wait.
-            memory=2 * _chunk_bytes(config),
-        )
-        .map_batches(
-            VisionActor,
-            fn_constructor_args=(config, stage),
-            batch_size=VISION_BATCH,
-            batch_format="numpy",
-            **actors(stages.vision),
-        )
-    )
-    _follow(dataset, "seeing and captioning", len(todo), store, "vision")
 
 
 def run_language(config: Config, manifest: Manifest, store: Store, stage: Stage) -> None:
@@ -226,30 +190,6 @@ def run_language(config: Config, manifest: Manifest, store: Store, stage: Stage)
         todo = {outcome.video_id: outcome.message for outcome in refused}
 
 
-def _chunk_bytes(config: Config) -> int:
-    """Return how large a chunk's frames are at most, for videos of the usual shapes."""
-    data = config.data
-    return int(3 * data.short_side**2 * WIDEST * data.snippets_per_chunk)
-
-
-def _chunk_by_chunk(config: Config) -> Any:
-    """Return Ray Data's settings for a data set whose rows are large and differ in work.
-
-    Every row is a block of its own, or all chunks of a video would be decoded by one task. (A
-    repartition would do that too, but its tasks want a whole core, which nodes full of actors
-    never have.) Decoding runs ahead of the actors by a few batches only, however long a video is.
-    """
-    import ray
-
-    context = ray.data.DataContext.get_current().copy()
-    context.target_max_block_size = 1
-    batches = BATCHES_AHEAD * config.stages.vision.max_actors
-    context.execution_options.resource_limits = ray.data.ExecutionResources.for_limits(
-        object_store_memory=batches * VISION_BATCH * _chunk_bytes(config)
-    )
-    return context
-
-
 def _follow(
     dataset: Any, title: str, total: int, store: Store, stage: str, final: bool = True
 ) -> list[Outcome]:
@@ -290,7 +230,7 @@ def main(arguments: Sequence[str]) -> int:
     from exvad.data.features import missing_features
     from exvad.data.store import Store
     from exvad.language import language_fingerprint
-    from exvad.vision import vision_fingerprint
+    from exvad.vision import captions_fingerprint, vision_fingerprint
 
     with progress_bar() as bar:
         task = bar.add_task("rendering the demo world", total=None, visible=False)
@@ -306,6 +246,9 @@ def main(arguments: Sequence[str]) -> int:
     if options.retry_failed:
         store.failures.clear()
     with ray_session():
+        if config.captioner.backend == "vllm":
+            captions = store.stage("captions", captions_fingerprint(config), options.fresh)
+            run_captions(config, manifest, store, captions)
         run_vision(config, manifest, store, vision)
         run_language(config, manifest, store, language)
 

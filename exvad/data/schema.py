@@ -12,14 +12,16 @@ from typing import Any, Literal
 import numpy as np
 import pyarrow as pa
 
-StageName = Literal["vision", "language"]
+StageName = Literal["captions", "vision", "language"]
 
 KEYS: dict[StageName, tuple[str, ...]] = {
+    "captions": ("video_id", "snippet"),
     "vision": ("video_id", "chunk", "crop"),
     "language": ("video_id",),
 }
-# The column whose vectors tell D, and every other column that must agree with it.
+# The column whose vectors tell D, and every other column that must agree with it, if any.
 FEATURES: dict[StageName, tuple[str, ...]] = {
+    "captions": (),
     "vision": ("visual",),
     "language": ("text", "caption_text"),
 }
@@ -33,7 +35,9 @@ def stage_schema(stage: StageName, width: int) -> pa.Schema:
     """The Arrow schema of a stage whose features are `width` (D) wide."""
     vector = pa.list_(pa.field("element", pa.float16(), nullable=False), width)
     columns: dict[str, pa.DataType]
-    if stage == "vision":
+    if stage == "captions":
+        columns = {"video_id": pa.string(), "snippet": pa.int32(), "caption": pa.string()}
+    elif stage == "vision":
         columns = {
             "video_id": pa.string(),
             "chunk": pa.int32(),
@@ -66,7 +70,7 @@ def stage_schema(stage: StageName, width: int) -> pa.Schema:
 
 def build_table(
     stage: StageName, rows: Sequence[Mapping[str, Any]] | pa.Table, width: int | None
-) -> tuple[pa.Table, int]:
+) -> tuple[pa.Table, int | None]:
     """Turn rows into a checked table of the stage's schema.
 
     Args:
@@ -76,7 +80,7 @@ def build_table(
         width: D of the stage, or None to take it from the first row.
 
     Returns:
-        The table and D.
+        The table and D, None for a stage without features.
 
     Raises:
         ValueError: a column is missing, unknown or of the wrong kind, a feature vector is of
@@ -92,9 +96,9 @@ def build_table(
             raise ValueError(
                 f"{_name(stage, row)}: missing columns {missing}, unknown columns {unknown}"
             )
-    if width is None:
+    if width is None and FEATURES[stage]:
         width = _vectors(stage, rows[0], FEATURES[stage][0], None).shape[1]
-    schema = stage_schema(stage, width)
+    schema = stage_schema(stage, width or 1)
     arrays = []
     for field in schema:
         values = [row[field.name] for row in rows]
@@ -109,7 +113,11 @@ def build_table(
             row = next((r for r in rows if not _fits(r[field.name], field.type)), rows[0])
             raise ValueError(f"{_name(stage, row)}: {field.name}: {problem}") from problem
     table = pa.Table.from_arrays(arrays, schema=schema)
-    check = _check_vision if stage == "vision" else _check_language
+    check = {
+        "captions": _check_caption,
+        "vision": _check_vision,
+        "language": _check_language,
+    }[stage]
     for row, plain in zip(rows, table.drop_columns(list(FEATURES[stage])).to_pylist(), strict=True):
         counts = {column: len(row[column]) for column in FEATURES[stage]}
         complaint = _null(plain) or check(plain, counts)
@@ -220,6 +228,13 @@ def _null(row: Mapping[str, Any]) -> str | None:
         if value is None or (isinstance(value, list) and None in value):
             return f"{column} holds a null"
     return None
+
+
+def _check_caption(row: Mapping[str, Any], counts: Mapping[str, int]) -> str | None:
+    del counts
+    if not row["video_id"]:
+        return "video_id is empty"
+    return None if row["snippet"] >= 0 else f"snippet is {row['snippet']}"
 
 
 def _check_vision(row: Mapping[str, Any], counts: Mapping[str, int]) -> str | None:

@@ -1,7 +1,8 @@
 """The feature store: what preprocessing has made so far, and what is left to do.
 
 A store is a folder (local or any pyarrow or fsspec URI) with the stages `vision` (a row per chunk
-of a video) and `language` (a row per video) and a log of failures. Any number of writers append at
+of a video) and `language` (a row per video) and a log of failures; where the captioner is a stage
+of its own, also `captions` (a row per captioned snippet). Any number of writers append at
 once; the content is the same whatever files hold it.
 """
 

@@ -57,7 +57,8 @@ def chats(model: str) -> bool:
 
 def opening(tokenizer: Any, prompt: str) -> list[int]:
     """Return the tokens a model that does not chat is given beside the picture."""
-    return list(tokenizer(prompt)["input_ids"]) or [tokenizer.bos_token_id]
+    # A text of no words may have an end, which would leave nothing to say.
+    return list(tokenizer(prompt)["input_ids"]) if prompt else [tokenizer.bos_token_id]
 
 
 class EngineLLM:
