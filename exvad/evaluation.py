@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from exvad.answers import compose
 from exvad.bootstrap import intervals
 from exvad.data.benchmarks import vadclip_events
 from exvad.data.manifest import Manifest
-from exvad.detector import compose
 from exvad.inference import predict
 from exvad.metrics import IOUS, Protocol, detection_map, frame_auc_ap
 from exvad.redraws import Redraws

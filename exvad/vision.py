@@ -11,10 +11,11 @@ from typing import TYPE_CHECKING, Any
 
 from exvad.aegm import captioned_snippets
 from exvad.data.crops import crop_frames
-from exvad.data.video import Chunk, DecodedChunk, VideoInfo, decode_chunk, plan_chunks
+from exvad.data.decoder import Decoder, PlainDecoder
+from exvad.data.video import Chunk, DecodedChunk, VideoInfo
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Mapping
 
     import numpy as np
     from numpy.typing import NDArray
@@ -85,14 +86,23 @@ class ChunkTask:
         return decoded.frames[[snippet - self.chunk.first_snippet for snippet in self.captioned]]
 
 
-def plan_video(video_id: str, path: str, config: Config) -> tuple[VideoInfo, list[ChunkTask]]:
+def plan_video(
+    video_id: str, path: str, config: Config, decoder: Decoder | None = None
+) -> tuple[VideoInfo, list[ChunkTask]]:
     """Cut a video into chunks and choose its captioned snippets.
+
+    Args:
+        video_id: how the video is called.
+        path: local path or URI.
+        config: how it is cut.
+        decoder: who reads the file; None for this process.
 
     Raises:
         VideoError: the file is no video that can be read.
     """
     data = config.data
-    info, chunks = plan_chunks(video_id, path, data.stride, data.snippets_per_chunk)
+    reader = decoder or PlainDecoder()
+    info, chunks = reader.plan(video_id, path, data.stride, data.snippets_per_chunk)
     total = sum(chunk.num_snippets for chunk in chunks)
     chosen = captioned_snippets(total, config.captioner.per_video)
     tasks = []
@@ -148,12 +158,6 @@ class VisionStage:
             "num_frames": task.num_frames,
             "fps": task.fps,
         }
-
-    def see_video(self, tasks: list[ChunkTask]) -> Iterator[tuple[dict[str, Any], list[str]]]:
-        """Decode and see a video chunk by chunk; yield each row with what could not be read."""
-        for task in tasks:
-            decoded = decode_chunk(task.chunk, self.short_side)
-            yield self.see(task, decoded), decoded.problems
 
 
 def captions_fingerprint(config: Config) -> dict[str, Any]:

@@ -21,7 +21,14 @@ from typing import IO, Any, Self
 
 import numpy as np
 
-from exvad.data.video import MAX_PIXELS, Chunk, DecodedChunk, VideoError, VideoInfo
+from exvad.data.video import (
+    MAX_PIXELS,
+    Chunk,
+    DecodedChunk,
+    DecodingLimitError,
+    VideoError,
+    VideoInfo,
+)
 
 GIB = 2**30
 LONGEST_LINE = 64 * 2**20  # bytes: the plan of a video of some days
@@ -119,7 +126,9 @@ class DecodingProcess:
         if "error" in told:
             raise VideoError(path, str(told["error"][1]))
         if "memory" in told:
-            raise VideoError(path, f"needs more than {self.max_bytes / GIB:.1f} GiB to be decoded")
+            raise DecodingLimitError(
+                path, f"needs more than {self.max_bytes / GIB:.1f} GiB to be decoded"
+            )
         return told, reader
 
     def _start(self) -> subprocess.Popen[bytes]:
@@ -176,7 +185,7 @@ class _Reader:
         left = self._deadline - time.monotonic()
         if left <= 0 or not select.select([self._pipe], [], [], left)[0]:
             self._owner.close()
-            raise VideoError(
+            raise DecodingLimitError(
                 self._path, f"took longer than {self._owner.seconds:.0f} s to be decoded"
             )
         data = os.read(self._pipe.fileno(), 2**20)
@@ -186,10 +195,10 @@ class _Reader:
 
     def died(self) -> VideoError:
         self._owner.close()
-        return VideoError(self._path, "the process that decoded it died of it")
+        return DecodingLimitError(self._path, "the process that decoded it died of it")
 
     def nonsense(self) -> VideoError:
-        return VideoError(self._path, "the process that decoded it answered nonsense")
+        return DecodingLimitError(self._path, "the process that decoded it answered nonsense")
 
 
 def _checked_shape(

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from exvad.data.video_file import (
+    DecodingLimitError,
     VideoError,
     decode_packet,
     open_video,
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
 __all__ = [
     "Chunk",
     "DecodedChunk",
+    "DecodingLimitError",
     "VideoError",
     "VideoInfo",
     "decode_chunk",

@@ -40,6 +40,13 @@ class VideoError(ValueError):
         return VideoError, (self.path, self.reason)
 
 
+class DecodingLimitError(VideoError):
+    """A file takes more time or memory to decode than it may: the rest of it is not worth a try."""
+
+    def __reduce__(self) -> tuple[type[VideoError], tuple[str, str]]:
+        return DecodingLimitError, (self.path, self.reason)
+
+
 @contextlib.contextmanager
 def open_video(path: str) -> Iterator[tuple[InputContainer, VideoStream]]:
     """Open a file's first video stream that is no cover picture.

@@ -38,3 +38,22 @@ class LanguageModel(Protocol):
     def complete(self, prompts: Sequence[str]) -> list[str]:
         """Return the model's answer to each prompt."""
         ...
+
+
+class Models(Protocol):
+    """The frozen models of Figure 2, wherever they run."""
+
+    @property
+    def clip(self) -> ImageTextEncoder:
+        """E_I and E_T."""
+        ...
+
+    @property
+    def captioner(self) -> Captioner:
+        """Φ_C."""
+        ...
+
+    @property
+    def llm(self) -> LanguageModel:
+        """Φ_LLM."""
+        ...

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -80,3 +81,33 @@ def load_llm(
 
         return EngineLLM(llm, config.device, length, schema if llm.structured else None)
     return TransformersLLM(llm.model, config.device, llm.dtype, llm.batch_size, length)
+
+
+class LocalModels:
+    """The frozen models a configuration names, in this process; each is loaded when first needed.
+
+    Args:
+        config: which models.
+        classes: class names, the normal one first, which explanations are about.
+    """
+
+    def __init__(self, config: Config, classes: Sequence[str]) -> None:
+        self._config = config
+        self._classes = classes
+
+    @cached_property
+    def clip(self) -> ClipEncoder:
+        """The image and text encoder; see `load_clip`."""
+        return load_clip(self._config)
+
+    @cached_property
+    def captioner(self) -> Captioner:
+        """The captioner; see `load_captioner`."""
+        return load_captioner(self._config)
+
+    @cached_property
+    def llm(self) -> LanguageModel:
+        """The language model; see `load_llm`."""
+        from exvad.aegm import explanation_schema
+
+        return load_llm(self._config, schema=explanation_schema(self._classes))

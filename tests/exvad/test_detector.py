@@ -10,12 +10,15 @@ import torch
 
 from exvad.checkpoint import CheckpointError, build_network, save_checkpoint
 from exvad.config import load_config
-from exvad.data.video import VideoError
+from exvad.data.decoder import PlainDecoder
+from exvad.data.sandbox import DecodingProcess
+from exvad.data.video import Chunk, DecodedChunk, DecodingLimitError, VideoError
 from exvad.data.world.activities import CLASSES
 from exvad.data.world.render import render_video
 from exvad.data.world.scene import Scene
 from exvad.detector import Detector
 from exvad.encoders.load import load_clip
+from exvad.extraction import Extractor
 from exvad.inference import Calibration
 from exvad.laam import LabelPhrases, label_embeddings
 from tests.videos import write_video
@@ -121,3 +124,67 @@ def test_a_threshold_of_ones_own_decides_what_is_an_event(
     assert strict.scores == plain.scores
     with pytest.raises(ValueError, match="between 0 and 1"):
         detector.analyze(robbery, threshold=1.1)
+
+
+def test_first_scores_come_while_the_video_is_seen(detector: Detector, robbery: Path) -> None:
+    heard: list[tuple[list[float], list[float]]] = []
+    shares: list[float] = []
+    answer = detector.analyze(
+        robbery,
+        shares.append,
+        on_scores=lambda times_t, scores_t: heard.append((times_t.tolist(), scores_t.tolist())),
+    )
+    assert [time for times, _ in heard for time in times] == answer.times
+    assert all(0 <= score <= 1 for _, scores in heard for score in scores)
+    assert shares[-1] == 1
+
+
+def test_without_an_explanation_the_pictures_alone_are_scored(
+    detector: Detector, robbery: Path
+) -> None:
+    told = detector.examine(robbery, explain=False)
+    assert told.analysis.explanation is None
+    assert told.analysis.captions == []
+    assert any("pictures alone" in problem for problem in told.analysis.problems)
+    assert told.seconds["captioning"] < 0.01
+    full = detector.examine(robbery)
+    assert full.analysis.scores != told.analysis.scores
+    assert set(full.seconds) == {"decoding", "encoding", "captioning", "explaining", "detecting"}
+
+
+def test_another_process_may_decode(detector: Detector, robbery: Path, tmp_path: Path) -> None:
+    folder = save(tmp_path / "checkpoint")
+    with DecodingProcess() as decoder:
+        elsewhere = Detector(folder, models=detector.models, decoder=decoder)
+        assert elsewhere.analyze(robbery) == Detector(folder, models=detector.models).analyze(
+            robbery
+        )
+
+
+class BrokenAfter(PlainDecoder):
+    """Decodes the first chunks only."""
+
+    def __init__(self, good: int, error: type[VideoError] = VideoError) -> None:
+        self.good, self.error = good, error
+
+    def decode(self, chunk: Chunk, short_side: int | None = None) -> DecodedChunk:
+        if chunk.chunk >= self.good:
+            raise self.error(chunk.path, f"chunk {chunk.chunk} is broken")
+        return super().decode(chunk, short_side)
+
+
+def test_a_stretch_that_cannot_be_decoded_is_stood_in_for_and_said(
+    detector: Detector, robbery: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("exvad.extraction.SNIPPETS_AT_ONCE", 4)
+    extractor = Extractor(detector.config, detector.models, detector.classes, BrokenAfter(2))
+    found = extractor.extract(robbery)
+    visual_TD = found.features.visual
+    assert len(visual_TD) == len(found.features.times) > 8
+    np.testing.assert_array_equal(visual_TD[8:], np.repeat(visual_TD[7:8], len(visual_TD) - 8, 0))
+    assert "chunk 2 is broken" in found.problems[0]
+    assert max(found.features.caption_snippets) < 8
+    for decoder in (BrokenAfter(0), BrokenAfter(2, DecodingLimitError)):
+        extractor = Extractor(detector.config, detector.models, detector.classes, decoder)
+        with pytest.raises(VideoError, match="is broken"):
+            extractor.extract(robbery)

@@ -9,7 +9,7 @@ import pytest
 
 from exvad.config import load_config
 from exvad.data.store import Store
-from exvad.data.video import VideoError
+from exvad.data.video import VideoError, decode_chunk
 from exvad.data.world import Scene, render_video
 from exvad.vision import ChunkTask, VisionStage, plan_video, vision_fingerprint
 from tests.fakes import FakeCaptioner, FakeEncoder
@@ -46,9 +46,10 @@ def test_the_rows_fit_the_store_and_do_not_depend_on_the_chunks(video: str, tmp_
         stage = VisionStage(FakeEncoder(), captioner, config.data.short_side)
         _, tasks = plan_video("v", video, config)
         rows = []
-        for row, problems in stage.see_video(tasks):
-            assert problems == []
-            rows.append(row)
+        for task in tasks:
+            decoded = decode_chunk(task.chunk, config.data.short_side)
+            assert decoded.problems == []
+            rows.append(stage.see(task, decoded))
         store = Store(tmp_path / f"{size}").stage("vision", vision_fingerprint(config))
         store.append(rows)
         assert len(store.keys()) == len(tasks)
