@@ -20,6 +20,7 @@ from pydantic import BaseModel, ConfigDict
 from exvad.results import Analysis
 
 TRANSIENT = (429, 502, 503, 504)
+LONG_POLL = 20.0
 ENDED = ("done", "failed")
 CHUNK = 2**20
 
@@ -136,6 +137,11 @@ def _settings(url: str, key: str | None) -> dict[str, Any]:
     return {"base_url": url, "headers": headers, "timeout": httpx.Timeout(30, read=60)}
 
 
+def _long_poll(until: float) -> dict[str, float]:
+    """Ask the server to hold its answer, but less long than a proxy between may allow."""
+    return {"wait": round(min(max(until - time.monotonic(), 0.0), LONG_POLL), 3)}
+
+
 def _submission(
     video: Path, categories: Categories | None, threshold: float | None
 ) -> dict[str, str]:
@@ -235,10 +241,9 @@ class Client:
             TimeoutError: it takes longer.
         """
         until = time.monotonic() + timeout
-        while (found := self.get(job)).state not in ENDED:
+        while (found := self._waited(job, until)).state not in ENDED:
             if time.monotonic() > until:
                 raise TimeoutError(f"{found.name}: {found.state} after {timeout:.0f} s")
-            time.sleep(0.2)
         return found
 
     def follow(self, job: str) -> Iterator[Told]:
@@ -264,6 +269,11 @@ class Client:
                     raise _lost(self._http, error) from error
                 time.sleep(_pause(attempt))
                 attempt += 1
+
+    def _waited(self, job: str, until: float) -> Job:
+        path, params = f"/v1/analyses/{job}", _long_poll(until)
+        found = self._send(lambda: self._http.get(path, params=params), repeatable=True)
+        return Job.model_validate(found.json())
 
     def _send(self, ask: Callable[[], httpx.Response], repeatable: bool) -> httpx.Response:
         for attempt in range(self._retries + 1):
@@ -346,10 +356,9 @@ class AsyncClient:
     async def wait(self, job: str, timeout: float = 3600) -> Job:
         """Wait until an analysis has ended; see `Client.wait`."""
         until = time.monotonic() + timeout
-        while (found := await self.get(job)).state not in ENDED:
+        while (found := await self._waited(job, until)).state not in ENDED:
             if time.monotonic() > until:
                 raise TimeoutError(f"{found.name}: {found.state} after {timeout:.0f} s")
-            await asyncio.sleep(0.2)
         return found
 
     async def follow(self, job: str) -> AsyncIterator[Told]:
@@ -375,6 +384,11 @@ class AsyncClient:
                     raise _lost(self._http, error) from error
                 await asyncio.sleep(_pause(attempt))
                 attempt += 1
+
+    async def _waited(self, job: str, until: float) -> Job:
+        path, params = f"/v1/analyses/{job}", _long_poll(until)
+        found = await self._send(lambda: self._http.get(path, params=params), repeatable=True)
+        return Job.model_validate(found.json())
 
     async def _send(
         self, ask: Callable[[], Awaitable[httpx.Response]], repeatable: bool

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
     from exvad.config import Config
     from exvad.data.decoder import Decoder
+    from exvad.data.video import VideoInfo
     from exvad.encoders import Models
 
 FirstScores = Callable[["NDArray[np.float64]", "NDArray[np.float32]"], None]
@@ -93,6 +94,7 @@ class Detector:
         threshold: float | None = None,
         explain: bool = True,
         on_scores: FirstScores | None = None,
+        check: Callable[[VideoInfo], None] | None = None,
     ) -> Examination:
         """Analyze a video file, and tell what took how long.
 
@@ -106,6 +108,7 @@ class Detector:
                 that was trained with text then scores by the pictures alone.
             on_scores: told first scores as the video is seen: seconds and scores, [t] each, by the
                 pictures alone.
+            check: told what the file contains before it is decoded; what it raises ends the work.
 
         Raises:
             VideoError: the file is no video that can be read.
@@ -126,7 +129,7 @@ class Detector:
             if on_progress is not None:
                 on_progress(share)
 
-        found = self._extractor.extract(path, explain, seen)
+        found = self._extractor.extract(path, explain, seen, check)
         problems = found.problems
         if not explain and self.config.model.text != "none":
             problems = [*problems, UNEXPLAINED]

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from exvad.config import Config
-    from exvad.data.video import DecodedChunk
+    from exvad.data.video import DecodedChunk, VideoInfo
     from exvad.encoders import Captioner, Models
 
 SNIPPETS_AT_ONCE = 32  # few enough for the first scores to come soon, enough for a batch
@@ -73,7 +73,11 @@ class Extractor:
         self.decoder = decoder or PlainDecoder()
 
     def extract(
-        self, path: str | Path, explain: bool = True, on_seen: Seen | None = None
+        self,
+        path: str | Path,
+        explain: bool = True,
+        on_seen: Seen | None = None,
+        check: Callable[[VideoInfo], None] | None = None,
     ) -> Extracted:
         """Read a video file.
 
@@ -82,6 +86,7 @@ class Extractor:
             explain: whether to caption and explain it, if the network was trained with text.
             on_seen: told the features [t, D] of each chunk, the seconds [t] of its snippets, and
                 the share of the video that has been seen, 0 to 1.
+            check: told what the file contains before it is decoded; what it raises ends the work.
 
         Raises:
             VideoError: the file is no video that can be read.
@@ -92,6 +97,8 @@ class Extractor:
         wants_text = explain and kind != "none"
         with clock.measure("decoding"):
             info, tasks = plan_video(Path(path).name, str(path), self.config, self.decoder)
+        if check is not None:
+            check(info)
         seen = _Seen()
         for number, (task, decoded) in enumerate(self._decoded(tasks, clock), 1):
             if isinstance(decoded, VideoError):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from exvad.detector import Detector
@@ -47,7 +47,7 @@ def resolve_checkpoint(reference: str | Path, tracking_uri: str = "") -> Path:
         if is_run:
             source = f"runs:/{name}/{CHECKPOINT}"
         else:
-            source = _source(name.removeprefix(REGISTRY), place)
+            source = str(_version(name.removeprefix(REGISTRY), place).source)
         return Path(mlflow.artifacts.download_artifacts(source, tracking_uri=place))
     except (MlflowException, OSError) as error:
         raise ValueError(
@@ -55,18 +55,37 @@ def resolve_checkpoint(reference: str | Path, tracking_uri: str = "") -> Path:
         ) from None
 
 
-def _source(wanted: str, place: str) -> str:
+def version_of(reference: str | Path, tracking_uri: str = "") -> str | None:
+    """Return the version an alias of the registry stands for now; None for any other reference.
+
+    Raises:
+        ValueError: there is no such model or alias, or no registry.
+    """
+    name = str(reference)
+    if not name.startswith(REGISTRY) or "@" not in name:
+        return None
+    import mlflow
+    from mlflow.exceptions import MlflowException
+
+    place = tracking_uri or mlflow.get_tracking_uri()
+    try:
+        return str(_version(name.removeprefix(REGISTRY), place).version)
+    except (MlflowException, OSError) as error:
+        raise ValueError(
+            f"{name}: not found by the MLflow at {_shown(place)} ({str(error).splitlines()[0]})"
+        ) from None
+
+
+def _version(wanted: str, place: str) -> Any:
     from mlflow import MlflowClient
 
     client = MlflowClient(place)
     if "@" in wanted:
         name, alias = wanted.split("@", 1)
-        version = client.get_model_version_by_alias(name, alias)
-    elif "/" in wanted:
-        version = client.get_model_version(*wanted.split("/", 1))
-    else:
-        raise ValueError(f"{REGISTRY}{wanted}: write models:/NAME@ALIAS or models:/NAME/VERSION")
-    return str(version.source)
+        return client.get_model_version_by_alias(name, alias)
+    if "/" in wanted:
+        return client.get_model_version(*wanted.split("/", 1))
+    raise ValueError(f"{REGISTRY}{wanted}: write models:/NAME@ALIAS or models:/NAME/VERSION")
 
 
 def _shown(uri: str) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import math
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -45,7 +46,9 @@ POLICY = (
     "media-src 'self' blob:; connect-src 'self'; base-uri 'none'; form-action 'none'; "
     "frame-ancestors 'none'"
 )
-POLL_SECONDS = 0.15
+ENDED = ("done", "failed")
+POLL_SECONDS = 0.02
+LOOK_SECONDS = 1.0
 LONGEST_WAIT = 600
 RETRY_AFTER = "5"
 
@@ -152,6 +155,9 @@ def create_api(settings: ServerSettings) -> FastAPI:
             float | None,
             Query(ge=0, le=1, description="snippets above it are abnormal; absent: as calibrated"),
         ] = None,
+        explain: Annotated[
+            bool, Query(description="false: no captions, no explanation, much faster")
+        ] = True,
         webhook: Annotated[
             str | None,
             Query(max_length=2000, description="URL that is posted the analysis at its end"),
@@ -172,6 +178,7 @@ def create_api(settings: ServerSettings) -> FastAPI:
             more = AnalysisOptions(
                 categories=CATEGORIES.validate_json(categories),
                 threshold=threshold,
+                explain=explain,
                 webhook=webhook,
             )
             wanted = None
@@ -204,17 +211,21 @@ def create_api(settings: ServerSettings) -> FastAPI:
             raise HTTPException(422, str(error)) from None
         response.headers["Location"] = f"/v1/analyses/{number}"
         found = await finished(number, wait)
-        response.status_code = 200 if found.state in ("done", "failed") else 202
+        response.status_code = 200 if found.state in ENDED else 202
         return found
 
     async def finished(number: str, wait: float) -> AnalysisStatus:
         clock = asyncio.get_running_loop().time
-        until = clock() + wait
-        while True:
-            found = await asyncio.to_thread(status_of, number)
-            if found.state in ("done", "failed") or clock() >= until:
-                return found
-            await asyncio.sleep(POLL_SECONDS)
+        until, changes = clock() + wait, queue.changes()
+        try:
+            while True:
+                if changes.seen() or clock() >= until:
+                    found = await asyncio.to_thread(status_of, number, False)
+                    if found.state in ENDED or clock() >= until:
+                        return await asyncio.to_thread(status_of, number)
+                await asyncio.sleep(POLL_SECONDS)
+        finally:
+            changes.close()
 
     @api.get("/v1/analyses", operation_id="list", dependencies=[reads])
     def listing(
@@ -230,9 +241,14 @@ def create_api(settings: ServerSettings) -> FastAPI:
         )
 
     @api.get("/v1/analyses/{number}", operation_id="get", dependencies=[reads])
-    def get(number: str) -> AnalysisStatus:
+    async def get(
+        number: str,
+        wait: Annotated[
+            float, Query(ge=0, le=LONGEST_WAIT, description="seconds to wait for its end")
+        ] = 0,
+    ) -> AnalysisStatus:
         """Say where an analysis stands, with its result if it is done."""
-        return status_of(number)
+        return await finished(number, wait)
 
     @api.patch("/v1/analyses/{number}", operation_id="triage", dependencies=[submits])
     def triage(number: str, wanted: TriageRequest) -> AnalysisStatus:
@@ -256,8 +272,9 @@ def create_api(settings: ServerSettings) -> FastAPI:
         responses={200: {"content": {"text/event-stream": {}}}},
     )
     async def follow(number: str, request: Request) -> StreamingResponse:
-        """Follow an analysis: server-sent events `progress`, `scores`, `events`, `explanation`,
-        and at the end `done` or `failed`. `Last-Event-ID` goes on where a connection broke.
+        """Follow an analysis: server-sent events `progress`, `first_scores` (by the pictures alone,
+        while it is seen), `scores`, `events`, `explanation`, and at the end `done` or `failed`.
+        `Last-Event-ID` goes on where a connection broke.
         """
         await asyncio.to_thread(status_of, number, False)
         last = request.headers.get("last-event-id", "")
@@ -269,18 +286,27 @@ def create_api(settings: ServerSettings) -> FastAPI:
         )
 
     async def events(number: str, after: int) -> AsyncIterator[str]:
-        while True:
-            found = await asyncio.to_thread(queue.status, number, False)
-            told = await asyncio.to_thread(queue.events, number, after)
-            for after, kind, data in told:
-                yield f"id: {after}\nevent: {kind}\ndata: {data}\n\n"
-            if found is None or (found.state in ("done", "failed") and not told):
-                if found is not None and after == 0:
-                    detail = json.dumps({"error": found.error} if found.error else {})
-                    yield f"event: {found.state}\ndata: {detail}\n\n"
-                return
-            if not told:
-                await asyncio.sleep(POLL_SECONDS)
+        clock = asyncio.get_running_loop().time
+        changes, looked = queue.changes(), -math.inf
+        try:
+            while True:
+                if not changes.seen() and clock() - looked < LOOK_SECONDS:
+                    await asyncio.sleep(POLL_SECONDS)
+                    continue
+                quiet, looked = clock() - looked >= LOOK_SECONDS, clock()
+                found = await asyncio.to_thread(queue.status, number, False)
+                told = await asyncio.to_thread(queue.events, number, after)
+                for after, kind, data in told:
+                    yield f"id: {after}\nevent: {kind}\ndata: {data}\n\n"
+                if found is None or (told and told[-1][1] in ENDED):
+                    return
+                if found.state in ENDED and not told and quiet:
+                    if after == 0:
+                        detail = json.dumps({"error": found.error} if found.error else {})
+                        yield f"event: {found.state}\ndata: {detail}\n\n"
+                    return
+        finally:
+            changes.close()
 
     @api.get(
         "/v1/analyses/{number}/report",

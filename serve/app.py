@@ -1,75 +1,60 @@
 """Ray Serve deployment of a checkpoint: `serve run serve.app:app`.
 
 EXVAD_SERVE names a YAML file of settings (serve/settings.py); without it the newest run's
-checkpoint is served to this machine. EXVAD_CHECKPOINT names another checkpoint.
+checkpoint is served to this machine. EXVAD_CHECKPOINT names another checkpoint. In a configuration
+file of Ray Serve, `import_path: serve.app:from_args` takes the settings as `args`.
 """
 
 # No postponed annotations here: FastAPI resolves them on a copy of the class that Ray makes.
 
 import os
-import threading
-from pathlib import Path
+from typing import Any
 
 from ray import serve
 
 from exvad.analyze import newest_demo_checkpoint
+from exvad.checkpoint import load_checkpoint
 from exvad.load import resolve_checkpoint
+from serve.analyst import Analyst
 from serve.api import create_api
-from serve.fetch import Fetcher
-from serve.queue import Queue
-from serve.settings import ServerSettings, load_settings
-from serve.webhooks import Sender, read_secret
-
-
-@serve.deployment
-class Analyst:
-    """Takes analyses from the queue; the models are loaded once per replica.
-
-    Args:
-        settings: of the server.
-    """
-
-    def __init__(self, settings: ServerSettings) -> None:
-        from exvad.detector import Detector
-        from serve.worker import Worker
-
-        queue = Queue(settings.spool / "queue.sqlite", settings.lease_seconds)
-        shown = Path(settings.checkpoint).name
-        worker = Worker(Detector(settings.checkpoint), queue, settings, shown)
-        self._stopped = threading.Event()
-        self._thread = threading.Thread(target=worker.run, args=(self._stopped,), daemon=True)
-        self._thread.start()
-        if settings.webhook_secret is not None:
-            sender = Sender(queue, Fetcher(settings), read_secret(settings.webhook_secret))
-            threading.Thread(target=sender.run, args=(self._stopped,), daemon=True).start()
-
-    def check_health(self) -> None:
-        """Let Ray Serve replace a replica whose work has died."""
-        if not self._thread.is_alive():
-            raise RuntimeError("the analyzing thread has died")
-
-    def __del__(self) -> None:
-        self._stopped.set()
+from serve.parts import CaptionerPart, ClipPart, DecoderPart, ExplainerPart
+from serve.settings import Replicas, ServerSettings, load_settings
+from serve.webhooks import read_secret
 
 
 def build(settings: ServerSettings | None = None) -> serve.Application:
-    """Return the application for these settings, or those that EXVAD_SERVE names."""
+    """Return the application for these settings, or those that EXVAD_SERVE names.
+
+    Raises:
+        ValueError: there is no such checkpoint, or the webhooks' secret can't be read.
+    """
     settings = settings or load_settings()
-    checkpoint = os.environ.get("EXVAD_CHECKPOINT") or settings.checkpoint
+    named = os.environ.get("EXVAD_CHECKPOINT") or settings.checkpoint
+    if not named:
+        named = str(newest_demo_checkpoint())
+    folder = resolve_checkpoint(named)
     settings = settings.model_copy(
         update={
-            "checkpoint": str(
-                resolve_checkpoint(checkpoint) if checkpoint else newest_demo_checkpoint().resolve()
-            ),
+            # Replicas run in another folder. An alias stays one: it may move.
+            "checkpoint": named if "@" in named else str(folder.resolve()),
             "spool": settings.spool.resolve(),
         }
     )
     if settings.webhook_secret is not None:
         read_secret(settings.webhook_secret)  # complains here rather than in a replica
+    checkpoint = load_checkpoint(folder)
+    config, classes = checkpoint.config, checkpoint.labels.classes
+    parts = {
+        "Decoder": _sized(DecoderPart, settings.decoder).bind(settings),
+        "Clip": _sized(ClipPart, settings.clip).bind(config),
+        "Captioner": _sized(CaptionerPart, settings.captioner).bind(config),
+        "Explainer": _sized(ExplainerPart, settings.explainer).bind(config, classes),
+    }
+    # Nobody calls the analysts, they take work from the queue: their number is fixed.
     analyst = Analyst.options(  # type: ignore[attr-defined]
-        num_replicas=settings.workers,
-        ray_actor_options={"num_cpus": settings.worker_cpus, "num_gpus": settings.worker_gpus},
-    ).bind(settings)
+        num_replicas=settings.analyst.max_replicas,
+        ray_actor_options=_resources(settings.analyst),
+    ).bind(settings, parts)
     # The front holds no model, so that it answers while videos are analyzed; it is bound to the
     # analyst only so that both are deployed together.
     front = serve.deployment(
@@ -79,6 +64,27 @@ def build(settings: ServerSettings | None = None) -> serve.Application:
         ray_actor_options={"num_cpus": 0.1},
     )
     return front.bind(analyst)
+
+
+def from_args(args: ServerSettings) -> serve.Application:
+    """Return the application for the `args` of a configuration file of Ray Serve."""
+    return build(args)
+
+
+def _sized(part: Any, replicas: Replicas) -> Any:
+    return part.options(
+        max_ongoing_requests=max(replicas.at_once, 1) * 2,
+        autoscaling_config={
+            "min_replicas": replicas.min_replicas,
+            "max_replicas": replicas.max_replicas,
+            "target_ongoing_requests": replicas.at_once,
+        },
+        ray_actor_options=_resources(replicas),
+    )
+
+
+def _resources(replicas: Replicas) -> dict[str, float]:
+    return {"num_cpus": replicas.cpus, "num_gpus": replicas.gpus}
 
 
 def __getattr__(name: str) -> serve.Application:

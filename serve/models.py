@@ -23,6 +23,7 @@ class AnalysisOptions(BaseModel):
     threshold: float | None = Field(
         None, ge=0, le=1, description="snippets above it are abnormal; absent: what was calibrated"
     )
+    explain: bool = Field(True, description="false: no captions, no explanation, much faster")
     webhook: str | None = Field(
         None, max_length=2000, description="URL that is posted the analysis when it has ended"
     )
@@ -65,6 +66,7 @@ class AnalysisStatus(BaseModel):
     created: float = Field(description="seconds since 1970")
     finished: float | None = None
     seconds: float | None = Field(None, description="how long the work took")
+    timings: dict[str, float] | None = Field(None, description="seconds of each stage")
     anomaly_score: float | None = None
     label: str | None = None
     triage: Triage = "open"
@@ -101,6 +103,8 @@ class ServedModel(BaseModel):
     classes: list[str] = Field(description="what it was trained on, the normal class first")
     threshold: float = Field(description="snippets above it are abnormal")
     since: float = Field(description="seconds since 1970")
+    problem: str | None = Field(None, description="why a newer version could not be taken")
+    problem_since: float | None = Field(None, description="seconds since 1970")
 
 
 class ModelList(BaseModel):

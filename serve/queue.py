@@ -11,7 +11,7 @@ import json
 import sqlite3
 import time
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -19,13 +19,14 @@ from typing import Any, NamedTuple
 from exvad.results import Analysis
 from serve.models import AnalysisOptions, AnalysisStatus, ServedModel, State, Triage
 
-_VERSION = 3
+_VERSION = 4
 _TABLES = """
 create table if not exists analyses (
     id text primary key, name text not null, path text not null, uploaded integer not null,
     state text not null, progress real not null default 0, created real not null, started real,
     finished real, holder text, lease real, attempts integer not null default 0,
     score real, label text, triage text not null default 'open', error text, result text,
+    timings text,
     options text not null default '{}'
 );
 create index if not exists analyses_by_state on analyses (state, created);
@@ -40,7 +41,9 @@ create table if not exists hooks (
 create table if not exists counts (name text primary key, value real not null);
 create table if not exists workers (holder text primary key, about text not null, seen real);
 """
-_SHOWN = "id, name, state, progress, created, started, finished, score, label, triage, error"
+_SHOWN = (
+    "id, name, state, progress, created, started, finished, score, label, triage, error, timings"
+)
 MOST_ATTEMPTS = 3
 HOOK_SECONDS = 5  # until a webhook that failed is tried again; twice as long each time
 
@@ -75,6 +78,28 @@ class Hook(NamedTuple):
     attempts: int
 
 
+class Changes:
+    """Tells whether anything was written to the file; asking costs next to nothing.
+
+    Args:
+        path: the file.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._base = sqlite3.connect(path, timeout=30, check_same_thread=False)
+        self._version = -1
+
+    def seen(self) -> bool:
+        """Tell whether another connection has written since the last time, or ever."""
+        (version,) = self._base.execute("pragma data_version").fetchone()
+        before, self._version = self._version, int(version)
+        return self._version != before
+
+    def close(self) -> None:
+        """Let go of the file."""
+        self._base.close()
+
+
 class Queue:
     """Analyses in a SQLite file; every process opens its own.
 
@@ -104,17 +129,32 @@ class Queue:
             )
 
     @contextmanager
-    def _connect(self) -> Iterator[sqlite3.Connection]:
+    def _connect(self, durable: bool = True) -> Iterator[sqlite3.Connection]:
+        """Open a transaction; one that is not durable may be lost with the machine's power."""
         base = sqlite3.connect(self.path, timeout=30, isolation_level=None)
         base.row_factory = sqlite3.Row
         try:
-            base.execute("pragma synchronous = full")
+            base.execute(f"pragma synchronous = {'full' if durable else 'normal'}")
             base.execute("begin immediate")
             yield base
             if base.in_transaction:
                 base.execute("commit")
         finally:
             base.close()
+
+    @contextmanager
+    def _read(self) -> Iterator[sqlite3.Connection]:
+        """Open the file for reading, beside whoever writes."""
+        base = sqlite3.connect(self.path, timeout=30, isolation_level=None)
+        base.row_factory = sqlite3.Row
+        try:
+            yield base
+        finally:
+            base.close()
+
+    def changes(self) -> Changes:
+        """Return who can tell that something was written."""
+        return Changes(self.path)
 
     def add(
         self, name: str, path: Path, uploaded: bool, options: AnalysisOptions | None = None
@@ -137,12 +177,12 @@ class Queue:
 
     def counts(self) -> dict[str, float]:
         """Return what was counted: accepted, refused, done, failed, and seconds of work."""
-        with self._connect() as base:
+        with self._read() as base:
             return {row[0]: row[1] for row in base.execute("select name, value from counts")}
 
     def greet(self, holder: str, about: ServedModel) -> None:
         """Say that a worker is there, and with which model."""
-        with self._connect() as base:
+        with self._connect(durable=False) as base:
             base.execute(
                 "insert into workers values (?, ?, ?) on conflict (holder) "
                 "do update set about = excluded.about, seen = excluded.seen",
@@ -158,7 +198,7 @@ class Queue:
 
     def waiting(self) -> int:
         """Return how many analyses are neither done nor failed."""
-        with self._connect() as base:
+        with self._read() as base:
             row = base.execute(
                 "select count(*) from analyses where state in ('queued', 'running')"
             ).fetchone()
@@ -190,7 +230,7 @@ class Queue:
 
     def renew(self, number: str, holder: str, progress: float | None = None) -> bool:
         """Say that the work goes on; False if it is no longer the holder's."""
-        with self._connect() as base:
+        with self._connect(durable=False) as base:
             found = base.execute(
                 "update analyses set lease = ?, progress = coalesce(?, progress) "
                 "where id = ? and holder = ? and state = 'running'",
@@ -198,14 +238,20 @@ class Queue:
             )
             return found.rowcount == 1
 
-    def finish(self, number: str, holder: str, outcome: Analysis | str) -> bool:
+    def finish(
+        self,
+        number: str,
+        holder: str,
+        outcome: Analysis | str,
+        timings: Mapping[str, float] | None = None,
+    ) -> bool:
         """Write an answer, or why there is none; False if it is no longer the holder's."""
         right = outcome if isinstance(outcome, Analysis) else None
         state: State = "failed" if right is None else "done"
         with self._connect() as base:
             found = base.execute(
                 "update analyses set state = ?, finished = ?, holder = null, progress = 1, "
-                "score = ?, label = ?, error = ?, result = ? "
+                "score = ?, label = ?, error = ?, result = ?, timings = ? "
                 "where id = ? and holder = ? and state = 'running'",
                 (
                     state,
@@ -214,6 +260,7 @@ class Queue:
                     None if right is None else right.label,
                     outcome if right is None else None,
                     None if right is None else right.model_dump_json(),
+                    json.dumps(dict(timings)) if timings else None,
                     number,
                     holder,
                 ),
@@ -251,7 +298,7 @@ class Queue:
 
     def say(self, number: str, kind: str, data: dict[str, Any]) -> None:
         """Note an event for those who follow an analysis."""
-        with self._connect() as base:
+        with self._connect(durable=False) as base:
             base.execute(
                 "insert into events (id, kind, data) values (?, ?, ?)",
                 (number, kind, json.dumps(data)),
@@ -259,7 +306,7 @@ class Queue:
 
     def events(self, number: str, after: int = 0) -> list[tuple[int, str, str]]:
         """Return the events of an analysis after a given one: number, kind and JSON."""
-        with self._connect() as base:
+        with self._read() as base:
             rows = base.execute(
                 "select number, kind, data from events where id = ? and number > ? order by number",
                 (number, after),
@@ -269,7 +316,7 @@ class Queue:
     def status(self, number: str, with_result: bool = True) -> AnalysisStatus | None:
         """Return where an analysis stands, or None if there is none."""
         columns = f"{_SHOWN}, result" if with_result else _SHOWN
-        with self._connect() as base:
+        with self._read() as base:
             row = base.execute(f"select {columns} from analyses where id = ?", (number,)).fetchone()
         return None if row is None else _status(row)
 
@@ -278,7 +325,7 @@ class Queue:
     ) -> tuple[list[AnalysisStatus], int]:
         """Return a page of analyses, newest first, and how many there are."""
         where, values = ("where state = ?", [state]) if state else ("", [])
-        with self._connect() as base:
+        with self._read() as base:
             total = base.execute(f"select count(*) from analyses {where}", values).fetchone()[0]
             rows = base.execute(
                 f"select {_SHOWN} from analyses {where} order by created desc limit ? offset ?",
@@ -288,7 +335,7 @@ class Queue:
 
     def video(self, number: str) -> Path | None:
         """Return the video of an analysis."""
-        with self._connect() as base:
+        with self._read() as base:
             row = base.execute("select path from analyses where id = ?", (number,)).fetchone()
         return None if row is None else Path(row["path"])
 
@@ -328,12 +375,14 @@ def _count(base: sqlite3.Connection, name: str, amount: float = 1) -> None:
 def _status(row: sqlite3.Row) -> AnalysisStatus:
     values = dict(row)
     started, result = values.pop("started"), values.pop("result", None)
+    timings = values.pop("timings")
     seconds = None
     if values["finished"] is not None and started is not None:
         seconds = round(values["finished"] - started, 3)
     return AnalysisStatus(
         **{name: values[name] for name in values if name != "score"},
         seconds=seconds,
+        timings=None if timings is None else json.loads(timings),
         anomaly_score=values["score"],
         result=None if result is None else Analysis.model_validate_json(result),
     )

@@ -5,9 +5,34 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from pydantic import BaseModel, ConfigDict, Field, IPvAnyNetwork, ValidationError
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    IPvAnyNetwork,
+    ValidationError,
+    model_validator,
+)
 
 VARIABLE = "EXVAD_SERVE"
+
+
+class Replicas(BaseModel):
+    """What one replica of a deployment takes, and how many there may be."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    cpus: float = Field(0.3, ge=0, description="CPU cores per replica")
+    gpus: float = Field(0, ge=0, description="GPUs per replica; a fraction shares one")
+    min_replicas: int = Field(1, ge=1, description="replicas kept alive")
+    max_replicas: int = Field(1, ge=1, description="replicas at most")
+    at_once: int = Field(8, ge=1, description="requests per replica; more call for another one")
+
+    @model_validator(mode="after")
+    def _ordered(self) -> Replicas:
+        if self.max_replicas < self.min_replicas:
+            raise ValueError("max_replicas is smaller than min_replicas")
+        return self
 
 
 class ServerSettings(BaseModel):
@@ -19,9 +44,18 @@ class ServerSettings(BaseModel):
         "", description="folder, MLflow run id or models:/NAME@ALIAS; empty for the newest run's"
     )
     spool: Path = Field(Path("runs/serve"), description="folder of uploads, answers and the queue")
-    workers: int = Field(1, ge=1, description="replicas that analyze, each with its own models")
-    worker_cpus: float = Field(1, ge=0, description="CPU cores per analyzing replica")
-    worker_gpus: float = Field(0, ge=0, description="GPUs per analyzing replica")
+    reload_seconds: float = Field(
+        30, gt=0, description="how often it is asked whether an alias names another version now"
+    )
+    decoder: Replicas = Field(Replicas(), description="decoding, in processes of their own")
+    clip: Replicas = Field(Replicas(), description="CLIP, images and texts")
+    captioner: Replicas = Field(Replicas(), description="the captioner")
+    explainer: Replicas = Field(Replicas(), description="the language model")
+    analyst: Replicas = Field(
+        Replicas(at_once=4), description="the trained network; `at_once` analyses each"
+    )
+    decode_bytes: int = Field(4 * 2**30, ge=2**28, description="memory a decoder may address")
+    decode_seconds: float = Field(120, gt=0, description="longest decoding of 32 snippets")
     max_bytes: int = Field(512 * 2**20, ge=1, description="largest video taken")
     max_seconds: float = Field(4 * 3600, gt=0, description="longest video taken")
     max_pixels: int = Field(7680 * 4320, ge=1, description="largest picture taken")

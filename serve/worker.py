@@ -10,16 +10,21 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from exvad.data.video import VideoError, probe
+from exvad.data.video import VideoError, VideoInfo
+from exvad.detector import Examination
 from serve.models import ServedModel
 
 if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
     from exvad.detector import Detector
     from exvad.results import Analysis
     from serve.queue import Claim, Queue
     from serve.settings import ServerSettings
 
-IDLE_SECONDS = 0.2
+IDLE_SECONDS = 0.02
+LOOK_SECONDS = 1.0
 
 
 class Worker:
@@ -30,15 +35,26 @@ class Worker:
         queue: where the work is.
         settings: limits of what is looked at.
         shown: how the model is called to those who ask for it.
+        greets: whether it is the one of its replica that tells of itself.
     """
 
     def __init__(
-        self, detector: Detector, queue: Queue, settings: ServerSettings, shown: str = ""
+        self,
+        detector: Detector,
+        queue: Queue,
+        settings: ServerSettings,
+        shown: str = "",
+        greets: bool = True,
     ) -> None:
-        self.detector = detector
         self.queue = queue
         self.settings = settings
         self.name = uuid.uuid4().hex
+        self.greets = greets
+        self.use(detector, shown)
+
+    def use(self, detector: Detector, shown: str) -> None:
+        """Answer with this detector from the next analysis on."""
+        self.detector = detector
         checkpoint = detector.checkpoint
         self.about = ServedModel(
             model=checkpoint.name,
@@ -50,16 +66,26 @@ class Worker:
 
     def run(self, stopped: threading.Event) -> None:
         """Work until told to stop."""
-        swept, greeted = 0.0, -math.inf
+        swept, greeted, looked = 0.0, -math.inf, -math.inf
+        changes = self.queue.changes()
         while not stopped.is_set():
             if time.monotonic() - greeted > self.settings.lease_seconds / 3:
                 greeted = time.monotonic()
-                self.queue.greet(self.name, self.about)
-            if not self.work():
-                stopped.wait(IDLE_SECONDS)
+                self._greet()
+            # Work comes by a write, or by a lease that runs out, which nobody writes.
+            if changes.seen() or time.monotonic() - looked > LOOK_SECONDS:
+                looked = time.monotonic()
+                while not stopped.is_set() and self.work():
+                    pass
+            stopped.wait(IDLE_SECONDS)
             if time.monotonic() - swept > 600:
                 swept = time.monotonic()
                 self.queue.forget_older(self.settings.keep_hours)
+        changes.close()
+
+    def _greet(self) -> None:
+        if self.greets:
+            self.queue.greet(self.name, self.about)
 
     def work(self) -> bool:
         """Take one analysis and answer it; False if none waits."""
@@ -68,36 +94,51 @@ class Worker:
             return False
         number = claimed.number
         with self._lease(number):
+            timings: dict[str, float] = {}
             try:
-                outcome: Analysis | str = self._analyze(claimed)
+                outcome: Analysis | str
+                outcome, timings = self._analyze(claimed)
             except (ValueError, OSError) as error:
                 outcome = str(error).replace(str(claimed.path), claimed.name)
-        if self.queue.finish(number, self.name, outcome):
+        if self.queue.finish(number, self.name, outcome, timings):
             kind = "failed" if isinstance(outcome, str) else "done"
             self.queue.say(number, kind, {"error": outcome} if isinstance(outcome, str) else {})
         return True
 
-    def _analyze(self, claim: Claim) -> Analysis:
+    def _analyze(self, claim: Claim) -> Examination:
         number, name, path, options = claim
-        info = probe(path)
-        seconds = info.num_frames / info.fps
-        if seconds > self.settings.max_seconds:
-            raise VideoError(name, f"lasts {seconds:.0f} s, more than {self.settings.max_seconds}")
-        if info.width * info.height > self.settings.max_pixels:
-            raise VideoError(name, f"pictures of {info.width}x{info.height} are too large")
+
+        def check(info: VideoInfo) -> None:
+            seconds, most = info.num_frames / info.fps, self.settings.max_seconds
+            if seconds > most:
+                raise VideoError(name, f"lasts {seconds:.0f} s, more than {most}")
+            if info.width * info.height > self.settings.max_pixels:
+                raise VideoError(name, f"pictures of {info.width}x{info.height} are too large")
 
         def progress(share: float) -> None:
             self.queue.renew(number, self.name, share)
             self.queue.say(number, "progress", {"progress": share})
 
-        found = self.detector.analyze(path, progress, options.categories, options.threshold)
+        def scores(times_t: NDArray[np.float64], scores_t: NDArray[np.float32]) -> None:
+            told = {"times": times_t.tolist(), "scores": scores_t.astype(float).tolist()}
+            self.queue.say(number, "first_scores", told)
+
+        found, timings = self.detector.examine(
+            path,
+            progress,
+            options.categories,
+            options.threshold,
+            options.explain,
+            scores,
+            check,
+        )
         found = found.model_copy(update={"video": name})
         self.queue.say(number, "scores", {"times": found.times, "scores": found.scores})
         events = [event.model_dump() for event in found.events]
         self.queue.say(number, "events", {"events": events})
         if found.explanation is not None:
             self.queue.say(number, "explanation", found.explanation.model_dump())
-        return found
+        return Examination(found, timings)
 
     @contextmanager
     def _lease(self, number: str) -> Iterator[None]:
@@ -106,7 +147,7 @@ class Worker:
         def renew() -> None:
             while not ended.wait(self.settings.lease_seconds / 3):
                 self.queue.renew(number, self.name)
-                self.queue.greet(self.name, self.about)
+                self._greet()
 
         thread = threading.Thread(target=renew, daemon=True)
         thread.start()

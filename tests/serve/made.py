@@ -6,7 +6,10 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from types import SimpleNamespace
 
-from exvad.data.video import probe
+import numpy as np
+
+from exvad.data.video import VideoInfo, probe
+from exvad.detector import Examination, FirstScores
 from exvad.results import Analysis, Caption, DetectedEvent, Explanation
 
 
@@ -44,18 +47,27 @@ class MadeDetector:
             calibration=SimpleNamespace(threshold=0.5),
         )
 
-    def analyze(
+    def examine(
         self,
         path: str | Path,
         on_progress: Callable[[float], None] | None = None,
         categories: Mapping[str, Sequence[str]] | None = None,
         threshold: float | None = None,
-    ) -> Analysis:
+        explain: bool = True,
+        on_scores: FirstScores | None = None,
+        check: Callable[[VideoInfo], None] | None = None,
+    ) -> Examination:
         info = probe(path)
+        if check is not None:
+            check(info)
         self.seen.append(str(path))
         if on_progress is not None:
             on_progress(0.5)
             on_progress(1.0)
         found = analysis(Path(path).name, info.num_frames, info.fps)
         changed = {"untrained": list(categories or ()), "threshold": threshold or found.threshold}
-        return found.model_copy(update=changed)
+        if not explain:
+            changed |= {"explanation": None, "captions": []}
+        if on_scores is not None:
+            on_scores(np.array(found.times), np.array(found.scores, np.float32))
+        return Examination(found.model_copy(update=changed), {"decoding": 0.1})

@@ -125,10 +125,12 @@ def test_events_tell_the_course_and_go_on_after_a_break(client: TestClient, clip
     told = [dict(line.split(": ", 1) for line in block.splitlines())
             for block in text.strip().split("\n\n")]  # fmt: skip
     kinds = [event["event"] for event in told]
-    assert kinds == ["progress", "progress", "scores", "events", "explanation", "done"]
-    assert json.loads(told[3]["data"])["events"][0]["label"] == "Arson"
+    assert kinds == [
+        "progress", "progress", "first_scores", "scores", "events", "explanation", "done",
+    ]  # fmt: skip
+    assert json.loads(told[4]["data"])["events"][0]["label"] == "Arson"
     rest = client.get(
-        f"/v1/analyses/{number}/events", headers={"Last-Event-ID": told[4]["id"]}
+        f"/v1/analyses/{number}/events", headers={"Last-Event-ID": told[5]["id"]}
     ).text
     assert rest.count("event: ") == 1
     assert "event: done" in rest

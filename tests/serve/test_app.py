@@ -16,6 +16,7 @@ from typing import Any
 import psutil
 import pytest
 
+from exvad.client import Client, ServerError
 from exvad.data.world.render import render_video
 from exvad.data.world.scene import Scene
 from serve.settings import load_settings
@@ -37,11 +38,14 @@ def test_a_setting_that_does_not_exist_is_refused(
     path.write_text("worker: 2\n")
     with pytest.raises(ValueError, match=r"worker: Extra inputs"):
         load_settings()
-    path.write_text("workers: 0\n")
-    with pytest.raises(ValueError, match="workers"):
+    path.write_text("clip: {cpus: 1, min_replicas: 3, max_replicas: 2}\n")
+    with pytest.raises(ValueError, match=r"clip: .*smaller than min_replicas"):
         load_settings()
-    path.write_text("workers: 2\n")
-    assert load_settings().workers == 2
+    path.write_text("analyst: {at_once: 0}\n")
+    with pytest.raises(ValueError, match=r"analyst\.at_once"):
+        load_settings()
+    path.write_text("clip: {max_replicas: 2}\n")
+    assert load_settings().clip.max_replicas == 2
 
 
 def ask(path: str, body: bytes | None = None) -> Any:
@@ -89,12 +93,12 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def analyst(process: subprocess.Popen[bytes]) -> psutil.Process:
-    """Return the replica that holds the models."""
-    for member in psutil.Process(process.pid).children(recursive=True):
-        if "Analyst" in " ".join(member.cmdline()):
-            return member
-    raise AssertionError("there is no Analyst replica")
+def member(process: subprocess.Popen[bytes], kind: str) -> psutil.Process:
+    """Return the process of a replica, of the proxy or of the controller."""
+    for each in psutil.Process(process.pid).children(recursive=True):
+        if kind in " ".join(each.cmdline()):
+            return each
+    raise AssertionError(f"there is no {kind}")
 
 
 @pytest.mark.slow
@@ -107,7 +111,7 @@ def test_accepted_videos_survive_the_death_of_a_replica_and_of_everything(folder
     assert first["result"]["explanation"]["category"] == "Robbery"
 
     numbers = [ask("/v1/analyses", video)["id"] for video in videos]
-    analyst(process).kill()
+    member(process, "Analyst").kill()
     numbers += [ask("/v1/analyses", video)["id"] for video in videos]
     stop(process, gently=False)
 
@@ -122,3 +126,36 @@ def test_accepted_videos_survive_the_death_of_a_replica_and_of_everything(folder
         assert found[0]["result"]["scores"] == first["result"]["scores"]
     finally:
         stop(process)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(400)
+def test_whichever_process_dies_every_accepted_video_is_answered_once(folder: Path) -> None:
+    process = start(folder)
+    accepted: list[str] = []
+    try:
+        with Client(ADDRESS, retries=8) as client:
+            known = client.analyze(folder / "0.mp4", timeout=120)
+            before = ask("/v1/analyses")["total"]
+            for kind in ("Decoder", "Clip", "Captioner", "Explainer", "Analyst", "Front",
+                         "ProxyActor", "ServeController"):  # fmt: skip
+                accepted += [client.submit(folder / "0.mp4").id for _ in range(2)]
+                member(process, kind).kill()
+                accepted.append(submitted(client, folder / "0.mp4"))
+            found = [client.wait(number, timeout=120) for number in accepted]
+        assert [each.state for each in found] == ["done"] * len(accepted)
+        assert ask("/v1/analyses")["total"] == before + len(accepted)
+        assert all(each.result is not None for each in found)
+        assert {tuple(each.result.scores) for each in found if each.result} == {tuple(known.scores)}
+    finally:
+        stop(process)
+
+
+def submitted(client: Client, video: Path) -> str:
+    """Submit a video to a server whose front is just dying: not accepted is said, and repeated."""
+    for _ in range(60):
+        try:
+            return client.submit(video).id
+        except (ConnectionError, ServerError):
+            time.sleep(1)
+    raise AssertionError("the server does not come back")
