@@ -1,0 +1,250 @@
+"""The detector on a live stream: causal windows, alerts, and an explanation of each.
+
+Every score rests on the pictures up to its own time. The network sees a window of the last
+snippets, the text is that of the last explanation; until there is one, it has none.
+
+W snippets of the window · t new snippets · D feature width
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Executor, Future
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+from pydantic import BaseModel, ConfigDict, Field
+
+from exvad.aegm import ExplanationError
+from exvad.alerts import Alarm, Alert, AlertRule
+from exvad.data.live_source import Notice, Picture
+from exvad.inference import predict
+from exvad.language import CaptionedVideo, LanguageSettings, LanguageStage
+from exvad.results import Explanation
+from exvad.training import Example
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from exvad.checkpoint import Checkpoint
+    from exvad.encoders import Models
+
+
+class LiveScores(BaseModel):
+    """New scores of a stream."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    times: list[float] = Field(description="[t] seconds since the stream began")
+    scores: list[float] = Field(description="[t] anomaly score of each snippet, 0 to 1")
+
+
+class LiveAlert(BaseModel):
+    """An alert, each time there is something new about it."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    number: int = Field(ge=1, description="of the stream's alerts")
+    state: Literal["began", "changed", "explained", "ended"]
+    start: float = Field(description="seconds since the stream began")
+    end: float = Field(description="seconds, so far")
+    label: str
+    peak: float = Field(ge=0, le=1, description="highest score")
+    explanation: Explanation | None = None
+    captions: list[str] = Field([], description="what the explanation rests on, in order of time")
+
+
+class LiveNotice(BaseModel):
+    """Something about the stream itself."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    kind: str = Field(description="connected, lost, dropped, ended, or unexplained")
+    text: str
+
+
+Record = LiveScores | LiveAlert | LiveNotice
+
+
+@dataclass(frozen=True)
+class LiveSettings:
+    """How a stream is watched.
+
+    Args:
+        window: W, snippets the network sees at once.
+        caption_every: every which snippet may be shown to the captioner.
+        explain_seconds: how often the text is renewed; it also is when an alert begins.
+    """
+
+    window: int = 64
+    caption_every: int = 4
+    explain_seconds: float = 30.0
+
+
+class LiveDetector:
+    """Scores the pictures of one stream as they come.
+
+    Args:
+        checkpoint: the trained detector.
+        models: the frozen models.
+        rule: what makes an alert.
+        settings: how the stream is watched.
+        helper: where explanations are written while scoring goes on; None to wait for them.
+        on_peak: told an alert that began or rose, with its picture.
+    """
+
+    def __init__(
+        self,
+        checkpoint: Checkpoint,
+        models: Models,
+        rule: AlertRule,
+        settings: LiveSettings | None = None,
+        helper: Executor | None = None,
+        on_peak: Callable[[Alert, NDArray[np.uint8]], None] | None = None,
+    ) -> None:
+        self.checkpoint, self.models = checkpoint, models
+        self.settings = settings or LiveSettings()
+        self.alarm = Alarm(rule, checkpoint.labels.classes)
+        self._helper, self._on_peak = helper, on_peak
+        self._visual: deque[NDArray[np.float16]] = deque(maxlen=self.settings.window)
+        shots = max(1, self.settings.window // self.settings.caption_every)
+        self._shots: deque[tuple[NDArray[np.uint8], NDArray[np.float16]]] = deque(maxlen=shots)
+        self._count = 0
+        self._text_D: NDArray[np.floating] | None = None
+        self._explained = -np.inf
+        self._writing: Future[_Told] | None = None
+        self._about: Alert | None = None  # what is being explained
+        self._next: Alert | None = None  # what is to be explained next
+
+    def see(self, pictures: Sequence[Picture]) -> list[Record]:
+        """Take new pictures, oldest first, and return what there is to say."""
+        records: list[Record] = []
+        for size in dict.fromkeys(picture.frame.shape for picture in pictures):
+            alike = [picture for picture in pictures if picture.frame.shape == size]
+            records += self._see(alike)
+        return records + self._written()
+
+    def finish(self) -> list[Record]:
+        """Wait for an explanation that is being written, and return what there is to say."""
+        records: list[Record] = []
+        while self._writing is not None:
+            self._writing.exception()
+            records += self._written()
+        return records
+
+    def _see(self, pictures: Sequence[Picture]) -> list[Record]:
+        frames = np.stack([picture.frame for picture in pictures])
+        visual_tD = self.models.clip.encode_images(frames).astype(np.float16)
+        times, scores, changes = [], [], list[Record]()
+        for picture, visual_D in zip(pictures, visual_tD, strict=True):
+            self._visual.append(visual_D)
+            if self._count % self.settings.caption_every == 0:
+                self._shots.append((picture.frame, visual_D))
+            self._count += 1
+            score, shares_C = self._score()
+            times.append(picture.time)
+            scores.append(score)
+            before = self.alarm.alert
+            for state, alert in self.alarm.feed(picture.time, score, shares_C):
+                changes.append(_alert(alert, state))
+                if state == "began":
+                    self._explain(alert, picture.time)
+            now = self.alarm.alert
+            if self._on_peak and now and (before is None or now.peak > before.peak):
+                self._on_peak(now, picture.frame)
+            if picture.time - self._explained >= self.settings.explain_seconds:
+                self._explain(None, picture.time)
+        return [LiveScores(times=times, scores=scores), *changes]
+
+    def _score(self) -> tuple[float, list[float]]:
+        """Score the newest snippet, seen with the window before it."""
+        config, labels = self.checkpoint.config, self.checkpoint.labels
+        visual_WD = np.stack(self._visual).astype(np.float32)
+        text_D = None
+        if config.model.text != "none":
+            silent_D = np.zeros(visual_WD.shape[1], np.float32)
+            text_D = silent_D if self._text_D is None else self._text_D.astype(np.float32)
+        blank_C = np.zeros(len(labels.classes), np.float32)
+        (seen,) = predict(
+            self.checkpoint.network,
+            self.checkpoint.label_CD,
+            [Example("", visual_WD, text_D, blank_C)],
+            config.model.tau,
+            self.settings.window,
+        )
+        score = float(np.clip(seen.scores[self.checkpoint.calibration.branch][-1], 0, 1))
+        return score, seen.probabilities_TC[-1].astype(float).tolist()
+
+    def _explain(self, alert: Alert | None, time: float) -> None:
+        """Have the window explained, or after the one that is being explained."""
+        if self.checkpoint.config.model.text == "none":
+            return
+        if self._writing is not None and not self._writing.done():
+            self._next = alert or self._next
+            return
+        self._about = alert
+        self._explained = time
+        shots = list(self._shots)
+        if self._helper is not None:
+            self._writing = self._helper.submit(self._write, shots)
+            return
+        self._writing = Future()
+        self._writing.set_result(self._write(shots))
+
+    def _write(self, shots: list[tuple[NDArray[np.uint8], NDArray[np.float16]]]) -> _Told:
+        size = shots[-1][0].shape
+        alike = [shot for shot in shots if shot[0].shape == size]
+        captions = self.models.captioner.caption(np.stack([frame for frame, _ in alike]))
+        settings = LanguageSettings.of(self.checkpoint.config, self.checkpoint.labels.classes)
+        stage = LanguageStage(self.models.clip, self.models.llm, settings)
+        image_cD = np.stack([visual_D for _, visual_D in alike]).astype(np.float32)
+        window = CaptionedVideo("window", list(range(len(alike))), captions, image_cD)
+        return captions, stage.explain([window])[0]
+
+    def _written(self) -> list[Record]:
+        if self._writing is None or not self._writing.done():
+            return []
+        captions, answer = self._writing.result()
+        about, self._writing, self._about = self._about, None, None
+        if self._next is not None:
+            following, self._next = self._next, None
+            self._explain(following, following.end)
+        if isinstance(answer, ExplanationError):
+            return [LiveNotice(kind="unexplained", text=str(answer))]
+        by_kind = {"captions": np.mean(answer["caption_text"], axis=0), "explanation": None}
+        text_D = by_kind[self.checkpoint.config.model.text]
+        self._text_D = answer["text"] if text_D is None else text_D
+        if about is None:
+            return []
+        now = self.alarm.alert
+        current = now if now is not None and now.number == about.number else about
+        explanation = Explanation.model_validate_json(answer["record"])
+        told = _alert(current, "explained")
+        shown = {"explanation": explanation, "captions": answer["cleaned_captions"] or captions}
+        return [told.model_copy(update=shown)]
+
+
+_Told = tuple[list[str], "dict[str, Any] | ExplanationError"]
+
+
+def watch(source: Iterator[list[Picture] | Notice], detector: LiveDetector) -> Iterator[Record]:
+    """Yield what there is to say of a stream until it ends; see `LiveSource.follow`."""
+    for found in source:
+        if isinstance(found, Notice):
+            yield LiveNotice(kind=found.kind, text=found.text)
+        else:
+            yield from detector.see(found)
+    yield from detector.finish()
+
+
+def _alert(alert: Alert, state: Literal["began", "changed", "explained", "ended"]) -> LiveAlert:
+    return LiveAlert(
+        number=alert.number,
+        state=state,
+        start=alert.start,
+        end=alert.end,
+        label=alert.label,
+        peak=alert.peak,
+    )
