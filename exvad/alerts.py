@@ -66,12 +66,13 @@ class Alarm:
     Args:
         rule: what makes an alert.
         classes: class names, the normal one first.
+        count: alerts there have been already.
     """
 
     rule: AlertRule
     classes: Sequence[str]
+    count: int = 0
     alert: Alert | None = None
-    _count: int = 0
     _above: list[tuple[float, float, np.ndarray[tuple[int], np.dtype[np.float64]]]] = field(
         default_factory=list
     )
@@ -96,8 +97,8 @@ class Alarm:
         self._above.append(seen)
         if time - self._above[0][0] < self.rule.least_seconds:
             return []
-        self._count += 1
-        self.alert = self._summary(self._count)
+        self.count += 1
+        self.alert = self._summary(self.count)
         return [("began", self.alert)]
 
     def _go_on(

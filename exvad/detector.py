@@ -114,7 +114,7 @@ class Detector:
             VideoError: the file is no video that can be read.
             ValueError: a category can't be added, or the threshold is not between 0 and 1.
         """
-        checkpoint = self._widened(categories) if categories else self.checkpoint
+        checkpoint = self.widened(categories) if categories else self.checkpoint
         if threshold is not None:
             if not 0 <= threshold <= 1:
                 raise ValueError(f"threshold {threshold}: scores lie between 0 and 1")
@@ -139,8 +139,12 @@ class Detector:
         detecting = round(time.perf_counter() - began, 4)
         return Examination(answer, {**found.seconds, "detecting": detecting})
 
-    def _widened(self, categories: Mapping[str, Sequence[str]]) -> Checkpoint:
-        """Return the checkpoint with more classes."""
+    def widened(self, categories: Mapping[str, Sequence[str]]) -> Checkpoint:
+        """Return the checkpoint with more classes, each described by phrases.
+
+        Raises:
+            ValueError: a category can't be added.
+        """
         import torch
 
         known = self.checkpoint.labels

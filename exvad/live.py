@@ -63,6 +63,7 @@ class LiveNotice(BaseModel):
 
     kind: str = Field(description="connected, lost, dropped, ended, or unexplained")
     text: str
+    count: int = Field(0, description="pictures that were dropped")
 
 
 Record = LiveScores | LiveAlert | LiveNotice
@@ -76,11 +77,15 @@ class LiveSettings:
         window: W, snippets the network sees at once.
         caption_every: every which snippet may be shown to the captioner.
         explain_seconds: how often the text is renewed; it also is when an alert begins.
+        explain: whether to caption and explain at all.
+        alerts: how many alerts the stream has had already.
     """
 
     window: int = 64
     caption_every: int = 4
     explain_seconds: float = 30.0
+    explain: bool = True
+    alerts: int = 0
 
 
 class LiveDetector:
@@ -106,7 +111,7 @@ class LiveDetector:
     ) -> None:
         self.checkpoint, self.models = checkpoint, models
         self.settings = settings or LiveSettings()
-        self.alarm = Alarm(rule, checkpoint.labels.classes)
+        self.alarm = Alarm(rule, checkpoint.labels.classes, self.settings.alerts)
         self._helper, self._on_peak = helper, on_peak
         self._visual: deque[NDArray[np.float16]] = deque(maxlen=self.settings.window)
         shots = max(1, self.settings.window // self.settings.caption_every)
@@ -179,7 +184,7 @@ class LiveDetector:
 
     def _explain(self, alert: Alert | None, time: float) -> None:
         """Have the window explained, or after the one that is being explained."""
-        if self.checkpoint.config.model.text == "none":
+        if self.checkpoint.config.model.text == "none" or not self.settings.explain:
             return
         if self._writing is not None and not self._writing.done():
             self._next = alert or self._next
@@ -233,7 +238,7 @@ def watch(source: Iterator[list[Picture] | Notice], detector: LiveDetector) -> I
     """Yield what there is to say of a stream until it ends; see `LiveSource.follow`."""
     for found in source:
         if isinstance(found, Notice):
-            yield LiveNotice(kind=found.kind, text=found.text)
+            yield LiveNotice(kind=found.kind, text=found.text, count=found.count)
         else:
             yield from detector.see(found)
     yield from detector.finish()

@@ -21,6 +21,8 @@ from serve.remote import (
     RemoteModels,
 )
 from serve.settings import ServerSettings
+from serve.stream_table import Streams
+from serve.watcher import Watcher
 from serve.webhooks import Sender, read_secret
 from serve.worker import Worker
 
@@ -43,7 +45,7 @@ class Analyst:
         self._version = version_of(settings.checkpoint)
         folder = resolve_checkpoint(settings.checkpoint)
         self._detector = self._load(folder)
-        queue = Queue(settings.spool / "queue.sqlite", settings.lease_seconds)
+        queue = Queue(settings.database_path, settings.lease_seconds)
         self._workers = [
             Worker(self._detector, queue, settings, shown_name(settings, folder), greets=not number)
             for number in range(settings.analyst.at_once)
@@ -52,6 +54,11 @@ class Analyst:
             threading.Thread(target=worker.run, args=(self._stopped,), daemon=True)
             for worker in self._workers
         ]
+        streams = Streams(settings.database_path, settings.lease_seconds)
+        self._watcher = Watcher(self._detector, streams, settings)
+        self._threads.append(
+            threading.Thread(target=self._watcher.run, args=(self._stopped,), daemon=True)
+        )
         if self._version is not None:
             self._threads.append(threading.Thread(target=self._keep_up, daemon=True))
         if settings.webhook_secret is not None:
@@ -64,7 +71,7 @@ class Analyst:
 
     def check_health(self) -> None:
         """Let Ray Serve replace a replica of which a part has died."""
-        if not all(thread.is_alive() for thread in self._threads):
+        if not all(thread.is_alive() for thread in self._threads) or self._watcher.failed:
             raise RuntimeError("a thread of the analyst has died")
 
     def __del__(self) -> None:
@@ -102,6 +109,7 @@ class Analyst:
             self._detector = detector
             for worker in self._workers:
                 worker.use(detector, shown_name(self._settings, folder))
+            self._watcher.use(detector)
 
     def _say(self, problem: str) -> None:
         for worker in self._workers:

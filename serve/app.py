@@ -38,6 +38,7 @@ def build(settings: ServerSettings | None = None) -> serve.Application:
             # Replicas run in another folder. An alias stays one: it may move.
             "checkpoint": named if "@" in named else str(folder.resolve()),
             "spool": settings.spool.resolve(),
+            "database": f"sqlite:///{settings.database_path.resolve()}",
         }
     )
     if settings.webhook_secret is not None:

@@ -13,6 +13,7 @@ import socket
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import aclosing, asynccontextmanager
 from typing import TYPE_CHECKING
+from urllib.parse import urlsplit, urlunsplit
 
 import httpx2 as httpx
 
@@ -25,6 +26,7 @@ Resolver = Callable[[str, int], Awaitable[Sequence[str]]]
 MOST_REDIRECTS = 3
 POST_SECONDS = 20
 PORTS = {"http": 80, "https": 443}
+RTSP_PORT = 554
 
 
 class ForbiddenURLError(ValueError):
@@ -69,8 +71,12 @@ class Fetcher:
         self._resolve = resolver
 
     @asynccontextmanager
-    async def open(self, url: str) -> AsyncIterator[AsyncIterator[bytes]]:
+    async def open(self, url: str, endless: bool = False) -> AsyncIterator[AsyncIterator[bytes]]:
         """Open a URL; gives its body in parts.
+
+        Args:
+            url: http or https.
+            endless: it is a stream, which may go on for ever.
 
         Raises:
             ForbiddenURLError: it leads where the server does not go, or redirects too often.
@@ -78,7 +84,7 @@ class Fetcher:
         """
         try:
             async with (
-                asyncio.timeout(self._seconds),
+                asyncio.timeout(None if endless else self._seconds),
                 httpx.AsyncClient(timeout=20, trust_env=False) as http,
             ):
                 place = httpx.URL(url)
@@ -129,6 +135,35 @@ class Fetcher:
         except httpx.InvalidURL:
             raise ForbiddenURLError("this is no URL") from None
 
+    async def pin(self, url: str) -> str:
+        """Return the URL of a camera with its host's address for the host's name.
+
+        Args:
+            url: rtsp; a user name and password in it stay.
+
+        Raises:
+            ForbiddenURLError: it leads where the server does not go.
+        """
+        try:
+            place = urlsplit(url)
+            host, port = place.hostname, place.port
+        except ValueError:
+            raise ForbiddenURLError("this is no URL") from None
+        if place.scheme != "rtsp" or not host:
+            raise ForbiddenURLError("only rtsp://, http:// and https:// streams are watched")
+        user = f"{place.netloc.rpartition('@')[0]}@" if "@" in place.netloc else ""
+        address = await self._address(host, port or RTSP_PORT)
+        netloc = f"{user}{address}" + (f":{port}" if port else "")
+        return urlunsplit(place._replace(netloc=netloc))
+
+    async def _address(self, host: str, port: int) -> str:
+        """Return the address of a host as URLs write it, if all it has may be asked."""
+        addresses = await self._resolve(host, port)
+        known = [ipaddress.ip_address(address.partition("%")[0]) for address in addresses]
+        if not known or not all(is_public(address, self._allowed) for address in known):
+            raise ForbiddenURLError(f"{host}: not an address of the public internet")
+        return f"[{known[0]}]" if known[0].version == 6 else str(known[0])
+
     async def _pinned(
         self,
         http: httpx.AsyncClient,
@@ -142,11 +177,7 @@ class Fetcher:
             raise ForbiddenURLError("only http:// and https:// URLs are fetched")
         if url.userinfo:
             raise ForbiddenURLError("a URL must not hold a user name or password")
-        addresses = await self._resolve(url.host, url.port or PORTS[url.scheme])
-        known = [ipaddress.ip_address(address.partition("%")[0]) for address in addresses]
-        if not known or not all(is_public(address, self._allowed) for address in known):
-            raise ForbiddenURLError(f"{url.host}: not an address of the public internet")
-        host = f"[{known[0]}]" if known[0].version == 6 else str(known[0])
+        host = await self._address(url.host, url.port or PORTS[url.scheme])
         return http.build_request(
             method,
             url.copy_with(host=host),

@@ -22,14 +22,20 @@ class QueueCollector(Collector):
         counts: what the queue has counted since its file was made; see `Queue.counts`.
         waiting: analyses that are neither done nor failed.
         workers: the replicas that analyze.
+        streams: live streams that are watched.
     """
 
     def __init__(
-        self, counts: Mapping[str, float], waiting: int, workers: Sequence[ServedModel]
+        self,
+        counts: Mapping[str, float],
+        waiting: int,
+        workers: Sequence[ServedModel],
+        streams: int,
     ) -> None:
         self.counts = counts
         self.waiting = waiting
         self.workers = workers
+        self.streams = streams
 
     def collect(self) -> Iterator[Metric]:
         """Yield the metrics."""
@@ -53,6 +59,8 @@ class QueueCollector(Collector):
         yield GaugeMetricFamily(
             "exvad_analyses_waiting", "Analyses queued or in work", self.waiting
         )
+        yield GaugeMetricFamily("exvad_streams", "Live streams that are watched", self.streams)
+        yield CounterMetricFamily("exvad_alerts", "Alerts of live streams", counts.get("alerts", 0))
         workers = GaugeMetricFamily(
             "exvad_workers", "Replicas that analyze, by model", labels=["model"]
         )
@@ -62,8 +70,10 @@ class QueueCollector(Collector):
         yield workers
 
 
-def exposition(counts: Mapping[str, float], waiting: int, workers: Sequence[ServedModel]) -> bytes:
+def exposition(
+    counts: Mapping[str, float], waiting: int, workers: Sequence[ServedModel], streams: int
+) -> bytes:
     """Return Prometheus' text format."""
     registry = CollectorRegistry()
-    registry.register(QueueCollector(counts, waiting, workers))
+    registry.register(QueueCollector(counts, waiting, workers, streams))
     return generate_latest(registry)

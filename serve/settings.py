@@ -11,10 +11,12 @@ from pydantic import (
     Field,
     IPvAnyNetwork,
     ValidationError,
+    field_validator,
     model_validator,
 )
 
 VARIABLE = "EXVAD_SERVE"
+SQLITE = "sqlite:///"
 
 
 class Replicas(BaseModel):
@@ -44,6 +46,9 @@ class ServerSettings(BaseModel):
         "", description="folder, MLflow run id or models:/NAME@ALIAS; empty for the newest run's"
     )
     spool: Path = Field(Path("runs/serve"), description="folder of uploads, answers and the queue")
+    database: str = Field(
+        "", description="where the queue is kept: sqlite:///FILE; empty: a file in the spool"
+    )
     reload_seconds: float = Field(
         30, gt=0, description="how often it is asked whether an alias names another version now"
     )
@@ -60,6 +65,10 @@ class ServerSettings(BaseModel):
     max_seconds: float = Field(4 * 3600, gt=0, description="longest video taken")
     max_pixels: int = Field(7680 * 4320, ge=1, description="largest picture taken")
     max_waiting: int = Field(64, ge=1, description="analyses that may wait; more are refused (429)")
+    max_streams: int = Field(4, ge=0, description="live streams watched; more are refused (429)")
+    stream_idle_seconds: float = Field(
+        30, gt=0, description="a growing file that stops growing for so long has ended"
+    )
     keep_hours: float = Field(24 * 7, gt=0, description="how long uploads and answers are kept")
     lease_seconds: float = Field(
         30, gt=0, description="a replica silent for so long is taken for dead, its work for undone"
@@ -77,6 +86,21 @@ class ServerSettings(BaseModel):
     api_keys: Path | None = Field(
         None, description="file of `scope sha256` lines; without it only this machine may ask"
     )
+
+    @field_validator("database")
+    @classmethod
+    def _known_database(cls, value: str) -> str:
+        if value and not value.removeprefix(SQLITE).strip():
+            raise ValueError("sqlite:/// must name a file")
+        if value and not value.startswith(SQLITE):
+            raise ValueError("only sqlite:///FILE is there so far; PostgreSQL is not")
+        return value
+
+    @property
+    def database_path(self) -> Path:
+        """The file of the queue."""
+        named = self.database.removeprefix(SQLITE)
+        return Path(named) if named else self.spool / "queue.sqlite"
 
 
 def load_settings(named: str = "") -> ServerSettings:

@@ -1,4 +1,4 @@
-"""Webhooks: the analysis that has ended, posted and signed; tried again, also after a restart.
+"""Webhooks: an ended analysis or an alert, posted and signed; tried again, even after a restart.
 
 The header `X-Exvad-Signature` is `t=SECONDS,v1=HEX`, HEX the HMAC-SHA256 of `SECONDS.BODY` under
 the shared secret. A receiver computes it anew, and refuses what is older than some minutes.
@@ -13,6 +13,8 @@ import threading
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+from serve.hooks import Hooks
 
 if TYPE_CHECKING:
     from serve.fetch import Fetcher
@@ -48,13 +50,14 @@ class Sender:
     """Sends what is due.
 
     Args:
-        queue: where the webhooks wait.
+        queue: the analyses, whose file the webhooks wait in.
         fetcher: posts them.
         secret: signs them.
     """
 
     def __init__(self, queue: Queue, fetcher: Fetcher, secret: bytes) -> None:
         self.queue = queue
+        self.hooks = Hooks(queue.path)
         self.fetcher = fetcher
         self.secret = secret
 
@@ -66,13 +69,17 @@ class Sender:
 
     def send(self) -> bool:
         """Send one webhook that is due; False if there is none."""
-        hook = self.queue.due_hook()
+        hook = self.hooks.due()
         if hook is None:
             return False
-        found = self.queue.status(hook.number)
-        arrived = found is None or self._arrives(hook.url, found.model_dump_json().encode())
+        body = hook.body
+        if hook.analysis is not None:
+            found = self.queue.status(hook.analysis)
+            body = None if found is None else found.model_dump_json()
+        # Nothing is left to tell of an analysis that was deleted meanwhile.
+        arrived = body is None or self._arrives(hook.url, body.encode())
         if arrived or hook.attempts >= MOST_ATTEMPTS:
-            self.queue.hook_sent(hook.number)
+            self.hooks.sent(hook.number)
         return True
 
     def _arrives(self, url: str, body: bytes) -> bool:

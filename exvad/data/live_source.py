@@ -47,10 +47,12 @@ class Picture:
     Args:
         frame: RGB, uint8 [H, W, 3].
         time: seconds since the stream began; goes on growing over an interruption.
+        came: when it was decoded, in seconds since 1970.
     """
 
     frame: NDArray[np.uint8]
     time: float
+    came: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -60,10 +62,12 @@ class Notice:
     Args:
         kind: `connected`, `lost`, `dropped` (pictures that nobody had the time for) or `ended`.
         text: what happened.
+        count: pictures that were dropped.
     """
 
     kind: str
     text: str
+    count: int = 0
 
 
 class LiveSource:
@@ -78,6 +82,7 @@ class LiveSource:
         lives: how often a source that broke off without a single picture is opened again, in a
             row; None for ever.
         ends: whether the end of the bytes is the end of the stream, as it is of a file.
+        since: seconds the stream has been watched for already.
     """
 
     def __init__(
@@ -89,10 +94,11 @@ class LiveSource:
         ahead: int = 64,
         lives: int | None = None,
         ends: bool = False,
+        since: float = 0.0,
     ) -> None:
         self.open, self.name = open, name
         self.stride, self.short_side, self.ahead = stride, short_side, ahead
-        self.lives, self.ends = lives, ends
+        self.lives, self.ends, self.since = lives, ends, since
 
     def follow(self, stopped: threading.Event) -> Iterator[list[Picture] | Notice]:
         """Yield what has come in since the last time, until the stream ends or is stopped.
@@ -110,7 +116,7 @@ class LiveSource:
                 return
 
     def _read(self, hall: _Hall, stopped: threading.Event) -> None:
-        began, failures, last = time.monotonic(), 0, -STEP
+        began, failures, last = time.monotonic() - self.since, 0, self.since - STEP
         while not stopped.is_set():
             # A source may be read faster than it plays: time goes on from wherever it is.
             base, seen = max(time.monotonic() - began, last + STEP), 0
@@ -172,7 +178,8 @@ class LiveSource:
                             format="rgb24",
                             interpolation="AREA",
                         )
-                        yield Picture(np.asarray(small.to_ndarray(), np.uint8), seconds)
+                        pixels = np.asarray(small.to_ndarray(), np.uint8)
+                        yield Picture(pixels, seconds, time.time())
             except (av.error.FFmpegError, OSError) as error:
                 raise VideoError(self.name, f"broke off ({error.strerror or error})") from None
 
@@ -264,7 +271,7 @@ class _Hall:
             others = [notice for notice in self._notices if notice.kind != "connected"]
             if self._dropped:
                 text = f"{self._dropped} pictures were left out, to keep up with the stream"
-                others.insert(0, Notice("dropped", text))
+                others.insert(0, Notice("dropped", text, self._dropped))
             told += begun
             if self._pictures:
                 told.append(list(self._pictures))

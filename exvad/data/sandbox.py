@@ -132,18 +132,23 @@ class DecodingProcess:
         return told, reader
 
     def _start(self) -> subprocess.Popen[bytes]:
-        environment = {name: os.environ[name] for name in PASSED_ON if name in os.environ}
-        environment["PYTHONPATH"] = os.pathsep.join(place for place in sys.path if place)
-        # Threads would count against the address space and be of no use for one picture.
-        environment["OPENBLAS_NUM_THREADS"] = environment["OMP_NUM_THREADS"] = "1"
         return subprocess.Popen(
             self._command,
-            env=environment,
+            env=child_environment(),
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             # FFmpeg says there what is wrong with a file, line after line; the error says enough.
             stderr=subprocess.DEVNULL,
         )
+
+
+def child_environment() -> dict[str, str]:
+    """Return the environment of a process that decodes what nobody vouches for: no secrets."""
+    environment = {name: os.environ[name] for name in PASSED_ON if name in os.environ}
+    environment["PYTHONPATH"] = os.pathsep.join(place for place in sys.path if place)
+    # Threads would count against the address space and be of no use for one picture.
+    environment["OPENBLAS_NUM_THREADS"] = environment["OMP_NUM_THREADS"] = "1"
+    return environment
 
 
 class _Reader:

@@ -40,14 +40,14 @@ def main(max_bytes: int) -> None:
     resource.setrlimit(resource.RLIMIT_AS, (max_bytes, max_bytes))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))
-    threading.Thread(target=_end_with, args=(os.getppid(),), daemon=True).start()
+    threading.Thread(target=end_with, args=(os.getppid(),), daemon=True).start()
     for line in sys.stdin.buffer:
         told, pictures = answer(json.loads(line))
         answers.write(json.dumps(told).encode() + b"\n" + pictures)
         answers.flush()
 
 
-def _end_with(parent: int) -> None:
+def end_with(parent: int) -> None:
     """End when the parent has, even in the middle of a picture that never ends."""
     while os.getppid() == parent:
         time.sleep(1)

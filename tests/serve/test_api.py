@@ -271,7 +271,7 @@ def test_the_document_describes_every_route(idle: TestClient) -> None:
     document = idle.get("/openapi.json").json()
     operations = [each["operationId"] for path in document["paths"].values()
                   for each in path.values()]  # fmt: skip
-    assert len(operations) == len(set(operations)) == 13
+    assert len(operations) == len(set(operations)) == 20
 
 
 def test_readiness_models_and_metrics_tell_who_works(client: TestClient, clip: Path) -> None:

@@ -7,6 +7,7 @@ import socket
 import threading
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 import uvicorn
@@ -23,8 +24,8 @@ from tests.videos import write_video
 class Server:
     """A server on a port of its own, whose worker can be told to begin."""
 
-    def __init__(self, folder: Path) -> None:
-        self.settings = ServerSettings(spool=folder / "spool", max_waiting=2)
+    def __init__(self, folder: Path, **changed: Any) -> None:
+        self.settings = ServerSettings(spool=folder / "spool", **{"max_waiting": 2, **changed})
         self.socket = socket.socket()
         self.socket.bind(("127.0.0.1", 0))
         self.url = f"http://127.0.0.1:{self.socket.getsockname()[1]}"
@@ -112,7 +113,7 @@ def test_what_the_server_says_is_the_error(server: Server, tmp_path: Path) -> No
 def test_a_full_queue_is_tried_again_until_there_is_room(
     server: Server, clip: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("serve.api.RETRY_AFTER", "0")
+    monkeypatch.setattr("serve.submission.RETRY_AFTER", "0")
     with Client(server.url, retries=0) as hasty:
         for _ in range(2):
             hasty.submit(clip)

@@ -97,7 +97,7 @@ def test_the_answer_is_posted_and_signed(
 def test_a_receiver_that_fails_is_tried_again_also_by_another_process(
     settings: ServerSettings, tmp_path: Path, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("serve.queue.HOOK_SECONDS", 0)
+    monkeypatch.setattr("serve.hooks.HOOK_SECONDS", 0)
     receiver.answers = [500, 302]
     submit(settings, tmp_path, receiver.url)
     work(settings)
@@ -111,7 +111,7 @@ def test_a_receiver_that_fails_is_tried_again_also_by_another_process(
 def test_a_receiver_that_is_not_there_is_given_up_in_the_end(
     settings: ServerSettings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("serve.queue.HOOK_SECONDS", 0)
+    monkeypatch.setattr("serve.hooks.HOOK_SECONDS", 0)
     submit(settings, tmp_path, "http://127.0.0.1:9/")
     sender = Sender(work(settings), Fetcher(settings), SECRET)
     assert sum(sender.send() for _ in range(MOST_ATTEMPTS + 5)) == MOST_ATTEMPTS

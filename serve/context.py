@@ -1,0 +1,26 @@
+"""What the routes of the API share."""
+
+from __future__ import annotations
+
+from serve.fetch import Fetcher
+from serve.keys import Keys
+from serve.queue import Queue
+from serve.settings import ServerSettings
+from serve.spool import Spool
+from serve.stream_table import Streams
+
+
+class Context:
+    """Where things are kept, and who may do what.
+
+    Args:
+        settings: of the server.
+    """
+
+    def __init__(self, settings: ServerSettings) -> None:
+        self.settings = settings
+        self.queue = Queue(settings.database_path, settings.lease_seconds)
+        self.streams = Streams(settings.database_path, settings.lease_seconds)
+        self.spool = Spool(settings.spool / "videos", settings.max_bytes)
+        self.keys = Keys(settings.api_keys)
+        self.fetcher = Fetcher(settings)

@@ -1,0 +1,104 @@
+"""Routes of what an answer rests on: the report, captioned frames, the video itself."""
+
+from __future__ import annotations
+
+import io
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from fastapi import APIRouter, Depends, HTTPException, Response
+from fastapi.responses import FileResponse, HTMLResponse
+
+from serve.analyses import status_of
+from serve.context import Context
+from serve.problems import problems
+
+if TYPE_CHECKING:
+    from exvad.results import Analysis
+
+SHORT_SIDE = 360
+
+
+def evidence_routes(context: Context) -> APIRouter:
+    """Return the routes.
+
+    Args:
+        context: what the routes share.
+    """
+    queue = context.queue
+    routes = APIRouter(
+        responses=problems(401, 403, 404, 409, 422),
+        dependencies=[Depends(context.keys.require("read"))],
+    )
+
+    def answer_of(number: str) -> Analysis:
+        found = status_of(queue, number)
+        if found.result is None:
+            raise HTTPException(409, f"the analysis is {found.state}: there is no answer to show")
+        return found.result
+
+    def file_of(number: str) -> Path:
+        path = queue.video(number)
+        if path is None or not path.exists():
+            raise HTTPException(404, "the video is not here any more")
+        return path
+
+    @routes.get("/v1/analyses/{number}/report", operation_id="report", response_class=HTMLResponse)
+    def report(number: str) -> HTMLResponse:
+        """Show the answer as a page that stands on its own."""
+        from exvad.report import ReportVideo, evidence_frames, render_analyses
+
+        answer, path = answer_of(number), queue.video(number)
+        frames = {}
+        if path is not None and path.exists():
+            frames = evidence_frames(path, answer)
+        return HTMLResponse(render_analyses([ReportVideo(answer, frames)], answer.video))
+
+    @routes.get(
+        "/v1/analyses/{number}/frames/{caption}",
+        operation_id="frame",
+        response_class=Response,
+        responses={200: {"content": {"image/jpeg": {}}}},
+    )
+    def frame(number: str, caption: int) -> Response:
+        """Show the captioned frame of a number (1-based) as JPEG."""
+        answer = answer_of(number)
+        if not 1 <= caption <= len(answer.captions):
+            raise HTTPException(404, f"there are captions 1 to {len(answer.captions)}")
+        picture = _jpeg(file_of(number), answer.captions[caption - 1].time)
+        return Response(picture, media_type="image/jpeg", headers={"Cache-Control": "max-age=3600"})
+
+    @routes.get("/v1/analyses/{number}/video", operation_id="video", response_class=FileResponse)
+    def video(number: str) -> FileResponse:
+        """Send the video itself; a player may ask for ranges."""
+        status_of(queue, number, with_result=False)
+        path = file_of(number)
+        return FileResponse(path, media_type=media_type(path))
+
+    return routes
+
+
+def media_type(path: Path) -> str:
+    """Return the media type of a video by its first bytes; its name may say anything."""
+    with path.open("rb") as file:
+        head = file.read(12)
+    if head[4:8] == b"ftyp":
+        return "video/mp4"
+    if head.startswith(b"\x1aE\xdf\xa3"):
+        return "video/webm"  # Matroska too: what browsers can play of it, they play as this
+    if head.startswith(b"RIFF") and head[8:12] == b"AVI ":
+        return "video/x-msvideo"
+    if head.startswith(b"G"):
+        return "video/mp2t"
+    return "application/octet-stream"
+
+
+def _jpeg(path: Path, time: float) -> bytes:
+    from PIL import Image
+
+    from exvad.data.video import read_frames
+
+    (picture,) = read_frames(path, [time], SHORT_SIDE)
+    buffer = io.BytesIO()
+    Image.fromarray(picture).save(buffer, "JPEG", quality=80)
+    return buffer.getvalue()

@@ -1,0 +1,60 @@
+"""Webhooks that wait to be sent, in the queue's file: none is lost with a process."""
+
+from __future__ import annotations
+
+import sqlite3
+import time
+from typing import NamedTuple
+
+from serve.database import Database
+
+HOOK_SECONDS = 5  # until a webhook that failed is tried again; twice as long each time
+
+
+class Hook(NamedTuple):
+    """A webhook that is due.
+
+    Args:
+        number: names it.
+        url: where it goes.
+        analysis: id of the analysis it is about, whose status is the body; or None.
+        body: what is posted, where it is not about an analysis.
+        attempts: how often it was tried, this time included.
+    """
+
+    number: int
+    url: str
+    analysis: str | None
+    body: str | None
+    attempts: int
+
+
+class Hooks(Database):
+    """The webhooks that wait."""
+
+    def due(self) -> Hook | None:
+        """Take the webhook that has waited longest; it is due again later unless `sent`."""
+        now = time.time()
+        with self.write() as base:
+            row = base.execute(
+                "update hooks set attempts = attempts + 1, due = ? + ? * (1 << attempts) "
+                "where number = (select number from hooks where due <= ? order by due limit 1) "
+                "returning number, url, analysis, body, attempts",
+                (now, HOOK_SECONDS, now),
+            ).fetchone()
+        return None if row is None else Hook(*row)
+
+    def sent(self, number: int) -> None:
+        """Forget a webhook: it has arrived, or never will."""
+        with self.write() as base:
+            base.execute("delete from hooks where number = ?", (number,))
+
+
+def add_hook(
+    base: sqlite3.Connection, url: str, analysis: str | None = None, body: str | None = None
+) -> None:
+    """Let a webhook wait to be sent, within a transaction."""
+    base.execute(
+        "insert into hooks (url, analysis, body, due) values (?, ?, ?, ?)",
+        (url, analysis, body, time.time()),
+    )

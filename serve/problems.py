@@ -1,0 +1,52 @@
+"""Errors as problem+json (RFC 9457), in the answers and in the OpenAPI document."""
+
+from __future__ import annotations
+
+from http import HTTPStatus
+from typing import Any
+
+from fastapi import FastAPI, HTTPException, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse
+from pydantic import ValidationError
+from starlette.exceptions import HTTPException as StarletteHTTPException
+
+from serve.models import Problem
+
+KIND = "application/problem+json"
+
+
+def problems(*statuses: int) -> dict[int | str, dict[str, Any]]:
+    """Return how the OpenAPI document describes answers with these statuses."""
+    schema = {"$ref": "#/components/schemas/Problem"}
+    return {
+        status: {"description": HTTPStatus(status).phrase, "content": {KIND: {"schema": schema}}}
+        for status in statuses
+    }
+
+
+def unprocessable(error: ValueError) -> HTTPException:
+    """Return the answer to a request that asks for something impossible."""
+    if isinstance(error, ValidationError):
+        first = error.errors()[0]
+        where = ".".join(map(str, first["loc"])) or "body"
+        return HTTPException(422, f"{where}: {first['msg']}")
+    return HTTPException(422, str(error))
+
+
+def answer_with_problems(api: FastAPI) -> None:
+    """Let an application tell its errors as problem+json."""
+
+    @api.exception_handler(StarletteHTTPException)
+    async def told(_: Request, error: StarletteHTTPException) -> JSONResponse:
+        return _problem(error.status_code, str(error.detail), dict(error.headers or {}))
+
+    @api.exception_handler(RequestValidationError)
+    async def refused(_: Request, error: RequestValidationError) -> JSONResponse:
+        first = error.errors()[0]
+        return _problem(422, f"{'.'.join(map(str, first['loc']))}: {first['msg']}", {})
+
+
+def _problem(status: int, detail: str, headers: dict[str, str]) -> JSONResponse:
+    problem = Problem(title=HTTPStatus(status).phrase, status=status, detail=detail)
+    return JSONResponse(problem.model_dump(), status, headers, media_type=KIND)

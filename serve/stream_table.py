@@ -1,0 +1,298 @@
+"""Streams that are watched, who watches them, and their alerts.
+
+A watcher holds its stream by a lease it renews, as a worker holds an analysis; when it dies,
+another one takes the stream up, and the numbers of its alerts go on.
+"""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+import time
+import uuid
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from exvad.live import LiveAlert, LiveNotice, LiveScores
+from serve.database import Database, count, say
+from serve.hooks import add_hook
+from serve.models import Triage
+from serve.stream_models import AlertStatus, StreamOptions, StreamSource, StreamStatus
+
+MOST_ALERTS = 100  # shown with a stream
+MOST_EVENTS = 2000  # kept for those who follow a stream
+STATES = {"connected": "watching", "lost": "lost"}
+
+
+class StreamClaim(NamedTuple):
+    """A stream that was taken up.
+
+    Args:
+        number: its id.
+        name: how it is called.
+        source: where its pictures come from; a path is the server's own.
+        options: how it is watched.
+        created: when it began, in seconds since 1970.
+        seconds: of the newest score, since it began.
+        alerts: how many alerts it has had.
+    """
+
+    number: str
+    name: str
+    source: StreamSource
+    options: StreamOptions
+    created: float
+    seconds: float | None
+    alerts: int
+
+
+class Streams(Database):
+    """The streams.
+
+    Args:
+        path: the file; made if it is not there.
+        lease_seconds: how long a watcher may be silent.
+    """
+
+    def __init__(self, path: Path, lease_seconds: float = 30) -> None:
+        super().__init__(path)
+        self.lease_seconds = lease_seconds
+
+    def add(self, name: str, source: StreamSource, options: StreamOptions) -> str:
+        """Accept a stream and return its id."""
+        number = uuid.uuid4().hex
+        with self.write() as base:
+            base.execute(
+                "insert into streams (id, name, source, options, state, created) "
+                "values (?, ?, ?, ?, 'waiting', ?)",
+                (number, name, source.model_dump_json(), options.model_dump_json(), time.time()),
+            )
+        return number
+
+    def watched(self) -> int:
+        """Return how many streams have not ended."""
+        with self.read() as base:
+            (found,) = base.execute(
+                "select count(*) from streams where state != 'ended'"
+            ).fetchone()
+        return int(found)
+
+    def claim(self, holder: str) -> StreamClaim | None:
+        """Take the oldest stream that nobody watches; None if there is none."""
+        now = time.time()
+        with self.write() as base:
+            row = base.execute(
+                "update streams set holder = ?, lease = ?, state = 'waiting' where id = "
+                "(select id from streams where state != 'ended' and coalesce(lease, 0) < ? "
+                "order by created limit 1) "
+                "returning id, name, source, options, created, seconds",
+                (holder, now + self.lease_seconds, now),
+            ).fetchone()
+            if row is None:
+                return None
+            alerts = base.execute(
+                "select number, alert from alerts where stream = ?", (row["id"],)
+            ).fetchall()
+            for _, alert in alerts:
+                found = LiveAlert.model_validate_json(alert)
+                if found.state != "ended":  # whoever watched it died before its end
+                    self._keep(base, row["id"], found.model_copy(update={"state": "ended"}))
+        return StreamClaim(
+            row["id"],
+            row["name"],
+            StreamSource.model_validate_json(row["source"]),
+            StreamOptions.model_validate_json(row["options"]),
+            row["created"],
+            row["seconds"],
+            max((number for number, _ in alerts), default=0),
+        )
+
+    def begin(self, number: str, threshold: float, classes: Sequence[str]) -> None:
+        """Note with what a stream is watched."""
+        with self.write(durable=False) as base:
+            base.execute(
+                "update streams set threshold = ?, classes = ? where id = ?",
+                (threshold, json.dumps(list(classes)), number),
+            )
+
+    def renew(self, number: str, holder: str) -> bool:
+        """Say that it is still watched; False if it is no longer the holder's to watch."""
+        with self.write(durable=False) as base:
+            found = base.execute(
+                "update streams set lease = ? where id = ? and holder = ? and state != 'ended'",
+                (time.time() + self.lease_seconds, number, holder),
+            )
+            return found.rowcount == 1
+
+    def release(self, number: str, holder: str) -> None:
+        """Let somebody else watch a stream."""
+        with self.write() as base:
+            base.execute(
+                "update streams set lease = 0 where id = ? and holder = ?", (number, holder)
+            )
+
+    def tell_scores(self, number: str, scores: LiveScores, delay: float) -> None:
+        """Note new scores."""
+        with self.write(durable=False) as base:
+            base.execute(
+                "update streams set seconds = ?, score = ?, delay = ? where id = ?",
+                (scores.times[-1], scores.scores[-1], round(delay, 3), number),
+            )
+            _say(base, number, "scores", scores.model_dump_json())
+
+    def tell_notice(self, number: str, notice: LiveNotice) -> None:
+        """Note something about the source."""
+        with self.write(durable=False) as base:
+            base.execute(
+                "update streams set notice = ?, dropped = dropped + ?, state = "
+                "coalesce(?, state) where id = ?",
+                (notice.text, notice.count, STATES.get(notice.kind), number),
+            )
+            _say(base, number, "notice", notice.model_dump_json())
+
+    def tell_alert(self, number: str, alert: LiveAlert, webhook: str | None = None) -> None:
+        """Note an alert, or what is new about it."""
+        with self.write() as base:
+            if alert.state == "began":
+                count(base, "alerts")
+            kept = self._keep(base, number, alert)
+            if kept is not None and webhook is not None:
+                about = {"stream": number, "alert": kept.model_dump()}
+                add_hook(base, webhook, body=json.dumps(about))
+
+    def keep_frame(self, number: str, alert: int, jpeg: bytes) -> bool:
+        """Keep the picture of an alert's peak; False if the alert has not been told yet."""
+        with self.write(durable=False) as base:
+            found = base.execute(
+                "update alerts set frame = ? where stream = ? and number = ?",
+                (jpeg, number, alert),
+            )
+            return found.rowcount == 1
+
+    def frame(self, number: str, alert: int) -> bytes | None:
+        """Return the picture of an alert's peak as JPEG."""
+        with self.read() as base:
+            row = base.execute(
+                "select frame from alerts where stream = ? and number = ?", (number, alert)
+            ).fetchone()
+        return None if row is None else row["frame"]
+
+    def end(self, number: str, holder: str) -> None:
+        """Note that a stream has ended."""
+        with self.write() as base:
+            found = base.execute(
+                "update streams set state = 'ended', finished = ?, holder = null "
+                "where id = ? and holder = ?",
+                (time.time(), number, holder),
+            )
+            if found.rowcount == 1:
+                _say(base, number, "ended", "{}")
+
+    def status(self, number: str) -> StreamStatus | None:
+        """Return where a stream stands, or None if there is none."""
+        with self.read() as base:
+            row = base.execute("select * from streams where id = ?", (number,)).fetchone()
+            return None if row is None else self._status(base, row)
+
+    def listing(self, limit: int, offset: int) -> tuple[list[StreamStatus], int]:
+        """Return a page of streams, newest first, and how many there are."""
+        with self.read() as base:
+            (total,) = base.execute("select count(*) from streams").fetchone()
+            rows = base.execute(
+                "select * from streams order by created desc limit ? offset ?", (limit, offset)
+            ).fetchall()
+            return [self._status(base, row) for row in rows], int(total)
+
+    def alert(self, number: str, alert: int) -> AlertStatus | None:
+        """Return an alert of a stream, or None if there is none."""
+        with self.read() as base:
+            row = base.execute(
+                "select began_at, alert, triage from alerts where stream = ? and number = ?",
+                (number, alert),
+            ).fetchone()
+        return None if row is None else _alert(row)
+
+    def triage(self, number: str, alert: int, triage: Triage) -> bool:
+        """Keep what a person made of an alert; False if there is none."""
+        with self.write() as base:
+            found = base.execute(
+                "update alerts set triage = ? where stream = ? and number = ?",
+                (triage, number, alert),
+            )
+            return found.rowcount == 1
+
+    def remove(self, number: str) -> bool:
+        """Forget a stream and its alerts; who watches it stops. False if there is none."""
+        with self.write() as base:
+            found = base.execute("delete from streams where id = ?", (number,))
+            base.execute("delete from alerts where stream = ?", (number,))
+            base.execute("delete from events where id = ?", (number,))
+            return found.rowcount == 1
+
+    def forget_older(self, hours: float) -> None:
+        """Forget streams that ended longer ago, and the older alerts of those that go on."""
+        before = time.time() - hours * 3600
+        with self.read() as base:
+            rows = base.execute("select id from streams where finished < ?", (before,)).fetchall()
+        for row in rows:
+            self.remove(row["id"])
+        with self.write() as base:
+            base.execute("delete from alerts where began_at < ?", (before,))
+
+    def _keep(self, base: sqlite3.Connection, number: str, alert: LiveAlert) -> AlertStatus | None:
+        row = base.execute(
+            "select began_at, alert, triage from alerts where stream = ? and number = ?",
+            (number, alert.number),
+        ).fetchone()
+        known = {} if row is None else json.loads(row["alert"])
+        merged = {**known, **_news(alert)}
+        if known.get("state") == "ended":  # an explanation that came after the end
+            merged |= {name: known[name] for name in ("state", "start", "end", "label", "peak")}
+        row = base.execute(
+            "insert into alerts (stream, number, began_at, alert) "
+            "select id, ?, ?, ? from streams where id = ? "
+            "on conflict (stream, number) do update set alert = excluded.alert "
+            "returning began_at, alert, triage",
+            (alert.number, time.time(), json.dumps(merged), number),
+        ).fetchone()
+        if row is None:  # the stream was deleted
+            return None
+        kept = _alert(row)
+        _say(base, number, "alert", kept.model_dump_json())
+        return kept
+
+    def _status(self, base: sqlite3.Connection, row: sqlite3.Row) -> StreamStatus:
+        alerts = base.execute(
+            "select began_at, alert, triage from alerts where stream = ? "
+            "order by number desc limit ?",
+            (row["id"], MOST_ALERTS),
+        ).fetchall()
+        shown = ("id", "name", "state", "created", "finished", "seconds", "delay", "score",
+                 "dropped", "notice", "threshold")  # fmt: skip
+        options = StreamOptions.model_validate_json(row["options"])
+        return StreamStatus(
+            **{name: row[name] for name in shown},
+            classes=json.loads(row["classes"]),
+            untrained=list(options.categories),
+            alerts=[_alert(alert) for alert in alerts],
+        )
+
+
+def _news(alert: LiveAlert) -> dict[str, Any]:
+    """Return what is known of an alert; an explanation stays when the alert goes on."""
+    blank = {name for name in ("explanation", "captions") if not getattr(alert, name)}
+    return alert.model_dump(exclude=blank)
+
+
+def _alert(row: sqlite3.Row) -> AlertStatus:
+    known = json.loads(row["alert"])
+    return AlertStatus(**known, began_at=row["began_at"], triage=row["triage"])
+
+
+def _say(base: sqlite3.Connection, number: str, kind: str, data: str) -> None:
+    say(base, number, kind, data)
+    base.execute(
+        "delete from events where id = ? and number < (select max(number) from events) - ?",
+        (number, MOST_EVENTS),
+    )

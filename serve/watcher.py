@@ -1,0 +1,200 @@
+"""What takes up live streams and watches each in a thread of its own."""
+
+from __future__ import annotations
+
+import io
+import threading
+import time
+import uuid
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from exvad.alerts import Alert, AlertRule
+from exvad.data.live_source import Notice, Picture
+from exvad.live import LiveAlert, LiveDetector, LiveNotice, LiveScores, LiveSettings, watch
+from serve.remote import UnreachableError
+from serve.stream_process import StreamProcess
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from exvad.detector import Detector
+    from serve.settings import ServerSettings
+    from serve.stream_table import StreamClaim, Streams
+
+LOOK_SECONDS = 0.5
+RENEW_SECONDS = 1.0
+HYSTERESIS = 0.7  # an alert ends below this share of the score that began it
+LONGEST_WINDOW = 64  # snippets: half a minute of pictures at 30 frames per second
+
+
+class Watcher:
+    """Watches streams with one detector.
+
+    Args:
+        detector: the trained detector and its models.
+        streams: the streams.
+        settings: of the server.
+    """
+
+    def __init__(self, detector: Detector, streams: Streams, settings: ServerSettings) -> None:
+        self.streams, self.settings = streams, settings
+        self.name = uuid.uuid4().hex
+        self.failed = False
+        self._detector = detector
+        self._threads: list[threading.Thread] = []
+        self._renewed = threading.Event()  # set once another detector is to be used
+
+    def use(self, detector: Detector) -> None:
+        """Watch with this detector from now on: streams are taken up anew, within a second."""
+        self._detector = detector
+        self._renewed.set()
+        self._renewed = threading.Event()
+
+    def run(self, stopped: threading.Event) -> None:
+        """Take up streams until told to stop."""
+        swept = time.monotonic()
+        while not stopped.wait(LOOK_SECONDS):
+            self._threads = [thread for thread in self._threads if thread.is_alive()]
+            if len(self._threads) < self.settings.max_streams:
+                claim = self.streams.claim(self.name)
+                if claim is not None:
+                    self._begin(claim, stopped)
+            if time.monotonic() - swept > 600:
+                swept = time.monotonic()
+                self.streams.forget_older(self.settings.keep_hours)
+        for thread in self._threads:
+            thread.join()
+
+    def _begin(self, claim: StreamClaim, stopped: threading.Event) -> None:
+        thread = threading.Thread(target=self._watch, args=(claim, stopped), daemon=True)
+        thread.start()
+        self._threads.append(thread)
+
+    def _watch(self, claim: StreamClaim, stopped: threading.Event) -> None:
+        ended = False
+        try:
+            with self._lease(claim, stopped) as over:
+                self._tell_all(claim, over)
+                ended = not over.is_set()
+        except UnreachableError as error:
+            self._say(claim, "lost", str(error))
+        except ValueError as error:
+            self._say(claim, "ended", str(error))
+            ended = True
+        except BaseException:
+            self.failed = True  # nobody else would hear of it; the replica is replaced
+            raise
+        finally:
+            if ended:
+                self.streams.end(claim.number, self.name)
+            else:
+                self.streams.release(claim.number, self.name)
+
+    def _tell_all(self, claim: StreamClaim, over: threading.Event) -> None:
+        options, detector = claim.options, self._detector
+        checkpoint = detector.checkpoint
+        if options.categories:
+            checkpoint = detector.widened(options.categories)
+        on = checkpoint.calibration.threshold if options.on is None else options.on
+        off = min(on, on * HYSTERESIS if options.off is None else options.off)
+        rule = AlertRule(on, off, options.least_seconds, options.cool_down_seconds)
+        self.streams.begin(claim.number, on, checkpoint.labels.classes)
+        config = checkpoint.config
+        settings = LiveSettings(
+            window=min(config.model.max_snippets, LONGEST_WINDOW),
+            explain=options.explain,
+            alerts=claim.alerts,
+        )
+        source = StreamProcess(
+            {
+                "url": claim.source.url,
+                "path": claim.source.path,
+                "name": claim.name,
+                "stride": config.data.stride,
+                "short_side": config.data.short_side,
+                "networks": [str(network) for network in self.settings.url_networks],
+                "idle_seconds": self.settings.stream_idle_seconds,
+                "max_bytes": self.settings.decode_bytes,
+                # A camera has gone on meanwhile; a file is read again from its beginning.
+                "since": time.time() - claim.created if claim.source.path is None else 0.0,
+            }
+        )
+        pace = _Pace()
+        shots: dict[int, bytes] = {}
+
+        def on_peak(alert: Alert, frame: NDArray[np.uint8]) -> None:
+            shots[alert.number] = _jpeg(frame)
+
+        known = claim.seconds if claim.source.path is not None else None
+        with ThreadPoolExecutor(1) as helper:
+            live = LiveDetector(checkpoint, detector.models, rule, settings, helper, on_peak)
+            for record in watch(pace.timed(source.follow(over), known), live):
+                if isinstance(record, LiveScores):
+                    self.streams.tell_scores(claim.number, record, time.time() - pace.came)
+                elif isinstance(record, LiveNotice):
+                    self.streams.tell_notice(claim.number, record)
+                else:
+                    self._tell(claim, record)
+                for number in list(shots):
+                    if self.streams.keep_frame(claim.number, number, shots[number]):
+                        del shots[number]
+                if over.is_set():
+                    return
+
+    def _tell(self, claim: StreamClaim, alert: LiveAlert) -> None:
+        self.streams.tell_alert(claim.number, alert, claim.options.webhook)
+
+    def _say(self, claim: StreamClaim, kind: str, text: str) -> None:
+        self.streams.tell_notice(claim.number, LiveNotice(kind=kind, text=text))
+
+    @contextmanager
+    def _lease(self, claim: StreamClaim, stopped: threading.Event) -> Iterator[threading.Event]:
+        """Hold a stream; gives what is set once it is no longer to be watched here."""
+        over, done, renewed = threading.Event(), threading.Event(), self._renewed
+
+        def renew() -> None:
+            while not done.wait(RENEW_SECONDS):
+                held = self.streams.renew(claim.number, self.name)
+                if not held or stopped.is_set() or renewed.is_set():
+                    over.set()
+                    return
+
+        thread = threading.Thread(target=renew, daemon=True)
+        thread.start()
+        try:
+            yield over
+        finally:
+            done.set()
+            thread.join()
+
+
+class _Pace:
+    """Notes when the pictures came that are being looked at."""
+
+    def __init__(self) -> None:
+        self.came = time.time()
+
+    def timed(
+        self, source: Iterator[list[Picture] | Notice], known: float | None
+    ) -> Iterator[list[Picture] | Notice]:
+        """Pass on what a source yields, without the pictures up to a second that is known."""
+        for found in source:
+            if isinstance(found, Notice):
+                yield found
+                continue
+            new = [each for each in found if known is None or each.time > known]
+            if new:
+                self.came = new[0].came
+                yield new
+
+
+def _jpeg(frame: NDArray[np.uint8]) -> bytes:
+    from PIL import Image
+
+    buffer = io.BytesIO()
+    Image.fromarray(frame).save(buffer, "JPEG", quality=80)
+    return buffer.getvalue()
