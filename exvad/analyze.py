@@ -104,7 +104,9 @@ def print_analysis(out: Console, analysis: Analysis) -> None:
         out.print("  nothing abnormal found", style="green")
     for event in analysis.events:
         span = f"{_clock(event.start)}–{_clock(event.end)}"
-        out.print(f"  [bold red]{escape(event.label)}[/]  {span}  score {event.score:.2f}")
+        out.print(
+            f"  [bold red]{escape(event.label)}[/]  {span}  confidence {event.confidence:.2f}"
+        )
     if analysis.explanation is not None:
         out.print(f"  why: {escape(analysis.explanation.text)}", soft_wrap=True)
     cited = analysis.explanation.evidence if analysis.explanation is not None else []

@@ -79,7 +79,7 @@ def compose(
             features.times,
             duration,
             classes,
-            calibration.threshold,
+            calibration,
             times,
         ),
         explanation=explanation,

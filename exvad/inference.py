@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 import torch
 from pydantic import BaseModel, ConfigDict, Field
+from scipy.special import expit, logit
 
 from exvad.modeling.exvad import ExVAD, class_probabilities, coarse_scores
 from exvad.results import DetectedEvent
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 Branch = Literal["classifier", "alignment"]
 BRANCHES: tuple[Branch, ...] = ("classifier", "alignment")
 HALF = 0.5
+CERTAIN = 1e-3  # scores nearer to 0 or 1 count as this near
 
 
 @dataclass(frozen=True)
@@ -53,6 +55,12 @@ class Calibration(BaseModel):
 
     branch: Branch = Field("classifier", description="which coarse score is used")
     threshold: float = Field(0.5, ge=0, le=1, description="snippets above it are abnormal")
+    slope: float = Field(1.0, ge=0, description="of the confidence, over the score's log-odds")
+    offset: float = Field(0.0, description="log-odds of the confidence at a score of 0.5")
+
+    def confidence(self, score: float) -> float:
+        """Return how likely a video with this score was abnormal on validation, 0 to 1."""
+        return float(expit(self.slope * _log_odds(np.asarray(score)) + self.offset))
 
 
 def predict(
@@ -128,7 +136,35 @@ def calibrate(predictions: Sequence[Prediction], abnormal_N: NDArray[np.bool_]) 
     above = scores_N[None, :] > middles[:, None]
     gain = above[:, abnormal_N].mean(1) - above[:, ~abnormal_N].mean(1)
     widths = np.where(gain >= gain.max() - 1e-9, np.diff(edges), -1)
-    return Calibration(branch=best, threshold=float(middles[widths.argmax()]))
+    slope, offset = _platt(scores_N, abnormal_N)
+    threshold = float(middles[widths.argmax()])
+    return Calibration(branch=best, threshold=threshold, slope=slope, offset=offset)
+
+
+def _platt(scores_N: NDArray[np.float64], abnormal_N: NDArray[np.bool_]) -> tuple[float, float]:
+    """Fit confidence to outcomes by logistic regression, with Platt's (1999) smoothed targets.
+
+    The smoothing keeps the confidence away from 0 and 1 as far as few videos demand it. Scores that
+    rank abnormal videos no better than chance tell nothing: the slope is then 0.
+    """
+    from sklearn.linear_model import LogisticRegression
+
+    abnormal, normal = int(abnormal_N.sum()), int((~abnormal_N).sum())
+    hoped_N = np.where(abnormal_N, (abnormal + 1) / (abnormal + 2), 1 / (normal + 2))
+    odds_N1 = _log_odds(scores_N)[:, None]
+    fitted = LogisticRegression(C=1e4, max_iter=1000).fit(
+        np.concatenate([odds_N1, odds_N1]),
+        np.repeat([1, 0], len(scores_N)),
+        sample_weight=np.concatenate([hoped_N, 1 - hoped_N]),
+    )
+    slope, offset = float(fitted.coef_[0, 0]), float(fitted.intercept_[0])
+    return (slope, offset) if slope > 0 else (0.0, float(np.log(abnormal / normal)))
+
+
+def _log_odds(scores_N: NDArray[np.floating]) -> NDArray[np.float64]:
+    clipped_N = np.clip(np.asarray(scores_N, np.float64), CERTAIN, 1 - CERTAIN)
+    odds_N: NDArray[np.float64] = logit(clipped_N)
+    return odds_N
 
 
 def find_events(
@@ -137,7 +173,7 @@ def find_events(
     times_T: NDArray[np.float64],
     duration: float,
     classes: Sequence[str],
-    threshold: float,
+    calibration: Calibration,
     caption_times: Sequence[float] = (),
 ) -> list[DetectedEvent]:
     """Turn scores into events: where the coarse score is high, as far as the class reaches.
@@ -153,12 +189,12 @@ def find_events(
         times_T: start of each snippet in seconds.
         duration: length of the video in seconds.
         classes: class names, the normal one first.
-        threshold: the calibrated threshold.
+        calibration: the threshold, and how scores become confidence.
         caption_times: seconds of the captions, to say which lie inside an event.
     """
     ends_T = np.append(times_T[1:], max(duration, float(times_T[-1])))
     events = []
-    for run in _runs(scores_T > threshold):
+    for run in _runs(scores_T > calibration.threshold):
         abnormal_TA = probabilities_TC[run, 1:]
         best = int(abnormal_TA.max(0).argmax())
         aligned = np.flatnonzero(abnormal_TA[:, best] >= HALF * abnormal_TA[:, best].max())
@@ -166,9 +202,15 @@ def find_events(
         start, end = float(times_T[first]), float(ends_T[last])
         inside = [n for n, time in enumerate(caption_times, 1) if start <= time < end]
         score = float(np.clip(scores_T[first : last + 1].mean(), 0, 1))
-        label = classes[1 + best]
         events.append(
-            DetectedEvent(start=start, end=end, label=label, score=score, captions=inside)
+            DetectedEvent(
+                start=start,
+                end=end,
+                label=classes[1 + best],
+                score=score,
+                confidence=calibration.confidence(score),
+                captions=inside,
+            )
         )
     return events
 

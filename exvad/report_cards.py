@@ -213,17 +213,17 @@ def card(video: ReportVideo, anchor: str) -> Card:
 
 
 def headline(analysis: Analysis) -> Headline:
-    """Say in one sentence what was found: the strongest event, when, and with what score."""
+    """Say in one sentence what was found: the strongest event, when, and how sure it is."""
     if not analysis.events:
         return Headline("", None, "Nothing abnormal found")
     event = max(analysis.events, key=lambda e: (e.score, -e.start))
-    rest = f" {when(event.start, event.end)} — score {percent(event.score)}"
+    rest = f" {when(event.start, event.end)} — confidence {percent(event.confidence)}"
     return Headline(kind_name(event.label), kind_hue(event.label, analysis.classes), rest)
 
 
 def _event_words(event: DetectedEvent) -> str:
     words = f"{kind_name(event.label)} {when(event.start, event.end)}"
-    return f"{words} (score {percent(event.score)})"
+    return f"{words} (confidence {percent(event.confidence)})"
 
 
 def _truth_sentence(video: ReportVideo) -> str:

@@ -41,6 +41,9 @@ class DetectedEvent(BaseModel):
     end: float = Field(ge=0, description="seconds")
     label: str
     score: float = Field(ge=0, le=1, description="mean anomaly score inside the event")
+    confidence: float = Field(
+        ge=0, le=1, description="how often a validation video of this score was abnormal"
+    )
     captions: list[int] = Field(description="1-based numbers of the captions inside the event")
 
 

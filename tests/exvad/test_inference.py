@@ -11,10 +11,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from exvad.checkpoint import build_network
-from exvad.inference import Prediction, calibrate, find_events, predict
+from exvad.inference import Calibration, Prediction, calibrate, find_events, predict
 from exvad.modeling import ExVAD
 from tests.planted import CLASSES, WIDTH, config, directions, examples
 
+HALF = Calibration(threshold=0.5)
 LABELS = torch.from_numpy(directions())
 
 
@@ -68,6 +69,33 @@ def test_calibration_leaves_the_classifier_only_for_a_clear_difference() -> None
     assert calibrate(made, abnormal).branch == "classifier"
 
 
+@pytest.mark.parametrize("sharpness", [0.4, 1.0, 3.0])
+def test_confidence_is_how_often_a_video_of_that_score_is_abnormal(sharpness: float) -> None:
+    """Scores that are too bold or too timid by some power are put right."""
+    draw = np.random.default_rng(5)
+    truth = draw.uniform(0.02, 0.98, 4000)
+    abnormal = draw.random(4000) < truth
+    said = truth**sharpness / (truth**sharpness + (1 - truth) ** sharpness)
+    chosen = calibrate([prediction(score, 0.5) for score in said[:2000]], abnormal[:2000])
+    confidence = np.array([chosen.confidence(score) for score in said[2000:]])
+    for low in np.arange(0, 1, 0.2):
+        inside = (confidence >= low) & (confidence < low + 0.2)
+        assert confidence[inside].mean() == pytest.approx(abnormal[2000:][inside].mean(), abs=0.06)
+
+
+def test_confidence_is_never_certain_and_rises_with_the_score() -> None:
+    few = calibrate([prediction(p, 0.5) for p in (0.1, 0.2, 0.8, 0.9)], np.arange(4) > 1)
+    levels = [few.confidence(score) for score in (0.0, 0.2, 0.5, 0.8, 1.0)]
+    assert levels == sorted(levels)
+    assert levels[1] < 0.5 < levels[3] < 0.95
+
+
+def test_scores_that_mislead_give_the_share_of_abnormal_videos() -> None:
+    abnormal = np.array([True, True, True, False])
+    wrong = calibrate([prediction(p, p) for p in (0.1, 0.2, 0.3, 0.9)], abnormal)
+    assert wrong.confidence(0.1) == wrong.confidence(0.9) == pytest.approx(0.75)
+
+
 def test_one_sided_validation_falls_back_to_the_middle() -> None:
     assert calibrate([prediction(0.9, 0.9)], np.array([True])).threshold == 0.5
 
@@ -78,7 +106,7 @@ def test_events_are_runs_with_times_class_and_captions() -> None:
     probabilities[6] = [0.5, 0.4, 0.1]
     times = np.arange(0, 14, 2, dtype=np.float64)
     events = find_events(
-        scores, probabilities, times, 13.5, ["Normal", "Arson", "Robbery"], 0.5, [0.0, 4.0, 12.0]
+        scores, probabilities, times, 13.5, ["Normal", "Arson", "Robbery"], HALF, [0.0, 4.0, 12.0]
     )
     assert [(e.start, e.end, e.label, e.captions) for e in events] == [
         (2.0, 8.0, "Robbery", [2]),
@@ -92,7 +120,7 @@ def test_an_event_reaches_as_far_as_its_class_does() -> None:
     probabilities[2:5] = [0.1, 0.2, 0.7]
     probabilities[3] = [0.6, 0.2, 0.2]
     events = find_events(
-        flat, probabilities, np.arange(8.0), 8.0, ["Normal", "Arson", "Robbery"], 0.5
+        flat, probabilities, np.arange(8.0), 8.0, ["Normal", "Arson", "Robbery"], HALF
     )
     assert [(e.start, e.end, e.label) for e in events] == [(2.0, 5.0, "Robbery")]
 
@@ -108,7 +136,8 @@ def test_events_lie_where_the_score_is_high_and_every_high_run_has_one(
     scores, arson, robbery = np.array(values, np.float32).T
     probabilities = np.stack([np.ones_like(arson), arson, robbery], 1)
     times = np.arange(len(values), dtype=float)
-    events = find_events(scores, probabilities, times, len(values), ["N", "A", "B"], threshold)
+    calibration = Calibration(threshold=threshold)
+    events = find_events(scores, probabilities, times, len(values), ["N", "A", "B"], calibration)
     covered = {t for e in events for t in range(int(e.start), int(e.end))}
     above = {t for t, score in enumerate(scores) if score > threshold}
     bridged = above | {t for t in range(len(values)) if {t - 1, t + 1} <= above}

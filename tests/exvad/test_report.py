@@ -80,6 +80,7 @@ def make_analysis(
             end=end,
             label=kind,
             score=score,
+            confidence=score,
             captions=[i for i, t in enumerate(moments, 1) if start <= t <= end],
         )
         for start, end, kind in events
@@ -222,19 +223,21 @@ def test_hostile_captions_names_and_notes_stay_text() -> None:
     assert page.text.count(attack) > 10
 
 
-def test_the_headline_says_what_when_and_with_what_score() -> None:
-    assert headline(make_analysis(FIGHT)).text == "Fighting from 0:12 to 0:21 — score 93\u202f%"
+def test_the_headline_says_what_when_and_how_sure_it_is() -> None:
+    assert (
+        headline(make_analysis(FIGHT)).text == "Fighting from 0:12 to 0:21 — confidence 93\u202f%"
+    )
     assert headline(make_analysis()).text == "Nothing abnormal found"
 
 
 def test_several_events_give_the_strongest_the_headline_and_name_the_others() -> None:
     analysis = make_analysis(FIGHT, (25.0, 28.0, "RoadAccidents"))
-    strong = analysis.events[1].model_copy(update={"score": 0.97})
+    strong = analysis.events[1].model_copy(update={"score": 0.97, "confidence": 0.98})
     shown = card(
         ReportVideo(analysis.model_copy(update={"events": [analysis.events[0], strong]})), "v"
     )
-    assert shown.headline.text == "Road accidents from 0:25 to 0:28 — score 97\u202f%"
-    assert shown.also == ["Fighting from 0:12 to 0:21 (score 93\u202f%)"]
+    assert shown.headline.text == "Road accidents from 0:25 to 0:28 — confidence 98\u202f%"
+    assert shown.also == ["Fighting from 0:12 to 0:21 (confidence 93\u202f%)"]
 
 
 @pytest.mark.parametrize(

@@ -27,7 +27,11 @@ def analysis(name: str, num_frames: int = 48, fps: float = 10) -> Analysis:
         times=[16 * n / fps for n in range(snippets)],
         scores=[0.1 if n == 0 else 0.9 for n in range(snippets)],
         probabilities=[[0.2, 0.7, 0.1]] * snippets,
-        events=[DetectedEvent(start=1.6, end=3.2, label="Arson", score=0.9, captions=[1])],
+        events=[
+            DetectedEvent(
+                start=1.6, end=3.2, label="Arson", score=0.9, confidence=0.8, captions=[1]
+            )
+        ],
         explanation=Explanation(
             anomalous=True, category="Arson", summary="a bin <burns>.", reason="fire.", evidence=[1]
         ),
