@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from exvad.prompts import Prompt
 
 MOST_OBJECTS = 16
+_SENTENCE = re.compile(r'"(summary|reason)"\s*:\s*"((?:[^"\\]|\\.)*)')
+_CUT_ESCAPE = re.compile(r"\\u[0-9a-fA-F]{0,3}$")
 _SENTENCE_END = re.compile(r"(?<=[.!?;])\s+")
 
 
@@ -99,6 +101,22 @@ def explanation_prompt(prompt: Prompt, captions: Sequence[str], classes: Sequenc
 def refused_prompt(prompt: str, error: ExplanationError) -> str:
     """Ask again after an answer that could not be used, and say what was wrong with it."""
     return f"{prompt}\n(The last answer was refused: {error})\n"
+
+
+def words_so_far(answer: str) -> str:
+    """Return what can be read of a record that is still being written: summary, then reason."""
+    found = dict(_SENTENCE.findall(answer))
+    told = [_unescaped(found[name]) for name in ("summary", "reason") if name in found]
+    return " ".join(told)
+
+
+def _unescaped(text: str) -> str:
+    whole = _CUT_ESCAPE.sub("", text)
+    try:
+        said = str(json.loads(f'"{whole}"', strict=False))
+    except ValueError:
+        said = whole
+    return said.encode("utf-8", "ignore").decode()  # half of a pair of escapes is no letter yet
 
 
 def explanation_schema(classes: Sequence[str]) -> dict[str, Any]:

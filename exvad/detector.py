@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -35,6 +35,24 @@ class Examination(NamedTuple):
 
     analysis: Analysis
     seconds: dict[str, float]
+
+
+@dataclass(frozen=True)
+class Listener:
+    """Who is told of an analysis while it is made.
+
+    Args:
+        progress: told the share of the video that has been seen, 0 to 1.
+        scores: told first scores as the video is seen: seconds and scores, [t] each, by the
+            pictures alone.
+        words: told the explanation so far while it is written, where the model tells.
+        check: told what the file contains before it is decoded; what it raises ends the work.
+    """
+
+    progress: Callable[[float], None] | None = None
+    scores: FirstScores | None = None
+    words: Callable[[str], None] | None = None
+    check: Callable[[VideoInfo], None] | None = None
 
 
 class Detector:
@@ -74,46 +92,41 @@ class Detector:
     def analyze(
         self,
         path: str | Path,
-        on_progress: Callable[[float], None] | None = None,
         categories: Mapping[str, Sequence[str]] | None = None,
         threshold: float | None = None,
         explain: bool = True,
-        on_scores: FirstScores | None = None,
+        listener: Listener | None = None,
     ) -> Analysis:
         """Say of a video file when something abnormal happens, what kind it is, and why.
 
         See `examine` for the arguments and what is raised.
         """
-        return self.examine(path, on_progress, categories, threshold, explain, on_scores).analysis
+        return self.examine(path, categories, threshold, explain, listener).analysis
 
     def examine(
         self,
         path: str | Path,
-        on_progress: Callable[[float], None] | None = None,
         categories: Mapping[str, Sequence[str]] | None = None,
         threshold: float | None = None,
         explain: bool = True,
-        on_scores: FirstScores | None = None,
-        check: Callable[[VideoInfo], None] | None = None,
+        listener: Listener | None = None,
     ) -> Examination:
         """Analyze a video file, and tell what took how long.
 
         Args:
             path: any video file; only a few chunks of it are in memory at a time.
-            on_progress: told the share of the video that has been seen, 0 to 1.
             categories: classes to look for beside those it was trained on, each with phrases that
                 describe it: LAAM's label embeddings come from text, so they need no training.
             threshold: snippets above it are abnormal, 0 to 1; None for what validation chose.
             explain: False to leave captions and explanation out, which is much faster; a network
                 that was trained with text then scores by the pictures alone.
-            on_scores: told first scores as the video is seen: seconds and scores, [t] each, by the
-                pictures alone.
-            check: told what the file contains before it is decoded; what it raises ends the work.
+            listener: who is told while the analysis is made.
 
         Raises:
             VideoError: the file is no video that can be read.
             ValueError: a category can't be added, or the threshold is not between 0 and 1.
         """
+        told = listener or Listener()
         checkpoint = self.widened(categories) if categories else self.checkpoint
         if threshold is not None:
             if not 0 <= threshold <= 1:
@@ -124,12 +137,12 @@ class Detector:
         def seen(
             visual_tD: NDArray[np.float16], times_t: NDArray[np.float64], share: float
         ) -> None:
-            if on_scores is not None:
-                on_scores(times_t, first_scores(checkpoint, visual_tD))
-            if on_progress is not None:
-                on_progress(share)
+            if told.scores is not None:
+                told.scores(times_t, first_scores(checkpoint, visual_tD))
+            if told.progress is not None:
+                told.progress(share)
 
-        found = self._extractor.extract(path, explain, seen, check)
+        found = self._extractor.extract(path, explain, seen, told.check, told.words)
         problems = found.problems
         if not explain and self.config.model.text != "none":
             problems = [*problems, UNEXPLAINED]

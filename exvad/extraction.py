@@ -16,10 +16,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from exvad.aegm import ExplanationError
+from exvad.aegm import ExplanationError, words_so_far
 from exvad.data.decoder import Decoder, PlainDecoder
 from exvad.data.features import VideoFeatures
 from exvad.data.video import DecodingLimitError, VideoError
+from exvad.encoders import Writer
 from exvad.language import CaptionedVideo, LanguageSettings, LanguageStage
 from exvad.results import Explanation
 from exvad.vision import ChunkTask, plan_video
@@ -78,6 +79,7 @@ class Extractor:
         explain: bool = True,
         on_seen: Seen | None = None,
         check: Callable[[VideoInfo], None] | None = None,
+        on_words: Callable[[str], None] | None = None,
     ) -> Extracted:
         """Read a video file.
 
@@ -87,6 +89,7 @@ class Extractor:
             on_seen: told the features [t, D] of each chunk, the seconds [t] of its snippets, and
                 the share of the video that has been seen, 0 to 1.
             check: told what the file contains before it is decoded; what it raises ends the work.
+            on_words: told the explanation so far while it is written, if the model tells.
 
         Raises:
             VideoError: the file is no video that can be read.
@@ -115,7 +118,7 @@ class Extractor:
         language: dict[str, Any] = {}
         if wants_text:
             with clock.measure("explaining"):
-                language = self._explain(info.path, seen.snippets, captions, visual_TD)
+                language = self._explain(info.path, seen.snippets, captions, visual_TD, on_words)
         column = {"none": None, "captions": "caption_text", "explanation": "text"}[kind]
         text = None if column is None else np.zeros(visual_TD.shape[1], np.float16)
         record = language.get("record")
@@ -157,14 +160,33 @@ class Extractor:
                 yield task, decoded
 
     def _explain(
-        self, path: str, snippets: list[int], captions: list[str], visual_TD: NDArray[np.float16]
+        self,
+        path: str,
+        snippets: list[int],
+        captions: list[str],
+        visual_TD: NDArray[np.float16],
+        on_words: Callable[[str], None] | None,
     ) -> dict[str, Any]:
         settings = LanguageSettings.of(self.config, self.classes)
-        stage = LanguageStage(self.models.clip, self.models.llm, settings)
+        llm = self.models.llm
+        if on_words is not None and isinstance(llm, Writer):
+            llm = _Overheard(llm, on_words)
+        stage = LanguageStage(self.models.clip, llm, settings)
         (answer,) = stage.explain([CaptionedVideo(path, snippets, captions, visual_TD[snippets])])
         if isinstance(answer, ExplanationError):
             raise answer
         return answer
+
+
+@dataclass(frozen=True)
+class _Overheard:
+    """A language model whose words are told while it writes the answer about one video."""
+
+    writer: Writer
+    on_words: Callable[[str], None]
+
+    def complete(self, prompts: Sequence[str]) -> list[str]:
+        return self.writer.write(prompts, lambda _, text: self.on_words(words_so_far(text)))
 
 
 @dataclass

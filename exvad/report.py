@@ -10,7 +10,7 @@ import base64
 import hashlib
 import io
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -20,9 +20,14 @@ from exvad.report_figures import confusion_rows, kind_hue, kind_name, training_c
 from exvad.report_measures import headline_stats, map_table, stage_times, variants_table
 
 if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
     from exvad.results import Analysis
 
 __all__ = ["ReportVideo", "RunRecord", "evidence_frames", "render_analyses", "render_run"]
+
+ReadFrames = Callable[["str | Path", Sequence[float], int], "list[NDArray[np.uint8]]"]
 
 _TEMPLATES = Path(__file__).parent / "templates"
 _JPEG_QUALITY = 72
@@ -86,7 +91,11 @@ def render_run(run: RunRecord) -> str:
 
 
 def evidence_frames(
-    path: str | Path, analysis: Analysis, limit: int = 6, short_side: int = 160
+    path: str | Path,
+    analysis: Analysis,
+    limit: int = 6,
+    short_side: int = 160,
+    read: ReadFrames | None = None,
 ) -> dict[int, bytes]:
     """Read the captioned frames that tell a video's story, as small JPEG pictures.
 
@@ -98,6 +107,7 @@ def evidence_frames(
         analysis: what the detector said.
         limit: most frames.
         short_side: pixels of a picture's shorter side; smaller frames keep their size.
+        read: decodes frames, as `exvad.data.video.read_frames` does; None for that itself.
 
     Returns:
         JPEG bytes by 1-based caption number, in order of time.
@@ -112,7 +122,8 @@ def evidence_frames(
     numbers = _evidence_numbers(analysis, limit)
     times = [analysis.captions[number - 1].time for number in numbers]
     frames = {}
-    for number, picture in zip(numbers, read_frames(path, times, short_side), strict=True):
+    pictures = (read or read_frames)(path, times, short_side)
+    for number, picture in zip(numbers, pictures, strict=True):
         buffer = io.BytesIO()
         Image.fromarray(picture).save(buffer, "JPEG", quality=_JPEG_QUALITY, optimize=True)
         frames[number] = buffer.getvalue()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
@@ -33,10 +35,17 @@ def create_api(settings: ServerSettings) -> FastAPI:
         settings: where things are kept and what is let in.
     """
     context = Context(settings)
+
+    @asynccontextmanager
+    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        yield
+        context.decoder.close()
+
     api = FastAPI(
         title="exvad",
         version="1",
         summary="When something abnormal happened, what it was, and why.",
+        lifespan=lifespan,
         responses={"4XX": {"model": Problem, "content": {KIND: {}}}},
     )
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from exvad.data.sandbox import DecodingProcess
 from serve.fetch import Fetcher
 from serve.keys import Keys
 from serve.queue import Queue
@@ -24,3 +25,4 @@ class Context:
         self.spool = Spool(settings.spool / "videos", settings.max_bytes)
         self.keys = Keys(settings.api_keys)
         self.fetcher = Fetcher(settings)
+        self.decoder = DecodingProcess(settings.decode_bytes, settings.decode_seconds)

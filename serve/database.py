@@ -66,6 +66,10 @@ class Database:
         with path.with_suffix(".lock").open("wb") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)
             self._make()
+        # While one connection is open the journal stays: opening others is quick then, and works
+        # on a full disk.
+        self._kept_open = sqlite3.connect(path, timeout=30, check_same_thread=False)
+        self._kept_open.execute("select count(*) from counts").fetchone()
 
     def _make(self) -> None:
         with self.read() as base:

@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 import io
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from fastapi import APIRouter, Depends, HTTPException, Response
 from fastapi.responses import FileResponse, HTMLResponse
 
+from exvad.data.video_file import VideoError
 from serve.analyses import status_of
 from serve.context import Context
 from serve.problems import problems
 
 if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
     from exvad.results import Analysis
 
 SHORT_SIDE = 360
@@ -50,8 +55,10 @@ def evidence_routes(context: Context) -> APIRouter:
 
         answer, path = answer_of(number), queue.video(number)
         frames = {}
-        if path is not None and path.exists():
-            frames = evidence_frames(path, answer)
+        # The words stand without the pictures.
+        with suppress(VideoError):
+            if path is not None and path.exists():
+                frames = evidence_frames(path, answer, read=context.decoder.frames)
         return HTMLResponse(render_analyses([ReportVideo(answer, frames)], answer.video))
 
     @routes.get(
@@ -65,8 +72,14 @@ def evidence_routes(context: Context) -> APIRouter:
         answer = answer_of(number)
         if not 1 <= caption <= len(answer.captions):
             raise HTTPException(404, f"there are captions 1 to {len(answer.captions)}")
-        picture = _jpeg(file_of(number), answer.captions[caption - 1].time)
-        return Response(picture, media_type="image/jpeg", headers={"Cache-Control": "max-age=3600"})
+        time = answer.captions[caption - 1].time
+        try:
+            (picture,) = context.decoder.frames(file_of(number), [time], SHORT_SIDE)
+        except VideoError as error:
+            raise HTTPException(404, f"the frame can't be shown: {error.reason}") from None
+        return Response(
+            _jpeg(picture), media_type="image/jpeg", headers={"Cache-Control": "max-age=3600"}
+        )
 
     @routes.get("/v1/analyses/{number}/video", operation_id="video", response_class=FileResponse)
     def video(number: str) -> FileResponse:
@@ -93,12 +106,9 @@ def media_type(path: Path) -> str:
     return "application/octet-stream"
 
 
-def _jpeg(path: Path, time: float) -> bytes:
+def _jpeg(picture: NDArray[np.uint8]) -> bytes:
     from PIL import Image
 
-    from exvad.data.video import read_frames
-
-    (picture,) = read_frames(path, [time], SHORT_SIDE)
     buffer = io.BytesIO()
     Image.fromarray(picture).save(buffer, "JPEG", quality=80)
     return buffer.getvalue()

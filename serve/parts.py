@@ -7,7 +7,7 @@ free: nobody waits for company.
 # No postponed annotations here: Ray Serve reads those of deployments.
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from typing import Any, TypeVar
 
 import numpy as np
@@ -16,6 +16,7 @@ from ray import serve
 
 from exvad.config import Config
 from exvad.data.video import Chunk, DecodedChunk, VideoInfo
+from exvad.encoders import Writer
 from serve.settings import ServerSettings
 
 Pictures = NDArray[np.uint8]
@@ -115,6 +116,37 @@ class ExplainerPart:
     async def complete(self, asked: list[list[str]]) -> list[list[str]]:
         """Answer the prompts of each request."""
         return await asyncio.to_thread(_together, self._llm.complete, asked)
+
+    async def write(self, prompts: list[str]) -> AsyncIterator[list[str]]:
+        """Answer prompts; gives the answers so far, again and again, and at last the whole."""
+        gathered: Any = self._write  # takes one request, and is called with several
+        async for answers in gathered(prompts):
+            yield answers
+
+    @_gathered
+    async def _write(self, asked: list[list[str]]) -> AsyncIterator[list[list[str]]]:
+        prompts = [prompt for request in asked for prompt in request]
+        loop, texts = asyncio.get_running_loop(), [""] * len(prompts)
+        news = asyncio.Event()
+
+        def tell(index: int, text: str) -> None:
+            texts[index] = text
+            loop.call_soon_threadsafe(news.set)
+
+        def answer() -> list[str]:
+            if isinstance(self._llm, Writer):
+                return self._llm.write(prompts, tell)
+            return self._llm.complete(prompts)
+
+        answering = asyncio.create_task(asyncio.to_thread(answer))
+        answering.add_done_callback(lambda _: news.set())
+        while not answering.done():
+            await news.wait()
+            news.clear()
+            if not answering.done():
+                yield _together(lambda _: list(texts), asked)
+        answers = answering.result()
+        yield _together(lambda _: answers, asked)
 
 
 def _together(answer: Any, asked: Sequence[Sequence[Any]]) -> list[Any]:

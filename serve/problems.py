@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import sqlite3
 from http import HTTPStatus
 from typing import Any
 
@@ -14,6 +16,11 @@ from starlette.exceptions import HTTPException as StarletteHTTPException
 from serve.models import Problem
 
 KIND = "application/problem+json"
+NO_ROOM = "the server's disk is full: try again once there is room"
+NO_ROOM_CODES = (
+    sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR_WRITE, sqlite3.SQLITE_IOERR_SHMSIZE
+)  # fmt: skip
+RETRY = {"Retry-After": "60"}
 
 
 def problems(*statuses: int) -> dict[int | str, dict[str, Any]]:
@@ -40,6 +47,18 @@ def answer_with_problems(api: FastAPI) -> None:
     @api.exception_handler(StarletteHTTPException)
     async def told(_: Request, error: StarletteHTTPException) -> JSONResponse:
         return _problem(error.status_code, str(error.detail), dict(error.headers or {}))
+
+    @api.exception_handler(OSError)
+    async def full(_: Request, error: OSError) -> JSONResponse:
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+            raise error
+        return _problem(507, NO_ROOM, RETRY)
+
+    @api.exception_handler(sqlite3.OperationalError)
+    async def no_room(_: Request, error: sqlite3.OperationalError) -> JSONResponse:
+        if error.sqlite_errorcode not in NO_ROOM_CODES:
+            raise error
+        return _problem(507, NO_ROOM, RETRY)
 
     @api.exception_handler(RequestValidationError)
     async def refused(_: Request, error: RequestValidationError) -> JSONResponse:

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 if TYPE_CHECKING:
     import numpy as np
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
 PATIENCE = 120.0  # seconds without any replica, such as while a dead one is replaced
 PAUSE = 0.5
+T = TypeVar("T")
 
 
 class UnreachableError(RuntimeError):
@@ -29,19 +30,36 @@ def call(handle: Any, method: str, *arguments: Any) -> Any:
         UnreachableError: there is no replica that answers.
         ValueError: what the deployment itself raised, without Ray's wrapping.
     """
+    return _asked(method, lambda: getattr(handle, method).remote(*arguments).result())
+
+
+def _asked(method: str, ask: Callable[[], T]) -> T:
     from ray.exceptions import RayActorError, RayTaskError
     from ray.serve.exceptions import RayServeException
 
     until = time.monotonic() + PATIENCE
     while True:
         try:
-            return getattr(handle, method).remote(*arguments).result()
+            return ask()
         except RayTaskError as error:
             raise error.cause from None
         except (RayActorError, RayServeException) as error:
             if time.monotonic() > until:
                 raise UnreachableError(f"{method}: {error}") from error
             time.sleep(PAUSE)
+
+
+def call_writing(handle: Any, prompts: list[str], on_text: Callable[[int, str], None]) -> list[str]:
+    """Have prompts answered and tell of the answers so far; see `call`."""
+
+    def ask() -> list[str]:
+        answers: list[str] = []
+        for answers in handle.options(stream=True).write.remote(prompts):
+            for index, text in enumerate(answers):
+                on_text(index, text)
+        return answers
+
+    return _asked("write", ask)
 
 
 class RemoteClip:
@@ -95,6 +113,10 @@ class RemoteLLM:
     def complete(self, prompts: Sequence[str]) -> list[str]:
         """Return the model's answer to each prompt."""
         return list(call(self._handle, "complete", list(prompts)))
+
+    def write(self, prompts: Sequence[str], on_text: Callable[[int, str], None]) -> list[str]:
+        """Return the answers, and tell of them while they are written."""
+        return call_writing(self._handle, list(prompts), on_text)
 
 
 class RemoteDecoder:

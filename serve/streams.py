@@ -56,7 +56,7 @@ def stream_routes(context: Context) -> APIRouter:
         operation_id="watch",
         status_code=201,
         dependencies=[submits],
-        responses=problems(429),
+        responses=problems(429, 507),
     )
     async def watch(wanted: StreamRequest, response: Response) -> StreamStatus:
         """Watch a live source, RTSP, HTTP or a growing file, until it ends or is deleted."""

@@ -44,7 +44,7 @@ def submission_routes(context: Context) -> APIRouter:
         },
         responses={
             200: {"description": "It has ended", "model": AnalysisStatus},
-            **problems(401, 403, 413, 422, 429),
+            **problems(401, 403, 413, 422, 429, 507),
         },
     )
     async def submit(

@@ -9,11 +9,13 @@ import uuid
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from functools import partial
+from typing import TYPE_CHECKING, NamedTuple
 
 from exvad.alerts import Alert, AlertRule
 from exvad.data.live_source import Notice, Picture
-from exvad.live import LiveAlert, LiveDetector, LiveNotice, LiveScores, LiveSettings, watch
+from exvad.live import LiveDetector, LiveNotice, LiveScores, LiveSettings, Record, watch
+from serve.patience import patiently
 from serve.remote import UnreachableError
 from serve.stream_process import StreamProcess
 
@@ -29,6 +31,20 @@ LOOK_SECONDS = 0.5
 RENEW_SECONDS = 1.0
 HYSTERESIS = 0.7  # an alert ends below this share of the score that began it
 LONGEST_WINDOW = 64  # snippets: half a minute of pictures at 30 frames per second
+
+
+class Told(NamedTuple):
+    """Something to tell of a stream.
+
+    Args:
+        record: what it is.
+        came: when the pictures came that it is about, in seconds since 1970.
+        pictures: JPEG of the new peaks of alerts that are still to be kept; taken out once kept.
+    """
+
+    record: Record
+    came: float
+    pictures: dict[int, bytes]
 
 
 class Watcher:
@@ -60,12 +76,12 @@ class Watcher:
         while not stopped.wait(LOOK_SECONDS):
             self._threads = [thread for thread in self._threads if thread.is_alive()]
             if len(self._threads) < self.settings.max_streams:
-                claim = self.streams.claim(self.name)
+                claim = patiently(lambda: self.streams.claim(self.name), stopped)
                 if claim is not None:
                     self._begin(claim, stopped)
             if time.monotonic() - swept > 600:
                 swept = time.monotonic()
-                self.streams.forget_older(self.settings.keep_hours)
+                patiently(lambda: self.streams.forget_older(self.settings.keep_hours), stopped)
         for thread in self._threads:
             thread.join()
 
@@ -78,7 +94,8 @@ class Watcher:
         ended = False
         try:
             with self._lease(claim, stopped) as over:
-                self._tell_all(claim, over)
+                for record in self._records(claim, over):
+                    patiently(partial(self._tell, claim, record), over)
                 ended = not over.is_set()
         except UnreachableError as error:
             self._say(claim, "lost", str(error))
@@ -94,7 +111,8 @@ class Watcher:
             else:
                 self.streams.release(claim.number, self.name)
 
-    def _tell_all(self, claim: StreamClaim, over: threading.Event) -> None:
+    def _records(self, claim: StreamClaim, over: threading.Event) -> Iterator[Told]:
+        """Yield what there is to tell of a stream, until it ends or is over for this watcher."""
         options, detector = claim.options, self._detector
         checkpoint = detector.checkpoint
         if options.categories:
@@ -123,8 +141,7 @@ class Watcher:
                 "since": time.time() - claim.created if claim.source.path is None else 0.0,
             }
         )
-        pace = _Pace()
-        shots: dict[int, bytes] = {}
+        pace, shots = _Pace(), dict[int, bytes]()
 
         def on_peak(alert: Alert, frame: NDArray[np.uint8]) -> None:
             shots[alert.number] = _jpeg(frame)
@@ -133,20 +150,22 @@ class Watcher:
         with ThreadPoolExecutor(1) as helper:
             live = LiveDetector(checkpoint, detector.models, rule, settings, helper, on_peak)
             for record in watch(pace.timed(source.follow(over), known), live):
-                if isinstance(record, LiveScores):
-                    self.streams.tell_scores(claim.number, record, time.time() - pace.came)
-                elif isinstance(record, LiveNotice):
-                    self.streams.tell_notice(claim.number, record)
-                else:
-                    self._tell(claim, record)
-                for number in list(shots):
-                    if self.streams.keep_frame(claim.number, number, shots[number]):
-                        del shots[number]
+                yield Told(record, pace.came, shots)
                 if over.is_set():
                     return
 
-    def _tell(self, claim: StreamClaim, alert: LiveAlert) -> None:
-        self.streams.tell_alert(claim.number, alert, claim.options.webhook)
+    def _tell(self, claim: StreamClaim, told: Told) -> None:
+        number, record = claim.number, told.record
+        if isinstance(record, LiveScores):
+            self.streams.tell_scores(number, record, time.time() - told.came)
+        elif isinstance(record, LiveNotice):
+            self.streams.tell_notice(number, record)
+        else:
+            self.streams.tell_alert(number, record, claim.options.webhook)
+        for alert in list(told.pictures):
+            # A new peak may be known before its alert is told.
+            if self.streams.keep_frame(number, alert, told.pictures[alert]):
+                del told.pictures[alert]
 
     def _say(self, claim: StreamClaim, kind: str, text: str) -> None:
         self.streams.tell_notice(claim.number, LiveNotice(kind=kind, text=text))
@@ -158,7 +177,7 @@ class Watcher:
 
         def renew() -> None:
             while not done.wait(RENEW_SECONDS):
-                held = self.streams.renew(claim.number, self.name)
+                held = patiently(lambda: self.streams.renew(claim.number, self.name), done)
                 if not held or stopped.is_set() or renewed.is_set():
                     over.set()
                     return

@@ -6,13 +6,14 @@ import math
 import threading
 import time
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from exvad.data.video import VideoError, VideoInfo
-from exvad.detector import Examination
+from exvad.detector import Examination, Listener
 from serve.models import ServedModel
+from serve.patience import patiently
 
 if TYPE_CHECKING:
     import numpy as np
@@ -25,6 +26,12 @@ if TYPE_CHECKING:
 
 IDLE_SECONDS = 0.02
 LOOK_SECONDS = 1.0
+
+T = TypeVar("T")
+
+
+class GoneError(Exception):
+    """The analysis was deleted, or is somebody else's by now: nobody waits for this answer."""
 
 
 class Worker:
@@ -50,6 +57,7 @@ class Worker:
         self.settings = settings
         self.name = uuid.uuid4().hex
         self.greets = greets
+        self._stopped = threading.Event()
         self.use(detector, shown)
 
     def use(self, detector: Detector, shown: str) -> None:
@@ -66,6 +74,7 @@ class Worker:
 
     def run(self, stopped: threading.Event) -> None:
         """Work until told to stop."""
+        self._stopped = stopped
         swept, greeted, looked = 0.0, -math.inf, -math.inf
         changes = self.queue.changes()
         while not stopped.is_set():
@@ -80,16 +89,19 @@ class Worker:
             stopped.wait(IDLE_SECONDS)
             if time.monotonic() - swept > 600:
                 swept = time.monotonic()
-                self.queue.forget_older(self.settings.keep_hours)
+                self._noted(lambda: self.queue.forget_older(self.settings.keep_hours))
         changes.close()
 
     def _greet(self) -> None:
         if self.greets:
-            self.queue.greet(self.name, self.about)
+            self._noted(lambda: self.queue.greet(self.name, self.about))
+
+    def _noted(self, write: Callable[[], T]) -> T:
+        return patiently(write, self._stopped)
 
     def work(self) -> bool:
         """Take one analysis and answer it; False if none waits."""
-        claimed = self.queue.claim(self.name)
+        claimed = self._noted(lambda: self.queue.claim(self.name))
         if claimed is None:
             return False
         number = claimed.number
@@ -98,12 +110,17 @@ class Worker:
             try:
                 outcome: Analysis | str
                 outcome, timings = self._analyze(claimed)
+            except GoneError:
+                return True
             except (ValueError, OSError) as error:
                 outcome = str(error).replace(str(claimed.path), claimed.name)
-        if self.queue.finish(number, self.name, outcome, timings):
-            kind = "failed" if isinstance(outcome, str) else "done"
-            self.queue.say(number, kind, {"error": outcome} if isinstance(outcome, str) else {})
+            if self._noted(lambda: self.queue.finish(number, self.name, outcome, timings)):
+                kind = "failed" if isinstance(outcome, str) else "done"
+                self._say(number, kind, {"error": outcome} if isinstance(outcome, str) else {})
         return True
+
+    def _say(self, number: str, kind: str, data: dict[str, Any]) -> None:
+        self._noted(lambda: self.queue.say(number, kind, data))
 
     def _analyze(self, claim: Claim) -> Examination:
         number, name, path, options = claim
@@ -116,28 +133,30 @@ class Worker:
                 raise VideoError(name, f"pictures of {info.width}x{info.height} are too large")
 
         def progress(share: float) -> None:
-            self.queue.renew(number, self.name, share)
-            self.queue.say(number, "progress", {"progress": share})
+            if not self._noted(lambda: self.queue.renew(number, self.name, share)):
+                raise GoneError
+            self._say(number, "progress", {"progress": share})
 
         def scores(times_t: NDArray[np.float64], scores_t: NDArray[np.float32]) -> None:
             told = {"times": times_t.tolist(), "scores": scores_t.astype(float).tolist()}
-            self.queue.say(number, "first_scores", told)
+            self._say(number, "first_scores", told)
+
+        def words(text: str) -> None:
+            self._say(number, "writing", {"text": text})
 
         found, timings = self.detector.examine(
             path,
-            progress,
             options.categories,
             options.threshold,
             options.explain,
-            scores,
-            check,
+            Listener(progress, scores, words, check),
         )
         found = found.model_copy(update={"video": name})
-        self.queue.say(number, "scores", {"times": found.times, "scores": found.scores})
+        self._say(number, "scores", {"times": found.times, "scores": found.scores})
         events = [event.model_dump() for event in found.events]
-        self.queue.say(number, "events", {"events": events})
+        self._say(number, "events", {"events": events})
         if found.explanation is not None:
-            self.queue.say(number, "explanation", found.explanation.model_dump())
+            self._say(number, "explanation", found.explanation.model_dump())
         return Examination(found, timings)
 
     @contextmanager
@@ -146,7 +165,7 @@ class Worker:
 
         def renew() -> None:
             while not ended.wait(self.settings.lease_seconds / 3):
-                self.queue.renew(number, self.name)
+                self._noted(lambda: self.queue.renew(number, self.name))
                 self._greet()
 
         thread = threading.Thread(target=renew, daemon=True)

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, Protocol
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 if TYPE_CHECKING:
     import numpy as np
@@ -37,6 +37,15 @@ class LanguageModel(Protocol):
 
     def complete(self, prompts: Sequence[str]) -> list[str]:
         """Return the model's answer to each prompt."""
+        ...
+
+
+@runtime_checkable
+class Writer(LanguageModel, Protocol):
+    """A language model that tells what it writes while it writes."""
+
+    def write(self, prompts: Sequence[str], on_text: Callable[[int, str], None]) -> list[str]:
+        """Return the answers; `on_text` is told a prompt's index and its answer so far."""
         ...
 
 

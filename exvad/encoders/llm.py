@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import Any
 
 from exvad.encoders.devices import (
     ModelUnavailableError,
@@ -11,6 +12,8 @@ from exvad.encoders.devices import (
     resolve_model,
 )
 from exvad.encoders.prompting import as_turns, load_tokenizer
+
+TOLD_TOKENS = 4
 
 
 class TransformersLLM:
@@ -55,6 +58,17 @@ class TransformersLLM:
 
     def complete(self, prompts: Sequence[str]) -> list[str]:
         """Return the model's answer to each prompt, without the prompt."""
+        return self.write(prompts)
+
+    def write(
+        self, prompts: Sequence[str], on_text: Callable[[int, str], None] | None = None
+    ) -> list[str]:
+        """Return the model's answer to each prompt, and tell of it while it is written.
+
+        Args:
+            prompts: the prompts.
+            on_text: told the index of a prompt and its answer so far, every few tokens.
+        """
         import torch
 
         answers: list[str] = [""] * len(prompts)
@@ -62,18 +76,36 @@ class TransformersLLM:
         for start in range(0, len(order), self.batch_size):
             chosen = order[start : start + self.batch_size]
             inputs = self._tokenize([prompts[index] for index in chosen])
+            own = [] if on_text is None else [self._teller(chosen, inputs, on_text)]
             with torch.inference_mode():
                 tokens_BL = self.network.generate(
                     **inputs,
                     max_new_tokens=self.max_new_tokens,
                     do_sample=False,
                     pad_token_id=self.tokenizer.pad_token_id,
+                    logits_processor=own,
                 )
             new_BL = tokens_BL[:, inputs["input_ids"].shape[1] :]
             texts = self.tokenizer.batch_decode(new_BL, skip_special_tokens=True)
             for index, text in zip(chosen, texts, strict=True):
                 answers[index] = text.strip()
         return answers
+
+    def _teller(
+        self, chosen: Sequence[int], inputs: Any, on_text: Callable[[int, str], None]
+    ) -> Callable[[Any, Any], Any]:
+        """Return a processor of logits that leaves them alone and tells of the tokens so far."""
+        begin = inputs["input_ids"].shape[1]
+
+        def tell(tokens_BL: Any, logits_BV: Any) -> Any:
+            length = tokens_BL.shape[1] - begin
+            if length and length % TOLD_TOKENS == 0:
+                texts = self.tokenizer.batch_decode(tokens_BL[:, begin:], skip_special_tokens=True)
+                for index, text in zip(chosen, texts, strict=True):
+                    on_text(index, text.strip())
+            return logits_BV
+
+        return tell
 
     def _tokenize(self, prompts: list[str]):  # type: ignore[no-untyped-def]
         texts, special = as_turns(self.tokenizer, prompts)

@@ -19,6 +19,7 @@ from exvad.aegm import (
     explanation_prompt,
     parse_explanation,
     text_feature,
+    words_so_far,
 )
 from exvad.prompts import Prompt, load_prompt
 from exvad.results import Explanation
@@ -265,3 +266,13 @@ def test_the_feature_of_a_text_points_to_the_mean_direction_and_keeps_the_mean_l
 @pytest.mark.parametrize("text", ["", " \n", "..."])
 def test_even_an_empty_text_has_a_feature(text: str) -> None:
     assert np.isfinite(text_feature(FakeEncoder(), text)).all()
+
+
+@given(st.text(max_size=40), st.text(max_size=40), st.booleans())
+def test_words_so_far_only_grow_into_the_whole_text(summary: str, reason: str, ascii: bool) -> None:
+    record = {"anomalous": True, "category": "x", "summary": summary, "reason": reason}
+    answer = json.dumps(record, ensure_ascii=ascii)
+    told = [words_so_far(answer[:length]) for length in range(len(answer) + 1)]
+    whole = f"{summary} {reason}"
+    assert told[-1] == whole
+    assert all(whole.startswith(said) for said in told)

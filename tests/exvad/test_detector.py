@@ -16,7 +16,7 @@ from exvad.data.video import Chunk, DecodedChunk, DecodingLimitError, VideoError
 from exvad.data.world.activities import CLASSES
 from exvad.data.world.render import render_video
 from exvad.data.world.scene import Scene
-from exvad.detector import Detector
+from exvad.detector import Detector, Listener
 from exvad.encoders.load import load_clip
 from exvad.extraction import Extractor
 from exvad.inference import Calibration
@@ -131,12 +131,25 @@ def test_first_scores_come_while_the_video_is_seen(detector: Detector, robbery: 
     shares: list[float] = []
     answer = detector.analyze(
         robbery,
-        shares.append,
-        on_scores=lambda times_t, scores_t: heard.append((times_t.tolist(), scores_t.tolist())),
+        listener=Listener(
+            progress=shares.append,
+            scores=lambda times_t, scores_t: heard.append((times_t.tolist(), scores_t.tolist())),
+        ),
     )
     assert [time for times, _ in heard for time in times] == answer.times
     assert all(0 <= score <= 1 for _, scores in heard for score in scores)
     assert shares[-1] == 1
+
+
+def test_the_explanation_is_told_while_it_is_written(detector: Detector, robbery: Path) -> None:
+    heard: list[str] = []
+    answer = detector.analyze(robbery, listener=Listener(words=heard.append))
+    assert answer.explanation is not None
+    whole = answer.explanation.text
+    assert len(heard) > 5
+    assert all(whole.startswith(said.strip()) for said in heard)
+    assert len(heard[-1]) > len(whole) - 30
+    assert answer == detector.analyze(robbery)
 
 
 def test_without_an_explanation_the_pictures_alone_are_scored(

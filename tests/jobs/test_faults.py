@@ -28,6 +28,7 @@ import pytest
 from exvad.data.store import Store
 from exvad.data.world import Scene, render_video
 from exvad.data.world.activities import CLASSES
+from tests.disks import small_disk
 
 ROOT = Path(__file__).resolve().parents[2]
 LABELS = ("Normal", "Fighting", "Arson", "Explosion", "Normal", "Robbery")
@@ -348,34 +349,23 @@ def test_rubbish_without_end_costs_its_own_video_until_it_is_tried_again(
 
 
 @pytest.fixture
-def small_disk(tmp_path: Path) -> Iterator[Path]:
+def disk(tmp_path: Path) -> Iterator[Path]:
     """A file system that a few rows fill."""
-    folder = tmp_path / "disk"
-    folder.mkdir()
-    mounted = subprocess.run(
-        ["mount", "-t", "tmpfs", "-o", "size=64k", "tmpfs", str(folder)],
-        capture_output=True,
-        check=False,
-    )
-    if mounted.returncode:
-        pytest.skip(f"no file system can be mounted here: {mounted.stderr.decode().strip()}")
-    try:
+    with small_disk(tmp_path / "disk", "64k") as folder:
         yield folder
-    finally:
-        subprocess.run(["umount", "--lazy", str(folder)], check=True)
 
 
 def test_a_full_disk_stops_the_job_in_one_sentence_and_leaves_whole_rows(
-    cluster: Any, manifest: Path, undisturbed: Store, tmp_path: Path, small_disk: Path
+    cluster: Any, manifest: Path, undisturbed: Store, tmp_path: Path, disk: Path
 ) -> None:
     with endpoint(well) as model:
-        arguments = command(tmp_path, manifest, url(model.port), f"store={small_disk}/store")
+        arguments = command(tmp_path, manifest, url(model.port), f"store={disk}/store")
         told = run(cluster, arguments, code=2)
         assert "No space left on device; make room and run again to go on" in told
         assert "Traceback" not in told
-        before = raw_rows(small_disk / "store", "vision")
-        assert list((small_disk / "store/vision").glob(".*.tmp")) == []
-        subprocess.run(["mount", "-o", "remount,size=64m", str(small_disk)], check=True)
+        before = raw_rows(disk / "store", "vision")
+        assert list((disk / "store/vision").glob(".*.tmp")) == []
+        subprocess.run(["mount", "-o", "remount,size=64m", str(disk)], check=True)
         run(cluster, arguments)
-    assert before.keys() <= raw_rows(small_disk / "store", "vision").keys()
-    assert_complete(small_disk / "store", undisturbed)
+    assert before.keys() <= raw_rows(disk / "store", "vision").keys()
+    assert_complete(disk / "store", undisturbed)

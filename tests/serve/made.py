@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
 
-from exvad.data.video import VideoInfo, probe
-from exvad.detector import Examination, FirstScores
+from exvad.data.video import probe
+from exvad.detector import Examination, Listener
 from exvad.results import Analysis, Caption, DetectedEvent, Explanation
 
 
@@ -54,24 +54,25 @@ class MadeDetector:
     def examine(
         self,
         path: str | Path,
-        on_progress: Callable[[float], None] | None = None,
         categories: Mapping[str, Sequence[str]] | None = None,
         threshold: float | None = None,
         explain: bool = True,
-        on_scores: FirstScores | None = None,
-        check: Callable[[VideoInfo], None] | None = None,
+        listener: Listener | None = None,
     ) -> Examination:
+        told = listener or Listener()
         info = probe(path)
-        if check is not None:
-            check(info)
+        if told.check is not None:
+            told.check(info)
         self.seen.append(str(path))
-        if on_progress is not None:
-            on_progress(0.5)
-            on_progress(1.0)
+        if told.progress is not None:
+            told.progress(0.5)
+            told.progress(1.0)
         found = analysis(Path(path).name, info.num_frames, info.fps)
         changed = {"untrained": list(categories or ()), "threshold": threshold or found.threshold}
         if not explain:
             changed |= {"explanation": None, "captions": []}
-        if on_scores is not None:
-            on_scores(np.array(found.times), np.array(found.scores, np.float32))
+        if told.words is not None and explain:
+            told.words("a bin")
+        if told.scores is not None:
+            told.scores(np.array(found.times), np.array(found.scores, np.float32))
         return Examination(found.model_copy(update=changed), {"decoding": 0.1})

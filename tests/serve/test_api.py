@@ -7,6 +7,7 @@ import json
 import threading
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -126,11 +127,12 @@ def test_events_tell_the_course_and_go_on_after_a_break(client: TestClient, clip
             for block in text.strip().split("\n\n")]  # fmt: skip
     kinds = [event["event"] for event in told]
     assert kinds == [
-        "progress", "progress", "first_scores", "scores", "events", "explanation", "done",
+        "progress", "progress", "writing", "first_scores", "scores", "events", "explanation",
+        "done",
     ]  # fmt: skip
-    assert json.loads(told[4]["data"])["events"][0]["label"] == "Arson"
+    assert json.loads(told[5]["data"])["events"][0]["label"] == "Arson"
     rest = client.get(
-        f"/v1/analyses/{number}/events", headers={"Last-Event-ID": told[5]["id"]}
+        f"/v1/analyses/{number}/events", headers={"Last-Event-ID": told[-2]["id"]}
     ).text
     assert rest.count("event: ") == 1
     assert "event: done" in rest
@@ -330,3 +332,37 @@ def test_a_url_is_fetched_only_from_where_the_settings_allow(tmp_path: Path, cli
 def test_a_json_body_is_small(idle: TestClient) -> None:
     huge = {"path": "x" * 200_000}
     assert "at most" in problem(idle.post("/v1/analyses", json=huge), 413)
+
+
+def test_work_on_a_deleted_analysis_stops(tmp_path: Path, clip: Path) -> None:
+    """Its video is deleted while it is seen; nobody computes the rest, and the next one is done."""
+    given = settings(tmp_path)
+    detector, queue = MadeDetector(), Queue(given.database_path)
+    numbers = [queue.add(name, clip, uploaded=False) for name in ("one", "two")]
+    seen: list[float] = []
+
+    class Slow(MadeDetector):
+        def examine(self, *asked: Any) -> Any:
+            *others, listener = asked
+
+            def progress(share: float) -> None:
+                queue.remove(numbers[0])
+                listener.progress(share)
+                seen.append(share)
+
+            told = replace(listener, progress=progress)
+            return detector.examine(*others, told)  # type: ignore[call-arg]
+
+    worker = Worker(Slow(), queue, given)  # type: ignore[arg-type]
+    assert worker.work()
+    assert seen == []
+    assert queue.status(numbers[0]) is None
+    assert worker.work()
+    found = queue.status(numbers[1])
+    assert found is not None
+    assert found.state == "done"
+
+
+def test_a_video_is_sent_as_what_it_is_whatever_its_name(client: TestClient, clip: Path) -> None:
+    number = client.post("/v1/analyses?wait=20&name=x.exe", content=clip.read_bytes()).json()["id"]
+    assert client.get(f"/v1/analyses/{number}/video").headers["content-type"] == "video/mp4"

@@ -75,7 +75,7 @@ def test_a_video_is_analyzed_and_its_work_can_be_followed(server: Server, clip: 
             client.submit(clip, threshold=1.5)
         told = list(client.follow(client.submit(clip).id))
     assert [each.kind for each in told if each.kind != "progress"] == [
-        "first_scores", "scores", "events", "explanation", "done",
+        "writing", "first_scores", "scores", "events", "explanation", "done",
     ]  # fmt: skip
     assert isinstance(told[-1], Told)
 
