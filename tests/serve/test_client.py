@@ -28,6 +28,7 @@ class Server:
         self.settings = ServerSettings(spool=folder / "spool", **{"max_waiting": 2, **changed})
         self.socket = socket.socket()
         self.socket.bind(("127.0.0.1", 0))
+        self.socket.listen(64)  # who comes before it is up waits
         self.url = f"http://127.0.0.1:{self.socket.getsockname()[1]}"
         config = uvicorn.Config(create_api(self.settings), log_level="error")
         self.http = uvicorn.Server(config)
