@@ -9,6 +9,7 @@ import socket
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 import urllib.request
 from pathlib import Path
@@ -16,6 +17,7 @@ from typing import Any
 
 import psutil
 import pytest
+from mlflow import MlflowClient
 
 from exvad.client import Client, ServerError
 from exvad.data.world.render import render_video
@@ -54,8 +56,8 @@ def ask(path: str, body: bytes | None = None) -> Any:
         return json.loads(reply.read())
 
 
-def start(folder: Path) -> subprocess.Popen[bytes]:
-    environment = {**os.environ, "EXVAD_SERVE": str(folder / "serve.yaml")}
+def start(folder: Path, **more: str) -> subprocess.Popen[bytes]:
+    environment = {**os.environ, "EXVAD_SERVE": str(folder / "serve.yaml"), **more}
     environment.pop("RAY_ADDRESS", None)
     # A cluster that runs here, or a note of one that died, is none of this test's business.
     environment["RAY_TMPDIR"] = tempfile.mkdtemp(prefix="ray")
@@ -157,6 +159,64 @@ def test_whichever_process_dies_every_accepted_video_is_answered_once(folder: Pa
         assert ask("/v1/analyses")["total"] == before + len(accepted)
         assert {tuple(each.result.scores) for each in found if each.result} == {tuple(known.scores)}
     finally:
+        stop(process)
+
+
+def registered(folder: Path, uri: str, version: int) -> None:
+    """Put a checkpoint into the registry, and let the alias stand for it."""
+    client = MlflowClient(uri)
+    if version == 1:
+        client.create_registered_model("exvad")
+    client.create_model_version("exvad", str(folder))
+    client.set_registered_model_alias("exvad", "champion", str(version))
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(400)
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")  # MLflow's own
+def test_a_new_champion_takes_over_under_load_and_nothing_is_lost(
+    folder: Path, tmp_path: Path
+) -> None:
+    uri = f"sqlite:///{tmp_path}/mlflow.db"
+    registered(folder / "checkpoint", uri, 1)
+    (tmp_path / "serve.yaml").write_text(
+        f"checkpoint: models:/exvad@champion\nspool: {tmp_path}/spool\nreload_seconds: 1\n"
+    )
+    process = start(tmp_path, MLFLOW_TRACKING_URI=uri)
+    accepted: list[str] = []
+    enough = threading.Event()
+
+    def submit() -> None:
+        with Client(ADDRESS) as client:
+            while not enough.is_set():
+                accepted.append(client.submit(folder / "0.mp4").id)
+                enough.wait(0.4)
+
+    try:
+        with Client(ADDRESS) as client:
+            before = client.analyze(folder / "0.mp4", timeout=120).model
+            load = threading.Thread(target=submit)
+            load.start()
+            registered(save(tmp_path / "next", "model.fusion=gated"), uri, 2)
+            for _ in range(60):
+                (model,) = ask("/v1/models")["items"]
+                if model["model"] != before:
+                    break
+                time.sleep(0.5)
+            time.sleep(3)
+            enough.set()
+            load.join()
+            found = [client.wait(number, timeout=120) for number in accepted]
+            after = client.analyze(folder / "0.mp4").model
+        assert model["problem"] is None
+        assert after == model["model"] != before
+        assert [each.state for each in found] == ["done"] * len(accepted)
+        signed = [each.result.model for each in found if each.result]
+        assert signed == sorted(signed, key=lambda name: name != before), "each by one of the two"
+        assert {before, after} == set(signed)
+        assert ask("/v1/analyses")["total"] == len(accepted) + 2
+    finally:
+        enough.set()
         stop(process)
 
 
