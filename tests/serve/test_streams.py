@@ -30,6 +30,7 @@ from serve.stream_table import Streams
 from serve.watcher import Watcher
 from serve.webhooks import HEADER, Sender
 from tests.exvad.test_detector import save
+from tests.serve.rtsp import rtsp_camera
 from tests.serve.test_client import Server
 
 SECRET = b"a secret of the test's own"
@@ -260,6 +261,20 @@ def test_a_camera_that_breaks_off_is_opened_again_and_its_alerts_are_posted(
     while readers():
         assert time.monotonic() < until, "a deleted stream is still being read"
         time.sleep(0.1)
+
+
+def test_a_camera_that_speaks_rtsp_is_watched_and_its_password_stays_secret(
+    live: Live, sent: bytes
+) -> None:
+    with rtsp_camera(sent, "admin:s3cret") as camera:
+        found = live.watch(url=camera.url, explain=False, **ALWAYS)
+        seen = live.until(found["id"], lambda found: (found["seconds"] or 0) > 8)
+        live.until(found["id"], lambda _: camera.played > 1)
+        again = live.until(found["id"], lambda found: found["seconds"] > seen["seconds"])
+        shown = json.dumps([found, seen, again, live.http.get("/v1/streams").json()])
+        (reader,) = readers()
+        assert "s3cret" not in shown + " ".join(reader.cmdline())
+        assert "127.0.0.1 door" in found["name"]
 
 
 def readers() -> list[psutil.Process]:
