@@ -15,13 +15,13 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, Field
 
 from exvad.aegm import ExplanationError
 from exvad.alerts import Alarm, Alert, AlertRule
 from exvad.data.live_source import Notice, Picture
 from exvad.inference import predict
 from exvad.language import CaptionedVideo, LanguageSettings, LanguageStage
+from exvad.live_records import LiveAlert, LiveNotice, LiveScores, Record
 from exvad.results import Explanation
 from exvad.training import Example
 
@@ -30,43 +30,6 @@ if TYPE_CHECKING:
 
     from exvad.checkpoint import Checkpoint
     from exvad.encoders import Models
-
-
-class LiveScores(BaseModel):
-    """New scores of a stream."""
-
-    model_config = ConfigDict(extra="forbid")
-
-    times: list[float] = Field(description="[t] seconds since the stream began")
-    scores: list[float] = Field(description="[t] anomaly score of each snippet, 0 to 1")
-
-
-class LiveAlert(BaseModel):
-    """An alert, each time there is something new about it."""
-
-    model_config = ConfigDict(extra="forbid")
-
-    number: int = Field(ge=1, description="of the stream's alerts")
-    state: Literal["began", "changed", "explained", "ended"]
-    start: float = Field(description="seconds since the stream began")
-    end: float = Field(description="seconds, so far")
-    label: str
-    peak: float = Field(ge=0, le=1, description="highest score")
-    explanation: Explanation | None = None
-    captions: list[str] = Field([], description="what the explanation rests on, in order of time")
-
-
-class LiveNotice(BaseModel):
-    """Something about the stream itself."""
-
-    model_config = ConfigDict(extra="forbid")
-
-    kind: str = Field(description="connected, lost, dropped, ended, or unexplained")
-    text: str
-    count: int = Field(0, description="pictures that were dropped")
-
-
-Record = LiveScores | LiveAlert | LiveNotice
 
 
 @dataclass(frozen=True)

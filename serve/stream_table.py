@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from exvad.live import LiveAlert, LiveNotice, LiveScores
+from exvad.live_records import LiveAlert, LiveNotice, LiveScores
 from serve.database import Database, count, say
 from serve.hooks import add_hook
 from serve.models import Triage

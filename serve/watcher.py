@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from exvad.alerts import Alert, AlertRule
 from exvad.data.live_source import Notice, Picture
-from exvad.live import LiveDetector, LiveNotice, LiveScores, LiveSettings, Record, watch
+from exvad.live import LiveDetector, LiveSettings, watch
+from exvad.live_records import LiveNotice, LiveScores, Record
 from serve.patience import patiently
 from serve.remote import UnreachableError
 from serve.stream_process import StreamProcess

@@ -17,7 +17,8 @@ from exvad.data.live_source import LiveSource, Picture, growing_file
 from exvad.data.world.scene import Scene
 from exvad.detector import Detector
 from exvad.encoders import Captioner, ImageTextEncoder, LanguageModel
-from exvad.live import LiveAlert, LiveDetector, LiveNotice, LiveScores, LiveSettings, watch
+from exvad.live import LiveDetector, LiveSettings, watch
+from exvad.live_records import LiveAlert, LiveNotice, LiveScores
 from tests.exvad.test_detector import save
 
 

@@ -127,7 +127,7 @@ def test_a_full_queue_is_tried_again_until_there_is_room(
 
 
 def test_a_server_that_is_not_there_is_named(clip: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("exvad.client._pause", lambda *_: 0.05)
+    monkeypatch.setattr("exvad.client.synchronous.pause", lambda *_: 0.05)
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         nowhere = f"http://127.0.0.1:{probe.getsockname()[1]}"

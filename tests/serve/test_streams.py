@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import hmac
 import io
@@ -21,6 +22,7 @@ import psutil
 import pytest
 from PIL import Image
 
+from exvad.client import AsyncClient, Client, ServerError
 from exvad.data.world.scene import Scene
 from exvad.detector import Detector
 from serve.fetch import Fetcher
@@ -34,7 +36,7 @@ from tests.serve.rtsp import rtsp_camera
 from tests.serve.test_client import Server
 
 SECRET = b"a secret of the test's own"
-ALWAYS = {"on": 0, "off": 0, "least_seconds": 0, "cool_down_seconds": 0}
+ALWAYS: dict[str, Any] = {"on": 0, "off": 0, "least_seconds": 0, "cool_down_seconds": 0}
 
 
 SCENE = Scene(4, "Robbery", 11, 12)
@@ -277,6 +279,33 @@ def test_a_camera_that_speaks_rtsp_is_watched_and_its_password_stays_secret(
         assert "127.0.0.1 door" in found["name"]
 
 
+def test_the_clients_watch_follow_and_stop(live: Live, sent: bytes) -> None:
+    (live.root / "door.ts").write_bytes(sent)
+    with Client(live.server.url) as client:
+        begun = client.watch(path="door.ts", name="front door", explain=False, **ALWAYS)
+        told = list(client.follow_stream(begun.id))
+        assert {"notice", "scores", "alert"} < {each.kind for each in told}
+        assert told[-1].last
+        found = client.stream(begun.id)
+        assert found.ended
+        assert [alert.number for alert in found.alerts] == [1]
+        client.stop(begun.id)
+        with pytest.raises(ServerError, match="no stream"):
+            client.stream(begun.id)
+        with pytest.raises(ServerError, match="exactly one"):
+            client.watch()
+
+    async def again() -> list[str]:
+        async with AsyncClient(live.server.url) as client:
+            begun = await client.watch(path="door.ts", explain=False, **ALWAYS)
+            kinds = [told.kind async for told in client.follow_stream(begun.id)]
+            assert (await client.stream(begun.id)).ended
+            await client.stop(begun.id)
+            return kinds
+
+    assert asyncio.run(again())[-1] == "ended"
+
+
 def readers() -> list[psutil.Process]:
     """The processes that read streams for this one."""
     children = psutil.Process().children(recursive=True)
@@ -304,7 +333,7 @@ def test_the_stream_of_a_watcher_that_died_is_taken_up_with_its_alerts_closed(
     first = dead.claim("one")
     assert first is not None
     assert dead.claim("two") is None
-    from exvad.live import LiveAlert
+    from exvad.live_records import LiveAlert
 
     alert = LiveAlert(number=1, state="began", start=1, end=2, label="Arson", peak=0.9)
     dead.tell_alert(number, alert)
