@@ -36,7 +36,7 @@ class Session(socketserver.StreamRequestHandler):
 
     def _allowed(self, given: str) -> bool:
         wanted = base64.b64encode(self.server.login.encode()).decode()
-        return given == f"Basic {wanted}"
+        return given == f"Basic {wanted}" or not self.server.login
 
     def _answer(self, method: bytes, sequence: str) -> None:
         if method == b"DESCRIBE":
@@ -73,7 +73,7 @@ class RtspCamera(socketserver.ThreadingTCPServer):
 
     Args:
         sent: what it plays to whoever asks, MPEG-TS.
-        login: `user:password` it asks for.
+        login: `user:password` it asks for; empty for nothing.
 
     Attributes:
         played: how often.
@@ -87,7 +87,8 @@ class RtspCamera(socketserver.ThreadingTCPServer):
 
     @property
     def url(self) -> str:
-        return f"rtsp://{self.login}@127.0.0.1:{self.server_address[1]}/door"
+        user = f"{self.login}@" if self.login else ""
+        return f"rtsp://{user}127.0.0.1:{self.server_address[1]}/door"
 
 
 @contextmanager
