@@ -47,7 +47,8 @@ def test_the_commands_and_the_python_lines_work(
     def run(command: str) -> str:
         quiet = command.replace("curl ", "curl -s --max-time 60 ", 1)
         told = subprocess.run(
-            quiet.replace("localhost:8000", address), shell=True, cwd=tmp_path, capture_output=True, text=True, check=True,
+            quiet.replace("localhost:8000", address),
+            shell=True, cwd=tmp_path, capture_output=True, text=True, check=True,
         )  # fmt: skip
         return told.stdout
 
