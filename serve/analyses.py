@@ -10,6 +10,7 @@ from fastapi.responses import StreamingResponse
 
 from serve.context import Context
 from serve.following import event_stream, until
+from serve.links import leads_to
 from serve.models import AnalysisList, AnalysisStatus, State, TriageRequest
 from serve.problems import problems
 from serve.queue import Queue
@@ -50,7 +51,12 @@ def analysis_routes(context: Context) -> APIRouter:
     reads = Depends(context.keys.require("read"))
     submits = Depends(context.keys.require("submit"))
 
-    @routes.get("/v1/analyses", operation_id="list", dependencies=[reads])
+    @routes.get(
+        "/v1/analyses",
+        operation_id="list",
+        dependencies=[reads],
+        responses={200: leads_to("get", "delete", number="$response.body#/items/0/id")},
+    )
     def listing(
         state: State | None = None,
         limit: Annotated[int, Query(ge=1, le=200)] = 50,
@@ -63,7 +69,12 @@ def analysis_routes(context: Context) -> APIRouter:
             items=items, total=total, next_offset=following if following < total else None
         )
 
-    @routes.get("/v1/analyses/{number}", operation_id="get", dependencies=[reads])
+    @routes.get(
+        "/v1/analyses/{number}",
+        operation_id="get",
+        dependencies=[reads],
+        responses={200: leads_to(frame={"caption": 1})},
+    )
     async def get(
         number: str,
         wait: Annotated[
@@ -73,7 +84,12 @@ def analysis_routes(context: Context) -> APIRouter:
         """Say where an analysis stands, with its result if it is done."""
         return await finished(queue, number, wait)
 
-    @routes.patch("/v1/analyses/{number}", operation_id="triage", dependencies=[submits])
+    @routes.patch(
+        "/v1/analyses/{number}",
+        operation_id="triage",
+        dependencies=[submits],
+        responses=problems(400),
+    )
     def triage(number: str, wanted: TriageRequest) -> AnalysisStatus:
         """Keep what a person made of an analysis."""
         queue.triage(number, wanted.triage)

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from exvad.results import Analysis
 
 SHORT_SIDE = 360
+KINDS = ("video/mp4", "video/webm", "video/x-msvideo", "video/mp2t", "application/octet-stream")
 
 
 def evidence_routes(context: Context) -> APIRouter:
@@ -81,7 +82,17 @@ def evidence_routes(context: Context) -> APIRouter:
             _jpeg(picture), media_type="image/jpeg", headers={"Cache-Control": "max-age=3600"}
         )
 
-    @routes.get("/v1/analyses/{number}/video", operation_id="video", response_class=FileResponse)
+    @routes.get(
+        "/v1/analyses/{number}/video",
+        operation_id="video",
+        response_class=FileResponse,
+        responses={
+            200: {"content": {kind: {} for kind in KINDS}},
+            206: {"content": {kind: {} for kind in KINDS}, "description": "The range asked for"},
+            400: {"content": {"text/plain": {}}, "description": "The range is none"},
+            416: {"content": {"text/plain": {}}, "description": "The range is not in the video"},
+        },
+    )
     def video(number: str) -> FileResponse:
         """Send the video itself; a player may ask for ranges."""
         status_of(queue, number, with_result=False)

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, model_validator
+from pydantic import BaseModel, ConfigDict, Field, JsonValue, TypeAdapter, model_validator
 
 from exvad.results import Analysis
 
 State = Literal["queued", "running", "done", "failed"]
 Triage = Literal["open", "reviewed", "false alarm"]
 Categories = dict[str, list[str]]
+ONE_SOURCE: JsonValue = [
+    {"required": [name], "properties": {name: {"type": "string"}}} for name in ("path", "url")
+]
 CATEGORIES = TypeAdapter(Annotated[Categories, Field(max_length=32)])
 
 
@@ -32,7 +35,10 @@ class AnalysisOptions(BaseModel):
 class SourceRequest(AnalysisOptions):
     """A video that the server reads itself: exactly one of `path` and `url`."""
 
-    model_config = ConfigDict(extra="forbid")
+    model_config = ConfigDict(
+        extra="forbid",
+        json_schema_extra={"oneOf": ONE_SOURCE, "examples": [{"path": "cameras/entrance.mp4"}]},
+    )
 
     path: str | None = Field(None, min_length=1, description="below the server's allowed root")
     url: str | None = Field(

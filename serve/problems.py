@@ -12,10 +12,12 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from pydantic import ValidationError
 from starlette.exceptions import HTTPException as StarletteHTTPException
+from starlette.routing import Match, Mount
 
 from serve.models import Problem
 
 KIND = "application/problem+json"
+METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE")
 NO_ROOM = "the server's disk is full: try again once there is room"
 NO_ROOM_CODES = (
     sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR_WRITE, sqlite3.SQLITE_IOERR_SHMSIZE
@@ -45,8 +47,11 @@ def answer_with_problems(api: FastAPI) -> None:
     """Let an application tell its errors as problem+json."""
 
     @api.exception_handler(StarletteHTTPException)
-    async def told(_: Request, error: StarletteHTTPException) -> JSONResponse:
-        return _problem(error.status_code, str(error.detail), dict(error.headers or {}))
+    async def told(request: Request, error: StarletteHTTPException) -> JSONResponse:
+        headers = dict(error.headers or {})
+        if error.status_code == HTTPStatus.METHOD_NOT_ALLOWED:
+            headers |= _allowed(request)
+        return _problem(error.status_code, str(error.detail), headers)
 
     @api.exception_handler(OSError)
     async def full(_: Request, error: OSError) -> JSONResponse:
@@ -64,6 +69,19 @@ def answer_with_problems(api: FastAPI) -> None:
     async def refused(_: Request, error: RequestValidationError) -> JSONResponse:
         first = error.errors()[0]
         return _problem(422, f"{'.'.join(map(str, first['loc']))}: {first['msg']}", {})
+
+
+def _allowed(request: Request) -> dict[str, str]:
+    """Return the header with all methods of a path: the router names those of one route."""
+    routes = [route for route in request.app.routes if not isinstance(route, Mount)]
+    found = [
+        method
+        for method in METHODS
+        if any(
+            route.matches({**request.scope, "method": method})[0] is Match.FULL for route in routes
+        )
+    ]
+    return {"Allow": ", ".join(found)} if found else {}
 
 
 def _problem(status: int, detail: str, headers: dict[str, str]) -> JSONResponse:

@@ -6,8 +6,8 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from exvad.live import LiveAlert
-from serve.models import Categories, Triage
+from exvad.live_records import LiveAlert
+from serve.models import ONE_SOURCE, Categories, Triage
 
 StreamState = Literal["waiting", "watching", "lost", "ended"]
 
@@ -45,7 +45,10 @@ class StreamOptions(BaseModel):
 class StreamSource(BaseModel):
     """Where the pictures come from: exactly one of `url` and `path`."""
 
-    model_config = ConfigDict(extra="forbid")
+    model_config = ConfigDict(
+        extra="forbid",
+        json_schema_extra={"oneOf": ONE_SOURCE, "examples": [{"path": "cameras/entrance.ts"}]},
+    )
 
     url: str | None = Field(None, min_length=1, max_length=2000, description="rtsp, http or https")
     path: str | None = Field(

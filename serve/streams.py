@@ -12,6 +12,7 @@ from fastapi.responses import StreamingResponse
 
 from serve.context import Context
 from serve.following import event_stream
+from serve.links import leads_to
 from serve.models import TriageRequest
 from serve.problems import problems, unprocessable
 from serve.spool import path_below, safe_name
@@ -26,6 +27,7 @@ from serve.stream_models import (
 from serve.submission import check_webhook
 
 ALERT = "/v1/streams/{number}/alerts/{alert}"
+NEWEST = {"alert": "$response.body#/alerts/0/number"}
 Number = Annotated[int, PathParameter(ge=1, le=2**53)]
 
 
@@ -56,7 +58,10 @@ def stream_routes(context: Context) -> APIRouter:
         operation_id="watch",
         status_code=201,
         dependencies=[submits],
-        responses=problems(429, 507),
+        responses={
+            201: leads_to("stream", "stop", "follow_stream"),
+            **problems(400, 429, 507),
+        },
     )
     async def watch(wanted: StreamRequest, response: Response) -> StreamStatus:
         """Watch a live source, RTSP, HTTP or a growing file, until it ends or is deleted."""
@@ -89,7 +94,12 @@ def stream_routes(context: Context) -> APIRouter:
         place = urlsplit(url)
         return StreamSource(url=url), safe_name(f"{place.hostname}{place.path}".replace("/", " "))
 
-    @routes.get("/v1/streams", operation_id="streams", dependencies=[reads])
+    @routes.get(
+        "/v1/streams",
+        operation_id="streams",
+        dependencies=[reads],
+        responses={200: leads_to("stream", "stop", number="$response.body#/items/0/id")},
+    )
     def listing(
         limit: Annotated[int, Query(ge=1, le=200)] = 50,
         offset: Annotated[int, Query(ge=0, le=10**9)] = 0,
@@ -98,7 +108,12 @@ def stream_routes(context: Context) -> APIRouter:
         items, total = streams.listing(limit, offset)
         return StreamList(items=items, total=total)
 
-    @routes.get("/v1/streams/{number}", operation_id="stream", dependencies=[reads])
+    @routes.get(
+        "/v1/streams/{number}",
+        operation_id="stream",
+        dependencies=[reads],
+        responses={200: leads_to(triage_alert=NEWEST, alert_frame=NEWEST)},
+    )
     def get(number: str) -> StreamStatus:
         """Say where a stream stands, with its latest alerts."""
         return status_of(number)
@@ -132,7 +147,9 @@ def stream_routes(context: Context) -> APIRouter:
 
         return event_stream(streams, number, request, ending)
 
-    @routes.patch(ALERT, operation_id="triage_alert", dependencies=[submits])
+    @routes.patch(
+        ALERT, operation_id="triage_alert", dependencies=[submits], responses=problems(400)
+    )
     def triage(number: str, alert: Number, wanted: TriageRequest) -> AlertStatus:
         """Keep what a person made of an alert."""
         streams.triage(number, alert, wanted.triage)

@@ -11,6 +11,7 @@ from fastapi import APIRouter, Depends, HTTPException, Query, Request, Response
 
 from serve.analyses import ENDED, LONGEST_WAIT, finished
 from serve.context import Context
+from serve.links import leads_to
 from serve.models import CATEGORIES, AnalysisOptions, AnalysisStatus, SourceRequest
 from serve.problems import problems, unprocessable
 from serve.spool import TooLargeError, path_below, read_small, safe_name
@@ -27,6 +28,7 @@ def submission_routes(context: Context) -> APIRouter:
         context: what the routes share.
     """
     routes, queue, settings = APIRouter(), context.queue, context.settings
+    further = leads_to("get", "triage", "delete", "follow", "report", "video")
 
     @routes.post(
         "/v1/analyses",
@@ -43,7 +45,8 @@ def submission_routes(context: Context) -> APIRouter:
             }
         },
         responses={
-            200: {"description": "It has ended", "model": AnalysisStatus},
+            200: {"description": "It has ended", "model": AnalysisStatus, **further},
+            202: further,
             **problems(401, 403, 413, 422, 429, 507),
         },
     )
@@ -61,7 +64,8 @@ def submission_routes(context: Context) -> APIRouter:
             Query(
                 max_length=20_000,
                 description="classes to look for besides, as JSON: "
-                '{"shoplifting": ["someone hides goods in a bag"]}',
+                '{"shoplifting": ["someone hides goods in a bag"]}; '
+                "servers take URLs of 64 KiB in all",
             ),
         ] = "{}",
         threshold: Annotated[

@@ -15,22 +15,26 @@ import subprocess
 import sys
 import threading
 import time
-from dataclasses import fields
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
-from typing import IO, Any, Self
+from typing import IO, TYPE_CHECKING, Any, Self
 
 import numpy as np
 
-from exvad.data.video import (
-    MAX_PIXELS,
-    Chunk,
-    DecodedChunk,
-    DecodingLimitError,
-    VideoError,
-    VideoInfo,
+from exvad.data.sandbox_answers import (
+    checked_pictures,
+    checked_plan,
+    checked_reason,
+    checked_shapes,
 )
+from exvad.data.video import Chunk, DecodedChunk, DecodingLimitError, VideoError, VideoInfo
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
 
 GIB = 2**30
+MOST_FILES = 256  # files whose time is counted: far more than are decoded at once
 LONGEST_LINE = 64 * 2**20  # bytes: the plan of a video of some days
 PASSED_ON = ("PATH", "LANG", "LC_ALL", "LD_LIBRARY_PATH", "TZ")
 
@@ -39,16 +43,25 @@ class DecodingProcess:
     """A process that plans and decodes local video files, one question at a time.
 
     Args:
-        max_bytes: address space it may have, code and libraries included.
+        max_bytes: address space it may have, code and libraries included; the pictures of a chunk
+            may have an eighth of it.
         seconds: longest time for one question: a plan, or the decoding of a chunk.
         command: what is started; for tests.
+        file_seconds: longest time for all questions about a file, from its plan on. A few hundred
+            kilobytes may hold chunks without number, none of which takes too long.
     """
 
     def __init__(
-        self, max_bytes: int = 4 * GIB, seconds: float = 120, command: list[str] | None = None
+        self,
+        max_bytes: int = 4 * GIB,
+        seconds: float = 120,
+        command: list[str] | None = None,
+        file_seconds: float = 2 * 3600,
     ) -> None:
         self.max_bytes = max_bytes
         self.seconds = seconds
+        self.file_seconds = file_seconds
+        self._spent: dict[str, float] = {}
         module = [sys.executable, "-m", "exvad.data.sandbox_child", str(max_bytes)]
         self._command = command or module
         self._process: subprocess.Popen[bytes] | None = None
@@ -80,17 +93,15 @@ class DecodingProcess:
         """
         if "://" in str(path):
             raise ValueError(f"{path}: only local files are decoded in a process of their own")
-        asked = [video_id, str(path), stride, snippets_per_chunk]
+        asked = (video_id, str(path), stride, snippets_per_chunk)
         with self._lock:
-            told, reader = self._ask(str(path), "plan", asked)
-        try:
-            info = VideoInfo(
-                **{field.name: told["info"][field.name] for field in fields(VideoInfo)}
-            )
-            chunks = [Chunk.from_row(row) for row in told["chunks"]]
-        except (KeyError, TypeError, ValueError):
-            raise reader.nonsense() from None
-        return info, chunks
+            self._spent.pop(str(path), None)
+            with self._counted(str(path)):
+                told, reader = self._ask(str(path), "plan", asked)
+            try:
+                return checked_plan(told, *asked)
+            except ValueError:
+                raise reader.nonsense() from None
 
     def decode(self, chunk: Chunk, short_side: int | None = None) -> DecodedChunk:
         """Decode a chunk; see `exvad.data.video.decode_chunk`.
@@ -98,17 +109,67 @@ class DecodingProcess:
         Raises:
             VideoError: none of it can be decoded, or decoding takes too long or too much.
         """
-        with self._lock:
-            told, reader = self._ask(chunk.path, "decode", [chunk.to_row(), short_side])
-            shape, times = _checked_shape(told, chunk)
-            if shape is None:
-                self.close()
-                raise reader.nonsense()
-            pixels = reader.pixels(math.prod(shape))
+        with self._lock, self._counted(chunk.path):
+            told, reader = self._ask(chunk.path, "decode", (chunk.to_row(), short_side))
+            try:
+                shape, times_t, problems = checked_pictures(told, chunk)
+            except ValueError:
+                raise reader.nonsense() from None
+            pixels = self._pixels(chunk.path, reader, [shape])
         frames = np.frombuffer(pixels, np.uint8).reshape(shape)
-        return DecodedChunk(frames, times, [str(each) for each in told["problems"]])
+        return DecodedChunk(frames, times_t, problems)
 
-    def _ask(self, path: str, what: str, arguments: list[Any]) -> tuple[dict[str, Any], _Reader]:
+    def frames(
+        self, path: str | Path, times: Sequence[float], short_side: int | None = None
+    ) -> list[NDArray[np.uint8]]:
+        """Decode the frames shown at some moments; see `exvad.data.video.read_frames`.
+
+        Raises:
+            VideoError: one of them can't be decoded, or decoding takes too long or too much.
+        """
+        with self._lock:
+            told, reader = self._ask(str(path), "frames", (str(path), list(times), short_side))
+            try:
+                shapes = checked_shapes(told, len(times))
+            except ValueError:
+                raise reader.nonsense() from None
+            pixels = self._pixels(str(path), reader, shapes)
+        ends = np.cumsum([math.prod(shape) for shape in shapes])[:-1]
+        parts = np.split(np.frombuffer(pixels, np.uint8), ends)
+        return [part.reshape(shape) for part, shape in zip(parts, shapes, strict=True)]
+
+    def _pixels(self, path: str, reader: _Reader, shapes: Sequence[tuple[int, ...]]) -> bytearray:
+        """Read pictures, unless this process, which has no limit of its own, had better not."""
+        count = sum(math.prod(shape) for shape in shapes)
+        if count > self.max_bytes // 8:
+            self.close()
+            raise self._too_much(path)
+        return reader.pixels(count)
+
+    @contextmanager
+    def _counted(self, path: str) -> Iterator[None]:
+        """Count the time a file takes, and refuse it when that was enough."""
+        spent = self._spent.get(path, 0.0)
+        if spent > self.file_seconds:
+            raise DecodingLimitError(
+                path, f"took longer than {self.file_seconds:.0f} s to be decoded, all in all"
+            )
+        began = time.monotonic()
+        try:
+            yield
+        finally:
+            self._spent.pop(path, None)  # so that it comes last again
+            self._spent[path] = spent + time.monotonic() - began
+            if len(self._spent) > MOST_FILES:
+                del self._spent[next(iter(self._spent))]
+
+    def _too_much(self, path: str) -> VideoError:
+        needed = f"needs more than {self.max_bytes / GIB:.1f} GiB to be decoded"
+        return DecodingLimitError(path, needed)
+
+    def _ask(
+        self, path: str, what: str, arguments: tuple[Any, ...]
+    ) -> tuple[dict[str, Any], _Reader]:
         process = self._process
         if process is None or process.poll() is not None:
             self.close()
@@ -123,12 +184,14 @@ class DecodingProcess:
         except OSError:
             raise reader.died() from None
         told = reader.line()
-        if "error" in told:
-            raise VideoError(path, str(told["error"][1]))
         if "memory" in told:
-            raise DecodingLimitError(
-                path, f"needs more than {self.max_bytes / GIB:.1f} GiB to be decoded"
-            )
+            raise self._too_much(path)
+        if "error" in told:
+            try:
+                reason = checked_reason(told["error"])
+            except ValueError:
+                raise reader.nonsense() from None
+            raise VideoError(path, reason)
         return told, reader
 
     def _start(self) -> subprocess.Popen[bytes]:
@@ -165,15 +228,13 @@ class _Reader:
             parts.append(self._more())
             size += len(parts[-1])
             if size > LONGEST_LINE:
-                self._owner.close()
                 raise self.nonsense()
         text, _, self._rest = b"".join(parts).partition(b"\n")
         try:
             told = json.loads(text)
-        except ValueError:
+        except (ValueError, RecursionError):
             told = None
         if not isinstance(told, dict):
-            self._owner.close()
             raise self.nonsense()
         return told
 
@@ -182,7 +243,6 @@ class _Reader:
         while len(buffer) < count:
             buffer += self._more()
         if len(buffer) > count:
-            self._owner.close()
             raise self.nonsense()
         return buffer
 
@@ -203,19 +263,5 @@ class _Reader:
         return DecodingLimitError(self._path, "the process that decoded it died of it")
 
     def nonsense(self) -> VideoError:
+        self._owner.close()
         return DecodingLimitError(self._path, "the process that decoded it answered nonsense")
-
-
-def _checked_shape(
-    told: dict[str, Any], chunk: Chunk
-) -> tuple[tuple[int, ...] | None, np.ndarray[Any, Any]]:
-    """Return the shape and the times a chunk's pictures have, None if they can't be that."""
-    try:
-        shape = tuple(int(side) for side in told["shape"])
-        times = np.asarray(told["times"], np.float64)
-        told["problems"] = list(told["problems"])
-    except (KeyError, TypeError, ValueError, OverflowError):
-        return None, np.empty(0)
-    fits = len(shape) == 4 and min(shape) >= 1 and shape[3] == 3
-    fits = fits and shape[0] == len(times) <= chunk.num_snippets
-    return (shape if fits and shape[1] * shape[2] <= MAX_PIXELS else None), times

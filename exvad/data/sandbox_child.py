@@ -14,7 +14,7 @@ import time
 from dataclasses import asdict
 from typing import Any
 
-from exvad.data.video import Chunk, VideoError, decode_chunk, plan_chunks
+from exvad.data.video import Chunk, VideoError, decode_chunk, plan_chunks, read_frames
 
 
 def answer(question: dict[str, Any]) -> tuple[dict[str, Any], bytes]:
@@ -23,10 +23,14 @@ def answer(question: dict[str, Any]) -> tuple[dict[str, Any], bytes]:
         if question["do"] == "plan":
             info, chunks = plan_chunks(*question["arguments"])
             return {"info": asdict(info), "chunks": [chunk.to_row() for chunk in chunks]}, b""
+        if question["do"] == "frames":
+            frames = read_frames(*question["arguments"])
+            shapes = [frame.shape for frame in frames]
+            return {"shapes": shapes}, b"".join(frame.tobytes() for frame in frames)
         row, short_side = question["arguments"]
         decoded = decode_chunk(Chunk.from_row(row), short_side)
     except VideoError as error:
-        return {"error": [error.path, error.reason]}, b""
+        return {"error": error.reason}, b""
     except MemoryError:
         return {"memory": True}, b""
     told = {"shape": decoded.frames.shape, "problems": decoded.problems}

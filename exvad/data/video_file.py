@@ -17,8 +17,14 @@ if TYPE_CHECKING:
     from av.video.frame import VideoFrame
     from av.video.stream import VideoStream
 
-# They play other files, or draw text: nothing that a user hands in should do either.
-_REFUSED_FORMATS = {"hls", "dash", "concat", "imf", "image2", "tty", "sdp", "rtsp"}
+# Only these are let open what they are handed. Others play files or addresses that they name, and
+# do so before anybody can ask which kind of file it is (hls, dash, concat, imf, sdp), draw text, or
+# are made for single pictures and for sound.
+_FORMATS = (
+    "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,avi,mpegts,mpeg,mpegvideo,m4v,asf,flv,live_flv,kux,ogg,"
+    "gif,mxf,nut,ivf,obu,av1,h264,hevc,vvc,h261,h263,mjpeg,mpjpeg,vc1,vc1test,dirac,cavsvideo,avs2,"
+    "avs3,dv,rm,wtv,nuv,nsv,pva,gxf,dhav,swf,ty,yuv4mpegpipe"
+)
 # Codecs that mark the pictures no other one needs. HEVC does too, but for its own layer only.
 _MARKS_UNREFERENCED = {"h264", "mpeg1video", "mpeg2video", "mpeg4"}
 _REMOTE_BUFFER = 1 << 20  # bytes per read of a remote file: each is a request of its own
@@ -69,14 +75,7 @@ def open_video(path: str) -> Iterator[tuple[InputContainer, VideoStream]]:
             # The prefix keeps FFmpeg from taking a name like "a:b.mp4" for a protocol.
             source = f"file:{path}"
         try:
-            container = stack.enter_context(
-                av.open(
-                    source,
-                    metadata_errors="replace",
-                    buffer_size=_REMOTE_BUFFER,
-                    container_options={"protocol_whitelist": "file"},
-                )
-            )
+            container = stack.enter_context(_opened(path, source))
             yield container, _picture_stream(path, container)
         except av.error.InvalidDataError as error:
             raise VideoError(
@@ -92,8 +91,10 @@ def read_packets(container: InputContainer, stream: VideoStream) -> Iterator[Pac
     """Yield the packets that hold something, up to the end or to where the file is broken off."""
     import av
 
-    # A packet without data would tell the decoder that the video ends here.
-    with contextlib.suppress(av.error.InvalidDataError):
+    # A packet without data would tell the decoder that the video ends here. Where a stream begins
+    # later than FFmpeg looks ahead (sound that is switched on), PyAV counts it among those that it
+    # was asked for, after the last packet, and doesn't find it.
+    with contextlib.suppress(av.error.InvalidDataError, IndexError):
         for packet in container.demux(stream):
             if packet.size:
                 yield packet
@@ -141,6 +142,23 @@ def decode_packet(stream: VideoStream, packet: Packet[VideoStream] | None) -> li
         return []
 
 
+def _opened(path: str, source: Any) -> InputContainer:
+    import av
+
+    try:
+        container: InputContainer = av.open(
+            source,
+            metadata_errors="replace",
+            buffer_size=_REMOTE_BUFFER,
+            container_options={"protocol_whitelist": "file", "format_whitelist": _FORMATS},
+        )
+    except av.error.ArgumentError as error:
+        raise VideoError(
+            path, "is another kind of file, not a video, or a damaged one; convert it, say, to MP4"
+        ) from error
+    return container
+
+
 def _check_local(path: str) -> None:
     try:
         file = Path(path)
@@ -177,8 +195,6 @@ def _open_remote(path: str) -> Iterator[Any]:
 
 
 def _picture_stream(path: str, container: InputContainer) -> VideoStream:
-    if _REFUSED_FORMATS & set(container.format.name.split(",")):
-        raise VideoError(path, f"is a {container.format.name} file, not a video")
     streams = [
         stream
         for stream in container.streams.video

@@ -17,7 +17,7 @@ import psutil
 import pytest
 
 from exvad.data.sandbox import DecodingProcess
-from exvad.data.video import Chunk, VideoError, decode_chunk, plan_chunks
+from exvad.data.video import Chunk, VideoError, decode_chunk, plan_chunks, read_frames
 from exvad.data.world import Scene, render_video
 
 MIB = 2**20
@@ -55,6 +55,21 @@ def test_plan_and_pictures_are_those_of_this_process(video: Path, box: DecodingP
         np.testing.assert_array_equal(theirs.frames, ours.frames)
         np.testing.assert_array_equal(theirs.times, ours.times)
         assert theirs.problems == ours.problems
+
+
+def test_frames_are_those_of_this_process(video: Path, box: DecodingProcess) -> None:
+    times = [3.2, 0.0, 99.0]
+    for theirs, ours in zip(
+        box.frames(video, times, 60), read_frames(video, times, 60), strict=True
+    ):
+        np.testing.assert_array_equal(theirs, ours)
+    with pytest.raises(VideoError, match="no such file"):
+        box.frames(video.with_name("none.mp4"), times)
+    with (
+        DecodingProcess(command=speaking('{"shapes": [[9, 9, 4]]}\n')) as liar,
+        pytest.raises(VideoError, match="nonsense"),
+    ):
+        liar.frames(video, [0.0])
 
 
 def test_what_is_no_video_is_refused_in_the_same_words(
