@@ -41,7 +41,11 @@ class DecoderPart:
     def __init__(self, settings: ServerSettings) -> None:
         from exvad.data.sandbox import DecodingProcess
 
-        self._process = DecodingProcess(settings.decode_bytes, settings.decode_seconds)
+        self._process = DecodingProcess(
+            settings.decode_bytes,
+            settings.decode_seconds,
+            file_seconds=settings.decode_file_seconds,
+        )
 
     async def plan(self, *arguments: Any) -> tuple[VideoInfo, list[Chunk]]:
         """Cut a video into chunks; see `DecodingProcess.plan`."""

@@ -61,6 +61,7 @@ class ServerSettings(BaseModel):
     )
     decode_bytes: int = Field(4 * 2**30, ge=2**28, description="memory a decoder may address")
     decode_seconds: float = Field(120, gt=0, description="longest decoding of 32 snippets")
+    decode_file_seconds: float = Field(7200, gt=0, description="longest decoding of a whole file")
     max_bytes: int = Field(512 * 2**20, ge=1, description="largest video taken")
     max_seconds: float = Field(4 * 3600, gt=0, description="longest video taken")
     max_pixels: int = Field(7680 * 4320, ge=1, description="largest picture taken")

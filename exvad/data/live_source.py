@@ -11,14 +11,14 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
-from exvad.data.video_file import VideoError
+from exvad.data.video_file import VIDEO_FORMATS, VideoError
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -152,6 +152,8 @@ class LiveSource:
             options = {"analyzeduration": "500000", "fpsprobesize": "0"}
             if address:
                 options["rtsp_transport"] = "tcp"
+            else:
+                options["format_whitelist"] = VIDEO_FORMATS
             allowed = "rtsp,rtp,tcp,udp" if address else ""
             try:
                 with av.open(
@@ -284,8 +286,10 @@ class _Hall:
 def _frames(container: Any, stream: Any) -> Iterator[Any]:
     import av
 
-    for packet in container.demux(stream):
-        try:
-            yield from packet.decode()
-        except av.error.InvalidDataError:
-            continue  # a damaged picture of a live stream is gone; the next one comes anyway
+    # PyAV looks in vain for a stream that began later than FFmpeg looked ahead (see read_packets).
+    with suppress(IndexError):
+        for packet in container.demux(stream):
+            try:
+                yield from packet.decode()
+            except av.error.InvalidDataError:
+                continue  # a damaged picture of a live stream is gone; the next one comes anyway

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 # Only these are let open what they are handed. Others play files or addresses that they name, and
 # do so before anybody can ask which kind of file it is (hls, dash, concat, imf, sdp), draw text, or
 # are made for single pictures and for sound.
-_FORMATS = (
+VIDEO_FORMATS = (
     "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,avi,mpegts,mpeg,mpegvideo,m4v,asf,flv,live_flv,kux,ogg,"
     "gif,mxf,nut,ivf,obu,av1,h264,hevc,vvc,h261,h263,mjpeg,mpjpeg,vc1,vc1test,dirac,cavsvideo,avs2,"
     "avs3,dv,rm,wtv,nuv,nsv,pva,gxf,dhav,swf,ty,yuv4mpegpipe"
@@ -150,7 +150,7 @@ def _opened(path: str, source: Any) -> InputContainer:
             source,
             metadata_errors="replace",
             buffer_size=_REMOTE_BUFFER,
-            container_options={"protocol_whitelist": "file", "format_whitelist": _FORMATS},
+            container_options={"protocol_whitelist": "file", "format_whitelist": VIDEO_FORMATS},
         )
     except av.error.ArgumentError as error:
         raise VideoError(
