@@ -14,7 +14,7 @@ from fastapi.responses import StreamingResponse
 if TYPE_CHECKING:
     from serve.database import Changes, Database
 
-POLL_SECONDS = 0.02
+POLL_SECONDS = 0.005
 LOOK_SECONDS = 1.0
 SILENCE_SECONDS = 15.0  # then a comment is sent, which tells of a client that has left
 

@@ -151,12 +151,20 @@ class Streams(Database):
             )
             _say(base, number, "notice", notice.model_dump_json())
 
-    def tell_alert(self, number: str, alert: LiveAlert, webhook: str | None = None) -> None:
-        """Note an alert, or what is new about it."""
+    def tell_alert(
+        self,
+        number: str,
+        alert: LiveAlert,
+        webhook: str | None = None,
+        frame: bytes | None = None,
+    ) -> None:
+        """Note an alert, or what is new about it, with its picture if that is new."""
         with self.write() as base:
             if alert.state == "began":
                 count(base, "alerts")
             kept = self._keep(base, number, alert)
+            if frame is not None:
+                _keep_frame(base, number, alert.number, frame)
             if kept is not None and webhook is not None:
                 about = {"stream": number, "alert": kept.model_dump()}
                 add_hook(base, webhook, body=json.dumps(about))
@@ -164,11 +172,7 @@ class Streams(Database):
     def keep_frame(self, number: str, alert: int, jpeg: bytes) -> bool:
         """Keep the picture of an alert's peak; False if the alert has not been told yet."""
         with self.write(durable=False) as base:
-            found = base.execute(
-                "update alerts set frame = ? where stream = ? and number = ?",
-                (jpeg, number, alert),
-            )
-            return found.rowcount == 1
+            return _keep_frame(base, number, alert, jpeg)
 
     def frame(self, number: str, alert: int) -> bytes | None:
         """Return the picture of an alert's peak as JPEG."""
@@ -277,6 +281,13 @@ class Streams(Database):
             untrained=list(options.categories),
             alerts=[_alert(alert) for alert in alerts],
         )
+
+
+def _keep_frame(base: sqlite3.Connection, number: str, alert: int, jpeg: bytes) -> bool:
+    found = base.execute(
+        "update alerts set frame = ? where stream = ? and number = ?", (jpeg, number, alert)
+    )
+    return found.rowcount == 1
 
 
 def _news(alert: LiveAlert) -> dict[str, Any]:

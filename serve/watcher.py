@@ -162,7 +162,9 @@ class Watcher:
         elif isinstance(record, LiveNotice):
             self.streams.tell_notice(number, record)
         else:
-            self.streams.tell_alert(number, record, claim.options.webhook)
+            picture = told.pictures.get(record.number)
+            self.streams.tell_alert(number, record, claim.options.webhook, picture)
+            told.pictures.pop(record.number, None)
         for alert in list(told.pictures):
             # A new peak may be known before its alert is told.
             if self.streams.keep_frame(number, alert, told.pictures[alert]):

@@ -24,8 +24,9 @@ if TYPE_CHECKING:
     from serve.queue import Claim, Queue
     from serve.settings import ServerSettings
 
-IDLE_SECONDS = 0.02
+IDLE_SECONDS = 0.005
 LOOK_SECONDS = 1.0
+WRITING_SECONDS = 0.1  # between two events of what is being written
 
 T = TypeVar("T")
 
@@ -141,8 +142,13 @@ class Worker:
             told = {"times": times_t.tolist(), "scores": scores_t.astype(float).tolist()}
             self._say(number, "first_scores", told)
 
+        last = -math.inf
+
         def words(text: str) -> None:
-            self._say(number, "writing", {"text": text})
+            nonlocal last
+            if time.monotonic() - last >= WRITING_SECONDS:
+                last = time.monotonic()
+                self._say(number, "writing", {"text": text})
 
         found, timings = self.detector.examine(
             path,

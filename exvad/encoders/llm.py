@@ -13,7 +13,7 @@ from exvad.encoders.devices import (
 )
 from exvad.encoders.prompting import as_turns, load_tokenizer
 
-TOLD_TOKENS = 4
+TOLD_TOKENS = 8
 
 
 class TransformersLLM:

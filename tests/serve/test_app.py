@@ -119,7 +119,7 @@ def test_accepted_videos_survive_the_death_of_a_replica_and_of_everything(folder
     with Client(ADDRESS) as client:
         heard = [told.data["text"] for told in client.follow(first["id"]) if told.kind == "writing"]
     whole = first["result"]["explanation"]
-    assert len(heard) > 3
+    assert heard
     assert all(f"{whole['summary']} {whole['reason']}".startswith(text) for text in heard)
 
     numbers = [ask("/v1/analyses", video)["id"] for video in videos]

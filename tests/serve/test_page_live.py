@@ -15,8 +15,7 @@ from exvad.live_records import LiveAlert, LiveNotice, LiveScores
 from exvad.results import Explanation
 from serve.stream_models import StreamOptions, StreamSource
 from serve.stream_table import Streams
-from tests.serve.test_client import Server
-from tests.serve.test_page import (
+from tests.serve.browsing import (
     CONTROLS,
     MARKUP,
     PHONE,
@@ -28,6 +27,7 @@ from tests.serve.test_page import (
     too_faint,
     unnamed_controls,
 )
+from tests.serve.test_client import Server
 
 CLASSES = ("Normal", "Arson", "RoadAccidents")
 WATCHER = "the test"
@@ -201,9 +201,10 @@ def test_scores_come_as_they_are_told(tab: Tab, site: Site) -> None:
     expect(page.locator("#streams .hot")).to_have_count(1)
     site.scores(number, [60.0, 60.64], 0.1)
     expect(page.locator("#rolling path.score")).to_have_count(2)
-    box = page.locator("#rolling").bounding_box()
+    line = page.locator("#rolling")
+    box = line.bounding_box()
     assert box is not None
-    page.mouse.move(box["x"] + box["width"] - 1, box["y"] + 20)
+    line.hover(position={"x": box["width"] - 1, "y": 20})
     expect(page.locator("#live-reading")).to_have_text(re.compile(r"^0:0\d ago · score 0\.10$"))
 
 
@@ -312,7 +313,7 @@ def test_a_refused_connection_is_tried_again(tab: Tab, site: Site) -> None:
     page = looking_at(tab, number)
     expect(page.locator("#stream-score")).to_have_text("0.20")
     expect(page.locator("#rolling path.score")).to_have_count(0)
-    expect(page.locator("#rolling path.score")).to_have_count(1, timeout=10_000)
+    expect(page.locator("#rolling path.score")).to_have_count(1)
     tab.only_wrong("status of 503")
 
 
