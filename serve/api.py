@@ -16,6 +16,7 @@ from serve.evidence import evidence_routes
 from serve.models import Problem
 from serve.problems import KIND, answer_with_problems
 from serve.service import service_routes
+from serve.session import session_routes
 from serve.settings import ServerSettings
 from serve.streams import stream_routes
 from serve.submission import submission_routes
@@ -60,6 +61,7 @@ def create_api(settings: ServerSettings) -> FastAPI:
 
     for routes in (
         service_routes,
+        session_routes,
         submission_routes,
         analysis_routes,
         evidence_routes,

@@ -11,10 +11,13 @@ import hmac
 import ipaddress
 from collections.abc import Callable
 from pathlib import Path
+from typing import Literal
 
 from fastapi import HTTPException, Request
 
-SCOPES = ("read", "submit", "admin")
+COOKIE = "exvad_key"
+Scope = Literal["read", "submit", "admin"]
+SCOPES: tuple[Scope, ...] = ("read", "submit", "admin")
 
 
 class Keys:
@@ -30,7 +33,19 @@ class Keys:
     def __init__(self, path: Path | None) -> None:
         self._known: list[tuple[int, str]] | None = None if path is None else _read(path)
 
-    def require(self, scope: str) -> Callable[[Request], None]:
+    @property
+    def needed(self) -> bool:
+        """Whether keys are asked for at all."""
+        return self._known is not None
+
+    def rank(self, key: str) -> int | None:
+        """Return how much a key allows, as its place in `SCOPES`; None if it is not known."""
+        digest = hashlib.sha256(key.encode()).hexdigest()
+        # Every key is compared, so that the time tells nothing.
+        held = [rank for rank, known in self._known or () if hmac.compare_digest(known, digest)]
+        return max(held, default=None)
+
+    def require(self, scope: Scope) -> Callable[[Request], None]:
         """Return a dependency that lets in who may do what `scope` allows."""
         least = SCOPES.index(scope)
 
@@ -41,19 +56,22 @@ class Keys:
                         403, "without API keys only this machine may ask: set api_keys"
                     )
                 return
-            given = request.headers.get("authorization", "").removeprefix("Bearer ")
-            digest = hashlib.sha256(given.encode()).hexdigest()
-            # Every key is compared, so that the time tells nothing.
-            held = [rank for rank, known in self._known if hmac.compare_digest(known, digest)]
-            if not held:
+            held = self.rank(given_key(request))
+            if held is None:
                 raise HTTPException(
                     401, "a valid API key is needed: Authorization: Bearer KEY",
                     {"WWW-Authenticate": "Bearer"},
                 )  # fmt: skip
-            if max(held) < least:
+            if held < least:
                 raise HTTPException(403, f"this key may not {scope}")
 
         return check
+
+
+def given_key(request: Request) -> str:
+    """Return the key that comes with a request: in its header, or in the cookie of the page."""
+    header = request.headers.get("authorization", "")
+    return header.removeprefix("Bearer ") if header else request.cookies.get(COOKIE, "")
 
 
 def _read(path: Path) -> list[tuple[int, str]]:

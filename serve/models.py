@@ -52,6 +52,23 @@ class SourceRequest(AnalysisOptions):
         return self
 
 
+class SessionRequest(BaseModel):
+    """The key of who signs in with a browser."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    key: str = Field(min_length=1, max_length=1000)
+
+
+class Session(BaseModel):
+    """Whether a key is asked for, and what the one that was given allows."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    needed: bool
+    scope: Literal["read", "submit", "admin"] | None = None
+
+
 class TriageRequest(BaseModel):
     """What a person made of an analysis."""
 

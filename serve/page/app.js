@@ -3,6 +3,7 @@ import * as analyses from "./analyses.js";
 import * as answer from "./answer.js";
 import * as live from "./live.js";
 import { $ } from "./dom.js";
+import { asksForKey } from "./session.js";
 
 const PARTS = { videos: analyses, live };
 
@@ -46,5 +47,6 @@ for (const kind of ["dragover", "dragleave", "drop"]) {
   });
 }
 
+addEventListener("locked", asksForKey);
 addEventListener("hashchange", route);
 route();

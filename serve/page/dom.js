@@ -45,6 +45,7 @@ export async function ask(path, options = {}) {
   }
   if (response.status === 204) return null;
   const body = await response.json().catch(() => ({}));
+  if (response.status === 401) dispatchEvent(new Event("locked"));
   if (!response.ok) {
     const error = new Error(body.detail || `the server answered ${response.status}`);
     error.status = response.status;

@@ -260,6 +260,26 @@ def test_without_keys_only_this_machine_may_ask(tmp_path: Path) -> None:
         assert "only this machine" in problem(client.post("/v1/analyses", content=b"x"), 403)
 
 
+def test_a_browser_signs_in_with_a_key_and_carries_it_in_a_cookie(tmp_path: Path) -> None:
+    keys = tmp_path / "keys"
+    keys.write_text(f"read {hashlib.sha256(b'reader').hexdigest()}\n")
+    with client_of(settings(tmp_path, api_keys=keys)) as client:
+        assert client.get("/v1/analyses").status_code == 401
+        assert "not known" in problem(client.put("/v1/session", json={"key": "guess"}), 401)
+        signed = client.put("/v1/session", json={"key": "reader"})
+        assert signed.status_code == 204
+        assert client.get("/v1/session").json() == {"needed": True, "scope": "read"}
+        cookie = signed.headers["set-cookie"].lower()
+        assert "httponly" in cookie
+        assert "samesite=strict" in cookie
+        assert client.get("/v1/analyses").status_code == 200
+        assert "may not submit" in problem(client.post("/v1/analyses", content=b"x"), 403)
+        wrong = {"Authorization": "Bearer other"}
+        assert client.get("/v1/analyses", headers=wrong).status_code == 401
+        assert client.delete("/v1/session").status_code == 204
+        assert client.get("/v1/analyses").status_code == 401
+
+
 def test_the_page_may_only_load_what_comes_with_it(idle: TestClient) -> None:
     page = idle.get("/")
     assert page.status_code == 200
@@ -274,7 +294,7 @@ def test_the_document_describes_every_route(idle: TestClient) -> None:
     document = idle.get("/openapi.json").json()
     operations = [each["operationId"] for path in document["paths"].values()
                   for each in path.values()]  # fmt: skip
-    assert len(operations) == len(set(operations)) == 20
+    assert len(operations) == len(set(operations)) == 23
 
 
 def test_readiness_models_and_metrics_tell_who_works(client: TestClient, clip: Path) -> None:
