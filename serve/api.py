@@ -13,6 +13,7 @@ from fastapi.staticfiles import StaticFiles
 from serve.analyses import analysis_routes
 from serve.context import Context
 from serve.evidence import evidence_routes
+from serve.limits import LimitedBodies
 from serve.models import Problem
 from serve.problems import KIND, answer_with_problems
 from serve.service import service_routes
@@ -59,6 +60,7 @@ def create_api(settings: ServerSettings) -> FastAPI:
             response.headers.setdefault("Content-Security-Policy", POLICY)
         return response
 
+    api.add_middleware(LimitedBodies)
     for routes in (
         service_routes,
         session_routes,

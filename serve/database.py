@@ -152,8 +152,13 @@ class Changes:
 
 
 def say(base: sqlite3.Connection, number: str, kind: str, data: str) -> None:
-    """Note an event, as JSON, within a transaction."""
-    base.execute("insert into events (id, kind, data) values (?, ?, ?)", (number, kind, data))
+    """Note an event, as JSON, within a transaction; of what was deleted nothing is noted."""
+    base.execute(
+        "insert into events (id, kind, data) select ?, ?, ? "
+        "where exists (select 1 from analyses where id = ?) "
+        "or exists (select 1 from streams where id = ?)",
+        (number, kind, data, number, number),
+    )
 
 
 def count(base: sqlite3.Connection, name: str, amount: float = 1) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import io
 from contextlib import suppress
 from pathlib import Path
@@ -14,6 +15,7 @@ from exvad.data.video_file import VideoError
 from serve.analyses import status_of
 from serve.context import Context
 from serve.problems import problems
+from serve.spool import path_below
 
 if TYPE_CHECKING:
     import numpy as np
@@ -22,6 +24,8 @@ if TYPE_CHECKING:
     from exvad.results import Analysis
 
 SHORT_SIDE = 360
+DECODED_AT_ONCE = 2
+UNKNOWN = "application/octet-stream"
 KINDS = ("video/mp4", "video/webm", "video/x-msvideo", "video/mp2t", "application/octet-stream")
 
 
@@ -43,24 +47,34 @@ def evidence_routes(context: Context) -> APIRouter:
             raise HTTPException(409, f"the analysis is {found.state}: there is no answer to show")
         return found.result
 
+    # Few at a time: whoever asks for many pictures at once must not keep the others waiting.
+    decoding = asyncio.Semaphore(DECODED_AT_ONCE)
+
     def file_of(number: str) -> Path:
         path = queue.video(number)
-        if path is None or not path.exists():
+        if path is not None and not queue.is_upload(number):
+            try:  # what lies there now may be something else than when it was named
+                path = path_below(context.settings.allowed_root, str(path))
+            except ValueError:
+                path = None
+        if path is None or not path.is_file():
             raise HTTPException(404, "the video is not here any more")
         return path
 
     @routes.get("/v1/analyses/{number}/report", operation_id="report", response_class=HTMLResponse)
-    def report(number: str) -> HTMLResponse:
+    async def report(number: str) -> HTMLResponse:
         """Show the answer as a page that stands on its own."""
+        async with decoding:
+            return HTMLResponse(await asyncio.to_thread(rendered, number))
+
+    def rendered(number: str) -> str:
         from exvad.report import ReportVideo, evidence_frames, render_analyses
 
-        answer, path = answer_of(number), queue.video(number)
-        frames = {}
+        answer, frames = answer_of(number), dict[int, bytes]()
         # The words stand without the pictures.
-        with suppress(VideoError):
-            if path is not None and path.exists():
-                frames = evidence_frames(path, answer, read=context.decoder.frames)
-        return HTMLResponse(render_analyses([ReportVideo(answer, frames)], answer.video))
+        with suppress(VideoError, HTTPException):
+            frames = evidence_frames(file_of(number), answer, read=context.decoder.frames)
+        return render_analyses([ReportVideo(answer, frames)], answer.video)
 
     @routes.get(
         "/v1/analyses/{number}/frames/{caption}",
@@ -68,8 +82,13 @@ def evidence_routes(context: Context) -> APIRouter:
         response_class=Response,
         responses={200: {"content": {"image/jpeg": {}}}},
     )
-    def frame(number: str, caption: int) -> Response:
+    async def frame(number: str, caption: int) -> Response:
         """Show the captioned frame of a number (1-based) as JPEG."""
+        async with decoding:
+            picture = await asyncio.to_thread(decoded, number, caption)
+        return Response(picture, media_type="image/jpeg", headers={"Cache-Control": "max-age=3600"})
+
+    def decoded(number: str, caption: int) -> bytes:
         answer = answer_of(number)
         if not 1 <= caption <= len(answer.captions):
             raise HTTPException(404, f"there are captions 1 to {len(answer.captions)}")
@@ -78,9 +97,7 @@ def evidence_routes(context: Context) -> APIRouter:
             (picture,) = context.decoder.frames(file_of(number), [time], SHORT_SIDE)
         except VideoError as error:
             raise HTTPException(404, f"the frame can't be shown: {error.reason}") from None
-        return Response(
-            _jpeg(picture), media_type="image/jpeg", headers={"Cache-Control": "max-age=3600"}
-        )
+        return _jpeg(picture)
 
     @routes.get(
         "/v1/analyses/{number}/video",
@@ -97,7 +114,10 @@ def evidence_routes(context: Context) -> APIRouter:
         """Send the video itself; a player may ask for ranges."""
         status_of(queue, number, with_result=False)
         path = file_of(number)
-        return FileResponse(path, media_type=media_type(path))
+        kind = media_type(path)
+        if kind == UNKNOWN and not queue.is_upload(number):
+            raise HTTPException(404, "what lies there is no video")
+        return FileResponse(path, media_type=kind)
 
     return routes
 
@@ -114,7 +134,7 @@ def media_type(path: Path) -> str:
         return "video/x-msvideo"
     if head.startswith(b"G"):
         return "video/mp2t"
-    return "application/octet-stream"
+    return UNKNOWN
 
 
 def _jpeg(picture: NDArray[np.uint8]) -> bytes:

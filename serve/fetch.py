@@ -13,7 +13,7 @@ import socket
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import aclosing, asynccontextmanager
 from typing import TYPE_CHECKING
-from urllib.parse import urlsplit, urlunsplit
+from urllib.parse import urlsplit
 
 import httpx2 as httpx
 
@@ -54,7 +54,9 @@ def is_public(address: Address, allowed: Sequence[Network] = ()) -> bool:
     address = inner or address
     if any(address in network for network in allowed):
         return True
-    return address.is_global and not address.is_multicast and not address.is_reserved
+    if address.is_multicast or address.is_reserved or getattr(address, "is_site_local", False):
+        return False
+    return address.is_global
 
 
 class Fetcher:
@@ -91,7 +93,7 @@ class Fetcher:
                 for _ in range(MOST_REDIRECTS + 1):
                     response = await http.send(await self._pinned(http, place), stream=True)
                     async with aclosing(response):
-                        if response.is_redirect:
+                        if response.has_redirect_location:
                             place = place.join(response.headers["location"])
                             continue
                         if not response.is_success:
@@ -101,7 +103,7 @@ class Fetcher:
                 raise ForbiddenURLError(f"more than {MOST_REDIRECTS} redirects")
         except httpx.InvalidURL:
             raise ForbiddenURLError("this is no URL") from None
-        except httpx.TransportError as error:
+        except httpx.RequestError as error:
             reason = str(error) or type(error).__name__
             raise ValueError(f"the URL can't be fetched ({reason})") from None
         except TimeoutError:
@@ -115,12 +117,17 @@ class Fetcher:
             ValueError: nobody answers in time.
         """
         try:
-            async with asyncio.timeout(POST_SECONDS), httpx.AsyncClient(trust_env=False) as http:
+            async with (
+                asyncio.timeout(POST_SECONDS),
+                httpx.AsyncClient(timeout=POST_SECONDS, trust_env=False) as http,
+            ):
                 request = await self._pinned(http, httpx.URL(url), "POST", body, headers)
-                return (await http.send(request)).status_code
+                # What a receiver says beyond its status is nobody's business, however long it is.
+                async with aclosing(await http.send(request, stream=True)) as response:
+                    return response.status_code
         except httpx.InvalidURL:
             raise ForbiddenURLError("this is no URL") from None
-        except (httpx.TransportError, TimeoutError) as error:
+        except (httpx.RequestError, TimeoutError) as error:
             raise ValueError(f"no answer ({str(error) or type(error).__name__})") from None
 
     async def check(self, url: str) -> None:
@@ -135,26 +142,23 @@ class Fetcher:
         except httpx.InvalidURL:
             raise ForbiddenURLError("this is no URL") from None
 
-    async def pin(self, url: str) -> str:
-        """Return the URL of a camera with its host's address for the host's name.
+    async def pin(self, url: str) -> tuple[str, int]:
+        """Return the address and the port that the URL of a camera leads to.
 
         Args:
-            url: rtsp; a user name and password in it stay.
+            url: rtsp.
 
         Raises:
             ForbiddenURLError: it leads where the server does not go.
         """
         try:
             place = urlsplit(url)
-            host, port = place.hostname, place.port
+            host, port = place.hostname, place.port or RTSP_PORT
         except ValueError:
             raise ForbiddenURLError("this is no URL") from None
         if place.scheme != "rtsp" or not host:
             raise ForbiddenURLError("only rtsp://, http:// and https:// streams are watched")
-        user = f"{place.netloc.rpartition('@')[0]}@" if "@" in place.netloc else ""
-        address = await self._address(host, port or RTSP_PORT)
-        netloc = f"{user}{address}" + (f":{port}" if port else "")
-        return urlunsplit(place._replace(netloc=netloc))
+        return (await self._address(host, port)).strip("[]"), port
 
     async def _address(self, host: str, port: int) -> str:
         """Return the address of a host as URLs write it, if all it has may be asked."""

@@ -9,6 +9,7 @@ from typing import NamedTuple
 from serve.database import Database
 
 HOOK_SECONDS = 5  # until a webhook that failed is tried again; twice as long each time
+SENDING_SECONDS = 25  # longer than one attempt may take: nobody else tries meanwhile
 
 
 class Hook(NamedTuple):
@@ -40,7 +41,7 @@ class Hooks(Database):
                 "update hooks set attempts = attempts + 1, due = ? + ? * (1 << attempts) "
                 "where number = (select number from hooks where due <= ? order by due limit 1) "
                 "returning number, url, analysis, body, attempts",
-                (now, HOOK_SECONDS, now),
+                (now + SENDING_SECONDS, HOOK_SECONDS, now),
             ).fetchone()
         return None if row is None else Hook(*row)
 

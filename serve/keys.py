@@ -12,6 +12,7 @@ import ipaddress
 from collections.abc import Callable
 from pathlib import Path
 from typing import Literal
+from urllib.parse import urlsplit
 
 from fastapi import HTTPException, Request
 
@@ -50,6 +51,8 @@ class Keys:
         least = SCOPES.index(scope)
 
         def check(request: Request) -> None:
+            if _is_foreign(request):
+                raise HTTPException(403, "pages of other sites may not ask")
             if self._known is None:
                 if not _is_local(request):
                     raise HTTPException(
@@ -87,9 +90,25 @@ def _read(path: Path) -> list[tuple[int, str]]:
 
 
 def _is_local(request: Request) -> bool:
+    """Whether this machine asks, and by a name of its own.
+
+    Without that, a page of a site whose name turns to this machine's address could ask.
+    """
     if request.client is None:
         return False
+    return _is_loopback(request.client.host) and _is_loopback(request.url.hostname or "")
+
+
+def _is_loopback(host: str) -> bool:
+    if host in ("localhost", "testclient"):
+        return True
     try:
-        return ipaddress.ip_address(request.client.host).is_loopback
+        return ipaddress.ip_address(host).is_loopback
     except ValueError:
-        return request.client.host == "testclient"
+        return False
+
+
+def _is_foreign(request: Request) -> bool:
+    """Whether a browser asks for another site: it says so of all that may change something."""
+    origin = request.headers.get("origin")
+    return origin is not None and urlsplit(origin).netloc != request.headers.get("host")

@@ -4,13 +4,33 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, JsonValue, TypeAdapter, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    JsonValue,
+    TypeAdapter,
+    model_validator,
+)
 
 from exvad.results import Analysis
 
 State = Literal["queued", "running", "done", "failed"]
 Triage = Literal["open", "reviewed", "false alarm"]
-Categories = dict[str, list[str]]
+
+
+def _encodable(text: str) -> str:
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        raise ValueError("half a letter (a lone surrogate) is no text") from None
+    return text
+
+
+ClassName = Annotated[str, Field(max_length=100), AfterValidator(_encodable)]
+Phrase = Annotated[str, Field(max_length=300), AfterValidator(_encodable)]
+Categories = dict[ClassName, Annotated[list[Phrase], Field(max_length=64)]]
 ONE_SOURCE: JsonValue = [
     {"required": [name], "properties": {name: {"type": "string"}}} for name in ("path", "url")
 ]

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from exvad.results import Analysis
-from serve.database import Database, count
+from serve.database import Database, count, say
 from serve.hooks import add_hook
 from serve.models import AnalysisOptions, AnalysisStatus, ServedModel, State, Triage
 
@@ -24,6 +24,11 @@ _SHOWN = (
     "id, name, state, progress, created, started, finished, score, label, triage, error, timings"
 )
 MOST_ATTEMPTS = 3
+DEADLY = "the server died of it several times"
+
+
+class FullError(Exception):
+    """As many analyses wait as may."""
 
 
 class Claim(NamedTuple):
@@ -58,11 +63,22 @@ class Queue(Database):
         self.lease_seconds = lease_seconds
 
     def add(
-        self, name: str, path: Path, uploaded: bool, options: AnalysisOptions | None = None
+        self,
+        name: str,
+        path: Path,
+        uploaded: bool,
+        options: AnalysisOptions | None = None,
+        most: int | None = None,
     ) -> str:
-        """Accept a video and return its analysis' id."""
+        """Accept a video and return its analysis' id.
+
+        Raises:
+            FullError: `most` analyses are waiting already.
+        """
         number, wanted = uuid.uuid4().hex, options or AnalysisOptions()
         with self.write() as base:
+            if most is not None and _waiting(base) >= most:
+                raise FullError
             base.execute(
                 "insert into analyses (id, name, path, uploaded, state, created, options) "
                 "values (?, ?, ?, ?, 'queued', ?, ?)",
@@ -95,21 +111,19 @@ class Queue(Database):
     def waiting(self) -> int:
         """Return how many analyses are neither done nor failed."""
         with self.read() as base:
-            row = base.execute(
-                "select count(*) from analyses where state in ('queued', 'running')"
-            ).fetchone()
-        return int(row[0])
+            return _waiting(base)
 
     def claim(self, holder: str) -> Claim | None:
         """Take the oldest analysis that nobody works on; None if there is none."""
         now = time.time()
         with self.write() as base:
-            base.execute(
-                "update analyses set state = 'failed', finished = ?, holder = null, "
-                "error = 'the server died of it several times' "
-                "where state = 'running' and lease < ? and attempts >= ?",
-                (now, now, MOST_ATTEMPTS),
-            )
+            given_up = base.execute(
+                "update analyses set state = 'failed', finished = ?, holder = null, error = ? "
+                "where state = 'running' and lease < ? and attempts >= ? returning id",
+                (now, DEADLY, now, MOST_ATTEMPTS),
+            ).fetchall()
+            for each in given_up:
+                _ended(base, each["id"], "failed", DEADLY)
             row = base.execute(
                 "update analyses set state = 'running', holder = ?, lease = ?, started = ?, "
                 "progress = 0, attempts = attempts + 1 where id = (select id from analyses "
@@ -162,17 +176,7 @@ class Queue(Database):
                 ),
             )
             if found.rowcount == 1:
-                count(base, state)
-                (seconds,) = base.execute(
-                    "select finished - started from analyses where id = ?", (number,)
-                ).fetchone()
-                count(base, "seconds", seconds)
-                (webhook,) = base.execute(
-                    "select json_extract(options, '$.webhook') from analyses where id = ?",
-                    (number,),
-                ).fetchone()
-                if webhook is not None:
-                    add_hook(base, webhook, analysis=number)
+                _ended(base, number, state, outcome if isinstance(outcome, str) else None)
             return found.rowcount == 1
 
     def status(self, number: str, with_result: bool = True) -> AnalysisStatus | None:
@@ -201,6 +205,18 @@ class Queue(Database):
             row = base.execute("select path from analyses where id = ?", (number,)).fetchone()
         return None if row is None else Path(row["path"])
 
+    def knows(self, path: Path) -> bool:
+        """Tell whether a file is the video of an analysis."""
+        with self.read() as base:
+            found = base.execute("select 1 from analyses where path = ?", (str(path),)).fetchone()
+        return found is not None
+
+    def is_upload(self, number: str) -> bool:
+        """Tell whether the video of an analysis is the server's own copy."""
+        with self.read() as base:
+            row = base.execute("select uploaded from analyses where id = ?", (number,)).fetchone()
+        return row is not None and bool(row["uploaded"])
+
     def triage(self, number: str, triage: Triage) -> bool:
         """Keep what a person made of it; False if there is no such analysis."""
         with self.write() as base:
@@ -225,6 +241,26 @@ class Queue(Database):
                 "select id from analyses where finished < ?", (time.time() - hours * 3600,)
             ).fetchall()
         return sum(self.remove(row["id"]) for row in rows)
+
+
+def _waiting(base: sqlite3.Connection) -> int:
+    (found,) = base.execute(
+        "select count(*) from analyses where state in ('queued', 'running')"
+    ).fetchone()
+    return int(found)
+
+
+def _ended(base: sqlite3.Connection, number: str, state: State, error: str | None) -> None:
+    """Count an analysis that has ended, tell who follows it, and let its webhook wait."""
+    count(base, state)
+    say(base, number, state, json.dumps({} if error is None else {"error": error}))
+    seconds, webhook = base.execute(
+        "select finished - started, json_extract(options, '$.webhook') from analyses where id = ?",
+        (number,),
+    ).fetchone()
+    count(base, "seconds", seconds)
+    if webhook is not None:
+        add_hook(base, webhook, analysis=number)
 
 
 def _status(row: sqlite3.Row) -> AnalysisStatus:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import os
+import time
 import uuid
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import IO, Any
@@ -66,6 +67,18 @@ class Spool:
             await _take_body(parts, file, self.max_bytes)
         return path
 
+    def sweep(self, kept: Callable[[Path], bool], hours: float = 24) -> None:
+        """Delete what a process that died has left: old files that nobody knows of.
+
+        Args:
+            kept: tells whether a file belongs to an analysis.
+            hours: younger files may still be on their way.
+        """
+        before = time.time() - hours * 3600
+        for path in self.folder.iterdir():
+            if path.stat().st_mtime < before and not kept(path):
+                path.unlink(missing_ok=True)
+
     @asynccontextmanager
     async def _draft(self) -> AsyncIterator[tuple[Path, IO[bytes]]]:
         """Give a file to write to, and where it will be once it is whole."""
@@ -98,10 +111,13 @@ def path_below(root: Path | None, wanted: str) -> Path:
     if root is None:
         raise ValueError("this server takes no paths: set allowed_root, or upload the video")
     base = root.resolve()
-    path = (base / wanted).resolve()
-    if not path.is_relative_to(base) or not path.is_file():
-        raise ValueError("there is no such file below the allowed root")
-    return path
+    try:
+        path = (base / wanted).resolve()
+        if path.is_relative_to(base) and path.is_file():
+            return path
+    except (OSError, RuntimeError):  # a name that is too long, or links in a circle
+        pass
+    raise ValueError("there is no such file below the allowed root")
 
 
 async def read_small(request: Request, limit: int = LARGEST_JSON) -> bytes:

@@ -16,12 +16,14 @@ from collections.abc import AsyncIterator, Iterator
 from contextlib import AsyncExitStack, contextmanager
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit, urlunsplit
 
 import httpx2 as httpx
 
 from exvad.data.live_source import LiveSource, Notice, Opener, Readable, growing_file
 from exvad.data.sandbox_child import end_with
 from serve.fetch import Fetcher
+from serve.rtsp_relay import relay
 from serve.settings import ServerSettings
 
 
@@ -66,7 +68,10 @@ def opener(asked: dict[str, Any]) -> Opener:
 def _camera(fetcher: Fetcher, url: str) -> Opener:
     @contextmanager
     def open(_: threading.Event) -> Iterator[str]:
-        yield asyncio.run(fetcher.pin(url))
+        place = urlsplit(url)
+        user = f"{place.netloc.rpartition('@')[0]}@" if "@" in place.netloc else ""
+        with relay(*asyncio.run(fetcher.pin(url))) as port:
+            yield urlunsplit(place._replace(netloc=f"{user}127.0.0.1:{port}"))
 
     return open
 
@@ -99,7 +104,7 @@ class _Body:
         while not self._rest and not self._stopped.is_set():
             try:
                 part = self._runner.run(_next(self._parts))
-            except httpx.TransportError as error:
+            except httpx.RequestError as error:
                 raise OSError(str(error) or "no more came") from None
             if part is None:
                 return b""

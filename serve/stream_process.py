@@ -20,6 +20,7 @@ from exvad.data.sandbox import child_environment
 
 MOST_PIXELS = 2**24
 LONGEST_LINE = 2**16
+LONGEST_TEXT = 500
 MOST_AT_ONCE = 32
 POLL_SECONDS = 0.1
 PAUSE_SECONDS = 2.0
@@ -111,12 +112,17 @@ def _parsed(line: bytes, reader: _Reader) -> Picture | Notice:
         told = json.loads(line)
         if "notice" in told:
             kind, text, dropped = told["notice"]
-            return Notice(str(kind), str(text), int(dropped))
+            notice = Notice(str(kind), str(text)[:LONGEST_TEXT], int(dropped))
+            if not 0 <= notice.count < 2**31:
+                raise _BrokenError
+            return notice
         height, width = (int(side) for side in told["shape"])
         seconds, came = float(told["time"]), float(told["came"])
-    except (ValueError, KeyError, TypeError):
+    except (ValueError, KeyError, TypeError, OverflowError, RecursionError):
         raise _BrokenError from None
-    if not (0 < height * width <= MOST_PIXELS and math.isfinite(seconds)):
+    if min(height, width) < 1 or height * width > MOST_PIXELS:
+        raise _BrokenError
+    if not (math.isfinite(seconds) and math.isfinite(came)):
         raise _BrokenError
     pixels = reader.exactly(height * width * 3)
     return Picture(np.frombuffer(pixels, np.uint8).reshape(height, width, 3), seconds, came)

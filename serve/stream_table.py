@@ -18,6 +18,7 @@ from exvad.live_records import LiveAlert, LiveNotice, LiveScores
 from serve.database import Database, count, say
 from serve.hooks import add_hook
 from serve.models import Triage
+from serve.queue import FullError
 from serve.stream_models import AlertStatus, StreamOptions, StreamSource, StreamStatus
 
 MOST_ALERTS = 100  # shown with a stream
@@ -59,10 +60,18 @@ class Streams(Database):
         super().__init__(path)
         self.lease_seconds = lease_seconds
 
-    def add(self, name: str, source: StreamSource, options: StreamOptions) -> str:
-        """Accept a stream and return its id."""
+    def add(
+        self, name: str, source: StreamSource, options: StreamOptions, most: int | None = None
+    ) -> str:
+        """Accept a stream and return its id.
+
+        Raises:
+            FullError: `most` streams are watched already.
+        """
         number = uuid.uuid4().hex
         with self.write() as base:
+            if most is not None and _watched(base) >= most:
+                raise FullError
             base.execute(
                 "insert into streams (id, name, source, options, state, created) "
                 "values (?, ?, ?, ?, 'waiting', ?)",
@@ -281,6 +290,11 @@ class Streams(Database):
             untrained=list(options.categories),
             alerts=[_alert(alert) for alert in alerts],
         )
+
+
+def _watched(base: sqlite3.Connection) -> int:
+    (found,) = base.execute("select count(*) from streams where state != 'ended'").fetchone()
+    return int(found)
 
 
 def _keep_frame(base: sqlite3.Connection, number: str, alert: int, jpeg: bytes) -> bool:

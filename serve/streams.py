@@ -15,6 +15,7 @@ from serve.following import event_stream
 from serve.links import leads_to
 from serve.models import TriageRequest
 from serve.problems import problems, unprocessable
+from serve.queue import FullError
 from serve.spool import path_below, safe_name
 from serve.stream_models import (
     AlertStatus,
@@ -66,10 +67,6 @@ def stream_routes(context: Context) -> APIRouter:
     async def watch(wanted: StreamRequest, response: Response) -> StreamStatus:
         """Watch a live source, RTSP, HTTP or a growing file, until it ends or is deleted."""
         most = context.settings.max_streams
-        if await asyncio.to_thread(streams.watched) >= most:
-            raise HTTPException(
-                429, f"{most} streams are watched already: stop one first", {"Retry-After": "60"}
-            )
         options = StreamOptions(**wanted.model_dump(include=set(StreamOptions.model_fields)))
         try:
             await check_webhook(context, wanted.webhook)
@@ -77,7 +74,12 @@ def stream_routes(context: Context) -> APIRouter:
         except ValueError as error:
             raise unprocessable(error) from None
         shown = safe_name(wanted.name) if wanted.name.strip() else name
-        number = await asyncio.to_thread(streams.add, shown, source, options)
+        try:
+            number = await asyncio.to_thread(streams.add, shown, source, options, most)
+        except FullError:
+            raise HTTPException(
+                429, f"{most} streams are watched already: stop one first", {"Retry-After": "60"}
+            ) from None
         response.headers["Location"] = f"/v1/streams/{number}"
         return await asyncio.to_thread(status_of, number)
 

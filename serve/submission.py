@@ -14,6 +14,7 @@ from serve.context import Context
 from serve.links import leads_to
 from serve.models import CATEGORIES, AnalysisOptions, AnalysisStatus, SourceRequest
 from serve.problems import problems, unprocessable
+from serve.queue import FullError
 from serve.spool import TooLargeError, path_below, read_small, safe_name
 
 RETRY_AFTER = "5"
@@ -85,12 +86,7 @@ def submission_routes(context: Context) -> APIRouter:
         Answers 202 with the analysis' id, or 200 with the result if it is ready within `wait`.
         """
         if await asyncio.to_thread(queue.waiting) >= settings.max_waiting:
-            await asyncio.to_thread(queue.refused)
-            raise HTTPException(
-                429,
-                f"{settings.max_waiting} analyses are waiting already: try again later",
-                {"Retry-After": RETRY_AFTER},
-            )
+            raise await full()
         try:
             options = AnalysisOptions(
                 categories=CATEGORIES.validate_json(categories),
@@ -105,7 +101,13 @@ def submission_routes(context: Context) -> APIRouter:
                 options = options.model_copy(update=own)
             await check_webhook(context, options.webhook)
             shown, path, uploaded = await stored(request, name, wanted)
-            number = await asyncio.to_thread(queue.add, shown, path, uploaded, options)
+            most = settings.max_waiting
+            try:
+                number = await asyncio.to_thread(queue.add, shown, path, uploaded, options, most)
+            except FullError:  # others were quicker
+                if uploaded:
+                    path.unlink(missing_ok=True)
+                raise await full() from None
         except TooLargeError as error:
             raise HTTPException(413, str(error)) from None
         except ValueError as error:
@@ -114,6 +116,14 @@ def submission_routes(context: Context) -> APIRouter:
         found = await finished(queue, number, wait)
         response.status_code = 200 if found.state in ENDED else 202
         return found
+
+    async def full() -> HTTPException:
+        await asyncio.to_thread(queue.refused)
+        return HTTPException(
+            429,
+            f"{settings.max_waiting} analyses are waiting already: try again later",
+            {"Retry-After": RETRY_AFTER},
+        )
 
     async def stored(
         request: Request, name: str, wanted: SourceRequest | None

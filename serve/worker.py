@@ -14,6 +14,7 @@ from exvad.data.video import VideoError, VideoInfo
 from exvad.detector import Examination, Listener
 from serve.models import ServedModel
 from serve.patience import patiently
+from serve.spool import Spool
 
 if TYPE_CHECKING:
     import numpy as np
@@ -91,6 +92,8 @@ class Worker:
             if time.monotonic() - swept > 600:
                 swept = time.monotonic()
                 self._noted(lambda: self.queue.forget_older(self.settings.keep_hours))
+                spool = Spool(self.settings.spool / "videos", self.settings.max_bytes)
+                spool.sweep(self.queue.knows)
         changes.close()
 
     def _greet(self) -> None:
@@ -115,9 +118,7 @@ class Worker:
                 return True
             except (ValueError, OSError) as error:
                 outcome = str(error).replace(str(claimed.path), claimed.name)
-            if self._noted(lambda: self.queue.finish(number, self.name, outcome, timings)):
-                kind = "failed" if isinstance(outcome, str) else "done"
-                self._say(number, kind, {"error": outcome} if isinstance(outcome, str) else {})
+            self._noted(lambda: self.queue.finish(number, self.name, outcome, timings))
         return True
 
     def _say(self, number: str, kind: str, data: dict[str, Any]) -> None:

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import threading
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
@@ -18,8 +20,11 @@ from fastapi.testclient import TestClient
 
 from exvad.results import Analysis
 from serve.api import PAGE, create_api
-from serve.queue import Queue
+from serve.hooks import Hooks
+from serve.models import AnalysisOptions
+from serve.queue import FullError, Queue
 from serve.settings import ServerSettings
+from serve.spool import Spool
 from serve.worker import Worker
 from tests.serve.made import MadeDetector
 from tests.videos import write_video
@@ -30,7 +35,7 @@ def settings(folder: Path, **changed: Any) -> ServerSettings:
 
 
 def client_of(given: ServerSettings) -> TestClient:
-    return TestClient(create_api(given), raise_server_exceptions=False)
+    return TestClient(create_api(given), base_url="http://127.0.0.1", raise_server_exceptions=False)
 
 
 @pytest.fixture(scope="module")
@@ -255,7 +260,7 @@ def test_only_those_with_a_key_of_enough_scope_get_in(tmp_path: Path) -> None:
 
 def test_without_keys_only_this_machine_may_ask(tmp_path: Path) -> None:
     api = create_api(settings(tmp_path))
-    with TestClient(api, client=("203.0.113.7", 1)) as client:
+    with TestClient(api, base_url="http://127.0.0.1", client=("203.0.113.7", 1)) as client:
         assert "only this machine" in problem(client.get("/v1/analyses"), 403)
         assert "only this machine" in problem(client.post("/v1/analyses", content=b"x"), 403)
 
@@ -387,3 +392,102 @@ def test_work_on_a_deleted_analysis_stops(tmp_path: Path, clip: Path) -> None:
 def test_a_video_is_sent_as_what_it_is_whatever_its_name(client: TestClient, clip: Path) -> None:
     number = client.post("/v1/analyses?wait=20&name=x.exe", content=clip.read_bytes()).json()["id"]
     assert client.get(f"/v1/analyses/{number}/video").headers["content-type"] == "video/mp4"
+
+
+@pytest.mark.parametrize("host", ["evil.example", "192.0.2.1", "localhost.evil.example"])
+def test_a_name_of_another_site_that_turns_to_this_machine_is_refused(
+    idle: TestClient, host: str
+) -> None:
+    assert problem(idle.get("/v1/analyses", headers={"Host": host}), 403)
+    assert idle.get("/v1/analyses", headers={"Host": "localhost:8000"}).status_code == 200
+
+
+def test_pages_of_other_sites_may_not_submit(idle: TestClient, clip: Path) -> None:
+    for origin in ("http://evil.example", "http://127.0.0.1:9", "null"):
+        refused = idle.post("/v1/analyses", content=clip.read_bytes(), headers={"Origin": origin})
+        assert "other sites" in problem(refused, 403)
+    own = {"Origin": "http://127.0.0.1"}
+    assert idle.post("/v1/analyses", content=clip.read_bytes(), headers=own).status_code == 202
+
+
+def test_no_other_body_is_read_beyond_its_limit(idle: TestClient) -> None:
+    for method, path in (
+        ("PUT", "/v1/session"),
+        ("POST", "/v1/streams"),
+        ("PATCH", "/v1/analyses/x"),
+    ):
+        sent: list[int] = []
+
+        def body(sent: list[int] = sent) -> Iterator[bytes]:
+            for number in range(64):
+                sent.append(number)
+                yield b" " * 2**16
+
+        assert idle.request(method, path, content=body()).status_code == 400
+        assert "at most" in problem(idle.request(method, path, content=b" " * 2**18), 413)
+
+
+def test_events_of_what_was_deleted_are_gone_too(tmp_path: Path) -> None:
+    queue = Queue(tmp_path / "queue.sqlite")
+    number = queue.add("a", Path("/a"), uploaded=False)
+    queue.say(number, "progress", {})
+    assert queue.events(number)
+    queue.remove(number)
+    queue.say(number, "progress", {})
+    assert queue.events(number) == []
+
+
+def test_what_died_several_times_is_told_to_those_who_follow(tmp_path: Path) -> None:
+    queue = Queue(tmp_path / "queue.sqlite", lease_seconds=0.05)
+    number = queue.add("a", Path("/a"), False, AnalysisOptions(webhook="http://x/"))
+    for _ in range(4):
+        queue.claim("worker")
+        time.sleep(0.06)
+    assert [kind for _, kind, _ in queue.events(number)] == ["failed"]
+    assert queue.counts()["failed"] == 1
+    due = Hooks(queue.path).due()
+    assert due is not None
+    assert due.analysis == number
+
+
+def test_no_more_wait_than_may_however_many_come_at_once(tmp_path: Path) -> None:
+    queue = Queue(tmp_path / "queue.sqlite")
+
+    def add(number: int) -> bool:
+        try:
+            queue.add(str(number), Path("/a"), False, most=3)
+        except FullError:
+            return False
+        return True
+
+    with ThreadPoolExecutor(12) as pool:
+        assert sum(pool.map(add, range(12))) == 3
+
+
+def test_a_file_that_was_exchanged_for_a_link_out_of_the_root_is_not_sent(
+    client: TestClient, tmp_path: Path, clip: Path
+) -> None:
+    root = tmp_path / "root"
+    root.mkdir()
+    named = root / "v.mp4"
+    named.write_bytes(clip.read_bytes())
+    number = client.post("/v1/analyses?wait=20", json={"path": "v.mp4"}).json()["id"]
+    assert client.get(f"/v1/analyses/{number}/video").status_code == 200
+    (tmp_path / "secret").write_text("secret")
+    named.unlink()
+    named.symlink_to(tmp_path / "secret")
+    assert client.get(f"/v1/analyses/{number}/video").status_code == 404
+    named.unlink()
+    named.write_text("password = 1")
+    assert "no video" in problem(client.get(f"/v1/analyses/{number}/video"), 404)
+    assert problem(client.post("/v1/analyses", json={"path": "a" * 300}), 422)
+
+
+def test_what_a_dead_process_left_is_swept(tmp_path: Path) -> None:
+    spool = Spool(tmp_path / "videos", 1000)
+    for name in ("known", "left", "young.part"):
+        (spool.folder / name).write_bytes(b"x")
+    for name in ("known", "left"):
+        os.utime(spool.folder / name, (0, 0))
+    spool.sweep(lambda path: path.name == "known")
+    assert {path.name for path in spool.folder.iterdir()} == {"known", "young.part"}

@@ -67,7 +67,7 @@ def settings(tmp_path: Path) -> ServerSettings:
 
 def submit(settings: ServerSettings, folder: Path, url: str) -> Any:
     clip = write_video(folder / "clip.mp4", 32, size=(64, 48))
-    with TestClient(create_api(settings)) as client:
+    with TestClient(create_api(settings), base_url="http://127.0.0.1") as client:
         return client.post("/v1/analyses", params={"webhook": url}, content=clip.read_bytes())
 
 
@@ -98,6 +98,7 @@ def test_a_receiver_that_fails_is_tried_again_also_by_another_process(
     settings: ServerSettings, tmp_path: Path, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("serve.hooks.HOOK_SECONDS", 0)
+    monkeypatch.setattr("serve.hooks.SENDING_SECONDS", 0)
     receiver.answers = [500, 302]
     submit(settings, tmp_path, receiver.url)
     work(settings)
@@ -112,6 +113,7 @@ def test_a_receiver_that_is_not_there_is_given_up_in_the_end(
     settings: ServerSettings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("serve.hooks.HOOK_SECONDS", 0)
+    monkeypatch.setattr("serve.hooks.SENDING_SECONDS", 0)
     submit(settings, tmp_path, "http://127.0.0.1:9/")
     sender = Sender(work(settings), Fetcher(settings), SECRET)
     assert sum(sender.send() for _ in range(MOST_ATTEMPTS + 5)) == MOST_ATTEMPTS
