@@ -133,24 +133,26 @@ class CleaningStage:
         self.settings = settings
 
     def clean(self, videos: Sequence[CaptionedVideo]) -> list[Question]:
-        """Clean all videos' captions, encoding every distinct caption once."""
-        distinct = list(dict.fromkeys(text for video in videos for text in video.captions))
-        number = {text: row for row, text in enumerate(distinct)}
-        features_ND = self.clip.encode_texts(distinct)
-        return [
-            Question(
-                video.video_id,
-                video.caption_snippets,
+        """Clean all videos' captions, encoding every distinct caption of a video once.
+
+        What is encoded together may change the last bits of a feature. Each video's captions are
+        encoded by themselves, so that a row never depends on which videos came along.
+        """
+        questions = []
+        for video in videos:
+            distinct = list(dict.fromkeys(video.captions))
+            number = {text: row for row, text in enumerate(distinct)}
+            features_ND = self.clip.encode_texts(distinct)
+            cleaned = clean_captions(
                 video.captions,
-                clean_captions(
-                    video.captions,
-                    video.image_cD,
-                    features_ND[[number[text] for text in video.captions]],
-                    self.settings.window,
-                ),
+                video.image_cD,
+                features_ND[[number[text] for text in video.captions]],
+                self.settings.window,
             )
-            for video in videos
-        ]
+            questions.append(
+                Question(video.video_id, video.caption_snippets, video.captions, cleaned)
+            )
+        return questions
 
     def prompt(self, question: Question, refused: str = "") -> str:
         """Return P_S about a video; with what was wrong with the last answer, if there was one."""

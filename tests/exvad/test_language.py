@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from exvad.aegm import ExplanationError, text_feature
 from exvad.config import load_config
@@ -78,12 +80,27 @@ def test_a_row_holds_the_features_of_its_texts() -> None:
     )
 
 
-def test_distinct_captions_are_encoded_once_over_all_videos() -> None:
+def test_distinct_captions_of_a_video_are_encoded_once() -> None:
     encoder = FakeEncoder()
     LanguageStage(encoder, ScriptedLLM([NORMAL, ARSON]), SETTINGS).explain(VIDEOS)
-    assert encoder.batches[0] == ["a man walks", "a car burns", "a fire"]
-    later = [text for batch in encoder.batches[1:] for text in batch]
-    assert not set(later) & set(encoder.batches[0])
+    assert encoder.batches[:2] == [["a man walks", "a car burns"], ["a car burns", "a fire"]]
+
+
+class CompanyEncoder(FakeEncoder):
+    """Its features depend a little on how many texts came along, as matrix products do."""
+
+    def encode_texts(self, texts: Sequence[str]) -> NDArray[np.float32]:
+        return super().encode_texts(texts) * np.float32(1 + len(texts) / 64)
+
+
+def test_a_row_does_not_depend_on_which_videos_came_along() -> None:
+    alone = LanguageStage(CompanyEncoder(), ScriptedLLM([ARSON]), SETTINGS).explain(VIDEOS[1:])
+    both = LanguageStage(CompanyEncoder(), ScriptedLLM([NORMAL, ARSON]), SETTINGS).explain(VIDEOS)
+    one, other = alone[0], both[1]
+    assert not isinstance(one, ExplanationError)
+    assert not isinstance(other, ExplanationError)
+    for name in ("caption_text", "text"):
+        np.testing.assert_array_equal(one[name], other[name])
 
 
 def test_the_model_reads_the_cleaned_captions() -> None:
