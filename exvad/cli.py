@@ -152,6 +152,8 @@ def _import_features(options: argparse.Namespace) -> int:
     from exvad.data.store import Store
     from exvad.label_vectors import import_labels
 
+    if not Path(options.features).is_dir():
+        raise ValueError(f"{options.features}: there is no such folder")
     config = load_config(options.preset, options.overrides)
     manifest, store = load_manifest(config), Store(config.store_path)
     manifest.write(run_manifest(config))

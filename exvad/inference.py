@@ -62,6 +62,12 @@ class Calibration(BaseModel):
         """Return how likely a video with this score was abnormal on validation, 0 to 1."""
         return float(expit(self.slope * _log_odds(np.asarray(score)) + self.offset))
 
+    def even_score(self) -> float:
+        """Return the score from which abnormal is likelier than not; the threshold at least."""
+        if not self.slope:
+            return self.threshold
+        return max(self.threshold, float(expit(-self.offset / self.slope)))
+
 
 def predict(
     network: ExVAD,

@@ -32,6 +32,9 @@ if TYPE_CHECKING:
     from exvad.encoders import Models
 
 
+BEFORE_SECONDS = 3.0  # of what led to an alert that its explanation rests on
+
+
 @dataclass(frozen=True)
 class LiveSettings:
     """How a stream is watched.
@@ -39,7 +42,7 @@ class LiveSettings:
     Args:
         window: W, snippets the network sees at once.
         caption_every: every which snippet may be shown to the captioner.
-        explain_seconds: how often the text is renewed; it also is when an alert begins.
+        explain_seconds: how often the text is renewed; it also is when an alert begins and ends.
         explain: whether to caption and explain at all.
         alerts: how many alerts the stream has had already.
     """
@@ -49,6 +52,15 @@ class LiveSettings:
     explain_seconds: float = 30.0
     explain: bool = True
     alerts: int = 0
+
+
+@dataclass(frozen=True)
+class _Shot:
+    """A picture that may be captioned."""
+
+    frame: NDArray[np.uint8]
+    visual_D: NDArray[np.float16]
+    time: float
 
 
 class LiveDetector:
@@ -78,7 +90,7 @@ class LiveDetector:
         self._helper, self._on_peak = helper, on_peak
         self._visual: deque[NDArray[np.float16]] = deque(maxlen=self.settings.window)
         shots = max(1, self.settings.window // self.settings.caption_every)
-        self._shots: deque[tuple[NDArray[np.uint8], NDArray[np.float16]]] = deque(maxlen=shots)
+        self._shots: deque[_Shot] = deque(maxlen=shots)
         self._count = 0
         self._text_D: NDArray[np.floating] | None = None
         self._explained = -np.inf
@@ -109,7 +121,7 @@ class LiveDetector:
         for picture, visual_D in zip(pictures, visual_tD, strict=True):
             self._visual.append(visual_D)
             if self._count % self.settings.caption_every == 0:
-                self._shots.append((picture.frame, visual_D))
+                self._shots.append(_Shot(picture.frame, visual_D, picture.time))
             self._count += 1
             score, shares_C = self._score()
             times.append(picture.time)
@@ -117,7 +129,10 @@ class LiveDetector:
             before = self.alarm.alert
             for state, alert in self.alarm.feed(picture.time, score, shares_C):
                 changes.append(_alert(alert, state))
-                if state == "began":
+                if state == "began" and self._shots[-1].time < picture.time:
+                    # What it is about must be among the captions, whosever turn it is.
+                    self._shots.append(_Shot(picture.frame, visual_D, picture.time))
+                if state in ("began", "ended"):
                     self._explain(alert, picture.time)
             now = self.alarm.alert
             if self._on_peak and now and (before is None or now.peak > before.peak):
@@ -155,19 +170,22 @@ class LiveDetector:
         self._about = alert
         self._explained = time
         shots = list(self._shots)
+        if alert is not None:
+            # What was before has its own story; it would be told instead of this one.
+            shots = [shot for shot in shots if shot.time >= alert.start - BEFORE_SECONDS] or shots
         if self._helper is not None:
             self._writing = self._helper.submit(self._write, shots)
             return
         self._writing = Future()
         self._writing.set_result(self._write(shots))
 
-    def _write(self, shots: list[tuple[NDArray[np.uint8], NDArray[np.float16]]]) -> _Told:
-        size = shots[-1][0].shape
-        alike = [shot for shot in shots if shot[0].shape == size]
-        captions = self.models.captioner.caption(np.stack([frame for frame, _ in alike]))
+    def _write(self, shots: list[_Shot]) -> _Told:
+        size = shots[-1].frame.shape
+        alike = [shot for shot in shots if shot.frame.shape == size]
+        captions = self.models.captioner.caption(np.stack([shot.frame for shot in alike]))
         settings = LanguageSettings.of(self.checkpoint.config, self.checkpoint.labels.classes)
         stage = LanguageStage(self.models.clip, self.models.llm, settings)
-        image_cD = np.stack([visual_D for _, visual_D in alike]).astype(np.float32)
+        image_cD = np.stack([shot.visual_D for shot in alike]).astype(np.float32)
         window = CaptionedVideo("window", list(range(len(alike))), captions, image_cD)
         return captions, stage.explain([window])[0]
 

@@ -17,6 +17,7 @@ from exvad.checkpoint import load_checkpoint
 from exvad.load import resolve_checkpoint
 from serve.analyst import Analyst
 from serve.api import create_api
+from serve.keys import Keys
 from serve.parts import CaptionerPart, ClipPart, DecoderPart, ExplainerPart
 from serve.settings import Replicas, ServerSettings, load_settings
 from serve.webhooks import read_secret
@@ -26,7 +27,7 @@ def build(settings: ServerSettings | None = None) -> serve.Application:
     """Return the application for these settings, or those that EXVAD_SERVE names.
 
     Raises:
-        ValueError: there is no such checkpoint, or the webhooks' secret can't be read.
+        ValueError: there is no such checkpoint, or the keys or the webhooks' secret can't be read.
     """
     settings = settings or load_settings()
     named = os.environ.get("EXVAD_CHECKPOINT") or settings.checkpoint
@@ -43,6 +44,9 @@ def build(settings: ServerSettings | None = None) -> serve.Application:
     )
     if settings.webhook_secret is not None:
         read_secret(settings.webhook_secret)  # complains here rather than in a replica
+    Keys(settings.api_keys)
+    if settings.allowed_root is not None and not settings.allowed_root.is_dir():
+        raise ValueError(f"allowed_root: {settings.allowed_root} is no folder")
     checkpoint = load_checkpoint(folder)
     config, classes = checkpoint.config, checkpoint.labels.classes
     parts = {

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ipaddress
 import logging
 import signal
+import socket
 import threading
 from typing import TYPE_CHECKING
 
@@ -30,6 +31,19 @@ def check_host(host: str, settings: ServerSettings) -> None:
         )
 
 
+def check_port(host: str, port: int) -> None:
+    """Refuse a port that something listens on already.
+
+    Raises:
+        ValueError: it is taken, or may not be used.
+    """
+    try:
+        with socket.create_server((host, port)):
+            pass
+    except OSError as error:
+        raise ValueError(f"--port {port} can't be used ({error.strerror}): name another") from None
+
+
 def run_server(host: str, port: int, settings: ServerSettings) -> None:
     """Serve until interrupted.
 
@@ -39,9 +53,10 @@ def run_server(host: str, port: int, settings: ServerSettings) -> None:
         settings: of the server.
 
     Raises:
-        ValueError: see `check_host`; or there is no such checkpoint.
+        ValueError: see `check_host` and `check_port`; or there is no such checkpoint.
     """
     check_host(host, settings)
+    check_port(host, port)
 
     from ray import serve
 

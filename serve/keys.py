@@ -79,7 +79,11 @@ def given_key(request: Request) -> str:
 
 def _read(path: Path) -> list[tuple[int, str]]:
     known = []
-    for number, line in enumerate(path.read_text("utf-8").splitlines(), 1):
+    try:
+        lines = path.read_text("utf-8").splitlines()
+    except OSError as error:
+        raise ValueError(f"api_keys: {path}: {error.strerror}") from None
+    for number, line in enumerate(lines, 1):
         words = line.split()
         if not words or line.startswith("#"):
             continue

@@ -18,7 +18,10 @@ class StreamOptions(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     on: float | None = Field(
-        None, ge=0, le=1, description="a score above it begins an alert; absent: as calibrated"
+        None,
+        ge=0,
+        le=1,
+        description="a score above it begins an alert; absent: from which abnormal is likelier",
     )
     off: float | None = Field(
         None, ge=0, le=1, description="a score below it ends one; absent: 0.7 times `on`"

@@ -118,7 +118,8 @@ class Watcher:
         checkpoint = detector.checkpoint
         if options.categories:
             checkpoint = detector.widened(options.categories)
-        on = checkpoint.calibration.threshold if options.on is None else options.on
+        # A stream is watched for long: what is abnormal rather than not may ring, no less.
+        on = checkpoint.calibration.even_score() if options.on is None else options.on
         off = min(on, on * HYSTERESIS if options.off is None else options.off)
         rule = AlertRule(on, off, options.least_seconds, options.cool_down_seconds)
         self.streams.begin(claim.number, on, checkpoint.labels.classes)
