@@ -12,8 +12,11 @@ from typing import Any
 
 import pytest
 
+from exvad.config import load_config
 from exvad.detector import Detector
+from serve.keys import SCOPES, Keys
 from serve.queue import Queue
+from serve.settings import load_settings
 from serve.worker import Worker
 from tests.exvad.test_detector import save
 from tests.serve.rtsp import rtsp_camera
@@ -69,3 +72,22 @@ def test_the_commands_and_the_python_lines_work(
     monkeypatch.chdir(tmp_path)
     exec(compile(lines.replace("http://localhost:8000", live.server.url), "README.md", "exec"), {})
     assert "start=" in capsys.readouterr().out
+
+
+def test_the_yaml_examples_are_ones_the_project_knows(tmp_path: Path) -> None:
+    preset, settings = re.findall(r"```yaml\n(.+?)```", README, re.S)
+    (tmp_path / "my.yaml").write_text(preset)
+    config = load_config(str(tmp_path / "my.yaml"), [])
+    assert config.data.kind == "folder"
+    assert config.llm.model.startswith("meta-llama/")
+    (tmp_path / "serve.yaml").write_text(settings)
+    assert load_settings(str(tmp_path / "serve.yaml")).url_networks
+
+
+def test_the_hash_of_a_key_is_what_the_server_looks_for(tmp_path: Path) -> None:
+    (command,) = re.findall(r"`(printf [^`]+)`", README)
+    told = subprocess.run(
+        command.replace("KEY", "s3cret"), shell=True, capture_output=True, text=True, check=True
+    )
+    (tmp_path / "keys").write_text(f"submit {told.stdout.split()[0]}\n")
+    assert Keys(tmp_path / "keys").rank("s3cret") == SCOPES.index("submit")
