@@ -58,7 +58,9 @@ def test_following_ends_when_the_client_leaves(server: Server, tmp_path: Path) -
         number = http.post("/v1/analyses", content=clip.read_bytes()).json()["id"]
     lines = [connected(server) for _ in range(20)]
     for line in lines:
-        line.sendall(f"GET /v1/analyses/{number}/events HTTP/1.1\r\nHost: localhost\r\n\r\n".encode())
+        line.sendall(
+            f"GET /v1/analyses/{number}/events HTTP/1.1\r\nHost: localhost\r\n\r\n".encode()
+        )
         assert line.recv(12) == b"HTTP/1.1 200"
     assert within(10, lambda: answering() == 20)
     for line in lines:
