@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import io
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -14,13 +13,11 @@ from fastapi.responses import FileResponse, HTMLResponse
 from exvad.data.video_file import VideoError
 from serve.analyses import status_of
 from serve.context import Context
+from serve.pictures import jpeg
 from serve.problems import problems
 from serve.spool import path_below
 
 if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
-
     from exvad.results import Analysis
 
 SHORT_SIDE = 360
@@ -97,7 +94,7 @@ def evidence_routes(context: Context) -> APIRouter:
             (picture,) = context.decoder.frames(file_of(number), [time], SHORT_SIDE)
         except VideoError as error:
             raise HTTPException(404, f"the frame can't be shown: {error.reason}") from None
-        return _jpeg(picture)
+        return jpeg(picture)
 
     @routes.get(
         "/v1/analyses/{number}/video",
@@ -135,11 +132,3 @@ def media_type(path: Path) -> str:
     if head.startswith(b"G"):
         return "video/mp2t"
     return UNKNOWN
-
-
-def _jpeg(picture: NDArray[np.uint8]) -> bytes:
-    from PIL import Image
-
-    buffer = io.BytesIO()
-    Image.fromarray(picture).save(buffer, "JPEG", quality=80)
-    return buffer.getvalue()

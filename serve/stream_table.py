@@ -82,10 +82,7 @@ class Streams(Database):
     def watched(self) -> int:
         """Return how many streams have not ended."""
         with self.read() as base:
-            (found,) = base.execute(
-                "select count(*) from streams where state != 'ended'"
-            ).fetchone()
-        return int(found)
+            return _watched(base)
 
     def claim(self, holder: str) -> StreamClaim | None:
         """Take the oldest stream that nobody watches; None if there is none."""

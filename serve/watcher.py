@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import threading
 import time
 import uuid
@@ -17,6 +16,7 @@ from exvad.data.live_source import Notice, Picture
 from exvad.live import LiveDetector, LiveSettings, watch
 from exvad.live_records import LiveNotice, LiveScores, Record
 from serve.patience import patiently
+from serve.pictures import jpeg
 from serve.remote import UnreachableError
 from serve.stream_process import StreamProcess
 
@@ -146,7 +146,7 @@ class Watcher:
         pace, shots = _Pace(), dict[int, bytes]()
 
         def on_peak(alert: Alert, frame: NDArray[np.uint8]) -> None:
-            shots[alert.number] = _jpeg(frame)
+            shots[alert.number] = jpeg(frame)
 
         known = claim.seconds if claim.source.path is not None else None
         with ThreadPoolExecutor(1) as helper:
@@ -213,11 +213,3 @@ class _Pace:
             if new:
                 self.came = new[0].came
                 yield new
-
-
-def _jpeg(frame: NDArray[np.uint8]) -> bytes:
-    from PIL import Image
-
-    buffer = io.BytesIO()
-    Image.fromarray(frame).save(buffer, "JPEG", quality=80)
-    return buffer.getvalue()
