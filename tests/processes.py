@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import subprocess
+from typing import Any
 
 import psutil
 
 
-def stop(process: subprocess.Popen[bytes], gently: bool = True) -> None:
+def stop(process: subprocess.Popen[Any], gently: bool = True) -> None:
     """End a process and its descendants, and nothing else; without `gently`, by kill -9."""
     family = [psutil.Process(process.pid), *psutil.Process(process.pid).children(recursive=True)]
     if gently:

@@ -8,6 +8,7 @@ import socket
 import subprocess
 import sys
 from pathlib import Path
+from typing import IO
 
 import pytest
 
@@ -32,6 +33,16 @@ def test_a_settings_file_that_is_not_there_is_named(capsys: pytest.CaptureFixtur
     assert "no.yaml does not exist" in capsys.readouterr().err
 
 
+def said_until(lines: IO[str], wanted: str) -> str:
+    """Return what is said up to a line that holds what is wanted."""
+    said = ""
+    for line in lines:
+        said += line
+        if wanted in line:
+            return said
+    raise AssertionError(f"it has ended: {said}")
+
+
 @pytest.mark.slow
 def test_a_checkpoint_is_served_until_ctrl_c(tmp_path: Path) -> None:
     checkpoint, video = save(tmp_path / "checkpoint"), tmp_path / "robbery.mp4"
@@ -45,17 +56,18 @@ def test_a_checkpoint_is_served_until_ctrl_c(tmp_path: Path) -> None:
         sys.executable, "-m", "exvad.cli", "serve", "--port", str(port),
         "--checkpoint", str(checkpoint), "--settings", str(tmp_path / "serve.yaml"),
     ]  # fmt: skip
-    with subprocess.Popen(command, env=environment, stderr=subprocess.PIPE) as process:
+    with subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, text=True) as process:
         try:
+            assert process.stderr is not None
+            before = said_until(process.stderr, f"serving on http://127.0.0.1:{port}")
             with Client(f"http://127.0.0.1:{port}", retries=8) as client:
                 answer = client.analyze(video, timeout=120)
             assert answer.explanation is not None
             assert answer.explanation.category == "Robbery"
             process.send_signal(signal.SIGINT)
-            _, said = process.communicate(timeout=60)
+            _, after = process.communicate(timeout=60)
         finally:
             if process.poll() is None:
                 stop(process)
-    assert process.returncode == 0, said.decode()
-    assert f"serving on http://127.0.0.1:{port}" in said.decode()
-    assert "taken up at the next start" in said.decode()
+    assert process.returncode == 0, before + after
+    assert "taken up at the next start" in after
