@@ -60,28 +60,25 @@ def compose(
     explanation = None
     if features.record is not None:
         explanation = Explanation.model_validate(features.record)
-    label = classes[int(prediction.video_probabilities().argmax())]
+    events = find_events(
+        scores_T, prediction.probabilities_TC, features.times, duration, classes, calibration, times
+    )
+    shares = dict(zip(classes, prediction.video_probabilities().tolist(), strict=True))
+    found = {event.label for event in events}
     return Analysis(
         video=name,
         duration=duration,
         num_frames=features.num_frames,
         fps=features.fps,
         classes=list(classes),
-        label=label,
+        # The class of the whole video does not contradict what was found in it.
+        label=max([name for name in classes if name in found] or classes, key=shares.__getitem__),
         anomaly_score=float(np.clip(prediction.video_score(calibration.branch), 0, 1)),
         threshold=calibration.threshold,
         times=[float(time) for time in features.times],
         scores=[float(score) for score in np.clip(scores_T, 0, 1)],
         probabilities=prediction.probabilities_TC.astype(float).round(6).tolist(),
-        events=find_events(
-            scores_T,
-            prediction.probabilities_TC,
-            features.times,
-            duration,
-            classes,
-            calibration,
-            times,
-        ),
+        events=events,
         explanation=explanation,
         captions=captions,
         problems=list(problems),

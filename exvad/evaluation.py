@@ -245,7 +245,7 @@ def evaluate(
         [p.scores[branch][: v.snippets] for p, v in zip(predictions, videos, strict=True)],
         [p.probabilities_TC[: v.snippets] for p, v in zip(predictions, videos, strict=True)],
         np.array([p.video_score(branch) for p in predictions]),
-        [analysis.label for analysis in analyses],
+        [manifest.classes[int(p.video_probabilities().argmax())] for p in predictions],
         config.data.stride,
     )
     detection = scored.detection()

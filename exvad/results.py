@@ -57,7 +57,9 @@ class Analysis(BaseModel):
     num_frames: int = Field(ge=1)
     fps: float = Field(gt=0)
     classes: list[str] = Field(description="class names, the normal one first")
-    label: str = Field(description="the video's most likely class")
+    label: str = Field(
+        description="most likely class of its events; without any, of the whole video"
+    )
     anomaly_score: float = Field(ge=0, le=1, description="video-level score")
     threshold: float = Field(ge=0, le=1, description="snippets above it are abnormal")
     times: list[float] = Field(description="[T] seconds of each snippet")
