@@ -64,7 +64,9 @@ def _parser() -> argparse.ArgumentParser:
     )
     analyze.add_argument("videos", nargs="+", metavar="VIDEO", help="video files")
     analyze.add_argument(
-        "--checkpoint", metavar="DIR", help="checkpoint folder; the newest demo run if absent"
+        "--checkpoint",
+        metavar="REF",
+        help="folder, MLflow run id or models:/NAME@ALIAS; the newest run's if absent",
     )
     analyze.add_argument("--json", action="store_true", help="print one JSON object per video")
     analyze.add_argument("--html", metavar="FILE", help="write a report with evidence frames")
@@ -197,7 +199,11 @@ def _demo(options: argparse.Namespace) -> int:
 def _analyze(options: argparse.Namespace) -> int:
     from exvad.analyze import analyze_files
 
-    checkpoint = Path(options.checkpoint) if options.checkpoint else None
+    checkpoint = None
+    if options.checkpoint:
+        from exvad.load import resolve_checkpoint
+
+        checkpoint = resolve_checkpoint(options.checkpoint)
     html = Path(options.html) if options.html else None
     return analyze_files(options.videos, checkpoint, options.json, html)
 

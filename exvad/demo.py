@@ -86,7 +86,7 @@ def run_job(script: str, arguments: Sequence[str]) -> None:
     if finished.returncode:
         raise StageFailedError(
             f"{script} ended with exit code {finished.returncode}; what it said stands above. "
-            "Run the same command again to go on from there, or with --fresh to start over."
+            "Run the same command again to go on from there."
         )
 
 

@@ -11,6 +11,8 @@ if TYPE_CHECKING:
 
 REGISTRY = "models:/"
 CHECKPOINT = "checkpoint"
+SQLITE = "sqlite:///"
+DATABASES = "runs/*/mlflow.db"
 _RUN = re.compile(r"[0-9a-f]{32}")
 
 
@@ -21,7 +23,7 @@ def load(reference: str | Path, device: str | None = None, tracking_uri: str = "
         reference: a checkpoint folder, an MLflow run id, or `models:/NAME@ALIAS`,
             `models:/NAME/VERSION`.
         device: where everything runs; None for what the checkpoint was configured with.
-        tracking_uri: of MLflow; empty for MLFLOW_TRACKING_URI.
+        tracking_uri: of MLflow; see `tracking_place`.
 
     Raises:
         ValueError: there is no such checkpoint, run, model, version or alias.
@@ -42,7 +44,7 @@ def resolve_checkpoint(reference: str | Path, tracking_uri: str = "") -> Path:
     from mlflow.exceptions import MlflowException
 
     # Given to each call: MLflow's own setting would be that of the whole process and its children.
-    place = tracking_uri or mlflow.get_tracking_uri()
+    place = tracking_place(tracking_uri)
     try:
         if is_run:
             source = f"runs:/{name}/{CHECKPOINT}"
@@ -64,16 +66,38 @@ def version_of(reference: str | Path, tracking_uri: str = "") -> str | None:
     name = str(reference)
     if not name.startswith(REGISTRY) or "@" not in name:
         return None
-    import mlflow
     from mlflow.exceptions import MlflowException
 
-    place = tracking_uri or mlflow.get_tracking_uri()
+    place = tracking_place(tracking_uri)
     try:
         return str(_version(name.removeprefix(REGISTRY), place).version)
     except (MlflowException, OSError) as error:
         raise ValueError(
             f"{name}: not found by the MLflow at {_shown(place)} ({str(error).splitlines()[0]})"
         ) from None
+
+
+def tracking_place(tracking_uri: str = "") -> str:
+    """Return where MLflow keeps runs and models.
+
+    Args:
+        tracking_uri: the answer, where it is known; empty for MLFLOW_TRACKING_URI, or without it
+            the newest run below the working directory.
+
+    Raises:
+        ValueError: there is none of these.
+    """
+    import mlflow
+
+    named = tracking_uri or (mlflow.get_tracking_uri() if mlflow.is_tracking_uri_set() else "")
+    if named.startswith(SQLITE):  # others may ask from another folder
+        return f"{SQLITE}{Path(named.removeprefix(SQLITE)).resolve()}"
+    if named:
+        return named
+    found = sorted(Path().glob(DATABASES), key=lambda path: path.stat().st_mtime)
+    if not found:
+        raise ValueError(f"no MLflow: set MLFLOW_TRACKING_URI, as there is no {DATABASES} here")
+    return f"{SQLITE}{found[-1].resolve()}"
 
 
 def _version(wanted: str, place: str) -> Any:
