@@ -61,7 +61,8 @@ class Detector:
     Args:
         checkpoint: folder of a checkpoint.
         device: where everything runs; None for what the checkpoint was configured with.
-        models: the frozen models; None to load them here when they are first needed.
+        models: the frozen models, which may work at the same time; None to load them here when
+            they are first needed.
         decoder: who decodes videos; None for this process.
 
     Raises:
@@ -86,7 +87,9 @@ class Detector:
         self.config: Config = config
         self.classes: tuple[str, ...] = loaded.labels.classes
         self.models: Models = models or LocalModels(config, self.classes)
-        self._extractor = Extractor(config, self.models, self.classes, decoder)
+        self._extractor = Extractor(
+            config, self.models, self.classes, decoder, overlaps=models is not None
+        )
         loaded.network.to(resolve_device(config.device))
 
     def analyze(

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from itertools import groupby
@@ -45,7 +45,7 @@ class Extracted:
         features: for the network; `text` is all zeros where nothing was to be explained.
         problems: what could not be read and was replaced.
         seconds: how long each stage took: decoding (beyond what ran beside the encoder), encoding,
-            captioning, explaining.
+            captioning (perhaps beside the encoding), explaining.
     """
 
     features: VideoFeatures
@@ -61,10 +61,17 @@ class Extractor:
         models: the frozen models.
         classes: class names, the normal one first.
         decoder: who decodes; None for this process.
+        overlaps: have the last stretch encoded and the video captioned at the same time, for
+            models that do not share the cores of this process.
     """
 
     def __init__(
-        self, config: Config, models: Models, classes: Sequence[str], decoder: Decoder | None = None
+        self,
+        config: Config,
+        models: Models,
+        classes: Sequence[str],
+        decoder: Decoder | None = None,
+        overlaps: bool = False,
     ) -> None:
         size = min(config.data.snippets_per_chunk, SNIPPETS_AT_ONCE)
         data = config.data.model_copy(update={"snippets_per_chunk": size})
@@ -72,6 +79,7 @@ class Extractor:
         self.models = models
         self.classes = classes
         self.decoder = decoder or PlainDecoder()
+        self.overlaps = overlaps
 
     def extract(
         self,
@@ -103,18 +111,28 @@ class Extractor:
         if check is not None:
             check(info)
         seen = _Seen()
-        for number, (task, decoded) in enumerate(self._decoded(tasks, clock), 1):
-            if isinstance(decoded, VideoError):
-                seen.lost(task, decoded)
-                continue
-            with clock.measure("encoding"):
-                visual_tD = self.models.clip.encode_images(decoded.frames).astype(np.float16)
-            seen.add(task, decoded, visual_tD, wants_text)
-            if on_seen is not None:
-                on_seen(visual_tD, decoded.times, number / len(tasks))
-        visual_TD = seen.features()
-        with clock.measure("captioning"):
-            captions = seen.captions(self.models.captioner) if wants_text else []
+
+        def caption() -> list[str]:
+            with clock.measure("captioning"):
+                return seen.captions(self.models.captioner) if wants_text else []
+
+        with ThreadPoolExecutor(1) as helper:
+            captioning: Future[list[str]] | None = None
+            for number, (task, decoded) in enumerate(self._decoded(tasks, clock), 1):
+                if isinstance(decoded, VideoError):
+                    seen.lost(task, decoded)
+                    continue
+                if wants_text:
+                    seen.show(task, decoded)
+                    if self.overlaps and number == len(tasks):
+                        captioning = helper.submit(caption)
+                with clock.measure("encoding"):
+                    visual_tD = self.models.clip.encode_images(decoded.frames).astype(np.float16)
+                seen.add(decoded, visual_tD)
+                if on_seen is not None:
+                    on_seen(visual_tD, decoded.times, number / len(tasks))
+            visual_TD = seen.features()
+            captions = caption() if captioning is None else captioning.result()
         language: dict[str, Any] = {}
         if wants_text:
             with clock.measure("explaining"):
@@ -213,14 +231,13 @@ class _Seen:
     problems: list[str] = field(default_factory=list)
     error: VideoError | None = None
 
-    def add(
-        self, task: ChunkTask, decoded: DecodedChunk, visual_tD: NDArray[np.float16], keep: bool
-    ) -> None:
+    def show(self, task: ChunkTask, decoded: DecodedChunk) -> None:
+        self.snippets += task.captioned
+        self.shots += list(task.captioned_frames(decoded))
+
+    def add(self, decoded: DecodedChunk, visual_tD: NDArray[np.float16]) -> None:
         self.visual.append(visual_tD)
         self.problems += decoded.problems
-        if keep:
-            self.snippets += task.captioned
-            self.shots += list(task.captioned_frames(decoded))
 
     def lost(self, task: ChunkTask, error: VideoError) -> None:
         self.visual.append(task.chunk.num_snippets)

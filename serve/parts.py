@@ -22,6 +22,7 @@ from serve.settings import ServerSettings
 Pictures = NDArray[np.uint8]
 Method = TypeVar("Method", bound=Callable[..., Any])
 MOST_TOGETHER = 8
+TELLING_SECONDS = 0.1  # between two looks at what is being written
 
 
 def _gathered(method: Method) -> Method:
@@ -130,25 +131,20 @@ class ExplainerPart:
     @_gathered
     async def _write(self, asked: list[list[str]]) -> AsyncIterator[list[list[str]]]:
         prompts = [prompt for request in asked for prompt in request]
-        loop, texts = asyncio.get_running_loop(), [""] * len(prompts)
-        news = asyncio.Event()
+        texts = [""] * len(prompts)
 
         def tell(index: int, text: str) -> None:
             texts[index] = text
-            loop.call_soon_threadsafe(news.set)
 
         def answer() -> list[str]:
             if isinstance(self._llm, Writer):
                 return self._llm.write(prompts, tell)
             return self._llm.complete(prompts)
 
+        # Telling of every word would take longer than to write it.
         answering = asyncio.create_task(asyncio.to_thread(answer))
-        answering.add_done_callback(lambda _: news.set())
-        while not answering.done():
-            await news.wait()
-            news.clear()
-            if not answering.done():
-                yield _together(lambda _: list(texts), asked)
+        while not (await asyncio.wait([answering], timeout=TELLING_SECONDS))[0]:
+            yield _together(lambda _: list(texts), asked)
         answers = answering.result()
         yield _together(lambda _: answers, asked)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -13,7 +14,7 @@ from exvad.encoders.devices import (
 )
 from exvad.encoders.prompting import as_turns, load_tokenizer
 
-TOLD_TOKENS = 8
+TOLD_SECONDS = 0.1
 
 
 class TransformersLLM:
@@ -67,7 +68,7 @@ class TransformersLLM:
 
         Args:
             prompts: the prompts.
-            on_text: told the index of a prompt and its answer so far, every few tokens.
+            on_text: told the index of a prompt and its answer so far, a few times a second.
         """
         import torch
 
@@ -76,36 +77,20 @@ class TransformersLLM:
         for start in range(0, len(order), self.batch_size):
             chosen = order[start : start + self.batch_size]
             inputs = self._tokenize([prompts[index] for index in chosen])
-            own = [] if on_text is None else [self._teller(chosen, inputs, on_text)]
+            teller = None if on_text is None else _Teller(self.tokenizer, chosen, on_text)
             with torch.inference_mode():
                 tokens_BL = self.network.generate(
                     **inputs,
                     max_new_tokens=self.max_new_tokens,
                     do_sample=False,
                     pad_token_id=self.tokenizer.pad_token_id,
-                    logits_processor=own,
+                    streamer=teller,
                 )
             new_BL = tokens_BL[:, inputs["input_ids"].shape[1] :]
             texts = self.tokenizer.batch_decode(new_BL, skip_special_tokens=True)
             for index, text in zip(chosen, texts, strict=True):
                 answers[index] = text.strip()
         return answers
-
-    def _teller(
-        self, chosen: Sequence[int], inputs: Any, on_text: Callable[[int, str], None]
-    ) -> Callable[[Any, Any], Any]:
-        """Return a processor of logits that leaves them alone and tells of the tokens so far."""
-        begin = inputs["input_ids"].shape[1]
-
-        def tell(tokens_BL: Any, logits_BV: Any) -> Any:
-            length = tokens_BL.shape[1] - begin
-            if length and length % TOLD_TOKENS == 0:
-                texts = self.tokenizer.batch_decode(tokens_BL[:, begin:], skip_special_tokens=True)
-                for index, text in zip(chosen, texts, strict=True):
-                    on_text(index, text.strip())
-            return logits_BV
-
-        return tell
 
     def _tokenize(self, prompts: list[str]):  # type: ignore[no-untyped-def]
         texts, special = as_turns(self.tokenizer, prompts)
@@ -114,3 +99,32 @@ class TransformersLLM:
         )
         inputs.pop("token_type_ids", None)
         return inputs.to(self.device)
+
+
+class _Teller:
+    """What transformers hands the new tokens to (its "streamer"); tells of the texts so far."""
+
+    def __init__(
+        self, tokenizer: Any, chosen: Sequence[int], on_text: Callable[[int, str], None]
+    ) -> None:
+        self._tokenizer, self._chosen, self._on_text = tokenizer, chosen, on_text
+        self._new: list[Any] = []
+        self._prompted, self._told = False, time.monotonic()
+
+    def put(self, tokens: Any) -> None:
+        """Take the prompts [B, L] first, then the next token of each answer [B]."""
+        if not self._prompted:
+            self._prompted = True
+            return
+        self._new.append(tokens.tolist())
+        # Reading the tokens out takes longer than to write one on a small model.
+        if time.monotonic() - self._told < TOLD_SECONDS:
+            return
+        self._told = time.monotonic()
+        answers = [list(answer) for answer in zip(*self._new, strict=True)]
+        texts = self._tokenizer.batch_decode(answers, skip_special_tokens=True)
+        for index, text in zip(self._chosen, texts, strict=True):
+            self._on_text(index, text.strip())
+
+    def end(self) -> None:
+        """Take that there are no more tokens."""

@@ -141,7 +141,10 @@ def test_first_scores_come_while_the_video_is_seen(detector: Detector, robbery: 
     assert shares[-1] == 1
 
 
-def test_the_explanation_is_told_while_it_is_written(detector: Detector, robbery: Path) -> None:
+def test_the_explanation_is_told_while_it_is_written(
+    detector: Detector, robbery: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("exvad.encoders.llm.TOLD_SECONDS", 0)
     heard: list[str] = []
     answer = detector.analyze(robbery, listener=Listener(words=heard.append))
     assert answer.explanation is not None
