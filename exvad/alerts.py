@@ -1,14 +1,21 @@
-"""When a live score becomes an alert: hysteresis, a least duration, and a cool-down."""
+"""When a live score becomes an alert: hysteresis, a least duration, and a cool-down.
+
+C classes, the normal one first
+"""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
-from typing import Literal
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
-Change = Literal["began", "changed", "ended"]
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+Change = Literal["began", "changed", "lasted", "ended"]
+LASTED_SECONDS = 5.0
 
 
 @dataclass(frozen=True)
@@ -59,9 +66,8 @@ class Alert:
     peak_time: float
 
 
-@dataclass
 class Alarm:
-    """Follows a score and tells when alerts begin and end.
+    """Follows a score and tells when alerts begin, change, go on for another while, and end.
 
     Args:
         rule: what makes an alert.
@@ -69,14 +75,12 @@ class Alarm:
         count: alerts there have been already.
     """
 
-    rule: AlertRule
-    classes: Sequence[str]
-    count: int = 0
-    alert: Alert | None = None
-    _above: list[tuple[float, float, np.ndarray[tuple[int], np.dtype[np.float64]]]] = field(
-        default_factory=list
-    )
-    _quiet_until: float = -np.inf
+    def __init__(self, rule: AlertRule, classes: Sequence[str], count: int = 0) -> None:
+        self.rule, self.classes, self.count = rule, classes, count
+        self.alert: Alert | None = None  # the one going on
+        self._run: _Run | None = None  # above `on`, an alert or not yet one
+        self._told = -np.inf
+        self._quiet_until = -np.inf
 
     def feed(
         self, time: float, score: float, probabilities_C: Sequence[float]
@@ -88,36 +92,53 @@ class Alarm:
             score: anomaly score, 0 to 1.
             probabilities_C: of the classes.
         """
-        seen = (time, score, np.asarray(probabilities_C, np.float64))
         if self.alert is not None:
-            return self._go_on(self.alert, seen)
+            return self._go_on(self.alert, time, score, probabilities_C)
         if score <= self.rule.on or time < self._quiet_until:
-            self._above.clear()
+            self._run = None
             return []
-        self._above.append(seen)
-        if time - self._above[0][0] < self.rule.least_seconds:
+        run = self._run = self._run or _Run(time, np.zeros(len(self.classes)))
+        run.add(time, score, probabilities_C)
+        if time - run.start < self.rule.least_seconds:
             return []
         self.count += 1
-        self.alert = self._summary(self.count)
+        self.alert, self._told = run.alert(self.count, self.classes), time
         return [("began", self.alert)]
 
     def _go_on(
-        self, before: Alert, seen: tuple[float, float, np.ndarray[tuple[int], np.dtype[np.float64]]]
+        self, before: Alert, time: float, score: float, probabilities_C: Sequence[float]
     ) -> list[tuple[Change, Alert]]:
-        if seen[1] < self.rule.off:
-            self.alert = None
-            self._above.clear()
-            self._quiet_until = seen[0] + self.rule.cool_down_seconds
-            return [("ended", replace(before, end=seen[0]))]
-        self._above.append(seen)
-        self.alert = self._summary(before.number)
-        return [("changed", self.alert)] if self.alert.label != before.label else []
+        if score < self.rule.off:
+            self.alert = self._run = None
+            self._quiet_until = time + self.rule.cool_down_seconds
+            return [("ended", replace(before, end=time))]
+        assert self._run is not None
+        self._run.add(time, score, probabilities_C)
+        self.alert = self._run.alert(before.number, self.classes)
+        change: Change = "changed" if self.alert.label != before.label else "lasted"
+        if change == "lasted" and time - self._told < LASTED_SECONDS:
+            return []
+        self._told = time
+        return [(change, self.alert)]
 
-    def _summary(self, number: int) -> Alert:
-        times, scores, probabilities = zip(*self._above, strict=True)
-        highest = int(np.argmax(scores))
-        if len(self.classes) > 1:
-            label = self.classes[1 + int(np.mean(probabilities, axis=0)[1:].argmax())]
-        else:
-            label = self.classes[0]
-        return Alert(number, times[0], times[-1], label, float(max(scores)), times[highest])
+
+@dataclass
+class _Run:
+    """What is known of the snippets of an alert: no more than it takes, however long it lasts."""
+
+    start: float
+    sum_C: NDArray[np.float64]
+    end: float = 0.0
+    peak: float = -np.inf
+    peak_time: float = 0.0
+
+    def add(self, time: float, score: float, probabilities_C: Sequence[float]) -> None:
+        self.end = time
+        self.sum_C += np.asarray(probabilities_C, np.float64)
+        if score > self.peak:
+            self.peak, self.peak_time = score, time
+
+    def alert(self, number: int, classes: Sequence[str]) -> Alert:
+        abnormal = 1 + int(self.sum_C[1:].argmax()) if len(classes) > 1 else 0
+        label = classes[abnormal]
+        return Alert(number, self.start, self.end, label, float(self.peak), self.peak_time)

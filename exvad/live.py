@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from exvad.aegm import ExplanationError
-from exvad.alerts import Alarm, Alert, AlertRule
+from exvad.alerts import Alarm, Alert, AlertRule, Change
 from exvad.data.live_source import Notice, Picture
 from exvad.inference import predict
 from exvad.language import CaptionedVideo, LanguageSettings, LanguageStage
@@ -41,6 +41,8 @@ class LiveSettings:
 
     Args:
         window: W, snippets the network sees at once.
+        context: how many it must have seen before anything may ring: with fewer before it, a
+            snippet's score is a guess.
         caption_every: every which snippet may be shown to the captioner.
         explain_seconds: how often the text is renewed; it also is when an alert begins and ends.
         explain: whether to caption and explain at all.
@@ -48,6 +50,7 @@ class LiveSettings:
     """
 
     window: int = 64
+    context: int = 4
     caption_every: int = 4
     explain_seconds: float = 30.0
     explain: bool = True
@@ -126,6 +129,8 @@ class LiveDetector:
             score, shares_C = self._score()
             times.append(picture.time)
             scores.append(score)
+            if len(self._visual) < min(self.settings.context, self.settings.window):
+                continue
             before = self.alarm.alert
             for state, alert in self.alarm.feed(picture.time, score, shares_C):
                 changes.append(_alert(alert, state))
@@ -225,7 +230,7 @@ def watch(source: Iterator[list[Picture] | Notice], detector: LiveDetector) -> I
     yield from detector.finish()
 
 
-def _alert(alert: Alert, state: Literal["began", "changed", "explained", "ended"]) -> LiveAlert:
+def _alert(alert: Alert, state: Change | Literal["explained"]) -> LiveAlert:
     return LiveAlert(
         number=alert.number,
         state=state,

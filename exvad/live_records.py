@@ -24,7 +24,9 @@ class LiveAlert(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     number: int = Field(ge=1, description="of the stream's alerts")
-    state: Literal["began", "changed", "explained", "ended"]
+    state: Literal["began", "changed", "lasted", "explained", "ended"] = Field(
+        description="what is new: its class has changed, or it has merely gone on for a while"
+    )
     start: float = Field(description="seconds since the stream began")
     end: float = Field(description="seconds, so far")
     label: str

@@ -53,6 +53,14 @@ def test_the_class_is_that_of_the_whole_alert_so_far() -> None:
     ]  # fmt: skip
 
 
+def test_an_alert_that_goes_on_is_told_now_and_then() -> None:
+    rule = AlertRule(on=0.5, off=0.3, least_seconds=0, cool_down_seconds=0)
+    told = run(rule, [*[0.6] * 12, 0.9, 0.1])
+    assert [(change, alert.end, alert.peak) for change, alert in told] == [
+        ("began", 0.0, 0.6), ("lasted", 5.0, 0.6), ("lasted", 10.0, 0.6), ("ended", 13.0, 0.9),
+    ]  # fmt: skip
+
+
 @pytest.mark.parametrize(
     "wrong", [{"on": 0.5, "off": 0.6}, {"on": 1.5, "off": 0.6}, {"on": 0.5, "off": -0.1}]
 )

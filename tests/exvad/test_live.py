@@ -55,7 +55,7 @@ def scores(live: LiveDetector, pictures: list[Picture], at_once: int) -> list[fl
 def test_a_score_never_depends_on_what_comes_later(
     detector: Detector, pictures: list[Picture]
 ) -> None:
-    settings = LiveSettings(window=6, explain_seconds=1e9)
+    settings = LiveSettings(window=6, context=1, explain_seconds=1e9)
 
     def new() -> LiveDetector:
         live = LiveDetector(detector.checkpoint, detector.models, NEVER, settings)
@@ -88,6 +88,15 @@ def test_an_alert_is_told_explained_and_ended(detector: Detector, pictures: list
     assert all(record.label in detector.classes[1:] for record in told)
     assert [peak for peak, _ in peaks] == sorted(peak for peak, _ in peaks)
     assert peaks[0][1] == pictures[0].frame.shape
+
+
+def test_nothing_rings_before_there_is_something_to_compare_with(
+    detector: Detector, pictures: list[Picture]
+) -> None:
+    live = LiveDetector(detector.checkpoint, detector.models, ALWAYS, LiveSettings(explain=False))
+    kinds = [[type(record).__name__ for record in live.see([each])] for each in pictures[:5]]
+    assert kinds[:3] == [["LiveScores"]] * 3
+    assert kinds[3] == ["LiveScores", "LiveAlert"]
 
 
 def test_an_explanation_does_not_hold_up_the_scores(
