@@ -16,6 +16,7 @@ from serve.evidence import evidence_routes
 from serve.limits import LimitedBodies
 from serve.models import Problem
 from serve.problems import KIND, answer_with_problems
+from serve.reference import ASSETS, REFERENCE, asset_files, reference_routes
 from serve.service import service_routes
 from serve.session import session_routes
 from serve.settings import ServerSettings
@@ -48,6 +49,8 @@ def create_api(settings: ServerSettings) -> FastAPI:
         version="1",
         summary="When something abnormal happened, what it was, and why.",
         lifespan=lifespan,
+        docs_url=None,  # see `reference_routes`
+        redoc_url=None,
         responses={"4XX": {"model": Problem, "content": {KIND: {}}}},
     )
 
@@ -56,7 +59,7 @@ def create_api(settings: ServerSettings) -> FastAPI:
         response = await call(request)
         response.headers.setdefault("X-Content-Type-Options", "nosniff")
         response.headers.setdefault("Referrer-Policy", "no-referrer")
-        if not request.url.path.endswith("/report") and request.url.path != "/docs":
+        if not request.url.path.endswith("/report") and request.url.path != REFERENCE:
             response.headers.setdefault("Content-Security-Policy", POLICY)
         return response
 
@@ -68,8 +71,10 @@ def create_api(settings: ServerSettings) -> FastAPI:
         analysis_routes,
         evidence_routes,
         stream_routes,
+        reference_routes,
     ):
         api.include_router(routes(context))
     answer_with_problems(api)
+    api.mount(ASSETS, asset_files())
     api.mount("/", StaticFiles(directory=PAGE, html=True), name="page")
     return api

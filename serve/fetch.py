@@ -165,7 +165,10 @@ class Fetcher:
         addresses = await self._resolve(host, port)
         known = [ipaddress.ip_address(address.partition("%")[0]) for address in addresses]
         if not known or not all(is_public(address, self._allowed) for address in known):
-            raise ForbiddenURLError(f"{host}: not an address of the public internet")
+            raise ForbiddenURLError(
+                f"{host}: not an address of the public internet, "
+                "nor of a network that the server's url_networks allow"
+            )
         return f"[{known[0]}]" if known[0].version == 6 else str(known[0])
 
     async def _pinned(

@@ -59,12 +59,13 @@ class Keys:
                         403, "without API keys only this machine may ask: set api_keys"
                     )
                 return
-            held = self.rank(given_key(request))
+            given = given_key(request)
+            held = self.rank(given)
             if held is None:
+                wanted = "this API key is not known here" if given else "an API key is needed"
                 raise HTTPException(
-                    401, "a valid API key is needed: Authorization: Bearer KEY",
-                    {"WWW-Authenticate": "Bearer"},
-                )  # fmt: skip
+                    401, f"{wanted}: Authorization: Bearer KEY", {"WWW-Authenticate": "Bearer"}
+                )
             if held < least:
                 raise HTTPException(403, f"this key may not {scope}")
 
@@ -73,8 +74,11 @@ class Keys:
 
 def given_key(request: Request) -> str:
     """Return the key that comes with a request: in its header, or in the cookie of the page."""
-    header = request.headers.get("authorization", "")
-    return header.removeprefix("Bearer ") if header else request.cookies.get(COOKIE, "")
+    header = request.headers.get("authorization")
+    if header is None:
+        return request.cookies.get(COOKIE, "")
+    scheme, _, key = header.partition(" ")
+    return key.strip() if scheme.lower() == "bearer" else ""
 
 
 def _read(path: Path) -> list[tuple[int, str]]:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+from difflib import get_close_matches
+from ipaddress import ip_network
 from pathlib import Path
 
 from pydantic import (
@@ -24,7 +26,7 @@ class Replicas(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    cpus: float = Field(0.3, ge=0, description="CPU cores per replica")
+    cpus: float = Field(0.3, ge=0, description="CPU cores per replica, and threads that compute")
     gpus: float = Field(0, ge=0, description="GPUs per replica; a fraction shares one")
     min_replicas: int = Field(1, ge=1, description="replicas kept alive")
     max_replicas: int = Field(1, ge=1, description="replicas at most")
@@ -44,6 +46,9 @@ class ServerSettings(BaseModel):
 
     checkpoint: str = Field(
         "", description="folder, MLflow run id or models:/NAME@ALIAS; empty for the newest run's"
+    )
+    tracking_uri: str = Field(
+        "", description="MLflow of runs and names; empty: MLFLOW_TRACKING_URI, or the newest run's"
     )
     spool: Path = Field(Path("runs/serve"), description="folder of uploads, answers and the queue")
     database: str = Field(
@@ -66,6 +71,9 @@ class ServerSettings(BaseModel):
     max_seconds: float = Field(4 * 3600, gt=0, description="longest video taken")
     max_pixels: int = Field(7680 * 4320, ge=1, description="largest picture taken")
     max_waiting: int = Field(64, ge=1, description="analyses that may wait; more are refused (429)")
+    max_followers: int = Field(
+        128, ge=1, description="clients that wait for an answer or follow one; more are refused"
+    )
     max_streams: int = Field(4, ge=0, description="live streams watched; more are refused (429)")
     stream_idle_seconds: float = Field(
         30, gt=0, description="a growing file that stops growing for so long has ended"
@@ -97,6 +105,13 @@ class ServerSettings(BaseModel):
             raise ValueError("only sqlite:///FILE is there so far; PostgreSQL is not")
         return value
 
+    @field_validator("url_networks", mode="before")
+    @classmethod
+    def _networks(cls, value: object) -> object:
+        for each in value if isinstance(value, list) else ():
+            ip_network(each)  # says what is wrong with one in words
+        return value
+
     @property
     def database_path(self) -> Path:
         """The file of the queue."""
@@ -119,13 +134,28 @@ def load_settings(named: str = "") -> ServerSettings:
     if not place:
         return ServerSettings()
     try:
-        values = yaml.safe_load(Path(place).read_text("utf-8")) or {}
-        return ServerSettings.model_validate(values)
+        values = yaml.safe_load(Path(place).read_text("utf-8"))
     except FileNotFoundError:
         by = "" if named else f" (named by {VARIABLE})"
         raise ValueError(f"{place}{by} does not exist") from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise ValueError(f"{place} can't be read ({error})") from None
     except yaml.YAMLError as error:
         raise ValueError(f"{place}: not YAML ({error})") from None
+    if not isinstance(values, dict | None):
+        raise ValueError(f"{place}: write one `setting: value` a line")
+    try:
+        return ServerSettings.model_validate(values or {})
     except ValidationError as error:
-        first = error.errors()[0]
-        raise ValueError(f"{place}: {'.'.join(map(str, first['loc']))}: {first['msg']}") from None
+        raise ValueError(f"{place}: {_complaint(error)}") from None
+
+
+def _complaint(error: ValidationError) -> str:
+    """Say what is wrong with settings, and what may be meant."""
+    first = error.errors()[0]
+    where = ".".join(map(str, first["loc"]))
+    if first["type"] != "extra_forbidden":
+        return f"{where}: {first['msg'].removeprefix('Value error, ')}"
+    known = Replicas if len(first["loc"]) > 1 else ServerSettings
+    near = get_close_matches(str(first["loc"][-1]), known.model_fields, 1)
+    return f"there is no setting {where!r}" + (f": did you mean {near[0]!r}?" if near else "")

@@ -22,33 +22,12 @@ from mlflow import MlflowClient
 from exvad.client import Client, ServerError
 from exvad.data.world.render import render_video
 from exvad.data.world.scene import Scene
-from serve.settings import load_settings
 from tests.exvad.test_detector import save
 from tests.processes import stop
 
 ROOT = Path(__file__).resolve().parents[2]
 SERVE = str(Path(sys.executable).with_name("serve"))
 ADDRESS = "http://127.0.0.1:8000"
-
-
-def test_a_setting_that_does_not_exist_is_refused(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    path = tmp_path / "serve.yaml"
-    monkeypatch.setenv("EXVAD_SERVE", str(path))
-    with pytest.raises(ValueError, match="does not exist"):
-        load_settings()
-    path.write_text("worker: 2\n")
-    with pytest.raises(ValueError, match=r"worker: Extra inputs"):
-        load_settings()
-    path.write_text("clip: {cpus: 1, min_replicas: 3, max_replicas: 2}\n")
-    with pytest.raises(ValueError, match=r"clip: .*smaller than min_replicas"):
-        load_settings()
-    path.write_text("analyst: {at_once: 0}\n")
-    with pytest.raises(ValueError, match=r"analyst\.at_once"):
-        load_settings()
-    path.write_text("clip: {max_replicas: 2}\n")
-    assert load_settings().clip.max_replicas == 2
 
 
 def ask(path: str, body: bytes | None = None) -> Any:
