@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import suppress
 from typing import Annotated
 
 from fastapi import APIRouter, Depends, HTTPException, Query, Request
 from fastapi.responses import StreamingResponse
 
 from serve.context import Context
-from serve.following import event_stream, until
+from serve.following import LOOK_SECONDS, event_stream
 from serve.links import leads_to
 from serve.models import AnalysisList, AnalysisStatus, State, TriageRequest
+from serve.news import CrowdError, heard_within
 from serve.problems import problems
 from serve.queue import Queue
 
@@ -27,17 +29,20 @@ def status_of(queue: Queue, number: str, with_result: bool = True) -> AnalysisSt
     return found
 
 
-async def finished(queue: Queue, number: str, wait: float) -> AnalysisStatus:
-    """Return where an analysis stands, after it has ended or some seconds have passed."""
+async def finished(context: Context, number: str, wait: float) -> AnalysisStatus:
+    """Return where an analysis stands, after it has ended or some seconds have passed.
 
-    async def ended() -> bool:
-        return (await asyncio.to_thread(status_of, queue, number, False)).state in ENDED
-
-    changes = queue.changes()
-    try:
-        await until(changes, ended, wait)
-    finally:
-        changes.close()
+    Where as many wait already as may, it is answered at once.
+    """
+    queue, clock = context.queue, asyncio.get_running_loop().time
+    end = clock() + wait
+    if wait:
+        with suppress(CrowdError), context.news.of(number) as heard:
+            while (left := end - clock()) > 0:
+                found = await asyncio.to_thread(status_of, queue, number, False)
+                if found.state in ENDED:
+                    break
+                await heard_within(heard, min(left, LOOK_SECONDS))
     return await asyncio.to_thread(status_of, queue, number)
 
 
@@ -82,7 +87,7 @@ def analysis_routes(context: Context) -> APIRouter:
         ] = 0,
     ) -> AnalysisStatus:
         """Say where an analysis stands, with its result if it is done."""
-        return await finished(queue, number, wait)
+        return await finished(context, number, wait)
 
     @routes.patch(
         "/v1/analyses/{number}",
@@ -108,7 +113,7 @@ def analysis_routes(context: Context) -> APIRouter:
         operation_id="follow",
         dependencies=[reads],
         response_class=StreamingResponse,
-        responses={200: {"content": {"text/event-stream": {}}}},
+        responses={200: {"content": {"text/event-stream": {}}}, **problems(429)},
     )
     async def follow(number: str, request: Request) -> StreamingResponse:
         """Follow an analysis: server-sent events `progress`, `first_scores` (by the pictures alone,
@@ -126,6 +131,6 @@ def analysis_routes(context: Context) -> APIRouter:
                 return None
             return found.state, {"error": found.error} if found.error else {}
 
-        return event_stream(queue, number, request, ending)
+        return event_stream(queue, context.news, number, request, ending)
 
     return routes

@@ -5,6 +5,7 @@ from __future__ import annotations
 from exvad.data.sandbox import DecodingProcess
 from serve.fetch import Fetcher
 from serve.keys import Keys
+from serve.news import News
 from serve.queue import Queue
 from serve.settings import ServerSettings
 from serve.spool import Spool
@@ -22,6 +23,7 @@ class Context:
         self.settings = settings
         self.queue = Queue(settings.database_path, settings.lease_seconds)
         self.streams = Streams(settings.database_path, settings.lease_seconds)
+        self.news = News(self.queue, settings.max_followers)
         self.spool = Spool(settings.spool / "videos", settings.max_bytes)
         self.keys = Keys(settings.api_keys)
         self.fetcher = Fetcher(settings)

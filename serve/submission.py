@@ -113,7 +113,7 @@ def submission_routes(context: Context) -> APIRouter:
         except ValueError as error:
             raise unprocessable(error) from None
         response.headers["Location"] = f"/v1/analyses/{number}"
-        found = await finished(queue, number, wait)
+        found = await finished(context, number, wait)
         response.status_code = 200 if found.state in ENDED else 202
         return found
 

@@ -150,6 +150,10 @@ class AsyncClient:
                 ) as response:
                     if not response.is_success:
                         await response.aread()
+                    if response.status_code in TRANSIENT and attempt < self._retries:
+                        await asyncio.sleep(pause(attempt, response))
+                        attempt += 1
+                        continue
                     async for line in checked(response).aiter_lines():
                         if (told := reader.feed(line)) is not None:
                             attempt = 0

@@ -187,13 +187,19 @@ def is_final(attempt: int, retries: int, error: httpx.TransportError, repeatable
 
 def lost(http: httpx.Client | httpx.AsyncClient, error: httpx.TransportError) -> ConnectionError:
     """Return the error of a server that does not answer."""
-    return ConnectionError(f"{http.base_url}: no answer ({error or type(error).__name__})")
+    return ConnectionError(f"{http.base_url}: no answer ({str(error) or type(error).__name__})")
 
 
 def settings(url: str, key: str | None) -> dict[str, Any]:
     """Return how an HTTP client is made."""
     headers = {"Authorization": f"Bearer {key}"} if key else {}
-    return {"base_url": url, "headers": headers, "timeout": httpx.Timeout(30, read=60)}
+    return {
+        "base_url": url,
+        "headers": headers,
+        "timeout": httpx.Timeout(30, read=60),
+        # Servers close idle connections after five seconds or more: never use one just then.
+        "limits": httpx.Limits(keepalive_expiry=3),
+    }
 
 
 def long_poll(until: float) -> dict[str, float]:

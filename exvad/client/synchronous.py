@@ -179,6 +179,10 @@ class Client:
                 ) as response:
                     if not response.is_success:
                         response.read()
+                    if response.status_code in TRANSIENT and attempt < self._retries:
+                        time.sleep(pause(attempt, response))
+                        attempt += 1
+                        continue
                     for line in checked(response).iter_lines():
                         if (told := reader.feed(line)) is not None:
                             attempt = 0

@@ -5,10 +5,12 @@ from __future__ import annotations
 import asyncio
 import socket
 import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import httpx2 as httpx
 import pytest
 import uvicorn
 
@@ -81,11 +83,12 @@ def test_a_video_is_analyzed_and_its_work_can_be_followed(server: Server, clip: 
     assert isinstance(told[-1], Told)
 
 
-def test_the_same_with_asyncio(server: Server, clip: Path) -> None:
+def test_the_same_with_asyncio(server: Server, clip: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("serve.submission.RETRY_AFTER", "0")  # four at once are too many here
     server.begin()
 
     async def work() -> tuple[str, list[str]]:
-        async with AsyncClient(server.url) as client:
+        async with AsyncClient(server.url, retries=400) as client:
             answers = await asyncio.gather(*(client.analyze(clip, timeout=30) for _ in range(4)))
             job = await client.submit(clip)
             kinds = [told.kind async for told in client.follow(job.id)]
@@ -124,6 +127,32 @@ def test_a_full_queue_is_tried_again_until_there_is_room(
     threading.Timer(0.2, server.begin).start()
     with Client(server.url, retries=400) as patient:
         assert patient.analyze(clip, timeout=30).label == "Arson"
+
+
+def test_who_is_one_too_many_to_follow_comes_again(tmp_path: Path, clip: Path) -> None:
+    server = Server(tmp_path, max_followers=1)
+    try:
+        with Client(server.url) as client:
+            number = client.submit(clip).id
+            place = f"{server.url}/v1/analyses/{number}/events"
+            with httpx.stream("GET", place) as first:
+                assert first.status_code == 200
+                # Whoever waits, waits no longer; whoever follows is told to come again.
+                begin = time.monotonic()
+                assert client.get(number).state == "queued"
+                waited = httpx.get(f"{server.url}/v1/analyses/{number}", params={"wait": 30})
+                assert waited.json()["state"] == "queued"
+                assert time.monotonic() - begin < 10
+                refused = httpx.get(place)
+                assert refused.status_code == 429
+                assert refused.headers["retry-after"].isdigit()
+                threading.Timer(0.5, server.begin).start()
+                told = "".join(first.iter_text())
+                assert "event: done" in told
+            kinds = [each.kind for each in client.follow(number)]
+            assert kinds[-1] == "done"
+    finally:
+        server.end()
 
 
 def test_a_server_that_is_not_there_is_named(clip: Path, monkeypatch: pytest.MonkeyPatch) -> None:
