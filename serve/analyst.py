@@ -42,8 +42,8 @@ class Analyst:
     def __init__(self, settings: ServerSettings, parts: dict[str, Any]) -> None:
         self._settings, self._parts = settings, parts
         self._stopped = threading.Event()
-        self._version = version_of(settings.checkpoint)
-        folder = resolve_checkpoint(settings.checkpoint)
+        self._version = version_of(settings.checkpoint, settings.tracking_uri)
+        folder = resolve_checkpoint(settings.checkpoint, settings.tracking_uri)
         self._detector = self._load(folder)
         queue = Queue(settings.database_path, settings.lease_seconds)
         self._workers = [
@@ -93,10 +93,11 @@ class Analyst:
         """Load what the alias names now, whenever that is something else."""
         while not self._stopped.wait(self._settings.reload_seconds):
             try:
-                version = version_of(self._settings.checkpoint)
+                named, place = self._settings.checkpoint, self._settings.tracking_uri
+                version = version_of(named, place)
                 if version == self._version:
                     continue
-                folder = resolve_checkpoint(self._settings.checkpoint)
+                folder = resolve_checkpoint(named, place)
                 detector = self._load(folder)
             except ValueError as error:
                 # The registry is away, or the new version is no checkpoint: the old one goes on.

@@ -14,7 +14,7 @@ from ray import serve
 
 from exvad.analyze import newest_demo_checkpoint
 from exvad.checkpoint import load_checkpoint
-from exvad.load import resolve_checkpoint
+from exvad.load import REGISTRY, resolve_checkpoint, tracking_place
 from serve.analyst import Analyst
 from serve.api import create_api
 from serve.keys import Keys
@@ -33,11 +33,15 @@ def build(settings: ServerSettings | None = None) -> serve.Application:
     named = os.environ.get("EXVAD_CHECKPOINT") or settings.checkpoint
     if not named:
         named = str(newest_demo_checkpoint())
-    folder = resolve_checkpoint(named)
+    place = settings.tracking_uri
+    if named.startswith(REGISTRY):
+        place = tracking_place(place)
+    folder = resolve_checkpoint(named, place)
     settings = settings.model_copy(
         update={
             # Replicas run in another folder. An alias stays one: it may move.
             "checkpoint": named if "@" in named else str(folder.resolve()),
+            "tracking_uri": place,
             "spool": settings.spool.resolve(),
             "database": f"sqlite:///{settings.database_path.resolve()}",
         }
@@ -65,7 +69,9 @@ def build(settings: ServerSettings | None = None) -> serve.Application:
     front = serve.deployment(
         serve.ingress(lambda: create_api(settings))(),
         name="Front",
-        max_ongoing_requests=256,
+        # Those who only wait must not keep the others out, nor a stop waiting for them.
+        max_ongoing_requests=settings.max_followers + 128,
+        graceful_shutdown_timeout_s=3,
         ray_actor_options={"num_cpus": 0.1},
     )
     return front.bind(analyst)

@@ -14,13 +14,14 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-_VERSION = 5
+_VERSION = 6
 _TABLES = """
 create table if not exists analyses (
     id text primary key, name text not null, path text not null, uploaded integer not null,
     state text not null, progress real not null default 0, created real not null, started real,
     finished real, holder text, lease real, attempts integer not null default 0,
-    score real, label text, triage text not null default 'open', error text, result text,
+    score real, label text, events integer, triage text not null default 'open', error text,
+    result text,
     timings text,
     options text not null default '{}'
 );
@@ -42,7 +43,7 @@ create table if not exists events (
 create index if not exists events_by_id on events (id, number);
 create table if not exists hooks (
     number integer primary key autoincrement, analysis text, body text, url text not null,
-    due real not null, attempts integer not null default 0
+    receiver text not null, due real not null, attempts integer not null default 0
 );
 create table if not exists counts (name text primary key, value real not null);
 create table if not exists workers (holder text primary key, about text not null, seen real);
@@ -56,7 +57,7 @@ class Database:
         path: the file; made if it is not there.
 
     Raises:
-        ValueError: the file is of another version.
+        ValueError: the file is of another version, or no such file at all.
     """
 
     def __init__(self, path: Path) -> None:
@@ -73,7 +74,14 @@ class Database:
 
     def _make(self) -> None:
         with self.read() as base:
-            (version,) = base.execute("pragma user_version").fetchone()
+            try:
+                (version,) = base.execute("pragma user_version").fetchone()
+            except sqlite3.OperationalError:
+                raise  # it may be locked, or the disk full
+            except sqlite3.DatabaseError as error:
+                raise ValueError(
+                    f"{self.path} can't be read ({error}): move it away, or name another spool"
+                ) from None
             known = base.execute("select count(*) from sqlite_master").fetchone()[0]
             if known and version != _VERSION:
                 raise ValueError(
@@ -145,6 +153,18 @@ class Changes:
         (version,) = self._base.execute("pragma data_version").fetchone()
         before, self._version = self._version, int(version)
         return self._version != before
+
+    def newest(self) -> int:
+        """Return the number of the last event."""
+        (number,) = self._base.execute("select coalesce(max(number), 0) from events").fetchone()
+        return int(number)
+
+    def told_of(self, after: int) -> dict[str, int]:
+        """Return what events were noted about after a given one, with the last one's number."""
+        rows = self._base.execute(
+            "select id, max(number) from events where number > ? group by id", (after,)
+        )
+        return dict(rows.fetchall())
 
     def close(self) -> None:
         """Let go of the file."""

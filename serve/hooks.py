@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import sqlite3
 import time
+from collections.abc import Collection
 from typing import NamedTuple
+from urllib.parse import urlsplit
 
 from serve.database import Database
 
@@ -18,6 +21,7 @@ class Hook(NamedTuple):
     Args:
         number: names it.
         url: where it goes.
+        receiver: the host and port of the URL.
         analysis: id of the analysis it is about, whose status is the body; or None.
         body: what is posted, where it is not about an analysis.
         attempts: how often it was tried, this time included.
@@ -25,6 +29,7 @@ class Hook(NamedTuple):
 
     number: int
     url: str
+    receiver: str
     analysis: str | None
     body: str | None
     attempts: int
@@ -33,15 +38,20 @@ class Hook(NamedTuple):
 class Hooks(Database):
     """The webhooks that wait."""
 
-    def due(self) -> Hook | None:
-        """Take the webhook that has waited longest; it is due again later unless `sent`."""
+    def due(self, busy: Collection[str] = ()) -> Hook | None:
+        """Take the webhook that has waited longest; it is due again later unless `sent`.
+
+        Args:
+            busy: receivers whose webhooks are left where they are.
+        """
         now = time.time()
         with self.write() as base:
             row = base.execute(
                 "update hooks set attempts = attempts + 1, due = ? + ? * (1 << attempts) "
-                "where number = (select number from hooks where due <= ? order by due limit 1) "
-                "returning number, url, analysis, body, attempts",
-                (now + SENDING_SECONDS, HOOK_SECONDS, now),
+                "where number = (select number from hooks where due <= ? "
+                "and receiver not in (select value from json_each(?)) order by due limit 1) "
+                "returning number, url, receiver, analysis, body, attempts",
+                (now + SENDING_SECONDS, HOOK_SECONDS, now, json.dumps(list(busy))),
             ).fetchone()
         return None if row is None else Hook(*row)
 
@@ -56,6 +66,6 @@ def add_hook(
 ) -> None:
     """Let a webhook wait to be sent, within a transaction."""
     base.execute(
-        "insert into hooks (url, analysis, body, due) values (?, ?, ?, ?)",
-        (url, analysis, body, time.time()),
+        "insert into hooks (url, receiver, analysis, body, due) values (?, ?, ?, ?, ?)",
+        (url, urlsplit(url).netloc.rpartition("@")[2].lower(), analysis, body, time.time()),
     )

@@ -111,7 +111,8 @@ class AnalysisStatus(BaseModel):
     seconds: float | None = Field(None, description="how long the work took")
     timings: dict[str, float] | None = Field(None, description="seconds of each stage")
     anomaly_score: float | None = None
-    label: str | None = None
+    label: str | None = Field(None, description="class of its events, or of the whole video")
+    events: int | None = Field(None, description="how many events were found")
     triage: Triage = "open"
     error: str | None = Field(None, description="why it failed")
     result: Analysis | None = Field(None, description="the answer, once it is there")

@@ -21,7 +21,8 @@ from serve.hooks import add_hook
 from serve.models import AnalysisOptions, AnalysisStatus, ServedModel, State, Triage
 
 _SHOWN = (
-    "id, name, state, progress, created, started, finished, score, label, triage, error, timings"
+    "id, name, state, progress, created, started, finished, score, label, events, triage, "
+    "error, timings"
 )
 MOST_ATTEMPTS = 3
 DEADLY = "the server died of it several times"
@@ -38,12 +39,14 @@ class Claim(NamedTuple):
         number: id of the analysis.
         name: file name of the video.
         path: the video.
+        uploaded: whether the file is the server's own copy.
         options: what was asked for besides.
     """
 
     number: str
     name: str
     path: Path
+    uploaded: bool
     options: AnalysisOptions
 
 
@@ -128,7 +131,7 @@ class Queue(Database):
                 "update analyses set state = 'running', holder = ?, lease = ?, started = ?, "
                 "progress = 0, attempts = attempts + 1 where id = (select id from analyses "
                 "where state = 'queued' or (state = 'running' and lease < ?) "
-                "order by created limit 1) returning id, name, path, options",
+                "order by created limit 1) returning id, name, path, uploaded, options",
                 (holder, now + self.lease_seconds, now, now),
             ).fetchone()
             if row is not None:
@@ -136,7 +139,7 @@ class Queue(Database):
         if row is None:
             return None
         options = AnalysisOptions.model_validate_json(row["options"])
-        return Claim(row["id"], row["name"], Path(row["path"]), options)
+        return Claim(row["id"], row["name"], Path(row["path"]), bool(row["uploaded"]), options)
 
     def renew(self, number: str, holder: str, progress: float | None = None) -> bool:
         """Say that the work goes on; False if it is no longer the holder's."""
@@ -161,13 +164,14 @@ class Queue(Database):
         with self.write() as base:
             found = base.execute(
                 "update analyses set state = ?, finished = ?, holder = null, progress = 1, "
-                "score = ?, label = ?, error = ?, result = ?, timings = ? "
+                "score = ?, label = ?, events = ?, error = ?, result = ?, timings = ? "
                 "where id = ? and holder = ? and state = 'running'",
                 (
                     state,
                     time.time(),
                     None if right is None else right.anomaly_score,
                     None if right is None else right.label,
+                    None if right is None else len(right.events),
                     outcome if right is None else None,
                     None if right is None else right.model_dump_json(),
                     json.dumps(dict(timings)) if timings else None,

@@ -35,7 +35,9 @@ class StreamOptions(BaseModel):
     explain: bool = Field(True, description="false: no captions, no explanations")
     categories: Categories = Field({}, max_length=32, description="classes to look for besides")
     webhook: str | None = Field(
-        None, max_length=2000, description="URL that is posted each alert as it begins and changes"
+        None,
+        max_length=2000,
+        description="URL that is posted each alert as it begins, changes and ends",
     )
 
     @model_validator(mode="after")
@@ -96,7 +98,10 @@ class StreamStatus(BaseModel):
     threshold: float | None = Field(None, description="a score above it begins an alert")
     classes: list[str] = Field([], description="what is looked for, the normal class first")
     untrained: list[str] = Field([], description="classes that training never saw")
-    alerts: list[AlertStatus] = Field([], description="newest first, 100 at most")
+    unjudged: int = Field(0, description="alerts nobody has judged yet")
+    alerts: list[AlertStatus] = Field(
+        [], description="newest first; the last hundred, or the last three of each in a list"
+    )
 
 
 class StreamList(BaseModel):

@@ -22,6 +22,7 @@ from serve.queue import FullError
 from serve.stream_models import AlertStatus, StreamOptions, StreamSource, StreamStatus
 
 MOST_ALERTS = 100  # shown with a stream
+LISTED_ALERTS = 3  # shown with each of several streams
 MOST_EVENTS = 2000  # kept for those who follow a stream
 STATES = {"connected": "watching", "lost": "lost"}
 
@@ -100,26 +101,28 @@ class Streams(Database):
             alerts = base.execute(
                 "select number, alert from alerts where stream = ?", (row["id"],)
             ).fetchall()
+            options = StreamOptions.model_validate_json(row["options"])
             for _, alert in alerts:
                 found = LiveAlert.model_validate_json(alert)
                 if found.state != "ended":  # whoever watched it died before its end
-                    self._keep(base, row["id"], found.model_copy(update={"state": "ended"}))
+                    ended = found.model_copy(update={"state": "ended"})
+                    self._tell(base, row["id"], ended, options.webhook)
         return StreamClaim(
             row["id"],
             row["name"],
             StreamSource.model_validate_json(row["source"]),
-            StreamOptions.model_validate_json(row["options"]),
+            options,
             row["created"],
             row["seconds"],
             max((number for number, _ in alerts), default=0),
         )
 
-    def begin(self, number: str, threshold: float, classes: Sequence[str]) -> None:
+    def begin(self, number: str, holder: str, threshold: float, classes: Sequence[str]) -> None:
         """Note with what a stream is watched."""
         with self.write(durable=False) as base:
             base.execute(
-                "update streams set threshold = ?, classes = ? where id = ?",
-                (threshold, json.dumps(list(classes)), number),
+                "update streams set threshold = ?, classes = ? where id = ? and holder = ?",
+                (threshold, json.dumps(list(classes)), number, holder),
             )
 
     def renew(self, number: str, holder: str) -> bool:
@@ -138,47 +141,57 @@ class Streams(Database):
                 "update streams set lease = 0 where id = ? and holder = ?", (number, holder)
             )
 
-    def tell_scores(self, number: str, scores: LiveScores, delay: float) -> None:
-        """Note new scores."""
+    def tell_scores(self, number: str, holder: str, scores: LiveScores, delay: float) -> None:
+        """Note new scores, unless another one holds the stream by now."""
         with self.write(durable=False) as base:
-            base.execute(
-                "update streams set seconds = ?, score = ?, delay = ? where id = ?",
-                (scores.times[-1], scores.scores[-1], round(delay, 3), number),
+            found = base.execute(
+                "update streams set seconds = ?, score = ?, delay = ? where id = ? and holder = ?",
+                (scores.times[-1], scores.scores[-1], round(delay, 3), number, holder),
             )
-            _say(base, number, "scores", scores.model_dump_json())
+            if found.rowcount == 1:
+                _say(base, number, "scores", scores.model_dump_json())
 
-    def tell_notice(self, number: str, notice: LiveNotice) -> None:
-        """Note something about the source."""
+    def tell_notice(self, number: str, holder: str, notice: LiveNotice) -> None:
+        """Note something about the source, unless another one holds the stream by now."""
         with self.write(durable=False) as base:
-            base.execute(
+            found = base.execute(
                 "update streams set notice = ?, dropped = dropped + ?, state = "
-                "coalesce(?, state) where id = ?",
-                (notice.text, notice.count, STATES.get(notice.kind), number),
+                "coalesce(?, state) where id = ? and holder = ?",
+                (notice.text, notice.count, STATES.get(notice.kind), number, holder),
             )
-            _say(base, number, "notice", notice.model_dump_json())
+            if found.rowcount == 1:
+                _say(base, number, "notice", notice.model_dump_json())
 
     def tell_alert(
         self,
         number: str,
+        holder: str,
         alert: LiveAlert,
         webhook: str | None = None,
         frame: bytes | None = None,
     ) -> None:
-        """Note an alert, or what is new about it, with its picture if that is new."""
+        """Note an alert, or what is new about it, unless another one holds the stream by now.
+
+        Args:
+            number: id of the stream.
+            holder: who says so.
+            alert: the alert.
+            webhook: who is posted it; not that it merely lasts.
+            frame: JPEG of its peak, if that is new.
+        """
         with self.write() as base:
+            if not _holds(base, number, holder):
+                return
             if alert.state == "began":
                 count(base, "alerts")
-            kept = self._keep(base, number, alert)
+            self._tell(base, number, alert, webhook)
             if frame is not None:
                 _keep_frame(base, number, alert.number, frame)
-            if kept is not None and webhook is not None:
-                about = {"stream": number, "alert": kept.model_dump()}
-                add_hook(base, webhook, body=json.dumps(about))
 
-    def keep_frame(self, number: str, alert: int, jpeg: bytes) -> bool:
+    def keep_frame(self, number: str, holder: str, alert: int, jpeg: bytes) -> bool:
         """Keep the picture of an alert's peak; False if the alert has not been told yet."""
         with self.write(durable=False) as base:
-            return _keep_frame(base, number, alert, jpeg)
+            return _holds(base, number, holder) and _keep_frame(base, number, alert, jpeg)
 
     def frame(self, number: str, alert: int) -> bytes | None:
         """Return the picture of an alert's peak as JPEG."""
@@ -206,13 +219,13 @@ class Streams(Database):
             return None if row is None else self._status(base, row)
 
     def listing(self, limit: int, offset: int) -> tuple[list[StreamStatus], int]:
-        """Return a page of streams, newest first, and how many there are."""
+        """Return a page of streams with a few alerts each, newest first, and how many there are."""
         with self.read() as base:
             (total,) = base.execute("select count(*) from streams").fetchone()
             rows = base.execute(
                 "select * from streams order by created desc limit ? offset ?", (limit, offset)
             ).fetchall()
-            return [self._status(base, row) for row in rows], int(total)
+            return [self._status(base, row, LISTED_ALERTS) for row in rows], int(total)
 
     def alert(self, number: str, alert: int) -> AlertStatus | None:
         """Return an alert of a stream, or None if there is none."""
@@ -250,6 +263,17 @@ class Streams(Database):
         with self.write() as base:
             base.execute("delete from alerts where began_at < ?", (before,))
 
+    def _tell(
+        self, base: sqlite3.Connection, number: str, alert: LiveAlert, webhook: str | None
+    ) -> None:
+        kept = self._keep(base, number, alert)
+        if kept is None:  # the stream was deleted
+            return
+        _say(base, number, "alert", kept.model_dump_json())
+        if webhook is not None and alert.state != "lasted":
+            about = {"stream": number, "alert": kept.model_dump()}
+            add_hook(base, webhook, body=json.dumps(about))
+
     def _keep(self, base: sqlite3.Connection, number: str, alert: LiveAlert) -> AlertStatus | None:
         row = base.execute(
             "select began_at, alert, triage from alerts where stream = ? and number = ?",
@@ -266,18 +290,19 @@ class Streams(Database):
             "returning began_at, alert, triage",
             (alert.number, time.time(), json.dumps(merged), number),
         ).fetchone()
-        if row is None:  # the stream was deleted
-            return None
-        kept = _alert(row)
-        _say(base, number, "alert", kept.model_dump_json())
-        return kept
+        return None if row is None else _alert(row)
 
-    def _status(self, base: sqlite3.Connection, row: sqlite3.Row) -> StreamStatus:
+    def _status(
+        self, base: sqlite3.Connection, row: sqlite3.Row, most: int = MOST_ALERTS
+    ) -> StreamStatus:
         alerts = base.execute(
             "select began_at, alert, triage from alerts where stream = ? "
             "order by number desc limit ?",
-            (row["id"], MOST_ALERTS),
+            (row["id"], most),
         ).fetchall()
+        (unjudged,) = base.execute(
+            "select count(*) from alerts where stream = ? and triage = 'open'", (row["id"],)
+        ).fetchone()
         shown = ("id", "name", "state", "created", "finished", "seconds", "delay", "score",
                  "dropped", "notice", "threshold")  # fmt: skip
         options = StreamOptions.model_validate_json(row["options"])
@@ -285,6 +310,7 @@ class Streams(Database):
             **{name: row[name] for name in shown},
             classes=json.loads(row["classes"]),
             untrained=list(options.categories),
+            unjudged=unjudged,
             alerts=[_alert(alert) for alert in alerts],
         )
 
@@ -292,6 +318,11 @@ class Streams(Database):
 def _watched(base: sqlite3.Connection) -> int:
     (found,) = base.execute("select count(*) from streams where state != 'ended'").fetchone()
     return int(found)
+
+
+def _holds(base: sqlite3.Connection, number: str, holder: str) -> bool:
+    found = base.execute("select 1 from streams where id = ? and holder = ?", (number, holder))
+    return found.fetchone() is not None
 
 
 def _keep_frame(base: sqlite3.Connection, number: str, alert: int, jpeg: bytes) -> bool:

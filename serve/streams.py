@@ -133,7 +133,7 @@ def stream_routes(context: Context) -> APIRouter:
         operation_id="follow_stream",
         dependencies=[reads],
         response_class=StreamingResponse,
-        responses={200: {"content": {"text/event-stream": {}}}},
+        responses={200: {"content": {"text/event-stream": {}}}, **problems(429)},
     )
     async def follow(number: str, request: Request) -> StreamingResponse:
         """Follow a stream: server-sent events `scores`, `alert`, `notice`, and at the end `ended`.
@@ -147,7 +147,7 @@ def stream_routes(context: Context) -> APIRouter:
                 return "", {}
             return ("ended", {}) if found.state == "ended" else None
 
-        return event_stream(streams, number, request, ending)
+        return event_stream(streams, context.news, number, request, ending)
 
     @routes.patch(
         ALERT, operation_id="triage_alert", dependencies=[submits], responses=problems(400)

@@ -18,6 +18,7 @@ from exvad.live_records import LiveNotice, LiveScores, Record
 from serve.patience import patiently
 from serve.pictures import jpeg
 from serve.remote import UnreachableError
+from serve.spool import path_below
 from serve.stream_process import StreamProcess
 
 if TYPE_CHECKING:
@@ -115,6 +116,9 @@ class Watcher:
     def _records(self, claim: StreamClaim, over: threading.Event) -> Iterator[Told]:
         """Yield what there is to tell of a stream, until it ends or is over for this watcher."""
         options, detector = claim.options, self._detector
+        path = claim.source.path
+        if path is not None:  # what lies there now may be something else than when it was named
+            path = str(path_below(self.settings.allowed_root, path))
         checkpoint = detector.checkpoint
         if options.categories:
             checkpoint = detector.widened(options.categories)
@@ -122,7 +126,7 @@ class Watcher:
         on = checkpoint.calibration.even_score() if options.on is None else options.on
         off = min(on, on * HYSTERESIS if options.off is None else options.off)
         rule = AlertRule(on, off, options.least_seconds, options.cool_down_seconds)
-        self.streams.begin(claim.number, on, checkpoint.labels.classes)
+        self.streams.begin(claim.number, self.name, on, checkpoint.labels.classes)
         config = checkpoint.config
         settings = LiveSettings(
             window=min(config.model.max_snippets, LONGEST_WINDOW),
@@ -132,7 +136,7 @@ class Watcher:
         source = StreamProcess(
             {
                 "url": claim.source.url,
-                "path": claim.source.path,
+                "path": path,
                 "name": claim.name,
                 "stride": config.data.stride,
                 "short_side": config.data.short_side,
@@ -140,7 +144,7 @@ class Watcher:
                 "idle_seconds": self.settings.stream_idle_seconds,
                 "max_bytes": self.settings.decode_bytes,
                 # A camera has gone on meanwhile; a file is read again from its beginning.
-                "since": time.time() - claim.created if claim.source.path is None else 0.0,
+                "since": time.time() - claim.created if path is None else 0.0,
             }
         )
         pace, shots = _Pace(), dict[int, bytes]()
@@ -148,7 +152,7 @@ class Watcher:
         def on_peak(alert: Alert, frame: NDArray[np.uint8]) -> None:
             shots[alert.number] = jpeg(frame)
 
-        known = claim.seconds if claim.source.path is not None else None
+        known = claim.seconds if path is not None else None
         with ThreadPoolExecutor(1) as helper:
             live = LiveDetector(checkpoint, detector.models, rule, settings, helper, on_peak)
             for record in watch(pace.timed(source.follow(over), known), live):
@@ -159,20 +163,20 @@ class Watcher:
     def _tell(self, claim: StreamClaim, told: Told) -> None:
         number, record = claim.number, told.record
         if isinstance(record, LiveScores):
-            self.streams.tell_scores(number, record, time.time() - told.came)
+            self.streams.tell_scores(number, self.name, record, time.time() - told.came)
         elif isinstance(record, LiveNotice):
-            self.streams.tell_notice(number, record)
+            self.streams.tell_notice(number, self.name, record)
         else:
             picture = told.pictures.get(record.number)
-            self.streams.tell_alert(number, record, claim.options.webhook, picture)
+            self.streams.tell_alert(number, self.name, record, claim.options.webhook, picture)
             told.pictures.pop(record.number, None)
         for alert in list(told.pictures):
             # A new peak may be known before its alert is told.
-            if self.streams.keep_frame(number, alert, told.pictures[alert]):
+            if self.streams.keep_frame(number, self.name, alert, told.pictures[alert]):
                 del told.pictures[alert]
 
     def _say(self, claim: StreamClaim, kind: str, text: str) -> None:
-        self.streams.tell_notice(claim.number, LiveNotice(kind=kind, text=text))
+        self.streams.tell_notice(claim.number, self.name, LiveNotice(kind=kind, text=text))
 
     @contextmanager
     def _lease(self, claim: StreamClaim, stopped: threading.Event) -> Iterator[threading.Event]:

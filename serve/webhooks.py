@@ -11,10 +11,12 @@ import hashlib
 import hmac
 import threading
 import time
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from serve.hooks import Hooks
+from serve.hooks import Hook, Hooks
+from serve.patience import patiently
 
 if TYPE_CHECKING:
     from serve.fetch import Fetcher
@@ -22,6 +24,7 @@ if TYPE_CHECKING:
 
 HEADER = "X-Exvad-Signature"
 MOST_ATTEMPTS = 10
+MOST_RECEIVERS = 8  # sent to at once
 IDLE_SECONDS = 0.5
 
 
@@ -62,16 +65,29 @@ class Sender:
         self.secret = secret
 
     def run(self, stopped: threading.Event) -> None:
-        """Send until told to stop."""
-        while not stopped.is_set():
-            if not self.send():
-                stopped.wait(IDLE_SECONDS)
+        """Send until told to stop; a receiver is sent one at a time, and holds up nobody else."""
+        sending: dict[str, Future[None]] = {}
+        with ThreadPoolExecutor(MOST_RECEIVERS) as pool:
+            while not stopped.is_set():
+                for receiver in [each for each, sent in sending.items() if sent.done()]:
+                    sending.pop(receiver).result()
+                free = len(sending) < MOST_RECEIVERS
+                hook = patiently(lambda: self.hooks.due(sending), stopped) if free else None
+                if hook is not None:
+                    sending[hook.receiver] = pool.submit(self._send, hook, stopped)
+                elif sending:
+                    wait(sending.values(), IDLE_SECONDS, FIRST_COMPLETED)
+                else:
+                    stopped.wait(IDLE_SECONDS)
 
     def send(self) -> bool:
         """Send one webhook that is due; False if there is none."""
         hook = self.hooks.due()
-        if hook is None:
-            return False
+        if hook is not None:
+            self._send(hook, threading.Event())
+        return hook is not None
+
+    def _send(self, hook: Hook, stopped: threading.Event) -> None:
         body = hook.body
         if hook.analysis is not None:
             found = self.queue.status(hook.analysis)
@@ -79,8 +95,7 @@ class Sender:
         # Nothing is left to tell of an analysis that was deleted meanwhile.
         arrived = body is None or self._arrives(hook.url, body.encode())
         if arrived or hook.attempts >= MOST_ATTEMPTS:
-            self.hooks.sent(hook.number)
-        return True
+            patiently(lambda: self.hooks.sent(hook.number), stopped)
 
     def _arrives(self, url: str, body: bytes) -> bool:
         headers = {

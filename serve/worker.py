@@ -14,7 +14,7 @@ from exvad.data.video import VideoError, VideoInfo
 from exvad.detector import Examination, Listener
 from serve.models import ServedModel
 from serve.patience import patiently
-from serve.spool import Spool
+from serve.spool import Spool, path_below
 
 if TYPE_CHECKING:
     import numpy as np
@@ -125,7 +125,10 @@ class Worker:
         self._noted(lambda: self.queue.say(number, kind, data))
 
     def _analyze(self, claim: Claim) -> Examination:
-        number, name, path, options = claim
+        number, name, options = claim.number, claim.name, claim.options
+        path = claim.path
+        if not claim.uploaded:  # what lies there now may be something else than when it was named
+            path = path_below(self.settings.allowed_root, str(path))
 
         def check(info: VideoInfo) -> None:
             seconds, most = info.num_frames / info.fps, self.settings.max_seconds

@@ -3,7 +3,6 @@ import { $, clock, doubt, judged, make, moment, rows, spaced, tell, triageButton
 import { kindOf } from "./draw.js";
 
 const TRIES = 6;
-const STATES = { began: "going on", changed: "going on", explained: "going on", ended: "over" };
 
 export function updateAlerts(stream, acts) {
   $("no-alerts").hidden = stream.alerts.length > 0;
@@ -70,7 +69,7 @@ function fill(row, stream, alert) {
   write(title.children[0], "", `dot ${kindOf(stream.classes, alert.label)}`);
   write(title.children[1], label);
   const lasted = `${clock(alert.end - alert.start)} long`;
-  const going = stream.state === "ended" ? "over" : STATES[alert.state];
+  const going = stream.state === "ended" || alert.state === "ended" ? "over" : "going on";
   when.title = `${clock(alert.start)} to ${clock(alert.end)} of the stream`;
   write(when, `${moment(alert.began_at)} · ${lasted} · peak ${alert.peak.toFixed(2)} · ${going}`);
   const told = alert.explanation;

@@ -59,7 +59,7 @@ function saying(item) {
   if (item.state === "queued") return ["waiting", ""];
   if (item.state === "running") return [`${Math.round(item.progress * 100)} %`, ""];
   if (item.state === "failed") return ["failed", "alarm"];
-  return item.label === "Normal" ? ["ordinary", "calm"] : [spaced(item.label), "alarm"];
+  return item.events === 0 ? ["ordinary", "calm"] : [spaced(item.label), "alarm"];
 }
 
 export async function refresh() {

@@ -21,8 +21,7 @@ export async function refresh() {
   try {
     const page = await ask(`v1/streams?limit=${state.limit}`);
     const shown = state.shown;
-    let found = page.items.find((item) => item.id === shown);
-    if (shown && !found) found = await ask(`v1/streams/${encodeURIComponent(shown)}`).catch(forgotten);
+    const found = shown && await ask(`v1/streams/${encodeURIComponent(shown)}`).catch(forgotten);
     if (turn !== state.asked) return; // a later question has been asked meanwhile
     notice("", true);
     list(page);
@@ -55,8 +54,7 @@ function list(page) {
   $("more-streams").hidden = page.total <= page.items.length || state.limit >= 200;
   rows($("streams"), page.items, (item) => item.id, (item) => entry("#live", item), (row, item) => {
     const newest = item.score === null ? "no score yet" : `score ${item.score.toFixed(2)}`;
-    const open = item.alerts.filter((alert) => alert.triage === "open").length;
-    const judging = open ? ` · ${open} to judge` : "";
+    const judging = item.unjudged ? ` · ${item.unjudged} to judge` : "";
     const since = item.seconds === null ? "" : ` · ${clock(item.seconds)}`;
     fill(row, item.name, STATES[item.state], newest + since + judging, item.id === state.shown);
     const hot = item.state === "watching" && item.score > (item.threshold ?? 1);

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import shutil
 import threading
 import time
 from collections.abc import Iterator
@@ -253,6 +254,11 @@ def test_only_those_with_a_key_of_enough_scope_get_in(tmp_path: Path) -> None:
             assert client.get("/v1/analyses", headers=headers).status_code in (200, submits)
             assert client.post("/v1/analyses", content=b"x", headers=headers).status_code == submits
         assert client.get("/healthz").status_code == 200
+        bare, small = {"Authorization": "reader"}, {"Authorization": "bearer  reader"}
+        assert "an API key is needed" in problem(client.get("/v1/models", headers=bare), 401)
+        assert client.get("/v1/models", headers=small).status_code == 200
+        unknown = client.get("/v1/models", headers={"Authorization": "Bearer x"})
+        assert "not known here" in problem(unknown, 401)
     keys.write_text("root abc\n")
     with pytest.raises(ValueError, match="line 1"):
         create_api(settings(tmp_path, api_keys=keys))
@@ -293,6 +299,16 @@ def test_the_page_may_only_load_what_comes_with_it(idle: TestClient) -> None:
     for module in sorted(PAGE.glob("*.js")):
         assert "innerHTML" not in idle.get(f"/{module.name}").text
     assert idle.get("/nothing").status_code == 404
+
+
+def test_the_reference_needs_no_other_machine(idle: TestClient) -> None:
+    page = idle.get("/docs")
+    assert "connect-src 'self'" in page.headers["content-security-policy"]
+    assert "//" not in page.text.replace("</", "").split("const ui", 1)[0]
+    for asset in ("swagger-ui-bundle.js", "swagger-ui.css", "favicon-32x32.png"):
+        assert f'"swagger/{asset}"' in page.text.replace("'", '"')
+        assert idle.get(f"/swagger/{asset}").status_code == 200
+    assert idle.get("/redoc").status_code == 404
 
 
 def test_the_document_describes_every_route(idle: TestClient) -> None:
@@ -364,7 +380,8 @@ def test_work_on_a_deleted_analysis_stops(tmp_path: Path, clip: Path) -> None:
     """Its video is deleted while it is seen; nobody computes the rest, and the next one is done."""
     given = settings(tmp_path)
     detector, queue = MadeDetector(), Queue(given.database_path)
-    numbers = [queue.add(name, clip, uploaded=False) for name in ("one", "two")]
+    copies = [Path(shutil.copy(clip, tmp_path / name)) for name in ("one", "two")]
+    numbers = [queue.add(copy.name, copy, uploaded=True) for copy in copies]
     seen: list[float] = []
 
     class Slow(MadeDetector):

@@ -65,13 +65,14 @@ class MadeWatcher:
     def run(self, stopped: threading.Event) -> None:
         while not stopped.wait(0.02):
             while (claim := self.streams.claim("made")) is not None:
-                self.streams.begin(claim.number, 0.5, ["Normal", "Arson"])
-                self.streams.tell_scores(claim.number, LiveScores(times=[0.5], scores=[0.9]), 0.1)
+                self.streams.begin(claim.number, "made", 0.5, ["Normal", "Arson"])
+                scores = LiveScores(times=[0.5], scores=[0.9])
+                self.streams.tell_scores(claim.number, "made", scores, 0.1)
                 alert = LiveAlert(
                     number=1, state="began", start=0, end=0.5, label="Arson", peak=0.9
                 )
-                self.streams.tell_alert(claim.number, alert)
-                self.streams.keep_frame(claim.number, 1, self.picture)
+                self.streams.tell_alert(claim.number, "made", alert)
+                self.streams.keep_frame(claim.number, "made", 1, self.picture)
                 self.streams.end(claim.number, "made")
 
 

@@ -53,14 +53,16 @@ class Site:
         claimed = self.streams.claim(WATCHER)
         assert claimed is not None
         assert claimed.number == number
-        self.streams.begin(number, 0.5, CLASSES)
-        self.streams.tell_notice(number, LiveNotice(kind="connected", text="the source is open"))
+        self.streams.begin(number, WATCHER, 0.5, CLASSES)
+        self.streams.tell_notice(
+            number, WATCHER, LiveNotice(kind="connected", text="the source is open")
+        )
         return number
 
     def scores(self, number: str, times: Sequence[float], score: float) -> None:
         """Tell scores."""
         told = LiveScores(times=list(times), scores=[score] * len(times))
-        self.streams.tell_scores(number, told, 0.4)
+        self.streams.tell_scores(number, WATCHER, told, 0.4)
 
     def alert(
         self,
@@ -74,7 +76,7 @@ class Site:
     ) -> LiveAlert:
         """Tell that an alert began."""
         begun = LiveAlert(number=alert, state="began", start=start, end=end, label=label, peak=0.93)
-        self.streams.tell_alert(number, begun)
+        self.streams.tell_alert(number, WATCHER, begun)
         if picture:
             self.picture(number, alert)
         return begun
@@ -83,12 +85,12 @@ class Site:
         """Keep an alert's picture."""
         buffer = io.BytesIO()
         Image.new("RGB", (64, 48), "orange").save(buffer, "JPEG")
-        assert self.streams.keep_frame(number, alert, buffer.getvalue())
+        assert self.streams.keep_frame(number, WATCHER, alert, buffer.getvalue())
 
     def explain(self, number: str, begun: LiveAlert, why: Explanation = FIRE) -> None:
         """Tell an alert's explanation."""
         update = {"state": "explained", "explanation": why, "captions": ["a bin", "a fire"]}
-        self.streams.tell_alert(number, begun.model_copy(update=update))
+        self.streams.tell_alert(number, WATCHER, begun.model_copy(update=update))
 
 
 @pytest.fixture(scope="module")
@@ -149,8 +151,10 @@ def test_a_stream_is_watched_as_the_form_says(tab: Tab, site: Site) -> None:
         explain=False,
         categories={"queue": ["a line", "people wait"]},
     )
-    site.streams.begin(claimed.number, 0.6, CLASSES)
-    site.streams.tell_notice(claimed.number, LiveNotice(kind="connected", text="it is open"))
+    site.streams.begin(claimed.number, WATCHER, 0.6, CLASSES)
+    site.streams.tell_notice(
+        claimed.number, WATCHER, LiveNotice(kind="connected", text="it is open")
+    )
     expect(page.locator("#stream-state")).to_have_text("watching")
     expect(page.locator("#stream-notice")).to_have_text("it is open")
     expect(page.locator("#legend")).to_contain_text("an alert begins above 0.60")
@@ -255,7 +259,7 @@ def test_a_new_alert_is_announced_shown_and_explained_in_place(tab: Tab, site: S
     expect(card.locator("details .evidence")).to_have_text("a fire")
     expect(page).to_have_title("exvad")
     expect(page.locator("#unseen")).to_be_hidden()
-    site.streams.tell_alert(number, begun.model_copy(update={"state": "ended", "end": 35}))
+    site.streams.tell_alert(number, WATCHER, begun.model_copy(update={"state": "ended", "end": 35}))
     expect(card.locator(".when")).to_contain_text("0:25 long · peak 0.93 · over")
     expect(card.locator("details .evidence")).to_be_visible()
 
@@ -361,7 +365,7 @@ def test_a_lost_source_and_the_end_are_told_and_nobody_asks_again(tab: Tab, site
     page = looking_at(tab, number)
     asked: list[str] = []
     page.on("request", lambda request: asked.append(request.url))
-    site.streams.tell_notice(number, LiveNotice(kind="lost", text="it broke off", count=7))
+    site.streams.tell_notice(number, WATCHER, LiveNotice(kind="lost", text="it broke off", count=7))
     expect(page.locator("#stream-state")).to_have_text("source lost")
     expect(page.locator("#stream-notice")).to_have_text("it broke off")
     expect(page.locator("#stream-dropped")).to_have_text("7 pictures")
@@ -375,7 +379,7 @@ def test_a_lost_source_and_the_end_are_told_and_nobody_asks_again(tab: Tab, site
 
 def test_markup_is_shown_as_text(tab: Tab, site: Site) -> None:
     number = site.watch(MARKUP)
-    site.streams.tell_notice(number, LiveNotice(kind="connected", text=MARKUP))
+    site.streams.tell_notice(number, WATCHER, LiveNotice(kind="connected", text=MARKUP))
     begun = site.alert(number)
     why = FIRE.model_copy(update={"summary": MARKUP, "reason": MARKUP})
     site.explain(number, begun, why)
@@ -391,7 +395,7 @@ def test_markup_is_shown_as_text(tab: Tab, site: Site) -> None:
 def busy(site: Site) -> str:
     """Watch a stream of which there is much to show."""
     number = site.watch("x" * 90)
-    site.streams.tell_notice(number, LiveNotice(kind="lost", text="word" * 60))
+    site.streams.tell_notice(number, WATCHER, LiveNotice(kind="lost", text="word" * 60))
     site.scores(number, range(21), 0.9)
     begun = site.alert(number)
     site.explain(number, begun, FIRE.model_copy(update={"summary": "word" * 60}))

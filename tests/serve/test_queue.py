@@ -31,6 +31,13 @@ def test_the_oldest_is_taken_first_and_only_once(queue: Queue) -> None:
     assert [claim and claim[0] for claim in taken] == [*numbers, None]
 
 
+def test_a_file_that_is_no_queue_is_named(tmp_path: Path) -> None:
+    path = tmp_path / "queue.sqlite"
+    path.write_bytes(b"rubbish " * 1000)
+    with pytest.raises(ValueError, match=r"queue\.sqlite can't be read"):
+        Queue(path)
+
+
 def test_many_workers_never_share_an_analysis(queue: Queue) -> None:
     for n in range(40):
         queue.add(f"{n}.mp4", Path("/x"), uploaded=False)

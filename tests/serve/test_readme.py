@@ -55,8 +55,9 @@ def test_the_commands_and_the_python_lines_work(
         )  # fmt: skip
         return told.stdout
 
-    submit, watch, follow = CURLS
+    submit, widen, watch, watch_file, follow = CURLS
     assert json.loads(run(submit))["state"] == "done"
+    assert json.loads(run(widen))["result"]["untrained"] == ["shoplifting"]
     with rtsp_camera(broadcast(), "") as camera:
         begun: dict[str, Any] = json.loads(
             run(watch.replace("rtsp://camera.example/door", camera.url))
@@ -65,7 +66,7 @@ def test_the_commands_and_the_python_lines_work(
         live.until(begun["id"], lambda found: found["seconds"] is not None)
         live.http.delete(f"/v1/streams/{begun['id']}")
     (live.root / "door.ts").write_bytes(broadcast())
-    number = live.watch(path="door.ts", explain=False)["id"]
+    number = json.loads(run(watch_file))["id"]
     assert "event: ended" in run(follow.replace("/ID/", f"/{number}/"))
 
     (lines,) = re.findall(r"```python\n(.+?)```", README, re.S)

@@ -5,7 +5,9 @@ from __future__ import annotations
 import hashlib
 import hmac
 import json
+import socket
 import threading
+import time
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -16,6 +18,7 @@ from fastapi.testclient import TestClient
 
 from serve.api import create_api
 from serve.fetch import Fetcher
+from serve.hooks import add_hook
 from serve.queue import Queue
 from serve.settings import ServerSettings
 from serve.webhooks import HEADER, MOST_ATTEMPTS, Sender, read_secret
@@ -132,3 +135,30 @@ def test_a_webhook_needs_a_secret_and_a_public_address(
         read_secret(tmp_path / "secret")
     with pytest.raises(ValueError, match="none: No such file"):
         read_secret(tmp_path / "none")
+
+
+def test_a_slow_receiver_holds_up_nobody_else_and_gets_one_at_a_time(
+    settings: ServerSettings, tmp_path: Path, receiver: Receiver
+) -> None:
+    queue = Queue(settings.spool / "queue.sqlite")
+    with socket.create_server(("127.0.0.1", 0)) as silent:  # takes what comes and never answers
+        slow = f"http://127.0.0.1:{silent.getsockname()[1]}/"
+        with queue.write() as base:
+            for _ in range(12):
+                add_hook(base, slow, body="{}")
+            for number in range(3):
+                add_hook(base, receiver.url, body=f"{number}")
+        stopped = threading.Event()
+        sender = Sender(queue, Fetcher(settings), SECRET)
+        thread = threading.Thread(target=sender.run, args=(stopped,))
+        thread.start()
+        until = time.monotonic() + 8
+        while len(receiver.got) < 3 and time.monotonic() < until:
+            time.sleep(0.05)
+        stopped.set()
+        silent.settimeout(1)
+        waiting, _ = silent.accept()
+        with waiting, pytest.raises(TimeoutError):
+            silent.accept()
+    thread.join(30)
+    assert [body for _, body in receiver.got] == [b"0", b"1", b"2"]
