@@ -105,6 +105,11 @@ class Alarm:
         self.alert, self._told = run.alert(self.count, self.classes), time
         return [("began", self.alert)]
 
+    def close(self) -> list[tuple[Change, Alert]]:
+        """Return the end of the alert that goes on, where nothing more comes."""
+        last, self.alert, self._run = self.alert, None, None
+        return [] if last is None else [("ended", last)]
+
     def _go_on(
         self, before: Alert, time: float, score: float, probabilities_C: Sequence[float]
     ) -> list[tuple[Change, Alert]]:

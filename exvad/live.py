@@ -110,8 +110,11 @@ class LiveDetector:
         return records + self._written()
 
     def finish(self) -> list[Record]:
-        """Wait for an explanation that is being written, and return what there is to say."""
+        """End what goes on, wait for explanations, and return what there is to say."""
         records: list[Record] = []
+        for state, alert in self.alarm.close():
+            records.append(_alert(alert, state))
+            self._explain(alert, alert.end)
         while self._writing is not None:
             self._writing.exception()
             records += self._written()

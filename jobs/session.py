@@ -97,17 +97,21 @@ def _complain(sentence: str) -> None:
 
 
 @contextmanager
-def _native_chatter_hidden() -> Iterator[None]:
-    """Hide what Ray's core prints while it starts; its errors come as exceptions all the same."""
-    sys.stderr.flush()
+def chatter_hidden() -> Iterator[None]:
+    """Hide what Ray prints as it starts and ends; its errors come as exceptions all the same."""
+    kept = {stream: os.dup(number) for number, stream in ((1, sys.stdout), (2, sys.stderr))}
+    for stream in kept:
+        stream.flush()
     with Path(os.devnull).open("w") as nowhere:
-        kept = os.dup(2)
-        os.dup2(nowhere.fileno(), 2)
+        for number in (1, 2):
+            os.dup2(nowhere.fileno(), number)
         try:
             yield
         finally:
-            os.dup2(kept, 2)
-            os.close(kept)
+            for number, (stream, own) in enumerate(kept.items(), 1):
+                stream.flush()
+                os.dup2(own, number)
+                os.close(own)
 
 
 @contextmanager
@@ -121,7 +125,7 @@ def ray_session() -> Iterator[None]:
 
     address = os.environ.get("RAY_ADDRESS", "local")
     private = {"include_dashboard": False} if address == "local" else {}
-    with _native_chatter_hidden():
+    with chatter_hidden():
         ray.init(address=address, logging_level=logging.ERROR, log_to_driver=False, **private)
     logging.getLogger("ray.data").setLevel(logging.ERROR)
     ray.data.DataContext.get_current().enable_progress_bars = False

@@ -29,7 +29,7 @@ def status_of(queue: Queue, number: str, with_result: bool = True) -> AnalysisSt
     return found
 
 
-async def finished(context: Context, number: str, wait: float) -> AnalysisStatus:
+async def finished(context: Context, number: str, wait: float, request: Request) -> AnalysisStatus:
     """Return where an analysis stands, after it has ended or some seconds have passed.
 
     Where as many wait already as may, it is answered at once.
@@ -40,7 +40,7 @@ async def finished(context: Context, number: str, wait: float) -> AnalysisStatus
         with suppress(CrowdError), context.news.of(number) as heard:
             while (left := end - clock()) > 0:
                 found = await asyncio.to_thread(status_of, queue, number, False)
-                if found.state in ENDED:
+                if found.state in ENDED or await request.is_disconnected():
                     break
                 await heard_within(heard, min(left, LOOK_SECONDS))
     return await asyncio.to_thread(status_of, queue, number)
@@ -82,12 +82,13 @@ def analysis_routes(context: Context) -> APIRouter:
     )
     async def get(
         number: str,
+        request: Request,
         wait: Annotated[
             float, Query(ge=0, le=LONGEST_WAIT, description="seconds to wait for its end")
         ] = 0,
     ) -> AnalysisStatus:
         """Say where an analysis stands, with its result if it is done."""
-        return await finished(context, number, wait)
+        return await finished(context, number, wait, request)
 
     @routes.patch(
         "/v1/analyses/{number}",

@@ -128,4 +128,4 @@ def frozen(checkpoint: Checkpoint) -> tuple[Any, ...]:
 def shown_name(settings: ServerSettings, folder: Path) -> str:
     """Return how a checkpoint is called to those who ask: no path of the server's."""
     named = settings.checkpoint
-    return named if named.startswith("models:/") else folder.name
+    return named if named.startswith("models:/") else "/".join(folder.parts[-2:])

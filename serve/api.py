@@ -5,18 +5,18 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any
 
-from fastapi import FastAPI, Request
+from fastapi import FastAPI
 from fastapi.staticfiles import StaticFiles
 
 from serve.analyses import analysis_routes
 from serve.context import Context
 from serve.evidence import evidence_routes
+from serve.headers import CarefulHeaders
 from serve.limits import LimitedBodies
 from serve.models import Problem
 from serve.problems import KIND, answer_with_problems
-from serve.reference import ASSETS, REFERENCE, asset_files, reference_routes
+from serve.reference import ASSETS, asset_files, reference_routes
 from serve.service import service_routes
 from serve.session import session_routes
 from serve.settings import ServerSettings
@@ -24,11 +24,6 @@ from serve.streams import stream_routes
 from serve.submission import submission_routes
 
 PAGE = Path(__file__).parent / "page"
-POLICY = (
-    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; "
-    "media-src 'self' blob:; connect-src 'self'; base-uri 'none'; form-action 'none'; "
-    "frame-ancestors 'none'"
-)
 
 
 def create_api(settings: ServerSettings) -> FastAPI:
@@ -54,15 +49,7 @@ def create_api(settings: ServerSettings) -> FastAPI:
         responses={"4XX": {"model": Problem, "content": {KIND: {}}}},
     )
 
-    @api.middleware("http")
-    async def guarded(request: Request, call: Any) -> Any:
-        response = await call(request)
-        response.headers.setdefault("X-Content-Type-Options", "nosniff")
-        response.headers.setdefault("Referrer-Policy", "no-referrer")
-        if not request.url.path.endswith("/report") and request.url.path != REFERENCE:
-            response.headers.setdefault("Content-Security-Policy", POLICY)
-        return response
-
+    api.add_middleware(CarefulHeaders)
     api.add_middleware(LimitedBodies)
     for routes in (
         service_routes,

@@ -60,7 +60,7 @@ def run_server(host: str, port: int, settings: ServerSettings) -> None:
 
     from ray import serve
 
-    from jobs.session import console, ray_session
+    from jobs.session import chatter_hidden, console, ray_session
     from serve.app import build
 
     application = build(settings)
@@ -77,4 +77,6 @@ def run_server(host: str, port: int, settings: ServerSettings) -> None:
         except KeyboardInterrupt:
             console.print("stopped; what was accepted is taken up at the next start")
         finally:
-            serve.shutdown()
+            # Ray tells of its own actors as lost that were asked to end.
+            with chatter_hidden():
+                serve.shutdown()

@@ -30,7 +30,7 @@ create table if not exists streams (
     id text primary key, name text not null, source text not null, options text not null,
     state text not null, created real not null, finished real, holder text, lease real,
     threshold real, classes text not null default '[]', seconds real, delay real, score real,
-    dropped integer not null default 0, notice text
+    dropped integer not null default 0, notice text, alerts integer not null default 0
 );
 create table if not exists alerts (
     stream text not null, number integer not null, began_at real not null, alert text not null,

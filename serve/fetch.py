@@ -27,6 +27,7 @@ MOST_REDIRECTS = 3
 POST_SECONDS = 20
 PORTS = {"http": 80, "https": 443}
 RTSP_PORT = 554
+HIGHEST_PORT = 2**16 - 1
 
 
 class ForbiddenURLError(ValueError):
@@ -184,7 +185,10 @@ class Fetcher:
             raise ForbiddenURLError("only http:// and https:// URLs are fetched")
         if url.userinfo:
             raise ForbiddenURLError("a URL must not hold a user name or password")
-        host = await self._address(url.host, url.port or PORTS[url.scheme])
+        port = PORTS[url.scheme] if url.port is None else url.port
+        if not 1 <= port <= HIGHEST_PORT:
+            raise ForbiddenURLError(f"there is no port {port}")
+        host = await self._address(url.host, port)
         return http.build_request(
             method,
             url.copy_with(host=host),

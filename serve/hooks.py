@@ -39,7 +39,7 @@ class Hooks(Database):
     """The webhooks that wait."""
 
     def due(self, busy: Collection[str] = ()) -> Hook | None:
-        """Take the webhook that has waited longest; it is due again later unless `sent`.
+        """Take the oldest webhook that was tried least; it is due again later unless `sent`.
 
         Args:
             busy: receivers whose webhooks are left where they are.
@@ -49,7 +49,8 @@ class Hooks(Database):
             row = base.execute(
                 "update hooks set attempts = attempts + 1, due = ? + ? * (1 << attempts) "
                 "where number = (select number from hooks where due <= ? "
-                "and receiver not in (select value from json_each(?)) order by due limit 1) "
+                "and receiver not in (select value from json_each(?)) "
+                "order by attempts, number limit 1) "
                 "returning number, url, receiver, analysis, body, attempts",
                 (now + SENDING_SECONDS, HOOK_SECONDS, now, json.dumps(list(busy))),
             ).fetchone()
@@ -67,5 +68,5 @@ def add_hook(
     """Let a webhook wait to be sent, within a transaction."""
     base.execute(
         "insert into hooks (url, receiver, analysis, body, due) values (?, ?, ?, ?, ?)",
-        (url, urlsplit(url).netloc.rpartition("@")[2].lower(), analysis, body, time.time()),
+        (url, urlsplit(url).netloc.rpartition("@")[2].lower(), analysis, body, 0),
     )

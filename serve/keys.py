@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import hmac
 import ipaddress
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Literal
@@ -17,6 +18,7 @@ from urllib.parse import urlsplit
 from fastapi import HTTPException, Request
 
 COOKIE = "exvad_key"
+DIGEST = re.compile("[0-9a-fA-F]{64}")
 Scope = Literal["read", "submit", "admin"]
 SCOPES: tuple[Scope, ...] = ("read", "submit", "admin")
 
@@ -84,14 +86,16 @@ def given_key(request: Request) -> str:
 def _read(path: Path) -> list[tuple[int, str]]:
     known = []
     try:
-        lines = path.read_text("utf-8").splitlines()
+        lines = path.read_text("utf-8-sig").splitlines()
     except OSError as error:
         raise ValueError(f"api_keys: {path}: {error.strerror}") from None
+    except UnicodeDecodeError:
+        raise ValueError(f"api_keys: {path} is no text") from None
     for number, line in enumerate(lines, 1):
         words = line.split()
-        if not words or line.startswith("#"):
+        if not words or words[0].startswith("#"):
             continue
-        if len(words) != 2 or words[0] not in SCOPES or len(words[1]) != 64:
+        if len(words) != 2 or words[0] not in SCOPES or not DIGEST.fullmatch(words[1]):
             raise ValueError(f"{path}, line {number}: write `scope sha256`, scope one of {SCOPES}")
         known.append((SCOPES.index(words[0]), words[1].lower()))
     return known
@@ -119,4 +123,9 @@ def _is_loopback(host: str) -> bool:
 def _is_foreign(request: Request) -> bool:
     """Whether a browser asks for another site: it says so of all that may change something."""
     origin = request.headers.get("origin")
-    return origin is not None and urlsplit(origin).netloc != request.headers.get("host")
+    if origin is None:
+        return False
+    try:
+        return urlsplit(origin).netloc != request.headers.get("host")
+    except ValueError:
+        return True

@@ -77,7 +77,7 @@ class SessionRequest(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    key: str = Field(min_length=1, max_length=1000)
+    key: str = Field(min_length=1, max_length=1000, pattern=r"^[\x20-\x7e]+$")
 
 
 class Session(BaseModel):

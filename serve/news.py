@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import sqlite3
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 from serve.database import Changes, Database
 
@@ -56,12 +57,13 @@ class News:
     async def _look(self, changes: Changes, last: int) -> None:
         try:
             while self._waiting:
-                if changes.seen():
-                    about = changes.told_of(last)
-                    last = max(about.values(), default=last)
-                    for heard, number in self._waiting.items():
-                        if number in about:
-                            heard.set()
+                with suppress(sqlite3.OperationalError):  # locked, say: asked again
+                    if changes.seen():
+                        about = changes.told_of(last)
+                        last = max(about.values(), default=last)
+                        for heard, number in self._waiting.items():
+                            if number in about:
+                                heard.set()
                 await asyncio.sleep(POLL_SECONDS)
         finally:
             changes.close()

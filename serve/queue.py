@@ -151,6 +151,17 @@ class Queue(Database):
             )
             return found.rowcount == 1
 
+    def tell(self, number: str, holder: str, kind: str, data: Mapping[str, object]) -> bool:
+        """Note an event for those who follow; False if the work is no longer the holder's."""
+        with self.write(durable=False) as base:
+            held = base.execute(
+                "select 1 from analyses where id = ? and holder = ? and state = 'running'",
+                (number, holder),
+            ).fetchone()
+            if held is not None:
+                say(base, number, kind, json.dumps(data))
+            return held is not None
+
     def finish(
         self,
         number: str,

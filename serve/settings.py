@@ -42,7 +42,7 @@ class Replicas(BaseModel):
 class ServerSettings(BaseModel):
     """How the server keeps videos and answers, and what it lets in."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
     checkpoint: str = Field(
         "", description="folder, MLflow run id or models:/NAME@ALIAS; empty for the newest run's"
@@ -55,7 +55,10 @@ class ServerSettings(BaseModel):
         "", description="where the queue is kept: sqlite:///FILE; empty: a file in the spool"
     )
     reload_seconds: float = Field(
-        30, gt=0, description="how often it is asked whether an alias names another version now"
+        30,
+        gt=0,
+        le=1e6,
+        description="how often it is asked whether an alias names another version now",
     )
     decoder: Replicas = Field(Replicas(), description="decoding, in processes of their own")
     clip: Replicas = Field(Replicas(), description="CLIP, images and texts")
@@ -80,7 +83,10 @@ class ServerSettings(BaseModel):
     )
     keep_hours: float = Field(24 * 7, gt=0, description="how long uploads and answers are kept")
     lease_seconds: float = Field(
-        30, gt=0, description="a replica silent for so long is taken for dead, its work for undone"
+        30,
+        gt=0,
+        le=1e6,
+        description="a replica silent for so long is taken for dead, its work for undone",
     )
     allowed_root: Path | None = Field(
         None, description="videos below it may be named by path; none without it"
@@ -103,6 +109,13 @@ class ServerSettings(BaseModel):
             raise ValueError("sqlite:/// must name a file")
         if value and not value.startswith(SQLITE):
             raise ValueError("only sqlite:///FILE is there so far; PostgreSQL is not")
+        return value
+
+    @field_validator("allowed_root", mode="before")
+    @classmethod
+    def _some_root(cls, value: object) -> object:
+        if value == "":
+            raise ValueError("name a folder, or leave it out")
         return value
 
     @field_validator("url_networks", mode="before")

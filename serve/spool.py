@@ -109,7 +109,7 @@ def path_below(root: Path | None, wanted: str) -> Path:
         ValueError: there is no allowed root, or the path is no file below it.
     """
     if root is None:
-        raise ValueError("this server takes no paths: set allowed_root, or upload the video")
+        raise ValueError("this server takes no paths: its setting allowed_root names no folder")
     base = root.resolve()
     try:
         path = (base / wanted).resolve()
@@ -158,11 +158,19 @@ async def _take_form(
         async for part in request.stream():
             parser.write(part)
             await asyncio.to_thread(file.write, form.taken())
-        parser.finalize()
+            if form.stray is not None:
+                break
+        else:
+            parser.finalize()
     except TooLargeError:
         raise
     except ValueError as error:
         raise ValueError(f"the form is broken: {error}") from None
+    if form.stray is not None:
+        raise ValueError(
+            f"form field {form.stray!r}: only `video` is one; "
+            "options are given in the URL, such as ?threshold=0.7"
+        )
     if form.name is None:
         raise ValueError("the form has no file field named video")
     return form.name
@@ -173,6 +181,7 @@ class _Form:
 
     def __init__(self, limit: int) -> None:
         self.name: str | None = None
+        self.stray: str | None = None
         self._limit = limit
         self._size = 0
         self._inside = False
@@ -204,7 +213,10 @@ class _Form:
     def _on_header(self) -> None:
         if self._header.lower() == b"content-disposition":
             _, options = parse_options_header(self._value)
-            if options.get(b"name") == b"video" and self.name is None:
+            field = options.get(b"name", b"").decode("utf-8", "replace")[:64]
+            if field != "video":
+                self.stray = field
+            elif self.name is None:
                 self.name = options.get(b"filename", b"video").decode("utf-8", "replace")
                 self._inside = True
         self._header = self._value = b""

@@ -32,6 +32,7 @@ class StreamClaim(NamedTuple):
 
     Args:
         number: its id.
+        holder: who took it up.
         name: how it is called.
         source: where its pictures come from; a path is the server's own.
         options: how it is watched.
@@ -41,6 +42,7 @@ class StreamClaim(NamedTuple):
     """
 
     number: str
+    holder: str
     name: str
     source: StreamSource
     options: StreamOptions
@@ -93,28 +95,22 @@ class Streams(Database):
                 "update streams set holder = ?, lease = ?, state = 'waiting' where id = "
                 "(select id from streams where state != 'ended' and coalesce(lease, 0) < ? "
                 "order by created limit 1) "
-                "returning id, name, source, options, created, seconds",
+                "returning id, name, source, options, created, seconds, alerts",
                 (holder, now + self.lease_seconds, now),
             ).fetchone()
             if row is None:
                 return None
-            alerts = base.execute(
-                "select number, alert from alerts where stream = ?", (row["id"],)
-            ).fetchall()
             options = StreamOptions.model_validate_json(row["options"])
-            for _, alert in alerts:
-                found = LiveAlert.model_validate_json(alert)
-                if found.state != "ended":  # whoever watched it died before its end
-                    ended = found.model_copy(update={"state": "ended"})
-                    self._tell(base, row["id"], ended, options.webhook)
+            self._end_alerts(base, row["id"], options)  # of whoever watched it and died
         return StreamClaim(
             row["id"],
+            holder,
             row["name"],
             StreamSource.model_validate_json(row["source"]),
             options,
             row["created"],
             row["seconds"],
-            max((number for number, _ in alerts), default=0),
+            row["alerts"],
         )
 
     def begin(self, number: str, holder: str, threshold: float, classes: Sequence[str]) -> None:
@@ -184,6 +180,7 @@ class Streams(Database):
                 return
             if alert.state == "began":
                 count(base, "alerts")
+                base.execute("update streams set alerts = ? where id = ?", (alert.number, number))
             self._tell(base, number, alert, webhook)
             if frame is not None:
                 _keep_frame(base, number, alert.number, frame)
@@ -204,12 +201,14 @@ class Streams(Database):
     def end(self, number: str, holder: str) -> None:
         """Note that a stream has ended."""
         with self.write() as base:
-            found = base.execute(
+            row = base.execute(
                 "update streams set state = 'ended', finished = ?, holder = null "
-                "where id = ? and holder = ?",
+                "where id = ? and holder = ? returning options",
                 (time.time(), number, holder),
-            )
-            if found.rowcount == 1:
+            ).fetchone()
+            if row is not None:
+                options = StreamOptions.model_validate_json(row["options"])
+                self._end_alerts(base, number, options)
                 _say(base, number, "ended", "{}")
 
     def status(self, number: str) -> StreamStatus | None:
@@ -261,7 +260,23 @@ class Streams(Database):
         for row in rows:
             self.remove(row["id"])
         with self.write() as base:
-            base.execute("delete from alerts where began_at < ?", (before,))
+            base.execute(
+                "delete from alerts where began_at < ? "
+                "and json_extract(alert, '$.state') = 'ended'",
+                (before,),
+            )
+
+    def _end_alerts(self, base: sqlite3.Connection, number: str, options: StreamOptions) -> None:
+        """End what goes on, where nobody watches any more."""
+        rows = base.execute(
+            "select alert from alerts where stream = ? "
+            "and json_extract(alert, '$.state') != 'ended' order by number",
+            (number,),
+        ).fetchall()
+        for row in rows:
+            alert = LiveAlert.model_validate_json(row["alert"])
+            ended = alert.model_copy(update={"state": "ended"})
+            self._tell(base, number, ended, options.webhook)
 
     def _tell(
         self, base: sqlite3.Connection, number: str, alert: LiveAlert, webhook: str | None
@@ -346,6 +361,7 @@ def _alert(row: sqlite3.Row) -> AlertStatus:
 def _say(base: sqlite3.Connection, number: str, kind: str, data: str) -> None:
     say(base, number, kind, data)
     base.execute(
-        "delete from events where id = ? and number < (select max(number) from events) - ?",
-        (number, MOST_EVENTS),
+        "delete from events where id = ? and number <= "
+        "(select number from events where id = ? order by number desc limit 1 offset ?)",
+        (number, number, MOST_EVENTS),
     )

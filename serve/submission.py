@@ -3,23 +3,38 @@
 from __future__ import annotations
 
 import asyncio
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Annotated
 from urllib.parse import urlsplit
 
 from fastapi import APIRouter, Depends, HTTPException, Query, Request, Response
+from pydantic import ValidationError
 
 from serve.analyses import ENDED, LONGEST_WAIT, finished
 from serve.context import Context
 from serve.links import leads_to
-from serve.models import CATEGORIES, AnalysisOptions, AnalysisStatus, SourceRequest
+from serve.models import (
+    CATEGORIES,
+    AnalysisOptions,
+    AnalysisStatus,
+    Categories,
+    SourceRequest,
+)
 from serve.problems import problems, unprocessable
 from serve.queue import FullError
 from serve.spool import TooLargeError, path_below, read_small, safe_name
 
 RETRY_AFTER = "5"
+OPTIONS = ("wait", "name", "categories", "threshold", "explain", "webhook")
+EXAMPLE = '{"shoplifting": ["someone hides goods in a bag"]}'
 BINARY = {"type": "string", "format": "binary"}
-FORM = {"type": "object", "required": ["video"], "properties": {"video": BINARY}}
+FORM = {
+    "type": "object",
+    "required": ["video"],
+    "properties": {"video": BINARY},
+    "additionalProperties": False,
+}
 
 
 def submission_routes(context: Context) -> APIRouter:
@@ -65,7 +80,7 @@ def submission_routes(context: Context) -> APIRouter:
             Query(
                 max_length=20_000,
                 description="classes to look for besides, as JSON: "
-                '{"shoplifting": ["someone hides goods in a bag"]}; '
+                f"{EXAMPLE}; "
                 "servers take URLs of 64 KiB in all",
             ),
         ] = "{}",
@@ -85,11 +100,12 @@ def submission_routes(context: Context) -> APIRouter:
 
         Answers 202 with the analysis' id, or 200 with the result if it is ready within `wait`.
         """
+        check_options(request)
         if await asyncio.to_thread(queue.waiting) >= settings.max_waiting:
             raise await full()
         try:
             options = AnalysisOptions(
-                categories=CATEGORIES.validate_json(categories),
+                categories=described(categories),
                 threshold=threshold,
                 explain=explain,
                 webhook=webhook,
@@ -113,7 +129,7 @@ def submission_routes(context: Context) -> APIRouter:
         except ValueError as error:
             raise unprocessable(error) from None
         response.headers["Location"] = f"/v1/analyses/{number}"
-        found = await finished(context, number, wait)
+        found = await finished(context, number, wait, request)
         response.status_code = 200 if found.state in ENDED else 202
         return found
 
@@ -141,6 +157,27 @@ def submission_routes(context: Context) -> APIRouter:
     return routes
 
 
+def check_options(request: Request) -> None:
+    """Answer 422 where the URL asks for something that is not known: it would go unnoticed."""
+    for name in request.query_params:
+        if name not in OPTIONS:
+            near = get_close_matches(name, OPTIONS, 1)
+            hint = f": did you mean {near[0]!r}?" if near else f"; known are {', '.join(OPTIONS)}"
+            raise HTTPException(422, f"there is no option {name[:64]!r}{hint}")
+
+
+def described(categories: str) -> Categories:
+    """Return the classes of the query.
+
+    Raises:
+        ValueError: they are not written as they must be.
+    """
+    try:
+        return CATEGORIES.validate_json(categories)
+    except ValidationError as error:
+        raise ValueError(f"categories: {error.errors()[0]['msg']}; write {EXAMPLE}") from None
+
+
 async def check_webhook(context: Context, url: str | None) -> None:
     """Refuse a webhook that can't be signed or leads where the server does not go.
 
@@ -150,5 +187,5 @@ async def check_webhook(context: Context, url: str | None) -> None:
     if url is None:
         return
     if context.settings.webhook_secret is None:
-        raise ValueError("webhook: this server has no secret to sign it with")
+        raise ValueError("webhook: this server has no secret to sign it with: set webhook_secret")
     await context.fetcher.check(url)

@@ -60,7 +60,6 @@ class Watcher:
 
     def __init__(self, detector: Detector, streams: Streams, settings: ServerSettings) -> None:
         self.streams, self.settings = streams, settings
-        self.name = uuid.uuid4().hex
         self.failed = False
         self._detector = detector
         self._threads: list[threading.Thread] = []
@@ -78,7 +77,7 @@ class Watcher:
         while not stopped.wait(LOOK_SECONDS):
             self._threads = [thread for thread in self._threads if thread.is_alive()]
             if len(self._threads) < self.settings.max_streams:
-                claim = patiently(lambda: self.streams.claim(self.name), stopped)
+                claim = patiently(lambda: self.streams.claim(uuid.uuid4().hex), stopped)
                 if claim is not None:
                     self._begin(claim, stopped)
             if time.monotonic() - swept > 600:
@@ -97,7 +96,7 @@ class Watcher:
         try:
             with self._lease(claim, stopped) as over:
                 for record in self._records(claim, over):
-                    patiently(partial(self._tell, claim, record), over)
+                    self._tell(claim, record, over)
                 ended = not over.is_set()
         except UnreachableError as error:
             self._say(claim, "lost", str(error))
@@ -108,10 +107,8 @@ class Watcher:
             self.failed = True  # nobody else would hear of it; the replica is replaced
             raise
         finally:
-            if ended:
-                self.streams.end(claim.number, self.name)
-            else:
-                self.streams.release(claim.number, self.name)
+            leave = self.streams.end if ended else self.streams.release
+            patiently(partial(leave, claim.number, claim.holder), stopped)
 
     def _records(self, claim: StreamClaim, over: threading.Event) -> Iterator[Told]:
         """Yield what there is to tell of a stream, until it ends or is over for this watcher."""
@@ -126,7 +123,7 @@ class Watcher:
         on = checkpoint.calibration.even_score() if options.on is None else options.on
         off = min(on, on * HYSTERESIS if options.off is None else options.off)
         rule = AlertRule(on, off, options.least_seconds, options.cool_down_seconds)
-        self.streams.begin(claim.number, self.name, on, checkpoint.labels.classes)
+        self.streams.begin(claim.number, claim.holder, on, checkpoint.labels.classes)
         config = checkpoint.config
         settings = LiveSettings(
             window=min(config.model.max_snippets, LONGEST_WINDOW),
@@ -160,23 +157,27 @@ class Watcher:
                 if over.is_set():
                     return
 
-    def _tell(self, claim: StreamClaim, told: Told) -> None:
-        number, record = claim.number, told.record
-        if isinstance(record, LiveScores):
-            self.streams.tell_scores(number, self.name, record, time.time() - told.came)
-        elif isinstance(record, LiveNotice):
-            self.streams.tell_notice(number, self.name, record)
-        else:
-            picture = told.pictures.get(record.number)
-            self.streams.tell_alert(number, self.name, record, claim.options.webhook, picture)
-            told.pictures.pop(record.number, None)
-        for alert in list(told.pictures):
+    def _tell(self, claim: StreamClaim, told: Told, over: threading.Event) -> None:
+        number, holder, record = claim.number, claim.holder, told.record
+
+        def note() -> None:
+            if isinstance(record, LiveScores):
+                self.streams.tell_scores(number, holder, record, time.time() - told.came)
+            elif isinstance(record, LiveNotice):
+                self.streams.tell_notice(number, holder, record)
+            else:
+                picture = told.pictures.get(record.number)
+                self.streams.tell_alert(number, holder, record, claim.options.webhook, picture)
+                told.pictures.pop(record.number, None)
+
+        patiently(note, over)
+        for alert, picture in list(told.pictures.items()):
             # A new peak may be known before its alert is told.
-            if self.streams.keep_frame(number, self.name, alert, told.pictures[alert]):
+            if patiently(partial(self.streams.keep_frame, number, holder, alert, picture), over):
                 del told.pictures[alert]
 
     def _say(self, claim: StreamClaim, kind: str, text: str) -> None:
-        self.streams.tell_notice(claim.number, self.name, LiveNotice(kind=kind, text=text))
+        self.streams.tell_notice(claim.number, claim.holder, LiveNotice(kind=kind, text=text))
 
     @contextmanager
     def _lease(self, claim: StreamClaim, stopped: threading.Event) -> Iterator[threading.Event]:
@@ -185,7 +186,7 @@ class Watcher:
 
         def renew() -> None:
             while not done.wait(RENEW_SECONDS):
-                held = patiently(lambda: self.streams.renew(claim.number, self.name), done)
+                held = patiently(lambda: self.streams.renew(claim.number, claim.holder), done)
                 if not held or stopped.is_set() or renewed.is_set():
                     over.set()
                     return

@@ -2,6 +2,8 @@
 
 The header `X-Exvad-Signature` is `t=SECONDS,v1=HEX`, HEX the HMAC-SHA256 of `SECONDS.BODY` under
 the shared secret. A receiver computes it anew, and refuses what is older than some minutes.
+`X-Exvad-Delivery` is a number that rises from webhook to webhook and stays when one is sent again:
+by it a receiver sees what it has already, and that something later overtook what had failed.
 """
 
 from __future__ import annotations
@@ -23,8 +25,9 @@ if TYPE_CHECKING:
     from serve.queue import Queue
 
 HEADER = "X-Exvad-Signature"
+DELIVERY = "X-Exvad-Delivery"
 MOST_ATTEMPTS = 10
-MOST_RECEIVERS = 8  # sent to at once
+MOST_RECEIVERS = 32  # sent to at once
 IDLE_SECONDS = 0.5
 
 
@@ -65,7 +68,7 @@ class Sender:
         self.secret = secret
 
     def run(self, stopped: threading.Event) -> None:
-        """Send until told to stop; a receiver is sent one at a time, and holds up nobody else."""
+        """Send until told to stop, one at a time to a receiver, to many receivers at once."""
         sending: dict[str, Future[None]] = {}
         with ThreadPoolExecutor(MOST_RECEIVERS) as pool:
             while not stopped.is_set():
@@ -90,19 +93,21 @@ class Sender:
     def _send(self, hook: Hook, stopped: threading.Event) -> None:
         body = hook.body
         if hook.analysis is not None:
-            found = self.queue.status(hook.analysis)
+            number = hook.analysis
+            found = patiently(lambda: self.queue.status(number), stopped)
             body = None if found is None else found.model_dump_json()
         # Nothing is left to tell of an analysis that was deleted meanwhile.
-        arrived = body is None or self._arrives(hook.url, body.encode())
+        arrived = body is None or self._arrives(hook, body.encode())
         if arrived or hook.attempts >= MOST_ATTEMPTS:
             patiently(lambda: self.hooks.sent(hook.number), stopped)
 
-    def _arrives(self, url: str, body: bytes) -> bool:
+    def _arrives(self, hook: Hook, body: bytes) -> bool:
         headers = {
             "Content-Type": "application/json",
+            DELIVERY: str(hook.number),
             HEADER: signature(self.secret, int(time.time()), body),
         }
         try:
-            return 200 <= asyncio.run(self.fetcher.post(url, body, headers)) < 300
+            return 200 <= asyncio.run(self.fetcher.post(hook.url, body, headers)) < 300
         except ValueError:
             return False

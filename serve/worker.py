@@ -122,7 +122,8 @@ class Worker:
         return True
 
     def _say(self, number: str, kind: str, data: dict[str, Any]) -> None:
-        self._noted(lambda: self.queue.say(number, kind, data))
+        if not self._noted(lambda: self.queue.tell(number, self.name, kind, data)):
+            raise GoneError
 
     def _analyze(self, claim: Claim) -> Examination:
         number, name, options = claim.number, claim.name, claim.options

@@ -162,6 +162,7 @@ class AsyncClient:
                                 return
                 if await ended():
                     return
+                await asyncio.sleep(pause(0))
             except httpx.TransportError as error:
                 if attempt >= self._retries:
                     raise lost(self._http, error) from error

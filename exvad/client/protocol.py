@@ -69,7 +69,8 @@ class Job(BaseModel):
             ServerError: the analysis failed.
         """
         if self.result is None:
-            raise ServerError(200, f"{self.name}: {self.error or f'is still {self.state}'}")
+            said = self.error or f"is still {self.state}"
+            raise ServerError(200, said if self.name in said else f"{self.name}: {said}")
         return self.result
 
 
@@ -136,6 +137,7 @@ class EventReader:
     """Puts lines of server-sent events together; knows where to go on."""
 
     last: str = ""
+    _id: str = ""
     _kind: str = ""
     _data: list[str] = field(default_factory=list)
 
@@ -143,19 +145,24 @@ class EventReader:
         """Take a line; return the event it ends."""
         name, _, value = line.partition(": ")
         if name == "id":
-            self.last = value
+            self._id = value
         elif name == "event":
             self._kind = value
         elif name == "data":
             self._data.append(value)
         elif not line and self._kind:
             told = Told(self._kind, json.loads("\n".join(self._data) or "{}"))
-            self._kind, self._data = "", []
+            self.last = self._id or self.last
+            self._forget()
             return told
         return None
 
+    def _forget(self) -> None:
+        self._id, self._kind, self._data = "", "", []
+
     def headers(self) -> dict[str, str]:
-        """Return what a new connection must say to go on."""
+        """Return what a new connection must say to go on; half an event comes again whole."""
+        self._forget()
         return {"Last-Event-ID": self.last} if self.last else {}
 
 
@@ -191,7 +198,13 @@ def lost(http: httpx.Client | httpx.AsyncClient, error: httpx.TransportError) ->
 
 
 def settings(url: str, key: str | None) -> dict[str, Any]:
-    """Return how an HTTP client is made."""
+    """Return how an HTTP client is made.
+
+    Raises:
+        ValueError: the URL is none.
+    """
+    if not url.startswith(("http://", "https://")):
+        raise ValueError(f"{url!r}: begin the server's URL with http:// or https://")
     headers = {"Authorization": f"Bearer {key}"} if key else {}
     return {
         "base_url": url,

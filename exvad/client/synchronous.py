@@ -191,6 +191,7 @@ class Client:
                                 return
                 if ended():
                     return
+                time.sleep(pause(0))
             except httpx.TransportError as error:
                 if attempt >= self._retries:
                     raise lost(self._http, error) from error

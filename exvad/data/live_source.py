@@ -165,7 +165,7 @@ class LiveSource:
                     if not container.streams.video:
                         raise VideoError(self.name, "has no pictures")
                     stream = container.streams.video[0]
-                    hall.tell(Notice("connected", self.name))
+                    hall.tell(Notice("connected", "the source is open"))
                     for number, frame in enumerate(_frames(container, stream)):
                         if stopped.is_set():
                             return

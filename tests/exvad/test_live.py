@@ -118,8 +118,10 @@ def test_an_explanation_does_not_hold_up_the_scores(
         assert len(records[0].scores) == len(pictures)
         assert not any(isinstance(r, LiveAlert) and r.state == "explained" for r in records)
         goes_on.set()
-        (why,) = [record for record in live.finish() if isinstance(record, LiveAlert)]
-        assert why.state == "explained"
+        ended, *why = [record for record in live.finish() if isinstance(record, LiveAlert)]
+        assert ended.state == "ended"
+        assert {record.state for record in why} == {"explained"}
+        assert all(record.explanation for record in why)
 
 
 def test_a_file_is_watched_to_its_end(detector: Detector, tmp_path: Path) -> None:

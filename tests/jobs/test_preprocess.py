@@ -111,6 +111,7 @@ def test_every_video_is_seen_and_explained(undisturbed: Store, good: Path) -> No
     assert all(row["explanation"] and row["captions"] for row in rows)
 
 
+@pytest.mark.slow
 def test_a_killed_run_goes_on_and_ends_up_equal(
     undisturbed: Store, good: Path, tmp_path: Path
 ) -> None:

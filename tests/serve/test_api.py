@@ -76,7 +76,6 @@ def problem(response: Any, status: int) -> str:
 
 def test_an_upload_is_answered_when_waited_for(client: TestClient, clip: Path) -> None:
     files: Any = {
-        "other": (None, "x"),
         "video": ("../dir/a clip.mp4", clip.read_bytes(), "video/mp4"),
     }
     response = client.post("/v1/analyses?wait=20", files=files)
@@ -186,7 +185,10 @@ def test_too_large_a_video_is_refused_and_leaves_nothing(
     ("sent", "detail"),
     [
         ({"content": b""}, "no video"),
-        ({"files": {"film": ("a.mp4", b"x")}}, "field named video"),
+        ({"files": {"film": ("a.mp4", b"x")}}, "form field 'film'"),
+        ({"files": {"video": ("a.mp4", b"x"), "threshold": (None, "0.9")}}, "?threshold=0.7"),
+        ({"content": b"x", "params": {"treshold": "0.9"}}, "did you mean 'threshold'"),
+        ({"content": b"x", "params": {"categories": "theft"}}, 'write {"shoplifting": ['),
         ({"json": {"path": ""}}, "path"),
         ({"json": {"url": "http://127.0.0.1"}}, "public internet"),
         ({"json": {}}, "exactly one"),

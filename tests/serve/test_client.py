@@ -15,6 +15,7 @@ import pytest
 import uvicorn
 
 from exvad.client import AsyncClient, Client, ServerError, Told
+from exvad.client.protocol import EventReader
 from serve.api import create_api
 from serve.queue import Queue
 from serve.settings import ServerSettings
@@ -169,6 +170,44 @@ def test_a_server_that_is_not_there_is_named(clip: Path, monkeypatch: pytest.Mon
 
     with pytest.raises(ConnectionError, match=nowhere):
         asyncio.run(ask())
+
+
+def test_half_an_event_comes_again_whole_and_is_heard_once() -> None:
+    reader = EventReader()
+    first = ["id: 1", "event: progress", "data: {}", ""]
+    second = ["id: 2", "event: scores", 'data: {"scores": [1]}', ""]
+    assert [told.kind for line in first if (told := reader.feed(line))] == ["progress"]
+    for cut in range(1, 4):
+        assert not any(reader.feed(line) for line in second[:cut])
+        assert reader.headers() == {"Last-Event-ID": "1"}
+    (told,) = [told for line in second if (told := reader.feed(line))]
+    assert told.data == {"scores": [1]}
+    assert reader.headers() == {"Last-Event-ID": "2"}
+
+
+def test_a_url_without_a_scheme_is_named() -> None:
+    with pytest.raises(ValueError, match="begin the server's URL with http://"):
+        Client("localhost:8000")
+
+
+def test_who_leaves_while_waiting_makes_room(tmp_path: Path, clip: Path) -> None:
+    server = Server(tmp_path, max_followers=2)
+    try:
+        with Client(server.url) as client:
+            number = client.submit(clip).id
+            place = f"{server.url}/v1/analyses/{number}"
+            for _ in range(2):
+                with pytest.raises(httpx.ReadTimeout):
+                    httpx.get(place, params={"wait": 500}, timeout=0.3)
+            until = time.monotonic() + 15
+            while httpx.get(place, params={"wait": 0.1}).is_success:
+                with httpx.stream("GET", f"{place}/events") as followed:
+                    if followed.status_code == 200:
+                        break
+                assert time.monotonic() < until
+                time.sleep(0.2)
+    finally:
+        server.end()
 
 
 def test_a_timeout_says_what_it_waited_for(server: Server, clip: Path) -> None:

@@ -104,6 +104,15 @@ def test_what_is_not_public_is_refused(url: str) -> None:
     assert "secret" not in str(refused.value)
 
 
+@pytest.mark.parametrize("number", [0, 65536, 99999])
+def test_a_port_that_does_not_exist_is_refused(number: int) -> None:
+    fetcher = Fetcher(ServerSettings(), names)
+    with pytest.raises(ForbiddenURLError, match=f"there is no port {number}"):
+        asyncio.run(fetcher.check(f"http://1.1.1.1:{number}/"))
+    with pytest.raises(ValueError, match="there is no port"):
+        asyncio.run(fetcher.post(f"http://1.1.1.1:{number}/", b"", {}))
+
+
 def test_public_addresses_are_let_through() -> None:
     for address in ("8.8.8.8", "2606:4700:4700::1111", "::ffff:8.8.8.8"):
         assert is_public(ipaddress.ip_address(address))

@@ -57,6 +57,18 @@ def test_many_workers_never_share_an_analysis(queue: Queue) -> None:
     assert len(taken) == len(set(taken)) == 40
 
 
+def test_who_lost_an_analysis_can_tell_nothing_of_it(queue: Queue) -> None:
+    number = queue.add("a.mp4", Path("/a"), uploaded=False)
+    assert queue.claim("dead") is not None
+    assert queue.tell(number, "dead", "progress", {})
+    time.sleep(0.35)
+    assert queue.claim("other") is not None
+    assert not queue.tell(number, "dead", "scores", {})
+    assert queue.finish(number, "other", "no")
+    assert not queue.tell(number, "other", "scores", {})
+    assert [kind for _, kind, _ in queue.events(number)] == ["failed"]
+
+
 def test_a_silent_worker_loses_its_analysis_and_cant_answer_any_more(queue: Queue) -> None:
     number = queue.add("a.mp4", Path("/a"), uploaded=False)
     assert queue.claim("dead") is not None

@@ -72,6 +72,52 @@ def test_who_lost_a_stream_can_say_nothing_of_it(streams: Streams) -> None:
     assert Hooks(streams.path).due() is None
 
 
+def test_the_end_of_a_stream_ends_what_goes_on(streams: Streams) -> None:
+    number = watched(streams, "http://there/hook")
+    streams.tell_alert(number, "one", BEGUN)
+    streams.end(number, "one")
+    assert [each.state for each in status(streams, number).alerts] == ["ended"]
+    assert [kind for _, kind, _ in streams.events(number)] == ["alert", "alert", "ended"]
+    hook = Hooks(streams.path).due()
+    assert hook is not None
+    assert hook.body is not None
+    assert '"ended"' in hook.body
+
+
+def test_an_alert_that_goes_on_is_kept_and_numbers_go_on_after_old_ones_are_gone(
+    streams: Streams,
+) -> None:
+    number = watched(streams)
+    for alert, state in ((1, "began"), (1, "ended"), (2, "began")):
+        told = BEGUN.model_copy(update={"number": alert, "state": state})
+        streams.tell_alert(number, "one", told)
+    streams.forget_older(-1)
+    assert [each.number for each in status(streams, number).alerts] == [2]
+    time.sleep(0.3)
+    again = streams.claim("two")
+    assert again is not None
+    streams.forget_older(-1)
+    assert status(streams, number).alerts == []
+    assert again.alerts == 2
+
+
+def test_what_others_say_takes_no_event_from_a_quiet_stream(
+    streams: Streams, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("serve.stream_table.MOST_EVENTS", 5)
+    numbers = []
+    for holder in ("quiet", "busy"):
+        numbers.append(streams.add(holder, SOURCE, StreamOptions()))
+        assert streams.claim(holder) is not None
+    scores = LiveScores(times=[1], scores=[1])
+    streams.tell_notice(numbers[0], "quiet", LiveNotice(kind="connected", text="open"))
+    for _ in range(20):
+        streams.tell_scores(numbers[1], "busy", scores, 0.1)
+    streams.tell_scores(numbers[0], "quiet", scores, 0.1)
+    assert [kind for _, kind, _ in streams.events(numbers[0])] == ["notice", "scores"]
+    assert len(streams.events(numbers[1])) == 5
+
+
 def test_an_alert_that_lasts_is_told_to_followers_but_posted_to_nobody(streams: Streams) -> None:
     number = watched(streams)
     longer = BEGUN.model_copy(update={"state": "lasted", "end": 9.0, "peak": 0.95})

@@ -130,6 +130,7 @@ def test_a_killed_sweep_goes_on_without_repeating_what_ended(run: Path, tmp_path
     assert {name: results[name].stat().st_mtime_ns for name in before} == before
 
 
+@pytest.mark.slow
 def test_trials_that_diverge_or_need_too_much_memory_cost_only_themselves(
     run: Path, tmp_path: Path
 ) -> None:
