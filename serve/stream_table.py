@@ -12,18 +12,27 @@ import time
 import uuid
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from exvad.live_records import LiveAlert, LiveNotice, LiveScores
-from serve.database import Database, count, say
-from serve.hooks import add_hook
+from serve.alert_table import (
+    alert_of,
+    alerts_of,
+    end_alerts,
+    forget_alerts,
+    frame_of,
+    judge,
+    keep_frame,
+    say_of_stream,
+    tell_alert,
+)
+from serve.database import Database, count
 from serve.models import Triage
 from serve.queue import FullError
 from serve.stream_models import AlertStatus, StreamOptions, StreamSource, StreamStatus
 
 MOST_ALERTS = 100  # shown with a stream
 LISTED_ALERTS = 3  # shown with each of several streams
-MOST_EVENTS = 2000  # kept for those who follow a stream
 STATES = {"connected": "watching", "lost": "lost"}
 
 
@@ -101,7 +110,7 @@ class Streams(Database):
             if row is None:
                 return None
             options = StreamOptions.model_validate_json(row["options"])
-            self._end_alerts(base, row["id"], options)  # of whoever watched it and died
+            end_alerts(base, row["id"], options.webhook)  # of whoever watched it and died
         return StreamClaim(
             row["id"],
             holder,
@@ -145,7 +154,7 @@ class Streams(Database):
                 (scores.times[-1], scores.scores[-1], round(delay, 3), number, holder),
             )
             if found.rowcount == 1:
-                _say(base, number, "scores", scores.model_dump_json())
+                say_of_stream(base, number, "scores", scores.model_dump_json())
 
     def tell_notice(self, number: str, holder: str, notice: LiveNotice) -> None:
         """Note something about the source, unless another one holds the stream by now."""
@@ -156,7 +165,7 @@ class Streams(Database):
                 (notice.text, notice.count, STATES.get(notice.kind), number, holder),
             )
             if found.rowcount == 1:
-                _say(base, number, "notice", notice.model_dump_json())
+                say_of_stream(base, number, "notice", notice.model_dump_json())
 
     def tell_alert(
         self,
@@ -181,22 +190,19 @@ class Streams(Database):
             if alert.state == "began":
                 count(base, "alerts")
                 base.execute("update streams set alerts = ? where id = ?", (alert.number, number))
-            self._tell(base, number, alert, webhook)
+            tell_alert(base, number, alert, webhook)
             if frame is not None:
-                _keep_frame(base, number, alert.number, frame)
+                keep_frame(base, number, alert.number, frame)
 
     def keep_frame(self, number: str, holder: str, alert: int, jpeg: bytes) -> bool:
         """Keep the picture of an alert's peak; False if the alert has not been told yet."""
         with self.write(durable=False) as base:
-            return _holds(base, number, holder) and _keep_frame(base, number, alert, jpeg)
+            return _holds(base, number, holder) and keep_frame(base, number, alert, jpeg)
 
     def frame(self, number: str, alert: int) -> bytes | None:
         """Return the picture of an alert's peak as JPEG."""
         with self.read() as base:
-            row = base.execute(
-                "select frame from alerts where stream = ? and number = ?", (number, alert)
-            ).fetchone()
-        return None if row is None else row["frame"]
+            return frame_of(base, number, alert)
 
     def end(self, number: str, holder: str) -> None:
         """Note that a stream has ended."""
@@ -208,8 +214,8 @@ class Streams(Database):
             ).fetchone()
             if row is not None:
                 options = StreamOptions.model_validate_json(row["options"])
-                self._end_alerts(base, number, options)
-                _say(base, number, "ended", "{}")
+                end_alerts(base, number, options.webhook)
+                say_of_stream(base, number, "ended", "{}")
 
     def status(self, number: str) -> StreamStatus | None:
         """Return where a stream stands, or None if there is none."""
@@ -229,20 +235,12 @@ class Streams(Database):
     def alert(self, number: str, alert: int) -> AlertStatus | None:
         """Return an alert of a stream, or None if there is none."""
         with self.read() as base:
-            row = base.execute(
-                "select began_at, alert, triage from alerts where stream = ? and number = ?",
-                (number, alert),
-            ).fetchone()
-        return None if row is None else _alert(row)
+            return alert_of(base, number, alert)
 
     def triage(self, number: str, alert: int, triage: Triage) -> bool:
         """Keep what a person made of an alert; False if there is none."""
         with self.write() as base:
-            found = base.execute(
-                "update alerts set triage = ? where stream = ? and number = ?",
-                (triage, number, alert),
-            )
-            return found.rowcount == 1
+            return judge(base, number, alert, triage)
 
     def remove(self, number: str) -> bool:
         """Forget a stream and its alerts; who watches it stops. False if there is none."""
@@ -260,64 +258,12 @@ class Streams(Database):
         for row in rows:
             self.remove(row["id"])
         with self.write() as base:
-            base.execute(
-                "delete from alerts where began_at < ? "
-                "and json_extract(alert, '$.state') = 'ended'",
-                (before,),
-            )
-
-    def _end_alerts(self, base: sqlite3.Connection, number: str, options: StreamOptions) -> None:
-        """End what goes on, where nobody watches any more."""
-        rows = base.execute(
-            "select alert from alerts where stream = ? "
-            "and json_extract(alert, '$.state') != 'ended' order by number",
-            (number,),
-        ).fetchall()
-        for row in rows:
-            alert = LiveAlert.model_validate_json(row["alert"])
-            ended = alert.model_copy(update={"state": "ended"})
-            self._tell(base, number, ended, options.webhook)
-
-    def _tell(
-        self, base: sqlite3.Connection, number: str, alert: LiveAlert, webhook: str | None
-    ) -> None:
-        kept = self._keep(base, number, alert)
-        if kept is None:  # the stream was deleted
-            return
-        _say(base, number, "alert", kept.model_dump_json())
-        if webhook is not None and alert.state != "lasted":
-            about = {"stream": number, "alert": kept.model_dump()}
-            add_hook(base, webhook, body=json.dumps(about))
-
-    def _keep(self, base: sqlite3.Connection, number: str, alert: LiveAlert) -> AlertStatus | None:
-        row = base.execute(
-            "select began_at, alert, triage from alerts where stream = ? and number = ?",
-            (number, alert.number),
-        ).fetchone()
-        known = {} if row is None else json.loads(row["alert"])
-        merged = {**known, **_news(alert)}
-        if known.get("state") == "ended":  # an explanation that came after the end
-            merged |= {name: known[name] for name in ("state", "start", "end", "label", "peak")}
-        row = base.execute(
-            "insert into alerts (stream, number, began_at, alert) "
-            "select id, ?, ?, ? from streams where id = ? "
-            "on conflict (stream, number) do update set alert = excluded.alert "
-            "returning began_at, alert, triage",
-            (alert.number, time.time(), json.dumps(merged), number),
-        ).fetchone()
-        return None if row is None else _alert(row)
+            forget_alerts(base, before)
 
     def _status(
         self, base: sqlite3.Connection, row: sqlite3.Row, most: int = MOST_ALERTS
     ) -> StreamStatus:
-        alerts = base.execute(
-            "select began_at, alert, triage from alerts where stream = ? "
-            "order by number desc limit ?",
-            (row["id"], most),
-        ).fetchall()
-        (unjudged,) = base.execute(
-            "select count(*) from alerts where stream = ? and triage = 'open'", (row["id"],)
-        ).fetchone()
+        alerts, unjudged = alerts_of(base, row["id"], most)
         shown = ("id", "name", "state", "created", "finished", "seconds", "delay", "score",
                  "dropped", "notice", "threshold")  # fmt: skip
         options = StreamOptions.model_validate_json(row["options"])
@@ -326,7 +272,7 @@ class Streams(Database):
             classes=json.loads(row["classes"]),
             untrained=list(options.categories),
             unjudged=unjudged,
-            alerts=[_alert(alert) for alert in alerts],
+            alerts=alerts,
         )
 
 
@@ -338,30 +284,3 @@ def _watched(base: sqlite3.Connection) -> int:
 def _holds(base: sqlite3.Connection, number: str, holder: str) -> bool:
     found = base.execute("select 1 from streams where id = ? and holder = ?", (number, holder))
     return found.fetchone() is not None
-
-
-def _keep_frame(base: sqlite3.Connection, number: str, alert: int, jpeg: bytes) -> bool:
-    found = base.execute(
-        "update alerts set frame = ? where stream = ? and number = ?", (jpeg, number, alert)
-    )
-    return found.rowcount == 1
-
-
-def _news(alert: LiveAlert) -> dict[str, Any]:
-    """Return what is known of an alert; an explanation stays when the alert goes on."""
-    blank = {name for name in ("explanation", "captions") if not getattr(alert, name)}
-    return alert.model_dump(exclude=blank)
-
-
-def _alert(row: sqlite3.Row) -> AlertStatus:
-    known = json.loads(row["alert"])
-    return AlertStatus(**known, began_at=row["began_at"], triage=row["triage"])
-
-
-def _say(base: sqlite3.Connection, number: str, kind: str, data: str) -> None:
-    say(base, number, kind, data)
-    base.execute(
-        "delete from events where id = ? and number <= "
-        "(select number from events where id = ? order by number desc limit 1 offset ?)",
-        (number, number, MOST_EVENTS),
-    )

@@ -104,7 +104,7 @@ def test_an_alert_that_goes_on_is_kept_and_numbers_go_on_after_old_ones_are_gone
 def test_what_others_say_takes_no_event_from_a_quiet_stream(
     streams: Streams, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("serve.stream_table.MOST_EVENTS", 5)
+    monkeypatch.setattr("serve.alert_table.MOST_EVENTS", 5)
     numbers = []
     for holder in ("quiet", "busy"):
         numbers.append(streams.add(holder, SOURCE, StreamOptions()))
