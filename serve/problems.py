@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import sqlite3
+from collections.abc import Mapping
 from http import HTTPStatus
 from typing import Any
 
@@ -37,10 +38,22 @@ def problems(*statuses: int) -> dict[int | str, dict[str, Any]]:
 def unprocessable(error: ValueError) -> HTTPException:
     """Return the answer to a request that asks for something impossible."""
     if isinstance(error, ValidationError):
-        first = error.errors()[0]
-        where = ".".join(map(str, first["loc"])) or "body"
-        return HTTPException(422, f"{where}: {first['msg']}")
+        return HTTPException(422, complaint(error.errors()[0]))
     return HTTPException(422, str(error))
+
+
+def complaint(first: Mapping[str, Any]) -> str:
+    """Say what is wrong with a request.
+
+    Args:
+        first: pydantic's first error.
+    """
+    where = ".".join(map(str, first["loc"])) or "body"
+    if first["type"] == "extra_forbidden":
+        return f"{where}: there is no such option"
+    if first["type"] == "model_attributes_type":
+        return f"{where}: send JSON, with the header Content-Type: application/json"
+    return f"{where}: {first['msg'].removeprefix('Value error, ')}"
 
 
 def answer_with_problems(api: FastAPI) -> None:
@@ -67,8 +80,7 @@ def answer_with_problems(api: FastAPI) -> None:
 
     @api.exception_handler(RequestValidationError)
     async def refused(_: Request, error: RequestValidationError) -> JSONResponse:
-        first = error.errors()[0]
-        return _problem(422, f"{'.'.join(map(str, first['loc']))}: {first['msg']}", {})
+        return _problem(422, complaint(error.errors()[0]), {})
 
 
 def _allowed(request: Request) -> dict[str, str]:

@@ -303,6 +303,18 @@ def test_the_page_may_only_load_what_comes_with_it(idle: TestClient) -> None:
     assert idle.get("/nothing").status_code == 404
 
 
+def test_what_is_wrong_with_a_request_is_said(idle: TestClient) -> None:
+    asked = [
+        (idle.post("/v1/streams", json={"path": "x", "onn": 1}), "onn: there is no such option"),
+        (idle.post("/v1/analyses", json={"pth": "x"}), "pth: there is no such option"),
+        (idle.post("/v1/streams", json={"path": "x", "on": 0, "off": 1}), "body: off is larger"),
+        (idle.patch("/v1/analyses/x", content="{}"), "Content-Type: application/json"),
+    ]
+    for response, said in asked:
+        assert said in problem(response, 422)
+    assert idle.put("/v1/analyses", content=b"x" * 200_000).status_code == 405
+
+
 def test_the_reference_needs_no_other_machine(idle: TestClient) -> None:
     page = idle.get("/docs")
     assert "connect-src 'self'" in page.headers["content-security-policy"]
