@@ -75,6 +75,11 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+def alike(scores: list[float]) -> Any:
+    """Scores of the same video: pictures encoded in other company may differ in the last bit."""
+    return pytest.approx(scores, abs=2e-3)
+
+
 def member(process: subprocess.Popen[bytes], kind: str) -> psutil.Process:
     """Return the process of a replica, of the proxy or of the controller."""
     for _ in range(60):
@@ -114,7 +119,7 @@ def test_accepted_videos_survive_the_death_of_a_replica_and_of_everything(folder
         found = [ask(f"/v1/analyses/{number}") for number in numbers]
         assert [each["state"] for each in found] == ["done"] * len(numbers)
         assert ask("/v1/analyses")["total"] == len(numbers) + 1
-        assert found[0]["result"]["scores"] == first["result"]["scores"]
+        assert found[0]["result"]["scores"] == alike(first["result"]["scores"])
     finally:
         stop(process)
 
@@ -136,7 +141,9 @@ def test_whichever_process_dies_every_accepted_video_is_answered_once(folder: Pa
             found = [client.wait(number, timeout=120) for number in accepted]
         assert [each.state for each in found] == ["done"] * len(accepted)
         assert ask("/v1/analyses")["total"] == before + len(accepted)
-        assert {tuple(each.result.scores) for each in found if each.result} == {tuple(known.scores)}
+        for each in found:
+            assert each.result is not None
+            assert each.result.scores == alike(known.scores)
     finally:
         stop(process)
 
