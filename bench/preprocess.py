@@ -252,7 +252,7 @@ def nodes(folder: Path, chunks: int) -> dict[str, float]:
     from ray.cluster_utils import Cluster
 
     from exvad.vision import VisionStage
-    from jobs import preprocess
+    from jobs import decoding, preprocess
     from jobs.session import ray_session
 
     class FakeActor(preprocess.VisionActor):
@@ -273,8 +273,11 @@ def nodes(folder: Path, chunks: int) -> dict[str, float]:
         )  # fmt: skip
         config, manifest = data_set(folder / f"nodes{count}", [video], *settings)
         try:
-            fakes: dict[str, Any] = {"decode": slow_decode, "VisionActor": FakeActor}
-            with patch.multiple(preprocess, **fakes), ray_session():
+            with (
+                patch.object(decoding, "decode", slow_decode),
+                patch.object(preprocess, "VisionActor", FakeActor),
+                ray_session(),
+            ):
                 rates.append(steady_rate(see(config, manifest)))
         finally:
             ray.shutdown()
