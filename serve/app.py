@@ -14,7 +14,7 @@ from ray import serve
 
 from exvad.analyze import newest_demo_checkpoint
 from exvad.checkpoint import load_checkpoint
-from exvad.load import REGISTRY, resolve_checkpoint, tracking_place
+from exvad.load import REGISTRY, SQLITE, resolve_checkpoint, tracking_place
 from serve.analyst import Analyst
 from serve.api import create_api
 from serve.keys import Keys
@@ -43,7 +43,7 @@ def build(settings: ServerSettings | None = None) -> serve.Application:
             "checkpoint": named if "@" in named else str(folder.resolve()),
             "tracking_uri": place,
             "spool": settings.spool.resolve(),
-            "database": f"sqlite:///{settings.database_path.resolve()}",
+            "database": f"{SQLITE}{settings.database_path.resolve()}",
         }
     )
     if settings.webhook_secret is not None:

@@ -17,8 +17,9 @@ from pydantic import (
     model_validator,
 )
 
+from exvad.load import SQLITE
+
 VARIABLE = "EXVAD_SERVE"
-SQLITE = "sqlite:///"
 
 
 class Replicas(BaseModel):

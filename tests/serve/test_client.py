@@ -7,6 +7,7 @@ import socket
 import threading
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -56,11 +57,19 @@ class Server:
         self.socket.close()
 
 
+@contextmanager
+def serving(folder: Path, **changed: Any) -> Iterator[Server]:
+    server = Server(folder, **changed)
+    try:
+        yield server
+    finally:
+        server.end()
+
+
 @pytest.fixture
 def server(tmp_path: Path) -> Iterator[Server]:
-    server = Server(tmp_path)
-    yield server
-    server.end()
+    with serving(tmp_path) as server:
+        yield server
 
 
 @pytest.fixture(scope="module")
@@ -131,29 +140,25 @@ def test_a_full_queue_is_tried_again_until_there_is_room(
 
 
 def test_who_is_one_too_many_to_follow_comes_again(tmp_path: Path, clip: Path) -> None:
-    server = Server(tmp_path, max_followers=1)
-    try:
-        with Client(server.url) as client:
-            number = client.submit(clip).id
-            place = f"{server.url}/v1/analyses/{number}/events"
-            with httpx.stream("GET", place) as first:
-                assert first.status_code == 200
-                # Whoever waits, waits no longer; whoever follows is told to come again.
-                begin = time.monotonic()
-                assert client.get(number).state == "queued"
-                waited = httpx.get(f"{server.url}/v1/analyses/{number}", params={"wait": 30})
-                assert waited.json()["state"] == "queued"
-                assert time.monotonic() - begin < 10
-                refused = httpx.get(place)
-                assert refused.status_code == 429
-                assert refused.headers["retry-after"].isdigit()
-                threading.Timer(0.5, server.begin).start()
-                told = "".join(first.iter_text())
-                assert "event: done" in told
-            kinds = [each.kind for each in client.follow(number)]
-            assert kinds[-1] == "done"
-    finally:
-        server.end()
+    with serving(tmp_path, max_followers=1) as server, Client(server.url) as client:
+        number = client.submit(clip).id
+        place = f"{server.url}/v1/analyses/{number}/events"
+        with httpx.stream("GET", place) as first:
+            assert first.status_code == 200
+            # Whoever waits, waits no longer; whoever follows is told to come again.
+            begin = time.monotonic()
+            assert client.get(number).state == "queued"
+            waited = httpx.get(f"{server.url}/v1/analyses/{number}", params={"wait": 30})
+            assert waited.json()["state"] == "queued"
+            assert time.monotonic() - begin < 10
+            refused = httpx.get(place)
+            assert refused.status_code == 429
+            assert refused.headers["retry-after"].isdigit()
+            threading.Timer(0.5, server.begin).start()
+            told = "".join(first.iter_text())
+            assert "event: done" in told
+        kinds = [each.kind for each in client.follow(number)]
+        assert kinds[-1] == "done"
 
 
 def test_a_server_that_is_not_there_is_named(clip: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -191,23 +196,19 @@ def test_a_url_without_a_scheme_is_named() -> None:
 
 
 def test_who_leaves_while_waiting_makes_room(tmp_path: Path, clip: Path) -> None:
-    server = Server(tmp_path, max_followers=2)
-    try:
-        with Client(server.url) as client:
-            number = client.submit(clip).id
-            place = f"{server.url}/v1/analyses/{number}"
-            for _ in range(2):
-                with pytest.raises(httpx.ReadTimeout):
-                    httpx.get(place, params={"wait": 500}, timeout=0.3)
-            until = time.monotonic() + 15
-            while httpx.get(place, params={"wait": 0.1}).is_success:
-                with httpx.stream("GET", f"{place}/events") as followed:
-                    if followed.status_code == 200:
-                        break
-                assert time.monotonic() < until
-                time.sleep(0.2)
-    finally:
-        server.end()
+    with serving(tmp_path, max_followers=2) as server, Client(server.url) as client:
+        number = client.submit(clip).id
+        place = f"{server.url}/v1/analyses/{number}"
+        for _ in range(2):
+            with pytest.raises(httpx.ReadTimeout):
+                httpx.get(place, params={"wait": 500}, timeout=0.3)
+        until = time.monotonic() + 15
+        while httpx.get(place, params={"wait": 0.1}).is_success:
+            with httpx.stream("GET", f"{place}/events") as followed:
+                if followed.status_code == 200:
+                    break
+            assert time.monotonic() < until
+            time.sleep(0.2)
 
 
 def test_a_timeout_says_what_it_waited_for(server: Server, clip: Path) -> None:
