@@ -55,12 +55,14 @@ class News:
             del self._waiting[heard]
 
     async def _look(self, changes: Changes, last: int) -> None:
+        unread = True
         try:
             while self._waiting:
                 with suppress(sqlite3.OperationalError):  # locked, say: asked again
-                    if changes.seen():
+                    unread = changes.seen() or unread
+                    if unread:
                         about = changes.told_of(last)
-                        last = max(about.values(), default=last)
+                        last, unread = max(about.values(), default=last), False
                         for heard, number in self._waiting.items():
                             if number in about:
                                 heard.set()

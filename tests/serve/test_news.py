@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import sqlite3
 import time
 from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
 
+from serve.database import Changes
 from serve.news import CrowdError, News, heard_within
 from serve.queue import Queue
 
@@ -79,3 +81,27 @@ def test_a_crowd_is_sent_away_and_let_in_once_there_is_room(queue: Queue) -> Non
         assert not news.crowded()
 
     asyncio.run(come())
+
+
+def test_what_could_not_be_read_at_once_is_told_all_the_same(
+    queue: Queue, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    number, failures, told_of = queue.add("a", Path("/x"), uploaded=False), [3], Changes.told_of
+
+    def locked(changes: Changes, after: int) -> dict[str, int]:
+        if failures[0]:
+            failures[0] -= 1
+            raise sqlite3.OperationalError("database is locked")
+        return told_of(changes, after)
+
+    async def listen() -> None:
+        with News(queue, most=8).of(number) as heard:
+            await asyncio.sleep(0.05)
+            failures[0] = 3
+            await asyncio.to_thread(queue.say, number, "progress", {})
+            async with asyncio.timeout(2):
+                await heard.wait()
+
+    monkeypatch.setattr(Changes, "told_of", locked)
+    asyncio.run(listen())
+    assert failures == [0]
