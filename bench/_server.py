@@ -47,7 +47,7 @@ class Served:
         environment.pop("RAY_ADDRESS", None)
         self.process = subprocess.Popen(
             [
-                sys.executable, "-m", "exvad.cli", "serve",
+                sys.executable, "-m", "exvad.cli.main", "serve",
                 "--port", str(self.port), "--settings", str(path),
             ],
             cwd=ROOT,
@@ -84,20 +84,24 @@ def save_untrained(folder: Path) -> Path:
     """Write a checkpoint of the demo's size and frozen models, untrained."""
     import torch
 
-    from exvad.checkpoint import build_network, save_checkpoint
+    from exvad.checkpoints.checkpoint import Checkpoint, save_checkpoint
     from exvad.config import load_config
     from exvad.data.world.activities import CLASSES
-    from exvad.encoders.load import load_clip
-    from exvad.inference import Calibration
-    from exvad.laam import LabelPhrases, label_embeddings
+    from exvad.encoders.loading import load_clip
+    from exvad.inference.calibration import Calibration
+    from exvad.inference.network import build_network
+    from exvad.laam.label_vectors import LabelVectors
+    from exvad.laam.phrases import LabelPhrases
 
     config = load_config("demo", [])
     phrases = {label: [f"{label} {n}" for n in range(4)] for label in CLASSES}
     labels = LabelPhrases(phrases=phrases, origin="bench")
-    label_CD = torch.from_numpy(label_embeddings(labels, load_clip(config), "augmented", 4))
+    label_CD = torch.from_numpy(
+        LabelVectors.encode(labels, load_clip(config)).embeddings("augmented", 4)
+    )
     torch.manual_seed(0)
     network = build_network(config, label_CD.shape[1], len(CLASSES))
-    save_checkpoint(folder, network, label_CD, labels, config, Calibration(), {}, {})
+    save_checkpoint(folder, Checkpoint(network, label_CD, labels, config, Calibration(), {}, {}))
     return folder
 
 

@@ -53,7 +53,7 @@ def main() -> None:
     overrides = QUICK if "--quick" in sys.argv[1:] else ()
     with tempfile.TemporaryDirectory() as folder, MemoryWatch() as memory:
         subprocess.run(
-            [sys.executable, "-m", "exvad.cli", "demo", *overrides],
+            [sys.executable, "-m", "exvad.cli.main", "demo", *overrides],
             cwd=folder,
             stdout=sys.stderr,
             check=True,

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from exvad.data.manifest import Manifest
-    from exvad.data.store import Store
+    from exvad.store.store import Store
 
 ROOT = Path(__file__).resolve().parent.parent
 VIDEOS, CAPTIONS, WIDTH, PER_PART, ALONE = 10_000, 32, 512, 4, 320
@@ -81,7 +81,8 @@ def captions_of(number: int) -> list[str]:
 
 def write_store(store: Store, videos: int) -> Manifest:
     """Fill the vision stage as the job does; return the data set."""
-    from exvad.data.manifest import Manifest, Video
+    from exvad.data.manifest import Manifest
+    from exvad.data.records import Video
 
     rng = np.random.default_rng(0)
     stage = store.stage("vision", {"random": videos})
@@ -104,15 +105,15 @@ def write_store(store: Store, videos: int) -> Manifest:
 
 def settings() -> Any:
     """Return what the stage is told."""
-    from exvad.language import LanguageSettings
-    from exvad.prompts import load_prompt
+    from exvad.aegm.language_stage import LanguageSettings
+    from exvad.aegm.prompts import load_prompt
 
     return LanguageSettings(load_prompt("explanation"), CLASSES, 2, None, "instant")
 
 
 def alone() -> float:
     """Return the milliseconds a row costs beyond the models, without Ray and store."""
-    from exvad.language import CaptionedVideo, LanguageStage
+    from exvad.aegm.language_stage import CaptionedVideo, LanguageStage
 
     models = InstantModels()
     stage = LanguageStage(models, models, settings())
@@ -135,13 +136,13 @@ def alone() -> float:
 
 def whole(folder: Path, videos: int) -> dict[str, float]:
     """Measure the job's language stage over a store."""
+    from exvad.aegm.language_stage import LanguageStage
     from exvad.config import load_config
-    from exvad.data.store import Stage, Store
-    from exvad.language import LanguageStage
-    from jobs import preprocess
-    from jobs.session import ray_session
+    from exvad.pipeline import language
+    from exvad.pipeline.session import ray_session
+    from exvad.store.store import Stage, Store
 
-    class InstantActor(preprocess.LanguageActor):
+    class InstantActor(language.LanguageActor):
         def __init__(self, _: Any, __: Sequence[str], store: Store, stage: Stage) -> None:
             models = InstantModels()
             self.store, self.stage = store, stage
@@ -153,9 +154,9 @@ def whole(folder: Path, videos: int) -> dict[str, float]:
     config = load_config("demo", [f"run={folder}"])
     stage = store.stage("language", {"llm": "instant"})
     fakes: dict[str, Any] = {"LanguageActor": InstantActor}
-    with patch.multiple(preprocess, **fakes), ray_session():
+    with patch.multiple(language, **fakes), ray_session():
         begin = time.perf_counter()
-        preprocess.run_language(config, manifest, store, stage)
+        language.run_language(config, manifest, store, stage)
         seconds = time.perf_counter() - begin
     assert len(stage.keys()) == videos
     assert not store.failures.rows()
@@ -169,7 +170,7 @@ def main() -> None:
     """Measure and print one JSON line."""
     os.environ["OMP_NUM_THREADS"] = "1"
     sys.path.insert(0, str(ROOT))
-    from jobs.session import QUIET
+    from exvad.cli.main import QUIET
 
     os.environ |= QUIET
     os.environ.pop("RAY_ADDRESS", None)

@@ -20,18 +20,18 @@ import numpy as np
 import torch
 from _harness import emit  # type: ignore[import-not-found]
 
-from exvad.checkpoint import build_network
+from bench.planted import CLASSES, PlantedVideo, Planting
 from exvad.config import load_config
-from exvad.data.planted import CLASSES, PlantedVideo, Planting
-from exvad.fit import TrainingData, fit
-from exvad.inference import predict
-from exvad.laam import augmented_embedding
+from exvad.inference.network import build_network
+from exvad.inference.prediction import predict
+from exvad.laam.label_vectors import augmented_embedding
 from exvad.metrics import frame_auc_ap
+from exvad.training.fitting import TrainingData, fit
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from exvad.training import Example
+    from exvad.store.examples import Example
 
 # Network and losses are the paper's; only the step is larger, for 12 epochs must do.
 SETTINGS = (

@@ -40,7 +40,7 @@ if TYPE_CHECKING:
 
     from exvad.config import Config
     from exvad.data.manifest import Manifest
-    from exvad.data.store import Store
+    from exvad.store.store import Store
 
 ROOT = Path(__file__).resolve().parent.parent
 GOALS = {
@@ -95,7 +95,8 @@ def loop_video(source: Path, target: Path, times: int) -> Path:
 def data_set(folder: Path, videos: list[Path], *overrides: str) -> tuple[Config, Manifest]:
     """Describe some videos as a data set of one class."""
     from exvad.config import load_config
-    from exvad.data.manifest import Manifest, Video
+    from exvad.data.manifest import Manifest
+    from exvad.data.records import Video
 
     rows = tuple(Video(path.stem, str(path), "train", ("Normal",)) for path in videos)
     settings = ["captioner.per_video=1", "data.short_side=256", f"run={folder}", *overrides]
@@ -104,9 +105,9 @@ def data_set(folder: Path, videos: list[Path], *overrides: str) -> tuple[Config,
 
 def see(config: Config, manifest: Manifest) -> Store:
     """Run the job's vision stage in the running Ray session."""
-    from exvad.data.store import Store
-    from exvad.vision import vision_fingerprint
-    from jobs.preprocess import run_vision
+    from exvad.aegm.vision_stage import vision_fingerprint
+    from exvad.pipeline.vision import run_vision
+    from exvad.store.store import Store
 
     store = Store(config.store_path)
     run_vision(config, manifest, store, store.stage("vision", vision_fingerprint(config)))
@@ -137,7 +138,7 @@ def cpus(count: int) -> Iterator[None]:
     """Run a private Ray session."""
     import ray
 
-    from jobs.session import ray_session
+    from exvad.pipeline.session import ray_session
 
     os.environ.pop("RAY_ADDRESS", None)
     with ray_session():
@@ -156,9 +157,9 @@ def vision(folder: Path, snippets: int) -> dict[str, float]:
     """Measure the pipeline against the bare encoder."""
     import torch
 
-    from exvad.data.video import decode_chunk
-    from exvad.encoders.load import load_clip
-    from exvad.vision import plan_video
+    from exvad.aegm.vision_stage import plan_video
+    from exvad.encoders.loading import load_clip
+    from exvad.video.decoding import decode_chunk
 
     torch.set_num_threads(1)
     videos = [
@@ -201,7 +202,7 @@ def decode_bound(folder: Path, snippets: int) -> dict[str, float]:
     """Measure the pipeline on both cores against the plain way in one process."""
     import torch
 
-    from exvad.encoders.load import load_clip
+    from exvad.encoders.loading import load_clip
 
     torch.set_num_threads(1)
     source = write_video(folder / "large.mp4", 640, (1280, 720))
@@ -222,7 +223,7 @@ def decode_bound(folder: Path, snippets: int) -> dict[str, float]:
 
 def slow_decode(row: Mapping[str, Any], short_side: int) -> dict[str, Any]:
     """Decode a chunk, and wait as if that had been much work."""
-    from jobs.decoding import decode
+    from exvad.pipeline.decoding import decode
 
     time.sleep(SLEEP)
     return decode(row, short_side)
@@ -251,11 +252,11 @@ def nodes(folder: Path, chunks: int) -> dict[str, float]:
     import ray
     from ray.cluster_utils import Cluster
 
-    from exvad.vision import VisionStage
-    from jobs import decoding, preprocess
-    from jobs.session import ray_session
+    from exvad.aegm.vision_stage import VisionStage
+    from exvad.pipeline import decoding, vision
+    from exvad.pipeline.session import ray_session
 
-    class FakeActor(preprocess.VisionActor):
+    class FakeActor(vision.VisionActor):
         def __init__(self, config: Config, stage: Any) -> None:
             self.stage, self.crops = stage, 1
             self.vision = VisionStage(FakeModels(), FakeModels(), config.data.short_side)
@@ -275,7 +276,7 @@ def nodes(folder: Path, chunks: int) -> dict[str, float]:
         try:
             with (
                 patch.object(decoding, "decode", slow_decode),
-                patch.object(preprocess, "VisionActor", FakeActor),
+                patch.object(vision, "VisionActor", FakeActor),
                 ray_session(),
             ):
                 rates.append(steady_rate(see(config, manifest)))
@@ -348,7 +349,7 @@ def main() -> None:
     """Measure and print one JSON line."""
     os.environ["OMP_NUM_THREADS"] = "1"
     sys.path.insert(0, str(ROOT))
-    from jobs.session import QUIET
+    from exvad.cli.main import QUIET
 
     os.environ |= QUIET
     parser = argparse.ArgumentParser(description=__doc__)

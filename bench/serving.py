@@ -23,7 +23,7 @@ from _harness import emit  # type: ignore[import-not-found]
 from _server import Served, save_untrained, world_clip  # type: ignore[import-not-found]
 
 if TYPE_CHECKING:
-    from exvad.detector import Detector
+    from exvad.detector.detector import Detector
 
 CLIENTS, TEN_MINUTES = 16, 600
 GOALS = {
@@ -87,7 +87,7 @@ def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--quick", action="store_true")
     quick = parser.parse_args().quick
-    from exvad.detector import Detector
+    from exvad.detector.detector import Detector
 
     with tempfile.TemporaryDirectory() as folder:
         root = Path(folder)

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 from _harness import ROOT, emit, make_features  # type: ignore[import-not-found]
 
 if TYPE_CHECKING:
-    from tune.confirm import Confirmed
+    from exvad.tuning.confirm import Confirmed
 
 GOALS = {
     "map_gain_over_preset": (">", 0.0),
@@ -44,7 +44,8 @@ def main() -> None:
     """Measure and print one JSON line."""
     sys.path.insert(0, str(ROOT))
     quick = "--quick" in sys.argv[1:]
-    from jobs.session import QUIET, ray_session
+    from exvad.cli.main import QUIET
+    from exvad.pipeline.session import ray_session
 
     for name, value in {**QUIET, "OMP_NUM_THREADS": "1"}.items():
         os.environ.setdefault(name, value)
@@ -62,15 +63,15 @@ def measure(folder: Path, overrides: list[str], trials: int) -> dict[str, float]
     from ray import tune
 
     from exvad.config import load_config
-    from tune.confirm import confirm
-    from tune.search import Record, SearchPlan, best_first, search
-    from tune.space import read_space
-    from tune.sweep import load_data
-    from tune.trial import trial
+    from exvad.tuning.confirm import confirm
+    from exvad.tuning.search import Record, SearchPlan, best_first, search
+    from exvad.tuning.space import read_space
+    from exvad.tuning.sweep import load_data
+    from exvad.tuning.trial import trial
 
-    space = read_space(ROOT / "tune/space.yaml", "demo")
-    bank, manifest, labels = load_data(load_config("demo", overrides), space)
-    shared: dict[str, Any] = {"bank": bank, "manifest": manifest, "labels": labels}
+    space = read_space(ROOT / "exvad/assets/search_space.yaml", "demo")
+    data, labels = load_data(load_config("demo", overrides), space)
+    shared: dict[str, Any] = {"bank": data.bank, "manifest": data.manifest, "labels": labels}
     epochs: dict[bool, list[float]] = {True: [], False: []}
     best: dict[bool, list[Record]] = {True: [], False: []}
     for seed in range(3):

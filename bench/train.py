@@ -22,13 +22,15 @@ import torch
 from _harness import emit  # type: ignore[import-not-found]
 from numpy.typing import NDArray
 
-from exvad.checkpoint import build_network
 from exvad.config import load_config
-from exvad.data.features import FeatureBank
-from exvad.data.manifest import Manifest, Video
-from exvad.data.store import Store
-from exvad.fit import training_data
-from exvad.training import Trainer, collate, epoch_batches
+from exvad.data.manifest import Manifest
+from exvad.data.records import Video
+from exvad.inference.network import build_network
+from exvad.store.examples import collate
+from exvad.store.feature_bank import FeatureBank
+from exvad.store.store import Store
+from exvad.training.fitting import training_data
+from exvad.training.trainer import Trainer, epoch_batches
 
 WIDTH, VIDEOS, ABNORMAL, CHUNK = 512, 1610, 810, 256
 MEAN_SNIPPETS, LOG_DEVIATION = 128 * 3600 * 30 / 16 / 1900, 1.01

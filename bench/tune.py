@@ -43,7 +43,7 @@ def bare(overrides: list[str], count: int, data: tuple[Any, ...]) -> float:
     import torch
 
     from exvad.config import load_config
-    from tune.trial import drawn_overrides, train_once
+    from exvad.tuning.trial import drawn_overrides, train_once
 
     torch.set_num_threads(1)
     begin = time.monotonic()
@@ -56,7 +56,7 @@ def tuned(overrides: list[str], count: int, data: tuple[Any, ...], folder: Path)
     """Return the seconds of the trainings as trials, after Ray and its workers are up."""
     from ray import tune
 
-    from tune.trial import trial
+    from exvad.tuning.trial import trial
 
     bank, manifest, labels = data
     function = tune.with_resources(
@@ -84,8 +84,8 @@ def main() -> None:
     sys.path.insert(0, str(ROOT))
     count = 4 if "--quick" in sys.argv[1:] else 16
     from exvad.config import load_config
-    from jobs.session import ray_session
-    from tune.sweep import load_data
+    from exvad.pipeline.session import ray_session
+    from exvad.tuning.sweep import load_data
 
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)

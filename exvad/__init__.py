@@ -2,29 +2,43 @@
 
 from __future__ import annotations
 
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from exvad.config import Config, load_config
-    from exvad.detector import Detector
-    from exvad.load import load
+    from exvad.detector.detector import Detector
+    from exvad.detector.loading import load
+    from exvad.metrics import detection_map, frame_auc_ap
+    from exvad.results import Analysis, Explanation
 
-__version__ = "0.1.0"
-__all__ = ["Config", "Detector", "__version__", "load", "load_config"]
+__version__ = "0.2.0"
+__all__ = [
+    "Analysis",
+    "Config",
+    "Detector",
+    "Explanation",
+    "__version__",
+    "detection_map",
+    "frame_auc_ap",
+    "load",
+    "load_config",
+]
+
+_HOMES = {
+    "Analysis": "exvad.results",
+    "Config": "exvad.config",
+    "Detector": "exvad.detector.detector",
+    "Explanation": "exvad.results",
+    "detection_map": "exvad.metrics",
+    "frame_auc_ap": "exvad.metrics",
+    "load": "exvad.detector.loading",
+    "load_config": "exvad.config",
+}
 
 
 def __getattr__(name: str) -> Any:
     """Import the public names on first use, so that `import exvad` stays instant."""
-    if name == "Detector":
-        from exvad.detector import Detector
-
-        return Detector
-    if name == "load":
-        from exvad.load import load
-
-        return load
-    if name in {"Config", "load_config"}:
-        from exvad import config
-
-        return getattr(config, name)
-    raise AttributeError(f"module 'exvad' has no attribute {name!r}")
+    if name not in _HOMES:
+        raise AttributeError(f"module 'exvad' has no attribute {name!r}")
+    return getattr(import_module(_HOMES[name]), name)

@@ -283,7 +283,7 @@ class Config(Section):
 
 def preset_names() -> list[str]:
     """Return the names of the packaged presets."""
-    folder = resources.files("exvad") / "presets"
+    folder = resources.files("exvad") / "assets" / "presets"
     return sorted(
         e.name.removesuffix(".yaml") for e in folder.iterdir() if e.name.endswith(".yaml")
     )
@@ -303,7 +303,7 @@ def load_config(preset: str = "demo", overrides: Iterable[str] = ()) -> Config:
 
     path = Path(preset).expanduser()
     if preset in preset_names():
-        content = (resources.files("exvad") / "presets" / f"{preset}.yaml").read_bytes()
+        content = (resources.files("exvad") / "assets" / "presets" / f"{preset}.yaml").read_bytes()
     elif path.suffix in (".yaml", ".yml") and path.is_file():
         content = path.read_bytes()
     else:

@@ -1,63 +1,8 @@
-"""Labels: have the language model write LAAM's phrases about every class.
+"""Labels: class names to label phrases; the same as `exvad labels`."""
 
-`python jobs/labels.py --preset demo` writes RUN/labels.json; `labels.file=…` takes a ready file.
-"""
+import sys
 
-from __future__ import annotations
-
-from collections.abc import Sequence
-from contextlib import ExitStack
-from typing import TYPE_CHECKING
-
-from jobs.session import configure, console, parser, ray_session, run
-
-if TYPE_CHECKING:
-    from exvad.encoders import LanguageModel
-
-PHRASE_TOKENS = 512
-
-
-def main(arguments: Sequence[str]) -> int:
-    """Run the job; return its exit code."""
-    command = parser("Class names in, LAAM's label phrases out.")
-    config = configure(command.parse_args(arguments))
-
-    from exvad.data.atomic import write_text_atomic
-    from exvad.data.dataset import saved_manifest
-    from exvad.encoders.load import load_llm
-    from exvad.laam import LabelPhrases, write_phrases
-    from exvad.label_vectors import IMPORTED
-    from exvad.prompts import load_prompt
-    from jobs.engine import EngineLanguageModel
-
-    classes = saved_manifest(config).classes
-    if (config.run_path / IMPORTED).exists():
-        console.print(f"label embeddings were imported: {config.run_path / IMPORTED}")
-        return 0
-    if config.labels.file:
-        labels = LabelPhrases.read(config.labels.file)
-        if labels.classes != classes:
-            raise ValueError(
-                f"{config.labels.file} has the classes {', '.join(labels.classes)}, "
-                f"the data set {', '.join(classes)}"
-            )
-    else:
-        prompt = load_prompt(config.labels.prompt)
-        with ExitStack() as ends:
-            llm: LanguageModel
-            if config.llm.backend == "vllm":
-                ends.enter_context(ray_session())
-                llm = EngineLanguageModel(config, PHRASE_TOKENS)
-            else:
-                llm = load_llm(config, max_new_tokens=PHRASE_TOKENS)
-            phrases = write_phrases(classes, llm, prompt, config.labels.phrases)
-        labels = LabelPhrases(
-            phrases=phrases, origin=f"written by {config.llm.model}, prompt {prompt.identity}"
-        )
-    write_text_atomic(config.labels_path, labels.model_dump_json(indent=2) + "\n")
-    console.print(f"{len(classes)} classes with their phrases are in {config.labels_path}")
-    return 0
-
+from exvad.cli.main import main
 
 if __name__ == "__main__":
-    run(main)
+    sys.exit(main(["labels", *sys.argv[1:]]))

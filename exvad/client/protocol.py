@@ -12,8 +12,8 @@ from typing import Any, Literal
 import httpx2 as httpx
 from pydantic import BaseModel, ConfigDict
 
-from exvad.live_records import LiveAlert
 from exvad.results import Analysis
+from exvad.results.live import LiveAlert
 
 TRANSIENT = (429, 502, 503, 504)
 LONG_POLL = 20.0

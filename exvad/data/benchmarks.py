@@ -11,7 +11,7 @@ from dataclasses import replace
 from pathlib import Path, PurePosixPath
 
 from exvad.data.folders import folder_per_class, video_finder
-from exvad.data.manifest import Event, Manifest, ManifestError, Split, Video
+from exvad.data.manifest import Manifest
 from exvad.data.official_files import (
     XD_VIOLENCE_CODES,
     Length,
@@ -23,6 +23,7 @@ from exvad.data.official_files import (
     read_xd_events,
     read_xd_spans,
 )
+from exvad.data.records import Event, ManifestError, Split, Video
 
 __all__ = [
     "UCF_CRIME_CLASSES",

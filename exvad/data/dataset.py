@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from exvad.data.manifest import Manifest
+from exvad.data.manifest_files import read_manifest
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -24,7 +25,7 @@ def load_manifest(config: Config, progress: Callable[[int, int], None] | None = 
     if data.kind == "manifest":
         if not data.manifest:
             raise ValueError("data.manifest is empty: give the path of a manifest (CSV or Parquet)")
-        manifest = Manifest.read(data.manifest)
+        manifest = read_manifest(data.manifest)
     elif not data.root:
         raise ValueError(f"data.root is empty: give the folder of the {data.kind} videos")
     elif data.kind == "world":
@@ -58,8 +59,8 @@ def saved_manifest(config: Config) -> Manifest:
     """
     path = Path(run_manifest(config))
     if not path.exists():
-        raise ValueError(f"no manifest {path}: run jobs/preprocess.py with the same run= first")
-    return Manifest.read(path)
+        raise ValueError(f"no manifest {path}: run `exvad preprocess` with the same run= first")
+    return read_manifest(path)
 
 
 def run_manifest(config: Config) -> str:

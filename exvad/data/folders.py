@@ -10,8 +10,9 @@ from functools import cache
 from pathlib import Path, PurePosixPath
 from typing import cast
 
-from exvad.data.manifest import Manifest, ManifestError, Split, Video, hold_out
+from exvad.data.manifest import Manifest, hold_out
 from exvad.data.manifest_checks import SPLITS
+from exvad.data.records import ManifestError, Split, Video
 
 VIDEO_SUFFIXES = frozenset(
     f".{name}"
@@ -59,7 +60,7 @@ def folder_per_class(
         Video(
             video_id=str(path if stems[path.with_suffix("")] > 1 else path.with_suffix("")),
             path=str(top / path),
-            split=cast(Split, path.parts[0].lower()) if by_split else "train",
+            split=cast("Split", path.parts[0].lower()) if by_split else "train",
             labels=(names[path.parts[by_split].casefold()],),
         )
         for path in paths

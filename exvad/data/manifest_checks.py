@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from exvad.data.manifest import Video
+    from exvad.data.records import Video
 
 SPLITS = ("train", "val", "test")
 _MOST_FRAMES = 10**12  # 1,000 years at 30 frames/s: a longer video is a typing error

@@ -1,4 +1,4 @@
-"""Writing manifest files, Parquet or CSV, atomically; `manifest_read.py` has the formats."""
+"""The two formats of manifest files, written; `manifest_files.py` describes them."""
 
 from __future__ import annotations
 
@@ -9,22 +9,9 @@ from dataclasses import asdict
 from pathlib import Path
 
 from exvad.data.atomic import atomic_file, write_text_atomic
-from exvad.data.manifest import Manifest, ManifestError, Video
-from exvad.data.manifest_read import CLASSES_KEY, COLUMNS, REQUIRED, is_parquet
-
-
-def write_manifest(manifest: Manifest, path: Path) -> None:
-    """Write a manifest atomically, in the format of the suffix; see `Manifest.write`.
-
-    Raises:
-        ManifestError: another suffix, or something that CSV cannot hold.
-        OSError: the disk is full, the folder is read-only, and so on.
-    """
-    folder = path.parent.absolute()
-    if is_parquet(path):
-        _write_parquet(manifest, path, folder)
-    else:
-        _write_csv(manifest, path, folder)
+from exvad.data.manifest import Manifest
+from exvad.data.manifest_rows import CLASSES_KEY, COLUMNS, REQUIRED
+from exvad.data.records import ManifestError, Video
 
 
 def _portable(path: str, folder: Path) -> str:
@@ -34,7 +21,8 @@ def _portable(path: str, folder: Path) -> str:
     return whole.relative_to(folder).as_posix() if whole.is_relative_to(folder) else str(whole)
 
 
-def _write_parquet(manifest: Manifest, path: Path, folder: Path) -> None:
+def write_parquet(manifest: Manifest, path: Path, folder: Path) -> None:
+    """Write Parquet; videos below `folder` relative to it."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 
@@ -71,7 +59,8 @@ def _write_parquet(manifest: Manifest, path: Path, folder: Path) -> None:
         pq.write_table(pa.Table.from_pylist(rows, schema=schema), file)
 
 
-def _write_csv(manifest: Manifest, path: Path, folder: Path) -> None:
+def write_csv(manifest: Manifest, path: Path, folder: Path) -> None:
+    """Write CSV; videos below `folder` relative to it."""
     rows = [_csv_row(video, folder) for video in manifest.videos]
     problems = [
         f"{path}: the {name} {row[name]!r} has a line break or blanks around it, which CSV here "

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
-from exvad.data.manifest import Event
+from exvad.data.records import Event
 
 _T = TypeVar("_T")
 

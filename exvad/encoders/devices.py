@@ -48,10 +48,12 @@ def resolve_model(name: str) -> str:
     """
     if not name.startswith(PACKAGED):
         return str(Path(name).expanduser()) if name.startswith("~") else name
-    folder = resources.files("exvad") / "weights" / name.removeprefix(PACKAGED)
+    folder = resources.files("exvad") / "assets" / "weights" / name.removeprefix(PACKAGED)
     if not folder.is_dir():
         shipped = sorted(
-            e.name for e in (resources.files("exvad") / "weights").iterdir() if e.is_dir()
+            e.name
+            for e in (resources.files("exvad") / "assets" / "weights").iterdir()
+            if e.is_dir()
         )
         raise ValueError(f"no model {name!r} ships with exvad; there are: {', '.join(shipped)}")
     return str(folder)

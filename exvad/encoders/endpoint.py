@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from exvad.encoders.prompting import ASKED, picture_turn
+from exvad.encoders.chat import ASKED, picture_turn
 
 if TYPE_CHECKING:
     import numpy as np

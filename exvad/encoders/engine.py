@@ -1,7 +1,7 @@
 """vLLM: its engine's settings, and the two models run by it in this process.
 
-jobs/engine.py has Ray Data run the same engine on many nodes; this is for one program on one
-machine, such as a server.
+`exvad.pipeline.engine` runs the same engine on many nodes by Ray Data; this module is for one
+program on one machine, such as a server.
 """
 
 from __future__ import annotations
@@ -10,8 +10,8 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from exvad.encoders.chat import ASKED, load_tokenizer, picture_turn, prompt_tokens
 from exvad.encoders.devices import ModelUnavailableError, resolve_model
-from exvad.encoders.prompting import ASKED, load_tokenizer, picture_turn, prompt_tokens
 
 if TYPE_CHECKING:
     import numpy as np

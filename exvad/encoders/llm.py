@@ -6,13 +6,13 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from exvad.encoders.chat import as_turns, load_tokenizer
 from exvad.encoders.devices import (
     ModelUnavailableError,
     resolve_device,
     resolve_dtype,
     resolve_model,
 )
-from exvad.encoders.prompting import as_turns, load_tokenizer
 
 TOLD_SECONDS = 0.1
 

@@ -16,7 +16,8 @@ from torch.nn import functional as F
 
 from exvad.data.world.activities import NORMAL
 from exvad.data.world.language import PHRASES, REASONS
-from exvad.laam import TEMPLATE, readable
+from exvad.laam.label_vectors import TEMPLATE
+from exvad.laam.phrases import readable
 from scripts.demo_models import workers
 from scripts.demo_models.frames import SIDE, Frames
 from scripts.demo_models.grounding import Grounding

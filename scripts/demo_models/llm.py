@@ -11,17 +11,17 @@ import numpy as np
 import torch
 from transformers import AutoTokenizer, LlamaConfig, LlamaForCausalLM
 
-from exvad.aegm import (
+from exvad.aegm.explanation import (
     ExplanationError,
     explanation_prompt,
     parse_explanation,
     refused_prompt,
 )
+from exvad.aegm.prompts import load_prompt
 from exvad.data.world.activities import ACTIVITIES, CLASSES, NORMAL, possible
 from exvad.data.world.language import PHRASES, explain
 from exvad.data.world.scene import Scene
-from exvad.laam import phrase_prompt
-from exvad.prompts import load_prompt
+from exvad.laam.phrases import phrase_prompt
 from scripts.demo_models import workers
 from scripts.demo_models.frames import scene_label
 from scripts.demo_models.schedule import set_rate

@@ -10,7 +10,8 @@ from typing import Any
 
 import numpy as np
 
-from exvad.aegm import ExplanationError, explain
+from exvad.aegm.explanation import ExplanationError, explain
+from exvad.aegm.prompts import load_prompt
 from exvad.data.world.activities import CLASSES
 from exvad.data.world.language import caption_class
 from exvad.data.world.language import explain as careful_reader
@@ -19,7 +20,6 @@ from exvad.data.world.seeds import seeds
 from exvad.encoders.captioner import TransformersCaptioner
 from exvad.encoders.clip import ClipEncoder
 from exvad.encoders.llm import TransformersLLM
-from exvad.prompts import load_prompt
 from scripts.demo_models.frames import draw, scene_label
 
 SCENES = 240
@@ -140,5 +140,5 @@ def _unit(rows_ND: Any) -> Any:
 if __name__ == "__main__":
     import sys
 
-    place = Path(sys.argv[1] if len(sys.argv) > 1 else "exvad/weights")
+    place = Path(sys.argv[1] if len(sys.argv) > 1 else "exvad/assets/weights")
     write_cards(place, measure(place))

@@ -1,7 +1,7 @@
 """Train the three demo models from a seed and measure them on unseen frames.
 
-`python -m scripts.demo_models.train [--out exvad/weights] [--seed 0]` takes under 30 minutes on
-two cores: CLIP, the captioner that sees with CLIP's image encoder, and the language model.
+`python -m scripts.demo_models.train [--out FOLDER] [--seed 0]` takes under 30 minutes on two cores:
+CLIP, the captioner that sees with CLIP's image encoder, and the language model.
 """
 
 from __future__ import annotations
@@ -69,7 +69,7 @@ def make_tokenizers(captions: list[str], out: Path) -> None:
 def main() -> None:
     """Train, measure, and write the models with their cards."""
     command = argparse.ArgumentParser(description=__doc__)
-    command.add_argument("--out", type=Path, default=Path("exvad/weights"))
+    command.add_argument("--out", type=Path, default=Path("exvad/assets/weights"))
     command.add_argument("--seed", type=int, default=0)
     options = command.parse_args()
     os.environ["OMP_NUM_THREADS"] = "1"

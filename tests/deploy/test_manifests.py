@@ -16,7 +16,7 @@ import pytest
 import yaml
 
 from exvad.config import load_config
-from serve.settings import ServerSettings
+from exvad.serving.settings import ServerSettings
 
 ROOT = Path(__file__).resolve().parents[2]
 FIELDS = json.loads(Path(__file__).with_name("kuberay-1.7.0-fields.json").read_text())

@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import Literal
 
 from exvad.data.atomic import atomic_file
-from exvad.data.manifest import Event, Manifest, Video
+from exvad.data.manifest import Manifest
+from exvad.data.records import Event, Video
 from exvad.data.world.activities import CLASSES, NORMAL
 from exvad.data.world.scene import Scene
 from exvad.data.world.seeds import seeds

@@ -1,0 +1,1 @@
+"""The checkpoint folder, the MLflow registry and tracking, the MLflow model."""

@@ -1,0 +1,1 @@
+"""A test set measured: summaries, intervals, comparisons, the paper's tables and ablations."""

@@ -1,0 +1,1 @@
+"""Network → scores → calibrated events → the answer."""

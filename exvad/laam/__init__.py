@@ -1,0 +1,1 @@
+"""LAAM (paper 3.4): class names → phrases → label embeddings F_L."""

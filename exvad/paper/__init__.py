@@ -1,1 +1,0 @@
-"""The paper's tables: its own figures, quoted, and the plan of its ablations."""

@@ -1,0 +1,1 @@
+"""The server, on Ray Serve: queue, sources, workers, deployments, HTTP API, page."""

@@ -1,0 +1,1 @@
+"""The HTTP API: one small module of routes per resource."""

@@ -1,0 +1,1 @@
+"""The deployments of Ray Serve and the application they make."""

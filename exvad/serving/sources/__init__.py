@@ -1,0 +1,1 @@
+"""Where videos come from: uploads, URLs, cameras, growing files."""

@@ -1,0 +1,1 @@
+"""What takes work from the queue: analyses, live streams, webhooks."""

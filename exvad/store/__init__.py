@@ -1,0 +1,1 @@
+"""Features on disk → network input: part files, fingerprints, failures, feature bank, examples."""

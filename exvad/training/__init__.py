@@ -1,0 +1,1 @@
+"""Training: the loop, the choice of the epoch, and what a Ray Train worker runs."""

@@ -1,0 +1,1 @@
+"""The sweep: Ray Tune with Optuna, confirmation, MLflow."""

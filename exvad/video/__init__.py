@@ -1,0 +1,1 @@
+"""Video files and cameras → frames: container, chunks, decoding, sandbox, live sources."""

@@ -1,1 +1,0 @@
-"""The HTTP endpoint, on Ray Serve."""

@@ -1,0 +1,95 @@
+"""The vision stage sees a real video chunk by chunk and writes rows that the store takes."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from exvad.aegm.vision_stage import ChunkTask, VisionStage, plan_video, vision_fingerprint
+from exvad.config import load_config
+from exvad.data.world import Scene, render_video
+from exvad.store.store import Store
+from exvad.video.container import VideoError
+from exvad.video.decoding import decode_chunk
+from tests.helpers.fakes import FakeCaptioner, FakeEncoder
+
+SCENE = Scene(3, "Arson", 11, 13)
+
+
+@pytest.fixture(scope="module")
+def video(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """A short world video."""
+    path = tmp_path_factory.mktemp("video") / "v.mp4"
+    render_video(SCENE, path)
+    return str(path)
+
+
+def test_chunks_cover_the_video_and_share_its_captioned_snippets(video: str) -> None:
+    config = load_config("demo", ["data.snippets_per_chunk=4", "captioner.per_video=5"])
+    info, tasks = plan_video("v", video, config)
+    total = -(-SCENE.num_frames // 16)
+    assert info.num_frames == SCENE.num_frames
+    assert [task.chunk.first_snippet for task in tasks] == list(range(0, total, 4))
+    assert sum(task.chunk.num_snippets for task in tasks) == total
+    captioned = [snippet for task in tasks for snippet in task.captioned]
+    assert len(captioned) == 5
+    assert captioned == sorted(set(captioned))
+    assert all(ChunkTask.from_row(task.to_row()) == task for task in tasks)
+
+
+def test_the_rows_fit_the_store_and_do_not_depend_on_the_chunks(video: str, tmp_path: Path) -> None:
+    seen = []
+    for size in (256, 4):
+        config = load_config("demo", [f"data.snippets_per_chunk={size}", "captioner.per_video=5"])
+        captioner = FakeCaptioner()
+        stage = VisionStage(FakeEncoder(), captioner, config.data.short_side)
+        _, tasks = plan_video("v", video, config)
+        rows = []
+        for task in tasks:
+            decoded = decode_chunk(task.chunk, config.data.short_side)
+            assert decoded.problems == []
+            rows.append(stage.see(task, decoded))
+        store = Store(tmp_path / f"{size}").stage("vision", vision_fingerprint(config))
+        store.append(rows)
+        assert len(store.keys()) == len(tasks)
+        assert captioner.seen == 5
+        seen.append(
+            (
+                np.concatenate([row["visual"] for row in rows]),
+                np.concatenate([row["times"] for row in rows]),
+                [snippet for row in rows for snippet in row["caption_snippets"]],
+                [caption for row in rows for caption in row["captions"]],
+            )
+        )
+    whole, cut = seen
+    for one, other in zip(whole, cut, strict=True):
+        np.testing.assert_array_equal(one, other)
+
+
+def test_a_file_that_is_no_video_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "v.mp4"
+    path.write_bytes(b"no video")
+    with pytest.raises(VideoError, match=r"v\.mp4"):
+        plan_video("v", str(path), load_config("demo"))
+
+
+@pytest.mark.parametrize(
+    "override",
+    [
+        "data.stride=8",
+        "data.snippets_per_chunk=4",
+        "data.short_side=64",
+        "clip.model=other",
+        "clip.pretrained=other",
+        "captioner.model=other",
+        "captioner.prompt=what is this?",
+        "captioner.per_video=3",
+        "captioner.max_new_tokens=3",
+    ],
+)
+def test_the_fingerprint_changes_with_what_determines_the_rows(override: str) -> None:
+    plain = vision_fingerprint(load_config("demo"))
+    assert vision_fingerprint(load_config("demo", [override])) != plain
+    assert vision_fingerprint(load_config("demo", ["clip.batch_size=3", "run=other"])) == plain

@@ -1,0 +1,166 @@
+"""The main job as a user runs it: `exvad demo` on a small world, then `exvad analyze`."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from exvad.detector.detector import Detector
+from exvad.results import Analysis
+
+SMALL = ("data.world.train_videos=100", "data.world.test_videos=24", "data.world.seed=7")
+TEST_VIDEOS = 24
+IOUS = ("0.1", "0.2", "0.3", "0.4", "0.5", "average")
+
+
+def exvad(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    """Run the command in a folder."""
+    return subprocess.run(
+        [sys.executable, "-m", "exvad.cli.main", *arguments],
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        timeout=290,
+        check=False,
+    )
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("demo")
+    finished = exvad(folder, "demo", *SMALL)
+    assert finished.returncode == 0, finished.stdout + finished.stderr
+    assert "what came out" in finished.stdout
+    assert "exvad analyze" in finished.stdout
+    return folder
+
+
+def test_the_summary_has_every_figure(folder: Path) -> None:
+    summary = json.loads((folder / "runs/demo/summary.json").read_text())
+    assert summary["videos"] == summary["explained"] == TEST_VIDEOS
+    assert summary["failed"] == 0
+    for protocol in ("vadclip", "strict"):
+        assert set(summary["map"][protocol]) == set(IOUS)
+    for name in ("frame_auc", "frame_ap", "class_accuracy", "explanation_class_accuracy"):
+        assert 0 <= summary[name] <= 1
+    assert set(summary["variants"]) == {"none", "captions", "explanation"}
+    assert set(summary["seconds"]) == {"render", "preprocess", "labels", "train", "evaluate"}
+    assert summary["seconds_total"] >= sum(summary["seconds"].values()) - 1
+
+
+def test_even_a_small_world_teaches_something(folder: Path) -> None:
+    summary = json.loads((folder / "runs/demo/summary.json").read_text())
+    assert summary["frame_auc"] > 0.7
+    assert summary["explanation_class_accuracy"] > 0.6
+
+
+def test_the_report_stands_on_its_own(folder: Path) -> None:
+    page = (folder / "runs/demo/report.html").read_text()
+    assert "test0000" in page
+    assert "data:image/jpeg" in page
+    assert 'src="http' not in page
+    assert str(folder) not in page
+
+
+def test_the_checkpoint_holds_no_pickle_and_no_path(folder: Path) -> None:
+    checkpoint = folder / "runs/demo/checkpoint"
+    names = {path.name for path in checkpoint.iterdir()}
+    assert names == {
+        "model.safetensors",
+        "config.yaml",
+        "labels.json",
+        "metrics.json",
+        "provenance.json",
+    }
+    for path in checkpoint.iterdir():
+        assert str(folder).encode() not in path.read_bytes()
+
+
+def test_mlflow_has_the_training(folder: Path) -> None:
+    with sqlite3.connect(folder / "runs/demo/mlflow.db") as database:
+        keys = {row[0] for row in database.execute("select distinct key from metrics")}
+        params = dict(database.execute("select key, value from params"))
+    database.close()
+    assert {"total", "bce", "mce", "cts", "val_auc", "best_val_map"} <= keys
+    assert params["train.lambda"] == "1.0"
+
+
+def test_analyze_answers_in_json_and_html(folder: Path) -> None:
+    video = "runs/demo/videos/seed7/test0000.mp4"
+    finished = exvad(folder, "analyze", video, "--json", "--html", "out.html")
+    assert finished.returncode == 0, finished.stderr
+    assert "newest run" in finished.stderr
+    analysis = Analysis.model_validate_json(finished.stdout)
+    assert analysis.video == "test0000.mp4"
+    assert analysis.explanation is not None
+    assert len(analysis.scores) == len(analysis.times) == len(analysis.probabilities)
+    assert all(event.end <= analysis.duration + 0.2 for event in analysis.events)
+    assert "test0000.mp4" in (folder / "out.html").read_text()
+
+
+def test_a_broken_file_costs_only_itself(folder: Path) -> None:
+    (folder / "text.mp4").write_text("no video")
+    checkpoint = "runs/demo/checkpoint"
+    video = "runs/demo/videos/seed7/test0001.mp4"
+    finished = exvad(folder, "analyze", "text.mp4", video, "--checkpoint", checkpoint)
+    assert finished.returncode == 1
+    assert "text.mp4: can't be read as a video" in finished.stderr
+    assert "test0001.mp4" in finished.stdout
+    assert "why:" in finished.stdout
+
+
+def test_without_a_run_analyze_says_what_to_do(tmp_path: Path) -> None:
+    finished = exvad(tmp_path, "analyze", "video.mp4")
+    assert finished.returncode == 2
+    assert "exvad demo" in finished.stderr
+
+
+@pytest.mark.shared
+def test_real_clips_are_answered_with_right_lengths(folder: Path, shared_data: Path) -> None:
+    detector = Detector(folder / "runs/demo/checkpoint")
+    for name, frames in (
+        ("vtest.avi", 795),
+        ("fight/fi001.mp4", None),
+        ("normal/nofi001.mp4", None),
+    ):
+        analysis = detector.analyze(shared_data / "videos" / name)
+        assert frames in (None, analysis.num_frames)
+        assert len(analysis.scores) == -(-analysis.num_frames // 16)
+        assert analysis.duration == pytest.approx(analysis.num_frames / analysis.fps, abs=0.1)
+
+
+@pytest.mark.slow
+def test_reproduce_trains_several_seeds_once_and_writes_the_tables(folder: Path) -> None:
+    command = ("reproduce", "demo", *SMALL, "--seeds", "2", "train.epochs=3")
+    finished = exvad(folder, *command)
+    assert finished.returncode == 0, finished.stdout + finished.stderr
+    tables = (folder / "runs/demo/tables.md").read_text()
+    assert "measured, vadclip, 2 seeds" in tables
+    written = (folder / "runs/demo/seed1/summary.json").stat().st_mtime_ns
+    assert exvad(folder, *command).returncode == 0
+    assert (folder / "runs/demo/seed1/summary.json").stat().st_mtime_ns == written
+
+
+@pytest.mark.slow
+def test_ablations_go_on_where_they_stopped(folder: Path) -> None:
+    plan = folder / "plan.yaml"
+    plan.write_text(
+        "tables: [{title: Text, figures: [frame_auc, map_0.5], rows: "
+        "{none: {model.text: none}, captions: {model.text: captions}}}]\n"
+        "curves: [{title: Top-k, setting: labels.k, values: [0, 4], figures: [map_average]}]\n"
+    )
+    command = ("ablate", "--plan", str(plan), *SMALL, "train.epochs=2")
+    finished = exvad(folder, *command)
+    assert finished.returncode == 0, finished.stdout + finished.stderr
+    assert "4 of 4 trainings are to be done" in finished.stderr
+    results = sorted((folder / "runs/demo/ablations").glob("*.json"))
+    results[0].unlink()
+    finished = exvad(folder, *command)
+    assert "1 of 4 trainings are to be done" in finished.stderr
+    assert "| captions |" in (folder / "runs/demo/ablations/tables.md").read_text()
+    assert (folder / "runs/demo/ablations/curve1.svg").exists()

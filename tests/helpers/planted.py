@@ -1,0 +1,98 @@
+"""Features with planted anomalies: a class's direction is added in a window of the video."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from exvad.config import Config, load_config
+from exvad.data.manifest import Manifest
+from exvad.data.manifest_files import write_manifest
+from exvad.data.records import Video
+from exvad.laam.run_labels import import_labels
+from exvad.store.examples import Example
+from exvad.store.import_features import import_visual
+from exvad.store.store import Store
+
+WIDTH = 32
+CLASSES = ("Normal", "Fighting", "Arson", "Robbery", "Explosion")
+
+
+def directions(seed: int = 0) -> NDArray[np.float32]:
+    """One direction per class, [C, D] of unit length."""
+    rng = np.random.default_rng(seed)
+    rows = rng.normal(size=(len(CLASSES), WIDTH)).astype(np.float32)
+    unit: NDArray[np.float32] = rows / np.linalg.norm(rows, axis=1, keepdims=True)
+    return unit
+
+
+def examples(
+    count: int, seed: int, lengths: Sequence[int] = (6, 40), signal: float = 4.0
+) -> list[Example]:
+    """Videos in turn normal and abnormal, the anomaly a third of the video long."""
+    rng = np.random.default_rng(seed)
+    class_CD = directions()
+    made = []
+    for number in range(count):
+        length = int(rng.integers(lengths[0], lengths[1] + 1))
+        visual_TD = rng.normal(size=(length, WIDTH)).astype(np.float32) + class_CD[0]
+        label = 0 if number % 2 else 1 + number // 2 % (len(CLASSES) - 1)
+        if label:
+            start = int(rng.integers(0, length - length // 3))
+            visual_TD[start : start + max(1, length // 3)] += signal * class_CD[label]
+        target_C = np.zeros(len(CLASSES), np.float32)
+        target_C[label] = 1
+        made.append(Example(f"v{number}", visual_TD, None, target_C))
+    return made
+
+
+def config(*overrides: str) -> Config:
+    """A configuration for planted features."""
+    return load_config(
+        "demo",
+        [
+            "model.text=none",
+            "train.batch_size=16",
+            "train.epochs=4",
+            "train.learning_rate=0.002",
+            "train.milestones=[100]",
+            *overrides,
+        ],
+    )
+
+
+def plant_run(folder: Path, videos: int, validation: float, phrases: int = 0) -> Path:
+    """Put planted features, a manifest and label embeddings into the run `folder/run`; return it.
+
+    Nothing needs an encoder: the features and labels are imported.
+
+    Args:
+        folder: where the imported files and the run go.
+        videos: how many, the classes in turn.
+        validation: share of them to choose the epoch by.
+        phrases: of each class.
+    """
+    rng, class_CD, listed = np.random.default_rng(0), directions(), []
+    (folder / "in").mkdir(parents=True)
+    for number in range(videos):
+        label = number % len(CLASSES)
+        visual_TD = rng.normal(size=(20, WIDTH)).astype(np.float32) + class_CD[0]
+        if label:
+            visual_TD[5:12] += 3 * class_CD[label]
+        np.save(folder / "in" / f"v{number}.npy", visual_TD)
+        listed.append(Video(f"v{number}", "x.mp4", "train", (CLASSES[label],)))
+    manifest = Manifest(CLASSES, tuple(listed)).with_validation(validation, 0)
+    settings = config(f"run={folder}/run")
+    import_visual(folder / "in", manifest, Store(settings.store_path), 16)
+    write_manifest(manifest, str(folder / "run/manifest.parquet"))
+    rows: dict[str, Any] = {
+        label: np.stack([own_D + 0.1 * number for number in range(1 + phrases)])
+        for label, own_D in zip(CLASSES, class_CD, strict=True)
+    }
+    np.savez(folder / "labels.npz", **rows)
+    import_labels(folder / "labels.npz", CLASSES, settings)
+    return folder / "run"

@@ -1,0 +1,190 @@
+"""Features from elsewhere come into the store as they are, or their files are named."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from exvad.config import load_config
+from exvad.data.manifest import Manifest
+from exvad.data.manifest_files import write_manifest
+from exvad.data.records import Event, Video
+from exvad.laam.run_labels import RunLabels, import_labels
+from exvad.store.feature_bank import FeatureBank
+from exvad.store.import_features import ImportFeaturesError, import_text, import_visual
+from exvad.store.store import Store
+from exvad.training.fitting import training_data
+from tests.helpers.planted import CLASSES, WIDTH, directions
+
+ROOT = Path(__file__).resolve().parents[3]
+SNIPPETS = 20
+
+
+def small() -> Manifest:
+    names = ("Fighting/f1", "Fighting/f2", "normal__1", "normal2")
+    labels = ("Fighting", "Fighting", "Normal", "Normal")
+    return Manifest(
+        ("Normal", "Fighting"),
+        tuple(
+            Video(name, f"{name}.mp4", "train", (label,))
+            for name, label in zip(names, labels, strict=True)
+        ),
+    )
+
+
+def write(folder: Path, name: str, shape: tuple[int, ...] = (5, 8), value: float = 1) -> Path:
+    path = folder / f"{name}.npy"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    np.save(path, np.full(shape, value, np.float32))
+    return path
+
+
+def test_crops_are_found_at_any_depth_and_names_may_look_like_crops(tmp_path: Path) -> None:
+    for crop in range(5):
+        for name in ("x/f1", "x/f2", "normal__1", "normal2"):
+            write(tmp_path / "in", f"{name}__{crop}", value=crop + 1)
+    store = Store(tmp_path / "store")
+    done = import_visual(tmp_path / "in", small(), store, 16)
+    assert (done.videos, done.crops, done.width, done.missing) == (4, 5, 8, ())
+    bank = FeatureBank.build(store, ["Fighting/f1", "normal__1"], crop=3)
+    assert (bank["normal__1"].visual == 4).all()
+    assert len(bank["Fighting/f1"].visual) == 5
+    again = import_visual(tmp_path / "in", small(), store, 16)
+    assert again == done
+    assert len(store.read_stage("vision").keys()) == 20
+
+
+def test_every_crop_is_an_example_of_training_only(tmp_path: Path) -> None:
+    manifest = Manifest(
+        CLASSES[:2], tuple(Video(f"v{n}", "x.mp4", "train", (CLASSES[n % 2],)) for n in range(8))
+    ).with_validation(0.5, 0)
+    for number in range(8):
+        for crop in range(5):
+            write(tmp_path / "in", f"v{number}__{crop}", value=crop + 1)
+    store = Store(tmp_path / "store")
+    import_visual(tmp_path / "in", manifest, store, 16)
+    ids = [video.video_id for video in manifest.videos]
+    banks = [FeatureBank.build(store, ids, crop=crop) for crop in (2, 0, 1, 3, 4)]
+    data = training_data(banks[0], manifest, load_config("demo", ["model.text=none"]), banks[1:])
+    assert len(data.train) == 5 * len(manifest.of_split("train"))
+    assert len(data.select) == len(manifest.of_split("val"))
+    assert all((example.visual_TD == 3).all() for example in data.select)
+
+
+@pytest.mark.parametrize(
+    ("name", "array", "complaint"),
+    [
+        ("f2", np.ones((5, 9), np.float32), "9 wide, others 8"),
+        ("f2", np.ones(8, np.float32), r"shape \(8,\)"),
+        ("f2", np.ones((0, 8), np.float32), r"shape \(0, 8\)"),
+        ("f2", np.full((5, 8), np.nan, np.float32), "NaN"),
+        ("f2", np.ones((5, 8), np.int64), "int64"),
+        ("f2", np.array([{"a": 1}]), "no array"),
+        ("f2__1", np.ones((5, 8), np.float32), "lack crops"),
+        ("deep/f1", np.ones((5, 8), np.float32), "both are crop 0"),
+    ],
+)
+def test_a_bad_file_is_named(
+    tmp_path: Path, name: str, array: np.ndarray[tuple[int, ...], np.dtype[np.generic]],
+    complaint: str,
+) -> None:  # fmt: skip
+    write(tmp_path / "in", "f1")
+    path = tmp_path / "in" / f"{name}.npy"
+    path.parent.mkdir(exist_ok=True)
+    np.save(path, array, allow_pickle=True)
+    with pytest.raises(ImportFeaturesError, match=complaint):
+        import_visual(tmp_path / "in", small(), Store(tmp_path / "store"), 16)
+
+
+def test_a_folder_without_features_says_how_files_are_called(tmp_path: Path) -> None:
+    with pytest.raises(ImportFeaturesError, match="no such folder"):
+        import_visual(tmp_path / "in", small(), Store(tmp_path / "store"), 16)
+    write(tmp_path / "in", "other")
+    with pytest.raises(ImportFeaturesError, match="<crop>"):
+        import_visual(tmp_path / "in", small(), Store(tmp_path / "store"), 16)
+
+
+def test_missing_videos_are_told(tmp_path: Path) -> None:
+    write(tmp_path / "in", "f1")
+    done = import_visual(tmp_path / "in", small(), Store(tmp_path / "store"), 16)
+    assert done.missing == ("Fighting/f2", "normal__1", "normal2")
+
+
+def test_text_must_be_as_wide_as_the_pictures(tmp_path: Path) -> None:
+    write(tmp_path / "in", "f1")
+    store = Store(tmp_path / "store")
+    import_visual(tmp_path / "in", small(), store, 16)
+    np.savez(tmp_path / "text.npz", **{"Fighting/f1": np.ones(9, np.float32)})  # type: ignore[arg-type]
+    with pytest.raises(ImportFeaturesError, match="9 wide, others 8"):
+        import_text(tmp_path / "text.npz", small(), store)
+    np.savez(tmp_path / "text.npz", somebody=np.ones(8, np.float32))
+    with pytest.raises(ImportFeaturesError, match="no text feature"):
+        import_text(tmp_path / "text.npz", small(), store)
+
+
+def test_imported_labels_make_the_embeddings(tmp_path: Path) -> None:
+    config = load_config("demo", [f"run={tmp_path}", "labels.k=1"])
+    rows = {"Normal": np.eye(4)[:2], "Fighting": np.eye(4)[2:]}
+    np.savez(tmp_path / "given.npz", **rows)  # type: ignore[arg-type]
+    import_labels(tmp_path / "given.npz", ["Normal", "Fighting"], config)
+    half = np.sqrt(0.5)
+    embedded = RunLabels.load(config).embeddings(config)
+    np.testing.assert_allclose(embedded, [[half, half, 0, 0], [0, 0, half, half]], atol=1e-6)
+    with pytest.raises(ValueError, match="Arson"):
+        import_labels(tmp_path / "given.npz", ["Normal", "Arson"], config)
+    with pytest.raises(ValueError, match="fewer phrases"):
+        RunLabels.load(config).embeddings(load_config("demo", ["labels.k=2"]))
+
+
+@pytest.mark.slow
+def test_training_and_evaluation_need_no_encoder(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    class_CD, videos, texts = directions(), [], {}
+    for number in range(60):
+        label = number % len(CLASSES)
+        visual = rng.normal(size=(SNIPPETS, WIDTH)).astype(np.float32) + class_CD[0]
+        split = "test" if number % 3 == 0 else "train"
+        start = int(rng.integers(0, SNIPPETS - 7))
+        if label:
+            visual[start : start + 7] += 4 * class_CD[label]
+        events = (Event(start * 16, (start + 7) * 16, CLASSES[label]),) if label else ()
+        (tmp_path / "in").mkdir(exist_ok=True)
+        np.save(tmp_path / "in" / f"v{number}.npy", visual)
+        texts[f"v{number}"] = class_CD[label] + rng.normal(size=WIDTH).astype(np.float32) / 4
+        truth = events if split == "test" else ()
+        videos.append(
+            Video(f"v{number}", "x.mp4", split, (CLASSES[label],), truth, SNIPPETS * 16, 16.0)  # type: ignore[arg-type]
+        )
+    write_manifest(Manifest(CLASSES, tuple(videos)), str(tmp_path / "videos.parquet"))
+    np.savez(tmp_path / "text.npz", **texts)
+    labels = {label: row[None] for label, row in zip(CLASSES, class_CD, strict=True)}
+    np.savez(tmp_path / "labels.npz", **labels)
+    common = [
+        "data.kind=manifest", f"data.manifest={tmp_path}/videos.parquet", f"run={tmp_path}/run",
+        "clip.model=/no/such/model", "llm.model=/no/such/model", "labels.k=0", "train.epochs=12",
+        "data.validation=0.3", "train.batch_size=8",
+    ]  # fmt: skip
+    commands = [
+        ["-m", "exvad.cli.main", "import-features", str(tmp_path / "in"),
+         "--text", str(tmp_path / "text.npz"), "--labels", str(tmp_path / "labels.npz")],
+        ["jobs/train.py"],
+        ["jobs/evaluate.py"],
+    ]  # fmt: skip
+    for command in commands:
+        finished = subprocess.run(
+            [sys.executable, *command, "--preset", "demo", *common],
+            cwd=ROOT,
+            capture_output=True,
+            text=True,
+            timeout=300,
+            check=False,
+        )
+        assert finished.returncode == 0, finished.stdout + finished.stderr
+    summary = json.loads((tmp_path / "run/summary.json").read_text())
+    assert summary["frame_auc"] > 0.85
+    assert summary["explained"] == 0
