@@ -5,9 +5,9 @@ answer = client.analyze("clip.mp4")
 """
 
 from exvad.client.asynchronous import AsyncClient
-from exvad.client.protocol import Categories, Job, ServerError, Stream, StreamAlert, Told
+from exvad.client.protocol import Categories, Job, ServerError, ServerEvent, Stream, StreamAlert
 from exvad.client.synchronous import Client
 
 __all__ = [
-    "AsyncClient", "Categories", "Client", "Job", "ServerError", "Stream", "StreamAlert", "Told"
+    "AsyncClient", "Categories", "Client", "Job", "ServerError", "Stream", "StreamAlert", "ServerEvent"
 ]  # fmt: skip

@@ -16,8 +16,8 @@ from exvad.client.protocol import (
     Categories,
     EventReader,
     Job,
+    ServerEvent,
     Stream,
-    Told,
     checked,
     is_final,
     long_poll,
@@ -104,7 +104,7 @@ class AsyncClient:
             if time.monotonic() > until:
                 raise TimeoutError(f"{found.name}: {found.state} after {timeout:.0f} s")
 
-    def follow(self, job: str) -> AsyncIterator[Told]:
+    def follow(self, job: str) -> AsyncIterator[ServerEvent]:
         """Yield the events of an analysis while it works; see `Client.follow`."""
 
         async def ended() -> bool:
@@ -127,7 +127,7 @@ class AsyncClient:
         """Return where a live stream stands; see `Client.stream`."""
         return Stream.model_validate(await self._get(f"/v1/streams/{stream}"))
 
-    def follow_stream(self, stream: str) -> AsyncIterator[Told]:
+    def follow_stream(self, stream: str) -> AsyncIterator[ServerEvent]:
         """Yield the events of a live stream; see `Client.follow_stream`."""
 
         async def ended() -> bool:
@@ -141,7 +141,7 @@ class AsyncClient:
 
     async def _follow(
         self, place: str, ended: Callable[[], Awaitable[bool]]
-    ) -> AsyncIterator[Told]:
+    ) -> AsyncIterator[ServerEvent]:
         reader, attempt = EventReader(), 0
         while True:
             try:

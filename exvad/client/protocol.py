@@ -118,7 +118,7 @@ class Stream(BaseModel):
 
 
 @dataclass(frozen=True)
-class Told:
+class ServerEvent:
     """One event: of an analysis `progress`, `first_scores`, `writing`, `scores`, `events`,
     `explanation`, `done` or `failed`; of a stream `scores`, `alert`, `notice` or `ended`.
     """
@@ -141,7 +141,7 @@ class EventReader:
     _kind: str = ""
     _data: list[str] = field(default_factory=list)
 
-    def feed(self, line: str) -> Told | None:
+    def feed(self, line: str) -> ServerEvent | None:
         """Take a line; return the event it ends."""
         name, _, value = line.partition(": ")
         if name == "id":
@@ -151,7 +151,7 @@ class EventReader:
         elif name == "data":
             self._data.append(value)
         elif not line and self._kind:
-            told = Told(self._kind, json.loads("\n".join(self._data) or "{}"))
+            told = ServerEvent(self._kind, json.loads("\n".join(self._data) or "{}"))
             self.last = self._id or self.last
             self._forget()
             return told

@@ -15,8 +15,8 @@ from exvad.client.protocol import (
     Categories,
     EventReader,
     Job,
+    ServerEvent,
     Stream,
-    Told,
     checked,
     is_final,
     long_poll,
@@ -131,7 +131,7 @@ class Client:
             if time.monotonic() > until:
                 raise TimeoutError(f"{found.name}: {found.state} after {timeout:.0f} s")
 
-    def follow(self, job: str) -> Iterator[Told]:
+    def follow(self, job: str) -> Iterator[ServerEvent]:
         """Yield the events of an analysis while it works; goes on where a connection broke."""
         return self._follow(f"/v1/analyses/{job}", lambda: self.get(job).ended)
 
@@ -162,7 +162,7 @@ class Client:
         """
         return Stream.model_validate(self._get(f"/v1/streams/{stream}"))
 
-    def follow_stream(self, stream: str) -> Iterator[Told]:
+    def follow_stream(self, stream: str) -> Iterator[ServerEvent]:
         """Yield the events of a live stream; goes on where a connection broke."""
         return self._follow(f"/v1/streams/{stream}", lambda: self.stream(stream).ended)
 
@@ -170,7 +170,7 @@ class Client:
         """Stop watching a live stream, and have it forgotten."""
         self._send(lambda: self._http.delete(f"/v1/streams/{stream}"), repeatable=True)
 
-    def _follow(self, place: str, ended: Callable[[], bool]) -> Iterator[Told]:
+    def _follow(self, place: str, ended: Callable[[], bool]) -> Iterator[ServerEvent]:
         reader, attempt = EventReader(), 0
         while True:
             try:

@@ -54,7 +54,7 @@ def prompt_tokens(tokenizer: Any, prompts: Sequence[str]) -> list[list[int]]:
     return [list(own) for own in tokens]
 
 
-def picture_turn(prompt: str, frame_HWC: NDArray[np.uint8]) -> dict[str, Any]:
+def image_turn(prompt: str, frame_HWC: NDArray[np.uint8]) -> dict[str, Any]:
     """Return what is asked about an RGB picture as a user's turn of a chat."""
     from PIL import Image
 

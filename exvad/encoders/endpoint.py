@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from exvad.encoders.chat import ASKED, picture_turn
+from exvad.encoders.chat import ASKED, image_turn
 
 if TYPE_CHECKING:
     import numpy as np
@@ -165,4 +165,4 @@ class EndpointCaptioner:
 
     def caption(self, frames: NDArray[np.uint8]) -> list[str]:
         """Write one caption for each RGB picture of uint8 [N, H, W, 3]."""
-        return self.endpoint.ask([[picture_turn(self.prompt, frame)] for frame in frames])
+        return self.endpoint.ask([[image_turn(self.prompt, frame)] for frame in frames])

@@ -10,7 +10,7 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from exvad.encoders.chat import ASKED, load_tokenizer, picture_turn, prompt_tokens
+from exvad.encoders.chat import ASKED, image_turn, load_tokenizer, prompt_tokens
 from exvad.encoders.devices import ModelUnavailableError, resolve_model
 
 if TYPE_CHECKING:
@@ -114,7 +114,7 @@ class EngineCaptioner:
         from PIL import Image
 
         if self.chats:
-            turns = [[picture_turn(self.prompt or ASKED, frame)] for frame in frames]
+            turns = [[image_turn(self.prompt or ASKED, frame)] for frame in frames]
             return _texts(self.engine.chat(turns, _sampling(self.sampling), use_tqdm=False))
         tokens = opening(self.tokenizer, self.prompt)
         asked = [

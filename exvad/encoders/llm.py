@@ -77,7 +77,7 @@ class TransformersLLM:
         for start in range(0, len(order), self.batch_size):
             chosen = order[start : start + self.batch_size]
             inputs = self._tokenize([prompts[index] for index in chosen])
-            teller = None if on_text is None else _Teller(self.tokenizer, chosen, on_text)
+            teller = None if on_text is None else TokenStreamer(self.tokenizer, chosen, on_text)
             with torch.inference_mode():
                 tokens_BL = self.network.generate(
                     **inputs,
@@ -101,7 +101,7 @@ class TransformersLLM:
         return inputs.to(self.device)
 
 
-class _Teller:
+class TokenStreamer:
     """What transformers hands the new tokens to (its "streamer"); tells of the texts so far."""
 
     def __init__(

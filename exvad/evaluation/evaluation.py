@@ -87,7 +87,7 @@ def evaluate(
         "map": None if detection is None else detection[0],
         "map_per_class": None if detection is None else detection[1],
         "explanation_class_accuracy": _explained_rightly(analyses, videos),
-        "random": scored.guessing().headline(),
+        "random": scored.random_baseline().headline(),
         "confusion": scored.confusion(),
         "videos": len(videos),
         "explained": sum(analysis.explanation is not None for analysis in analyses),

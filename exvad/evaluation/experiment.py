@@ -47,10 +47,10 @@ def run_experiment(
     checkpoint = Checkpoint(
         network, label_CD, labels.phrases, config, state.calibration, {}, unsaved
     )
-    return headline(evaluate(checkpoint, data.bank, manifest).figures)
+    return summary_metrics(evaluate(checkpoint, data.bank, manifest).figures)
 
 
-def headline(figures: dict[str, Any]) -> dict[str, float | None]:
+def summary_metrics(figures: dict[str, Any]) -> dict[str, float | None]:
     """Pick the headline figures from those of an evaluation."""
     names = (
         *("frame_auc", "frame_ap", "frame_auc_abnormal", "frame_ap_abnormal"),

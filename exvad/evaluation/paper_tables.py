@@ -121,7 +121,7 @@ def quoted(dataset: str) -> dict[str, Any] | None:
 
 
 def result_tables(
-    dataset: str, runs: Sequence[Figures], guessing: Figures, protocol: str, selected_on: str
+    dataset: str, runs: Sequence[Figures], random_baseline: Figures, protocol: str, selected_on: str
 ) -> list[Table]:
     """Write Tables 1 or 2 and 3 of the paper with the measured rows.
 
@@ -143,7 +143,7 @@ def result_tables(
             for name, values in paper["fine"].items()
         ]
     fine.append(
-        ["guessing", *(summarise([guessing], key) for key in keys), f"measured, {protocol}"]
+        ["guessing", *(summarise([random_baseline], key) for key in keys), f"measured, {protocol}"]
     )
     fine.append(["exvad", *(summarise(runs, key) for key in keys), ours])
     heading = f"Fine-grained detection on {dataset}, mAP@IoU (%)"
@@ -157,7 +157,7 @@ def result_tables(
         coarse += [
             [name, f"{value:.2f}", QUOTED] for name, value in paper["coarse"]["methods"].items()
         ]
-    for name, rows, source in (("guessing", [guessing], "measured"), ("exvad", runs, ours)):
+    for name, rows, source in (("guessing", [random_baseline], "measured"), ("exvad", runs, ours)):
         coarse.append([name, *(summarise(rows, figure, 100) for figure in figures), source])
     tables.append(Table(heading, ["method", *figures, "source"], coarse))
     return tables

@@ -156,7 +156,7 @@ class Scored:
         rows: list[list[int]] = confusion_CC.tolist()
         return rows
 
-    def guessing(self, seed: int = 0) -> Scored:
+    def random_baseline(self, seed: int = 0) -> Scored:
         """Return what blind guessing says of the same videos: the random row of the tables."""
         rng = np.random.default_rng(seed)
         probabilities = [rng.dirichlet(np.ones(row.shape[1]), len(row)).astype(np.float32)

@@ -66,7 +66,7 @@ class Alert:
     peak_time: float
 
 
-class Alarm:
+class AlertTracker:
     """Follows a score and tells when alerts begin, change, go on for another while, and end.
 
     Args:

@@ -18,11 +18,11 @@ import numpy as np
 
 from exvad.aegm.explanation import ExplanationError
 from exvad.aegm.language_stage import CaptionedVideo, LanguageSettings, LanguageStage
-from exvad.live.alerts import Alarm, Alert, AlertRule, Change
+from exvad.live.alerts import Alert, AlertRule, AlertTracker, Change
 from exvad.results import Explanation
 from exvad.results.live import LiveAlert, LiveNotice, LiveScores, Record
 from exvad.store.examples import Example
-from exvad.video.live_source import Notice, Picture
+from exvad.video.live_source import LiveFrame, Notice
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -88,7 +88,7 @@ class LiveDetector:
     ) -> None:
         self.checkpoint, self.models = checkpoint, models
         self.settings = settings or LiveSettings()
-        self.alarm = Alarm(rule, checkpoint.labels.classes, self.settings.alerts)
+        self.alarm = AlertTracker(rule, checkpoint.labels.classes, self.settings.alerts)
         self._helper, self._on_peak = helper, on_peak
         self._visual: deque[NDArray[np.float16]] = deque(maxlen=self.settings.window)
         shots = max(1, self.settings.window // self.settings.caption_every)
@@ -100,7 +100,7 @@ class LiveDetector:
         self._about: Alert | None = None  # what is being explained
         self._next: Alert | None = None  # what is to be explained next
 
-    def see(self, pictures: Sequence[Picture]) -> list[Record]:
+    def see(self, pictures: Sequence[LiveFrame]) -> list[Record]:
         """Take new pictures, oldest first, and return what there is to say."""
         records: list[Record] = []
         for size in dict.fromkeys(picture.frame.shape for picture in pictures):
@@ -119,7 +119,7 @@ class LiveDetector:
             records += self._written()
         return records
 
-    def _see(self, pictures: Sequence[Picture]) -> list[Record]:
+    def _see(self, pictures: Sequence[LiveFrame]) -> list[Record]:
         frames = np.stack([picture.frame for picture in pictures])
         visual_tD = self.models.clip.encode_images(frames).astype(np.float16)
         times, scores, changes = [], [], list[Record]()
@@ -217,7 +217,7 @@ class LiveDetector:
 _Told = tuple[list[str], "dict[str, Any] | ExplanationError"]
 
 
-def watch(source: Iterator[list[Picture] | Notice], detector: LiveDetector) -> Iterator[Record]:
+def watch(source: Iterator[list[LiveFrame] | Notice], detector: LiveDetector) -> Iterator[Record]:
     """Yield what there is to say of a stream until it ends; see `LiveSource.follow`."""
     for found in source:
         if isinstance(found, Notice):

@@ -24,7 +24,7 @@ def pictures(
     from PIL import Image
 
     from exvad.aegm.vision_stage import ChunkTask
-    from exvad.encoders.chat import picture_turn
+    from exvad.encoders.chat import image_turn
     from exvad.pipeline.decoding import decoded_chunk
 
     if not row["task"]:
@@ -37,7 +37,7 @@ def pictures(
             continue
         seen: dict[str, Any] = {"multimodal_data": {"image": Image.fromarray(frame)}}
         if chat:
-            seen = {"messages": [picture_turn(asked["prompt"], frame)]}
+            seen = {"messages": [image_turn(asked["prompt"], frame)]}
         rows.append({"video_id": task.chunk.video_id, "snippet": snippet, **asked, **seen})
     return rows
 

@@ -21,7 +21,7 @@ STAGES: tuple[tuple[str, tuple[str, ...]], ...] = (
 )
 
 
-class StageFailedError(ValueError):
+class JobFailedError(ValueError):
     """A job of the demo ended with an error."""
 
 
@@ -83,7 +83,7 @@ def run_job(verb: str, arguments: Sequence[str]) -> None:
         [sys.executable, "-m", "exvad.cli", verb, *arguments], env=environment, check=False
     )
     if finished.returncode:
-        raise StageFailedError(
+        raise JobFailedError(
             f"exvad {verb} ended with exit code {finished.returncode}; what it said stands above. "
             "Run the same command again to go on from there."
         )

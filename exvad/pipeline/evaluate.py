@@ -26,7 +26,7 @@ def compare_texts(
     """Measure what captions and explanations are worth, the other variants side by side on Ray."""
     import ray
 
-    from exvad.evaluation.experiment import headline, run_experiment
+    from exvad.evaluation.experiment import run_experiment, summary_metrics
     from exvad.laam.run_labels import RunLabels
 
     labels = RunLabels.load(config)
@@ -38,7 +38,7 @@ def compare_texts(
             model = config.model.model_copy(update={"text": text})
             changed = config.model_copy(update={"model": model, "train": train})
             waiting[text] = task.remote(changed, manifest, store, labels)
-    found: dict[str, dict[str, float | None]] = {config.model.text: headline(own)}
+    found: dict[str, dict[str, float | None]] = {config.model.text: summary_metrics(own)}
     with progress_bar() as bar:
         row = bar.add_task("comparing text variants", total=len(waiting))
         for text, reference in waiting.items():

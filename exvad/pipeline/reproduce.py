@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from exvad.config import Config, load_config
-from exvad.evaluation.experiment import headline
+from exvad.evaluation.experiment import summary_metrics
 from exvad.evaluation.paper_tables import Figures, as_markdown, as_page, result_tables
 from exvad.pipeline.demo import run_job
 
@@ -56,7 +56,7 @@ def reproduce(preset: str, overrides: Sequence[str], seeds: int, protocol: str) 
     for seed in range(config.train.seed, config.train.seed + seeds):
         console.rule(f"seed {seed}")
         summaries.append(_one_seed(config, seed, common))
-    runs: list[Figures] = [headline(summary) for summary in summaries]
+    runs: list[Figures] = [summary_metrics(summary) for summary in summaries]
     first = summaries[0]
     tables = result_tables(config.data.kind, runs, first["random"], protocol, first["selected_on"])
     record = {

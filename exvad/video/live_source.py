@@ -41,7 +41,7 @@ Opener = Callable[[threading.Event], AbstractContextManager["Readable | str"]]
 
 
 @dataclass(frozen=True)
-class Picture:
+class LiveFrame:
     """One picture of a stream.
 
     Args:
@@ -100,13 +100,13 @@ class LiveSource:
         self.stride, self.short_side, self.ahead = stride, short_side, ahead
         self.lives, self.ends, self.since = lives, ends, since
 
-    def follow(self, stopped: threading.Event) -> Iterator[list[Picture] | Notice]:
+    def follow(self, stopped: threading.Event) -> Iterator[list[LiveFrame] | Notice]:
         """Yield what has come in since the last time, until the stream ends or is stopped.
 
         Args:
             stopped: set it to end; a read that is under way is not waited for.
         """
-        hall = _Hall(self.ahead)
+        hall = FrameBuffer(self.ahead)
         thread = threading.Thread(target=self._read, args=(hall, stopped), daemon=True)
         thread.start()
         while not stopped.is_set():
@@ -115,7 +115,7 @@ class LiveSource:
             if not found and not thread.is_alive():
                 return
 
-    def _read(self, hall: _Hall, stopped: threading.Event) -> None:
+    def _read(self, hall: FrameBuffer, stopped: threading.Event) -> None:
         began, failures, last = time.monotonic() - self.since, 0, self.since - STEP
         while not stopped.is_set():
             # A source may be read faster than it plays: time goes on from wherever it is.
@@ -140,7 +140,9 @@ class LiveSource:
             hall.tell(Notice("lost", f"{self.name}: {reason}; tried again in {pause:.0f} s"))
             stopped.wait(pause)
 
-    def _pictures(self, base: float, stopped: threading.Event, hall: _Hall) -> Iterator[Picture]:
+    def _pictures(
+        self, base: float, stopped: threading.Event, hall: FrameBuffer
+    ) -> Iterator[LiveFrame]:
         import av
         from av.video.reformatter import VideoReformatter
 
@@ -181,7 +183,7 @@ class LiveSource:
                             interpolation="AREA",
                         )
                         pixels = np.asarray(small.to_ndarray(), np.uint8)
-                        yield Picture(pixels, seconds, time.time())
+                        yield LiveFrame(pixels, seconds, time.time())
             except (av.error.FFmpegError, OSError) as error:
                 raise VideoError(self.name, f"broke off ({error.strerror or error})") from None
 
@@ -240,17 +242,17 @@ class _Clock:
         return self._last
 
 
-class _Hall:
+class FrameBuffer:
     """Where pictures wait, a few at most, and notices."""
 
     def __init__(self, size: int) -> None:
         self._size = size
-        self._pictures: deque[Picture] = deque()
+        self._pictures: deque[LiveFrame] = deque()
         self._notices: list[Notice] = []
         self._dropped = 0
         self._came = threading.Condition()
 
-    def put(self, picture: Picture) -> None:
+    def put(self, picture: LiveFrame) -> None:
         with self._came:
             self._pictures.append(picture)
             if len(self._pictures) > self._size:
@@ -263,11 +265,11 @@ class _Hall:
             self._notices.append(notice)
             self._came.notify()
 
-    def take(self, seconds: float) -> list[list[Picture] | Notice]:
+    def take(self, seconds: float) -> list[list[LiveFrame] | Notice]:
         with self._came:
             if not self._pictures and not self._notices:
                 self._came.wait(seconds)
-            told: list[list[Picture] | Notice] = []
+            told: list[list[LiveFrame] | Notice] = []
             # Pictures came before a notice of the end, and after one of the beginning.
             begun = [notice for notice in self._notices if notice.kind == "connected"]
             others = [notice for notice in self._notices if notice.kind != "connected"]

@@ -26,7 +26,7 @@ from exvad.video.chunks import Chunk, VideoInfo
 from exvad.video.container import DecodingLimitError, VideoError
 from exvad.video.decoding import DecodedChunk
 from exvad.video.sandbox_answers import (
-    checked_pictures,
+    checked_frames,
     checked_plan,
     checked_reason,
     checked_shapes,
@@ -114,7 +114,7 @@ class DecodingProcess:
         with self._lock, self._counted(chunk.path):
             told, reader = self._ask(chunk.path, "decode", (chunk.to_row(), short_side))
             try:
-                shape, times_t, problems = checked_pictures(told, chunk)
+                shape, times_t, problems = checked_frames(told, chunk)
             except ValueError:
                 raise reader.nonsense() from None
             pixels = self._pixels(chunk.path, reader, [shape])

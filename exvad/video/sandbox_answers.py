@@ -65,7 +65,7 @@ def checked_plan(
     return info, chunks
 
 
-def checked_pictures(
+def checked_frames(
     told: dict[str, Any], chunk: Chunk
 ) -> tuple[tuple[int, ...], NDArray[np.float64], list[str]]:
     """Return the shape and the times of a chunk's pictures, and what is wrong with them.

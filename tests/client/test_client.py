@@ -12,7 +12,7 @@ from pathlib import Path
 import httpx2 as httpx
 import pytest
 
-from exvad.client import AsyncClient, Client, ServerError, Told
+from exvad.client import AsyncClient, Client, ServerError, ServerEvent
 from exvad.client.protocol import EventReader
 from tests.helpers.server import Server, serving
 from tests.helpers.videos import write_video
@@ -42,7 +42,7 @@ def test_a_video_is_analyzed_and_its_work_can_be_followed(server: Server, clip: 
     assert [each.kind for each in told if each.kind != "progress"] == [
         "writing", "first_scores", "scores", "events", "explanation", "done",
     ]  # fmt: skip
-    assert isinstance(told[-1], Told)
+    assert isinstance(told[-1], ServerEvent)
 
 
 def test_the_same_with_asyncio(server: Server, clip: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -42,8 +42,8 @@ def test_a_figure_that_a_run_lacks_is_a_dash() -> None:
 
 @pytest.mark.parametrize(("dataset", "figure"), [("ucf_crime", "80.00"), ("xd_violence", "50.00")])
 def test_measured_rows_stand_beside_the_papers(dataset: str, figure: str) -> None:
-    guessing = {"map_vadclip_0.1": 0.2, "map_vadclip_average": 0.1}
-    text = as_markdown(result_tables(dataset, [RUN], guessing, "vadclip", "val"))
+    random_baseline = {"map_vadclip_0.1": 0.2, "map_vadclip_average": 0.1}
+    text = as_markdown(result_tables(dataset, [RUN], random_baseline, "vadclip", "val"))
     rows = [line for line in text.splitlines() if line.startswith("| ")]
     ours = [row for row in rows if row.startswith("| exvad |")]
     assert len(ours) == 2

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from exvad.live.alerts import Alarm, Alert, AlertRule
+from exvad.live.alerts import Alert, AlertRule, AlertTracker
 
 CLASSES = ("Normal", "Arson", "Fighting")
 ARSON, FIGHT = [0.1, 0.8, 0.1], [0.1, 0.1, 0.8]
@@ -16,7 +16,7 @@ def run(
     rule: AlertRule, scores: list[float], shares: list[list[float]] | None = None
 ) -> list[tuple[str, Alert]]:
     """Feed a score per second; return the changes."""
-    alarm = Alarm(rule, CLASSES)
+    alarm = AlertTracker(rule, CLASSES)
     told: list[tuple[str, Alert]] = []
     for second, score in enumerate(scores):
         told += alarm.feed(float(second), score, shares[second] if shares else ARSON)

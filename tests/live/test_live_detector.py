@@ -18,7 +18,7 @@ from exvad.encoders.protocols import Captioner, ImageTextEncoder, LanguageModel
 from exvad.live.alerts import AlertRule
 from exvad.live.live_detector import LiveDetector, LiveSettings, watch
 from exvad.results.live import LiveAlert, LiveNotice, LiveScores
-from exvad.video.live_source import LiveSource, Picture, growing_file
+from exvad.video.live_source import LiveFrame, LiveSource, growing_file
 from tests.helpers.checkpoints import save
 
 
@@ -38,12 +38,12 @@ def detector(tmp_path_factory: pytest.TempPathFactory) -> Detector:
 
 
 @pytest.fixture(scope="module")
-def pictures() -> list[Picture]:
+def pictures() -> list[LiveFrame]:
     scene = Scene(4, "Robbery", 11, 12)
-    return [Picture(scene.render(frame), frame / 10) for frame in range(0, scene.num_frames, 16)]
+    return [LiveFrame(scene.render(frame), frame / 10) for frame in range(0, scene.num_frames, 16)]
 
 
-def scores(live: LiveDetector, pictures: list[Picture], at_once: int) -> list[float]:
+def scores(live: LiveDetector, pictures: list[LiveFrame], at_once: int) -> list[float]:
     told: list[float] = []
     for start in range(0, len(pictures), at_once):
         for record in live.see(pictures[start : start + at_once]):
@@ -53,7 +53,7 @@ def scores(live: LiveDetector, pictures: list[Picture], at_once: int) -> list[fl
 
 
 def test_a_score_never_depends_on_what_comes_later(
-    detector: Detector, pictures: list[Picture]
+    detector: Detector, pictures: list[LiveFrame]
 ) -> None:
     settings = LiveSettings(window=6, context=1, explain_seconds=1e9)
 
@@ -69,7 +69,9 @@ def test_a_score_never_depends_on_what_comes_later(
     assert len(whole) == len(pictures) - 1
 
 
-def test_an_alert_is_told_explained_and_ended(detector: Detector, pictures: list[Picture]) -> None:
+def test_an_alert_is_told_explained_and_ended(
+    detector: Detector, pictures: list[LiveFrame]
+) -> None:
     peaks: list[tuple[float, tuple[int, ...]]] = []
     live = LiveDetector(
         detector.checkpoint,
@@ -91,7 +93,7 @@ def test_an_alert_is_told_explained_and_ended(detector: Detector, pictures: list
 
 
 def test_nothing_rings_before_there_is_something_to_compare_with(
-    detector: Detector, pictures: list[Picture]
+    detector: Detector, pictures: list[LiveFrame]
 ) -> None:
     live = LiveDetector(detector.checkpoint, detector.models, ALWAYS, LiveSettings(explain=False))
     kinds = [[type(record).__name__ for record in live.see([each])] for each in pictures[:5]]
@@ -100,7 +102,7 @@ def test_nothing_rings_before_there_is_something_to_compare_with(
 
 
 def test_an_explanation_does_not_hold_up_the_scores(
-    detector: Detector, pictures: list[Picture]
+    detector: Detector, pictures: list[LiveFrame]
 ) -> None:
     goes_on = threading.Event()
 

@@ -14,7 +14,7 @@ import av
 import numpy as np
 import pytest
 
-from exvad.video.live_source import LiveSource, Notice, Opener, Picture, Readable, growing_file
+from exvad.video.live_source import LiveFrame, LiveSource, Notice, Opener, Readable, growing_file
 
 
 def stream(frames: int, shade: int = 0, fps: int = 10) -> bytes:
@@ -43,8 +43,8 @@ def opens(*parts: bytes) -> Opener:
 
 def collect(
     source: LiveSource, stopped: threading.Event, seconds: float = 20
-) -> tuple[list[Picture], list[Notice]]:
-    pictures: list[Picture] = []
+) -> tuple[list[LiveFrame], list[Notice]]:
+    pictures: list[LiveFrame] = []
     notices: list[Notice] = []
     until = time.monotonic() + seconds
     for found in source.follow(stopped):

@@ -14,7 +14,7 @@ from exvad.serving.api.event_stream import LOOK_SECONDS, event_stream
 from exvad.serving.api.links import leads_to
 from exvad.serving.api.problems import problems
 from exvad.serving.queue.analyses import Queue
-from exvad.serving.queue.notifier import CrowdError, heard_within
+from exvad.serving.queue.notifier import TooManyFollowersError, wait_for_event
 from exvad.serving.schemas.analyses import AnalysisList, AnalysisStatus, State, TriageRequest
 
 ENDED = ("done", "failed")
@@ -37,12 +37,12 @@ async def finished(context: Context, number: str, wait: float, request: Request)
     queue, clock = context.queue, asyncio.get_running_loop().time
     end = clock() + wait
     if wait:
-        with suppress(CrowdError), context.news.of(number) as heard:
+        with suppress(TooManyFollowersError), context.news.of(number) as heard:
             while (left := end - clock()) > 0:
                 found = await asyncio.to_thread(status_of, queue, number, False)
                 if found.state in ENDED or await request.is_disconnected():
                     break
-                await heard_within(heard, min(left, LOOK_SECONDS))
+                await wait_for_event(heard, min(left, LOOK_SECONDS))
     return await asyncio.to_thread(status_of, queue, number)
 
 

@@ -12,7 +12,7 @@ from fastapi.staticfiles import StaticFiles
 from exvad.serving.api.analyses import analysis_routes
 from exvad.serving.api.context import Context
 from exvad.serving.api.evidence import evidence_routes
-from exvad.serving.api.headers import CarefulHeaders
+from exvad.serving.api.headers import SecurityHeaders
 from exvad.serving.api.limits import LimitedBodies
 from exvad.serving.api.operations import service_routes
 from exvad.serving.api.problems import KIND, answer_with_problems
@@ -49,7 +49,7 @@ def create_api(settings: ServerSettings) -> FastAPI:
         responses={"4XX": {"model": Problem, "content": {KIND: {}}}},
     )
 
-    api.add_middleware(CarefulHeaders)
+    api.add_middleware(SecurityHeaders)
     api.add_middleware(LimitedBodies)
     for routes in (
         service_routes,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from exvad.serving.api.keys import Keys
 from exvad.serving.queue.analyses import Queue
-from exvad.serving.queue.notifier import News
+from exvad.serving.queue.notifier import EventNotifier
 from exvad.serving.queue.streams import Streams
 from exvad.serving.settings import ServerSettings
 from exvad.serving.sources.fetch import Fetcher
@@ -23,7 +23,7 @@ class Context:
         self.settings = settings
         self.queue = Queue(settings.database_path, settings.lease_seconds)
         self.streams = Streams(settings.database_path, settings.lease_seconds)
-        self.news = News(self.queue, settings.max_followers)
+        self.news = EventNotifier(self.queue, settings.max_followers)
         self.spool = Spool(settings.spool / "videos", settings.max_bytes)
         self.keys = Keys(settings.api_keys)
         self.fetcher = Fetcher(settings)

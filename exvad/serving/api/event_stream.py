@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from fastapi import HTTPException, Request
 from fastapi.responses import StreamingResponse
 
-from exvad.serving.queue.notifier import CrowdError, News, heard_within
+from exvad.serving.queue.notifier import EventNotifier, TooManyFollowersError, wait_for_event
 
 if TYPE_CHECKING:
     from exvad.serving.queue.database import Database
@@ -29,7 +29,7 @@ def last_event(request: Request) -> int:
 
 
 def event_stream(
-    database: Database, news: News, number: str, request: Request, ending: Ending
+    database: Database, news: EventNotifier, number: str, request: Request, ending: Ending
 ) -> StreamingResponse:
     """Return the answer that follows an analysis or a stream; 429 where too many follow.
 
@@ -52,7 +52,7 @@ def event_stream(
 
 
 async def _events(
-    database: Database, news: News, number: str, after: int, ending: Ending
+    database: Database, news: EventNotifier, number: str, after: int, ending: Ending
 ) -> AsyncIterator[str]:
     clock = asyncio.get_running_loop().time
     spoke = clock()
@@ -74,6 +74,6 @@ async def _events(
                 if clock() - spoke > SILENCE_SECONDS:
                     spoke = clock()
                     yield ": still there\n\n"
-                await heard_within(heard, LOOK_SECONDS)
-    except CrowdError:  # others came between: the client comes again
+                await wait_for_event(heard, LOOK_SECONDS)
+    except TooManyFollowersError:  # others came between: the client comes again
         return

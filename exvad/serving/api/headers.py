@@ -12,7 +12,7 @@ POLICY = (
 )
 
 
-class CarefulHeaders:
+class SecurityHeaders:
     """Adds the headers that an answer does not have yet.
 
     Args:

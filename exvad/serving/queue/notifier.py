@@ -12,11 +12,11 @@ from exvad.serving.queue.database import Changes, Database
 POLL_SECONDS = 0.005
 
 
-class CrowdError(Exception):
+class TooManyFollowersError(Exception):
     """As many wait for news as may."""
 
 
-class News:
+class EventNotifier:
     """Wakes those who wait for an analysis or a stream when an event is noted about it.
 
     Args:
@@ -42,7 +42,7 @@ class News:
             CrowdError: too many wait already.
         """
         if self.crowded():
-            raise CrowdError
+            raise TooManyFollowersError
         heard = asyncio.Event()
         self._waiting[heard] = number
         if self._looking is None or self._looking.done():
@@ -71,7 +71,7 @@ class News:
             changes.close()
 
 
-async def heard_within(heard: asyncio.Event, seconds: float) -> None:
+async def wait_for_event(heard: asyncio.Event, seconds: float) -> None:
     """Wait for news, some seconds at most."""
     try:
         async with asyncio.timeout(seconds):

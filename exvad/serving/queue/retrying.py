@@ -11,7 +11,7 @@ FULL_SECONDS = 1.0
 T = TypeVar("T")
 
 
-def patiently(write: Callable[[], T], stopped: threading.Event) -> T:
+def retry_while_disk_full(write: Callable[[], T], stopped: threading.Event) -> T:
     """Return what a write returns, once it succeeds.
 
     Args:

@@ -15,7 +15,7 @@ from typing import IO, Any
 
 import numpy as np
 
-from exvad.video.live_source import Notice, Picture
+from exvad.video.live_source import LiveFrame, Notice
 from exvad.video.sandbox import child_environment
 
 MOST_PIXELS = 2**24
@@ -36,7 +36,7 @@ class StreamProcess:
     def __init__(self, asked: dict[str, Any]) -> None:
         self._asked = asked
 
-    def follow(self, stopped: threading.Event) -> Iterator[list[Picture] | Notice]:
+    def follow(self, stopped: threading.Event) -> Iterator[list[LiveFrame] | Notice]:
         """Yield what comes in, until the source ends or `stopped` is set."""
         began, asked = time.monotonic(), dict(self._asked)
         while not stopped.is_set():
@@ -82,10 +82,10 @@ def _start(asked: dict[str, Any]) -> subprocess.Popen[bytes]:
 
 def _read(
     process: subprocess.Popen[bytes], stopped: threading.Event
-) -> Iterator[list[Picture] | Notice]:
+) -> Iterator[list[LiveFrame] | Notice]:
     assert process.stdout is not None
     reader = _Reader(process.stdout, stopped)
-    pictures: list[Picture] = []
+    pictures: list[LiveFrame] = []
     while not stopped.is_set():
         if pictures and (len(pictures) == MOST_AT_ONCE or not reader.ready()):
             yield pictures
@@ -94,7 +94,7 @@ def _read(
         if line is None:
             break
         found = _parsed(line, reader)
-        if isinstance(found, Picture):
+        if isinstance(found, LiveFrame):
             pictures.append(found)
             continue
         if pictures:
@@ -107,7 +107,7 @@ def _read(
         yield pictures
 
 
-def _parsed(line: bytes, reader: _Reader) -> Picture | Notice:
+def _parsed(line: bytes, reader: _Reader) -> LiveFrame | Notice:
     try:
         told = json.loads(line)
         if "notice" in told:
@@ -125,7 +125,7 @@ def _parsed(line: bytes, reader: _Reader) -> Picture | Notice:
     if not (math.isfinite(seconds) and math.isfinite(came)):
         raise _BrokenError
     pixels = reader.exactly(height * width * 3)
-    return Picture(np.frombuffer(pixels, np.uint8).reshape(height, width, 3), seconds, came)
+    return LiveFrame(np.frombuffer(pixels, np.uint8).reshape(height, width, 3), seconds, came)
 
 
 class _Reader:

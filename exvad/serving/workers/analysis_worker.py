@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from exvad.detector.detector import Examination, Listener
-from exvad.serving.queue.retrying import patiently
+from exvad.serving.queue.retrying import retry_while_disk_full
 from exvad.serving.schemas.analyses import ServedModel
 from exvad.serving.sources.spool import Spool, path_below
 from exvad.video.chunks import VideoInfo
@@ -102,7 +102,7 @@ class Worker:
             self._noted(lambda: self.queue.greet(self.name, self.about))
 
     def _noted(self, write: Callable[[], T]) -> T:
-        return patiently(write, self._stopped)
+        return retry_while_disk_full(write, self._stopped)
 
     def work(self) -> bool:
         """Take one analysis and answer it; False if none waits."""

@@ -14,12 +14,12 @@ from typing import TYPE_CHECKING, NamedTuple
 from exvad.live.alerts import Alert, AlertRule
 from exvad.live.live_detector import LiveDetector, LiveSettings, watch
 from exvad.results.live import LiveNotice, LiveScores, Record
-from exvad.serving.queue.retrying import patiently
+from exvad.serving.queue.retrying import retry_while_disk_full
 from exvad.serving.sources.spool import path_below
 from exvad.serving.sources.stream_process import StreamProcess
 from exvad.serving.workers.frames import jpeg
 from exvad.serving.workers.remote_models import UnreachableError
-from exvad.video.live_source import Notice, Picture
+from exvad.video.live_source import LiveFrame, Notice
 
 if TYPE_CHECKING:
     import numpy as np
@@ -77,12 +77,14 @@ class Watcher:
         while not stopped.wait(LOOK_SECONDS):
             self._threads = [thread for thread in self._threads if thread.is_alive()]
             if len(self._threads) < self.settings.max_streams:
-                claim = patiently(lambda: self.streams.claim(uuid.uuid4().hex), stopped)
+                claim = retry_while_disk_full(lambda: self.streams.claim(uuid.uuid4().hex), stopped)
                 if claim is not None:
                     self._begin(claim, stopped)
             if time.monotonic() - swept > 600:
                 swept = time.monotonic()
-                patiently(lambda: self.streams.forget_older(self.settings.keep_hours), stopped)
+                retry_while_disk_full(
+                    lambda: self.streams.forget_older(self.settings.keep_hours), stopped
+                )
         for thread in self._threads:
             thread.join()
 
@@ -108,7 +110,7 @@ class Watcher:
             raise
         finally:
             leave = self.streams.end if ended else self.streams.release
-            patiently(partial(leave, claim.number, claim.holder), stopped)
+            retry_while_disk_full(partial(leave, claim.number, claim.holder), stopped)
 
     def _records(self, claim: StreamClaim, over: threading.Event) -> Iterator[Told]:
         """Yield what there is to tell of a stream, until it ends or is over for this watcher."""
@@ -170,10 +172,12 @@ class Watcher:
                 self.streams.tell_alert(number, holder, record, claim.options.webhook, picture)
                 told.pictures.pop(record.number, None)
 
-        patiently(note, over)
+        retry_while_disk_full(note, over)
         for alert, picture in list(told.pictures.items()):
             # A new peak may be known before its alert is told.
-            if patiently(partial(self.streams.keep_frame, number, holder, alert, picture), over):
+            if retry_while_disk_full(
+                partial(self.streams.keep_frame, number, holder, alert, picture), over
+            ):
                 del told.pictures[alert]
 
     def _say(self, claim: StreamClaim, kind: str, text: str) -> None:
@@ -186,7 +190,9 @@ class Watcher:
 
         def renew() -> None:
             while not done.wait(RENEW_SECONDS):
-                held = patiently(lambda: self.streams.renew(claim.number, claim.holder), done)
+                held = retry_while_disk_full(
+                    lambda: self.streams.renew(claim.number, claim.holder), done
+                )
                 if not held or stopped.is_set() or renewed.is_set():
                     over.set()
                     return
@@ -207,8 +213,8 @@ class _Pace:
         self.came = time.time()
 
     def timed(
-        self, source: Iterator[list[Picture] | Notice], known: float | None
-    ) -> Iterator[list[Picture] | Notice]:
+        self, source: Iterator[list[LiveFrame] | Notice], known: float | None
+    ) -> Iterator[list[LiveFrame] | Notice]:
         """Pass on what a source yields, without the pictures up to a second that is known."""
         for found in source:
             if isinstance(found, Notice):

@@ -17,7 +17,7 @@ from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from exvad.serving.queue.retrying import patiently
+from exvad.serving.queue.retrying import retry_while_disk_full
 from exvad.serving.queue.webhooks import Hook, Hooks
 
 if TYPE_CHECKING:
@@ -75,7 +75,11 @@ class Sender:
                 for receiver in [each for each, sent in sending.items() if sent.done()]:
                     sending.pop(receiver).result()
                 free = len(sending) < MOST_RECEIVERS
-                hook = patiently(lambda: self.hooks.due(sending), stopped) if free else None
+                hook = (
+                    retry_while_disk_full(lambda: self.hooks.due(sending), stopped)
+                    if free
+                    else None
+                )
                 if hook is not None:
                     sending[hook.receiver] = pool.submit(self._send, hook, stopped)
                 elif sending:
@@ -94,12 +98,12 @@ class Sender:
         body = hook.body
         if hook.analysis is not None:
             number = hook.analysis
-            found = patiently(lambda: self.queue.status(number), stopped)
+            found = retry_while_disk_full(lambda: self.queue.status(number), stopped)
             body = None if found is None else found.model_dump_json()
         # Nothing is left to tell of an analysis that was deleted meanwhile.
         arrived = body is None or self._arrives(hook, body.encode())
         if arrived or hook.attempts >= MOST_ATTEMPTS:
-            patiently(lambda: self.hooks.sent(hook.number), stopped)
+            retry_while_disk_full(lambda: self.hooks.sent(hook.number), stopped)
 
     def _arrives(self, hook: Hook, body: bytes) -> bool:
         headers = {

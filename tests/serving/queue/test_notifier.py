@@ -12,7 +12,7 @@ import pytest
 
 from exvad.serving.queue.analyses import Queue
 from exvad.serving.queue.database import Changes
-from exvad.serving.queue.notifier import CrowdError, News, heard_within
+from exvad.serving.queue.notifier import EventNotifier, TooManyFollowersError, wait_for_event
 
 
 @pytest.fixture
@@ -25,18 +25,18 @@ def test_only_those_it_is_about_are_woken_and_at_once(queue: Queue) -> None:
     queue.say(mine, "progress", {})  # before anybody listens: no news
 
     async def listen() -> None:
-        news = News(queue, most=8)
+        news = EventNotifier(queue, most=8)
         with news.of(mine) as heard, news.of(mine) as again, news.of(other) as elsewhere:
             await asyncio.sleep(0.1)
             assert not heard.is_set()
             begin = time.monotonic()
             await asyncio.to_thread(queue.say, mine, "progress", {})
-            await heard_within(heard, 5)
-            await heard_within(again, 5)
+            await wait_for_event(heard, 5)
+            await wait_for_event(again, 5)
             assert time.monotonic() - begin < 1
             assert not elsewhere.is_set()
             begin = time.monotonic()
-            await heard_within(elsewhere, 0.2)
+            await wait_for_event(elsewhere, 0.2)
             assert time.monotonic() - begin >= 0.2
 
     asyncio.run(listen())
@@ -47,7 +47,7 @@ def test_no_news_is_lost_however_it_falls_between_reading_and_waiting(queue: Que
     total = 200
 
     async def listen() -> int:
-        news, after, seen = News(queue, most=8), 0, 0
+        news, after, seen = EventNotifier(queue, most=8), 0, 0
         with news.of(number) as heard:
             writing = asyncio.create_task(asyncio.to_thread(write))
             while seen < total:
@@ -55,7 +55,7 @@ def test_no_news_is_lost_however_it_falls_between_reading_and_waiting(queue: Que
                 after, seen = (told[-1][0], seen + len(told)) if told else (after, seen)
                 if seen < total:
                     begin = time.monotonic()
-                    await heard_within(heard, 20)
+                    await wait_for_event(heard, 20)
                     assert time.monotonic() - begin < 20
             await writing
         return seen
@@ -71,12 +71,12 @@ def test_a_crowd_is_sent_away_and_let_in_once_there_is_room(queue: Queue) -> Non
     number = queue.add("a", Path("/x"), uploaded=False)
 
     async def come() -> None:
-        news = News(queue, most=2)
+        news = EventNotifier(queue, most=2)
         with ExitStack() as here:
             for _ in range(2):
                 here.enter_context(news.of(number))
             assert news.crowded()
-            with pytest.raises(CrowdError), news.of(number):
+            with pytest.raises(TooManyFollowersError), news.of(number):
                 pass
         assert not news.crowded()
 
@@ -95,7 +95,7 @@ def test_what_could_not_be_read_at_once_is_told_all_the_same(
         return told_of(changes, after)
 
     async def listen() -> None:
-        with News(queue, most=8).of(number) as heard:
+        with EventNotifier(queue, most=8).of(number) as heard:
             await asyncio.sleep(0.05)
             failures[0] = 3
             await asyncio.to_thread(queue.say, number, "progress", {})
