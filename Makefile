@@ -6,7 +6,7 @@ VLLM_VERSION := 0.32.0
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: demo test test-slow test-vllm lint bench demo-models constraints clean
+.PHONY: demo test test-slow test-vllm lint bench docs demo-models constraints clean
 
 $(STAMP): pyproject.toml constraints.txt
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "exvad needs Python 3.11 or newer")'
@@ -42,12 +42,17 @@ lint: $(STAMP)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	$(BIN)/lint-imports
 
 bench: $(STAMP)
-	$(BIN)/python bench/_all.py
+	$(BIN)/python -m bench._all
 
 demo-models: $(STAMP)
 	$(BIN)/python -m scripts.demo_models.train
+
+docs: $(STAMP)
+	$(BIN)/python -m pip install --quiet -c constraints.txt -e '.[docs]'
+	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict --clean
 
 constraints: $(STAMP)
 	{ head -1 constraints.txt; $(BIN)/python -m pip freeze --exclude-editable; } > .constraints.new

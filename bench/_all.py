@@ -1,4 +1,4 @@
-"""Run every benchmark and rewrite docs/benchmarks.md: `python bench/_all.py [--quick]`."""
+"""Run all benchmarks and write docs/benchmarks.md: `python -m bench._all [--quick]`."""
 
 from __future__ import annotations
 
@@ -6,46 +6,64 @@ import datetime
 import json
 import subprocess
 import sys
-from pathlib import Path
+from collections.abc import Iterator, Mapping
+from typing import Any
 
-from _harness import COMPARE  # type: ignore[import-not-found]
+from bench._harness import COMPARE, ROOT
 
-BENCH = Path(__file__).resolve().parent
-TABLE = BENCH.parent / "docs" / "benchmarks.md"
+BENCHMARKS = (
+    "demo",
+    "head",
+    "language",
+    "learning",
+    "load",
+    "metrics",
+    "preprocess",
+    "serving",
+    "sweep",
+    "train",
+    "tune",
+)
+TABLE = ROOT / "docs" / "benchmarks.md"
 
 
 def main() -> None:
-    """Run the scripts one after the other and write the table."""
-    rows, machine = [], {}
-    for script in sorted(BENCH.glob("[a-z]*.py")):
-        print(f"{script.name} …", file=sys.stderr)
+    """Run the benchmarks one after another and write the table."""
+    rows: list[str] = []
+    machine: dict[str, Any] = {}
+    for name in BENCHMARKS:
+        print(f"{name} …", file=sys.stderr)
         finished = subprocess.run(
-            [sys.executable, str(script), *sys.argv[1:]],
+            [sys.executable, "-m", f"bench.{name}", *sys.argv[1:]],
+            cwd=ROOT,
             stdout=subprocess.PIPE,
             text=True,
             check=True,
         )
         result = json.loads(finished.stdout)
         machine = result["machine"]
-        for figure, value in result["figures"].items():
-            goal = result["goals"].get(figure)
-            met = "" if goal is None else _met(value, *goal)
-            wanted = "" if goal is None else f"{goal[0]} {goal[1]:g}"
-            rows.append(f"| {result['name']} | {figure} | {value:.4g} | {wanted} | {met} |")
+        rows += table_rows(result)
     today = datetime.date.today().isoformat()
     head = [
         "# Benchmarks",
         "",
         f"`make bench`, {today}, on {machine.get('cores')} cores, Python {machine.get('python')}.",
         "",
-        "| benchmark | figure | measured | goal | |",
+        "| benchmark | metric | measured | goal | |",
         "| --- | --- | --- | --- | --- |",
     ]
     TABLE.write_text("\n".join([*head, *rows]) + "\n")
 
 
-def _met(value: float, sign: str, goal: float) -> str:
-    return "met" if COMPARE[sign](value, goal) else "missed"
+def table_rows(result: Mapping[str, Any]) -> Iterator[str]:
+    """Yield a row of the table for each metric of a benchmark."""
+    for metric, value in result["metrics"].items():
+        goal, verdict = "", ""
+        if metric in result["goals"]:
+            sign, bound = result["goals"][metric]
+            goal = f"{sign} {bound:g}"
+            verdict = "met" if COMPARE[sign](value, bound) else "missed"
+        yield f"| {result['name']} | {metric} | {value:.4g} | {goal} | {verdict} |"
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""What every benchmark shares: one JSON line, with the machine it was measured on."""
+"""The parts that benchmarks share: jobs of the demo, and the line of JSON with the results."""
 
 from __future__ import annotations
 
@@ -18,21 +18,21 @@ COMPARE = {">=": operator.ge, "<=": operator.le, ">": operator.gt, "<": operator
 
 
 def make_features(overrides: Sequence[str]) -> None:
-    """Run the demo preset's jobs up to features and labels."""
-    for job in ("preprocess", "labels"):
-        command = [sys.executable, f"jobs/{job}.py", "--preset", "demo", *overrides]
+    """Run the jobs of the demo preset up to features and labels."""
+    for verb in ("preprocess", "labels"):
+        command = [sys.executable, "-m", "exvad.cli", verb, *overrides]
         subprocess.run(command, cwd=ROOT, stdout=sys.stderr, check=True)
 
 
-def emit(name: str, figures: Mapping[str, float], goals: Mapping[str, tuple[str, float]]) -> None:
-    """Print the figures, the goals, and whether every goal is met, as one JSON line.
+def emit(name: str, metrics: Mapping[str, float], goals: Mapping[str, tuple[str, float]]) -> None:
+    """Print the metrics, the goals, and whether every goal is met, as one line of JSON.
 
     Args:
-        name: the benchmark's name.
-        figures: what was measured.
-        goals: figure → comparison and bound.
+        name: name of the benchmark.
+        metrics: the measured values.
+        goals: metric → comparison and bound.
     """
-    met = all(COMPARE[sign](figures[figure], bound) for figure, (sign, bound) in goals.items())
+    met = all(COMPARE[sign](metrics[metric], bound) for metric, (sign, bound) in goals.items())
     machine = {
         "processor": platform.processor() or platform.machine(),
         "cores": os.cpu_count(),
@@ -40,5 +40,5 @@ def emit(name: str, figures: Mapping[str, float], goals: Mapping[str, tuple[str,
         "python": platform.python_version(),
         "numpy": version("numpy"),
     }
-    record = {"name": name, "machine": machine, "figures": figures, "goals": goals, "met": met}
+    record = {"name": name, "machine": machine, "metrics": metrics, "goals": goals, "met": met}
     print(json.dumps(record, allow_nan=False))

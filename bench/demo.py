@@ -1,6 +1,8 @@
-"""The main job from videos to report, as `make demo` runs it: time, memory and figures.
+"""The main job from videos to report, as `make demo` runs it: time, memory and metrics.
 
-`python bench/demo.py [--quick]`; --quick renders a smaller world, whose figures mean little.
+With --quick the world is smaller and its metrics mean little.
+
+    python -m bench.demo [--quick]
 """
 
 from __future__ import annotations
@@ -13,17 +15,23 @@ import threading
 from pathlib import Path
 
 import psutil
-from _harness import emit  # type: ignore[import-not-found]
 
+from bench._harness import emit
+
+SAMPLE_SECONDS = 1.0
 QUICK = ("data.world.train_videos=36", "data.world.test_videos=14", "train.epochs=4")
 
 
 class MemoryWatch:
-    """Samples the memory of all processes that were started after it, each page counted once."""
+    """Samples the memory of all processes that start after it; shared pages count once.
+
+    Attributes:
+        peak: the largest sum so far, in bytes.
+    """
 
     def __init__(self) -> None:
-        self.before = set(psutil.pids())
         self.peak = 0
+        self._earlier = set(psutil.pids())
         self._ended = threading.Event()
         self._thread = threading.Thread(target=self._sample)
 
@@ -36,10 +44,10 @@ class MemoryWatch:
         self._thread.join()
 
     def _sample(self) -> None:
-        while not self._ended.wait(1.0):
+        while not self._ended.wait(SAMPLE_SECONDS):
             total = 0
             for process in psutil.process_iter():
-                if process.pid in self.before:
+                if process.pid in self._earlier:
                     continue
                 try:
                     total += process.memory_full_info().pss
@@ -49,19 +57,19 @@ class MemoryWatch:
 
 
 def main() -> None:
-    """Run the demo in a folder of its own and print one JSON line."""
+    """Run the demo in a folder of its own and print one line of JSON."""
     overrides = QUICK if "--quick" in sys.argv[1:] else ()
     with tempfile.TemporaryDirectory() as folder, MemoryWatch() as memory:
         subprocess.run(
-            [sys.executable, "-m", "exvad.cli.main", "demo", *overrides],
+            [sys.executable, "-m", "exvad.cli", "demo", *overrides],
             cwd=folder,
             stdout=sys.stderr,
             check=True,
         )
         summary = json.loads((Path(folder) / "runs/demo/summary.json").read_text())
     texts = {
-        f"frame_auc_text_{text}": figures["frame_auc"]
-        for text, figures in summary["variants"].items()
+        f"frame_auc_text_{text}": metrics["frame_auc"]
+        for text, metrics in summary["variants"].items()
     }
     emit(
         "demo",

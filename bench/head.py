@@ -1,9 +1,9 @@
 """The trained network: its size, its work, and how close it comes to the machine's matmul rate.
 
-The rate is measured on the very matrix products that one pass makes: they are recorded, replayed
-alone on operands at hand, and their time is divided by the pass's. Passes and replays alternate.
+The benchmark records the matrix products of one pass, replays them alone, and divides their time by
+the time of the pass. Passes and replays alternate.
 
-    python bench/head.py [--quick]
+    python -m bench.head [--quick]
 """
 
 from __future__ import annotations
@@ -16,11 +16,11 @@ from collections.abc import Callable
 from typing import Any
 
 import torch
-from _harness import emit  # type: ignore[import-not-found]
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.flop_counter import FlopCounterMode
 
+from bench._harness import emit
 from exvad.modeling.exvad import ExVAD, build_exvad
 from exvad.modeling.losses import exvad_loss
 
@@ -33,8 +33,9 @@ GOALS: dict[str, tuple[str, float]] = {
 }
 
 aten = torch.ops.aten
-# Attention's own products are left out: 0.2 % of the work, and never run as plain matmuls.
-INTO_OUT: dict[Any, tuple[Any, slice]] = {
+# Operation → the same operation with a given output, and its operands. The products inside
+# attention are 0.2 % of the work and never run as plain products, so they are not counted.
+REPLAYED: dict[Any, tuple[Any, slice]] = {
     aten.mm.default: (aten.mm.out, slice(0, 2)),
     aten.addmm.default: (aten.mm.out, slice(1, 3)),
     aten.bmm.default: (aten.bmm.out, slice(0, 2)),
@@ -43,8 +44,8 @@ INTO_OUT: dict[Any, tuple[Any, slice]] = {
 CONVOLUTIONS = {aten.convolution.default, aten.convolution_backward.default}
 
 
-class Products(TorchDispatchMode):  # type: ignore[no-untyped-call]
-    """Records the matrix products and convolutions run under it, to replay them alone."""
+class ProductRecorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
+    """Records the matrix products and convolutions that run inside it, to replay them alone."""
 
     def __init__(self) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
@@ -54,23 +55,23 @@ class Products(TorchDispatchMode):  # type: ignore[no-untyped-call]
     def __torch_dispatch__(
         self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Any = None
     ) -> Any:
-        """Run an operation and keep its shapes if it is a product."""
+        """Run an operation; record its shapes if it is a product."""
         result = func(*args, **(kwargs or {}))
-        if func in INTO_OUT:
-            product, operands = INTO_OUT[func]
+        if func in REPLAYED:
+            product, operands = REPLAYED[func]
             left, right = (self._operand(x, role) for role, x in enumerate(args[operands]))
             out = self._operand(result, "out")
             self.replays.append(lambda: product(left, right, out=out))
         elif func in CONVOLUTIONS:
-            own = [
+            operands = [
                 self._operand(x, role) if isinstance(x, torch.Tensor) else x
                 for role, x in enumerate(args)
             ]
-            self.replays.append(lambda: func(*own))
+            self.replays.append(lambda: func(*operands))
         return result
 
     def replay(self) -> None:
-        """Run every recorded product again, on operands of the same shapes and strides."""
+        """Run every recorded product again on operands of the same shapes and strides."""
         for product in self.replays:
             product()
 
@@ -84,38 +85,48 @@ class Products(TorchDispatchMode):  # type: ignore[no-untyped-call]
 
 
 def matmul_fraction(name: str, run: Callable[[], object], rounds: int) -> tuple[float, float]:
-    """Return the share of `run`'s time that its products alone take, and its time in seconds."""
+    """Measure the share of the time of a function that its products alone take.
+
+    Args:
+        name: name of the function, for the progress.
+        run: the function.
+        rounds: number of repetitions.
+
+    Returns:
+        The median share, and the median time of the function in seconds.
+    """
     run()
-    with Products() as products:
+    with ProductRecorder() as products:
         run()
     shares, seconds = [], []
-    for number in range(rounds):
-        whole, alone = timed(run), timed(products.replay)
-        print(f"{name} {number + 1}/{rounds}: {whole:.2f} s, {alone:.2f} s", file=sys.stderr)
-        shares.append(alone / whole)
-        seconds.append(whole)
+    for index in range(rounds):
+        total, products_only = timed(run), timed(products.replay)
+        progress = f"{name} {index + 1}/{rounds}: {total:.2f} s, {products_only:.2f} s"
+        print(progress, file=sys.stderr)
+        shares.append(products_only / total)
+        seconds.append(total)
     return statistics.median(shares), statistics.median(seconds)
 
 
 def timed(run: Callable[[], object]) -> float:
-    """Return how many seconds a call takes."""
+    """Return the seconds that a call takes."""
     start = time.perf_counter()
     run()
     return time.perf_counter() - start
 
 
 def count_macs(model: ExVAD, label_CD: torch.Tensor) -> float:
-    """Return the multiply-adds of one video of 256 snippets."""
+    """Return the number of multiply-adds for one video of 256 snippets."""
     video = torch.randn(1, SNIPPETS, WIDTH), torch.tensor([SNIPPETS]), torch.randn(1, WIDTH)
     counter = FlopCounterMode(display=False)
-    # The counter does not know the fused attention of a CPU.
+    # The counter does not count the fused attention of a CPU.
     with torch.no_grad(), sdpa_kernel(SDPBackend.MATH), counter:
         model(*video, label_CD)
     return counter.get_total_flops() / 2
 
 
 def main() -> None:
-    """Measure and print one JSON line."""
+    """Measure and print one line of JSON."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--quick", action="store_true", help="a small batch")
     quick = parser.parse_args().quick
@@ -142,7 +153,7 @@ def main() -> None:
 
     forward_share, forward_seconds = matmul_fraction("forward", forward, rounds)
     step_share, step_seconds = matmul_fraction("training step", training_step, rounds)
-    figures = {
+    metrics = {
         "trainable_parameters": sum(p.numel() for p in model.parameters() if p.requires_grad),
         "macs_per_video": count_macs(model, label_CD),
         "forward_matmul_fraction": forward_share,
@@ -150,7 +161,7 @@ def main() -> None:
         "forward_videos_per_second": batch / forward_seconds,
         "training_videos_per_second": batch / step_seconds,
     }
-    emit("head", figures, GOALS)
+    emit("head", metrics, GOALS)
 
 
 if __name__ == "__main__":

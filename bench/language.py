@@ -1,11 +1,11 @@
-"""What the language stage costs beside its language model: 10,000 videos explained in an instant.
+"""The cost of the language stage beside its models: 10,000 videos explained without a model.
 
-The store is what the job leaves of 10,000 videos with 32 captions each, four to a part file. The
-language model and the text encoder answer at once, so that all that is measured is ours: reading
-the store, cleaning (equation 2), prompts, validation, writing, Ray. The first row by itself is
-measured without Ray.
+The store is that of 10,000 videos with 32 captions each, four videos to a part file. The language
+model and the text encoder return at once, so the benchmark measures only this project's code:
+reading the store, cleaning (equation 2), prompts, parsing, writing, Ray. `overhead_ms_per_row` is
+measured without Ray and the store.
 
-    python bench/language.py [--quick]
+    python -m bench.language [--quick]
 """
 
 from __future__ import annotations
@@ -22,19 +22,27 @@ from typing import TYPE_CHECKING, Any
 from unittest.mock import patch
 
 import numpy as np
-from _harness import emit  # type: ignore[import-not-found]
+
+from bench._harness import emit
+from exvad.aegm.captioned_videos import CaptionedVideo
+from exvad.aegm.language_stage import LanguageSettings, LanguageStage
+from exvad.aegm.prompts import load_prompt
+from exvad.cli.main import QUIET
+from exvad.config import Config, load_config
+from exvad.data.manifest import Manifest
+from exvad.data.records import Video
+from exvad.pipeline.session import ray_session
+from exvad.pipeline.stages import language
+from exvad.store.store import Stage, Store
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from exvad.data.manifest import Manifest
-    from exvad.store.store import Store
-
-ROOT = Path(__file__).resolve().parent.parent
-VIDEOS, CAPTIONS, WIDTH, PER_PART, ALONE = 10_000, 32, 512, 4, 320
+VIDEOS, CAPTIONS, WIDTH, VIDEOS_PER_PART = 10_000, 32, 512, 4
+VIDEOS_WITHOUT_RAY, BATCH = 320, 32
 CLASSES = ("Normal", "Arson")
 GOALS = {"overhead_ms_per_row": ("<", 5), "seconds_for_10000_videos": ("<", 60)}
-RECORD = json.dumps(
+ANSWER = json.dumps(
     {
         "anomalous": True,
         "category": "Arson",
@@ -46,142 +54,130 @@ RECORD = json.dumps(
 
 
 class InstantModels:
-    """A text encoder and a language model that take no time of their own.
+    """A text encoder and a language model that return at once.
 
     Attributes:
-        seconds: spent in them.
+        seconds: time spent in them.
     """
 
     width = WIDTH
 
     def __init__(self) -> None:
-        self.rows_ND = np.random.default_rng(0).standard_normal((4096, WIDTH), np.float32)
+        self.features_ND = np.random.default_rng(0).standard_normal((4096, WIDTH), np.float32)
         self.seconds = 0.0
 
     def encode_images(self, frames: NDArray[np.uint8]) -> NDArray[np.float32]:
-        """Return some features."""
-        return self.rows_ND[: len(frames)]
+        """Return any features."""
+        return self.features_ND[: len(frames)]
 
     def encode_texts(self, texts: Sequence[str]) -> NDArray[np.float32]:
         """Return a feature for each text."""
-        begin = time.perf_counter()
-        features_ND = self.rows_ND[[hash(text) % len(self.rows_ND) for text in texts]]
-        self.seconds += time.perf_counter() - begin
-        return features_ND
+        start = time.perf_counter()
+        text_ND = self.features_ND[[hash(text) % len(self.features_ND) for text in texts]]
+        self.seconds += time.perf_counter() - start
+        return text_ND
 
     def complete(self, prompts: Sequence[str]) -> list[str]:
-        """Give every prompt the same answer."""
-        return [RECORD] * len(prompts)
+        """Return the same answer to every prompt."""
+        return [ANSWER] * len(prompts)
 
 
-def captions_of(number: int) -> list[str]:
-    """Return a video's captions, most of them shared with other videos."""
-    return [f"a person of kind {number * 7 % 90 + n % 11} walks by" for n in range(CAPTIONS)]
+class InstantActor(language.LanguageActor):
+    """The actor of the job with instant models."""
+
+    def __init__(self, _: Config, __: Sequence[str], store: Store, stage: Stage) -> None:
+        models = InstantModels()
+        self.store, self.stage = store, stage
+        self.language = LanguageStage(models, models, make_settings())
 
 
-def write_store(store: Store, videos: int) -> Manifest:
-    """Fill the vision stage as the job does; return the data set."""
-    from exvad.data.manifest import Manifest
-    from exvad.data.records import Video
-
-    rng = np.random.default_rng(0)
-    stage = store.stage("vision", {"random": videos})
-    for first in range(0, videos, PER_PART):
-        stage.append(
-            [
-                {
-                    "video_id": f"v{number}", "chunk": 0, "crop": 0, "first_snippet": 0,
-                    "num_chunks": 1, "times": np.arange(CAPTIONS) * 0.5, "fps": 30.0,
-                    "visual": rng.standard_normal((CAPTIONS, WIDTH), np.float32).astype("float16"),
-                    "caption_snippets": list(range(CAPTIONS)), "captions": captions_of(number),
-                    "num_frames": 16 * CAPTIONS,
-                }
-                for number in range(first, first + PER_PART)
-            ]
-        )  # fmt: skip
-    listed = tuple(Video(f"v{number}", "x.mp4", "train", ("Arson",)) for number in range(videos))
-    return Manifest(CLASSES, listed)
-
-
-def settings() -> Any:
-    """Return what the stage is told."""
-    from exvad.aegm.language_stage import LanguageSettings
-    from exvad.aegm.prompts import load_prompt
-
+def make_settings() -> LanguageSettings:
+    """Return the settings of the stage."""
     return LanguageSettings(load_prompt("explanation"), CLASSES, 2, None, "instant")
 
 
-def alone() -> float:
-    """Return the milliseconds a row costs beyond the models, without Ray and store."""
-    from exvad.aegm.language_stage import CaptionedVideo, LanguageStage
+def make_captions(index: int) -> list[str]:
+    """Return the captions of a video, most of which other videos share."""
+    return [f"a person of kind {index * 7 % 90 + n % 11} walks by" for n in range(CAPTIONS)]
 
+
+def write_store(store: Store, num_videos: int) -> Manifest:
+    """Fill the vision stage as the job does; return the data set."""
+    rng = np.random.default_rng(0)
+    stage = store.stage("vision", {"random": num_videos})
+    for first in range(0, num_videos, VIDEOS_PER_PART):
+        stage.append(
+            [
+                {
+                    "video_id": f"v{index}", "chunk": 0, "crop": 0, "first_snippet": 0,
+                    "num_chunks": 1, "times": np.arange(CAPTIONS) * 0.5, "fps": 30.0,
+                    "visual": rng.standard_normal((CAPTIONS, WIDTH), np.float32).astype("float16"),
+                    "caption_snippets": list(range(CAPTIONS)), "captions": make_captions(index),
+                    "num_frames": 16 * CAPTIONS,
+                }
+                for index in range(first, first + VIDEOS_PER_PART)
+            ]
+        )  # fmt: skip
+    videos = (Video(f"v{index}", "x.mp4", "train", ("Arson",)) for index in range(num_videos))
+    return Manifest(CLASSES, tuple(videos))
+
+
+def measure_without_ray() -> float:
+    """Return the milliseconds that a row takes beside the models, without Ray and the store."""
     models = InstantModels()
-    stage = LanguageStage(models, models, settings())
+    stage = LanguageStage(models, models, make_settings())
     rng = np.random.default_rng(1)
     videos = [
         CaptionedVideo(
-            f"v{number}",
+            f"v{index}",
             list(range(CAPTIONS)),
-            captions_of(number),
+            make_captions(index),
             rng.standard_normal((CAPTIONS, WIDTH), np.float32),
         )
-        for number in range(ALONE)
+        for index in range(VIDEOS_WITHOUT_RAY)
     ]
-    begin = time.perf_counter()
-    rows = [row for first in range(0, ALONE, 32) for row in stage.explain(videos[first:][:32])]
-    seconds = time.perf_counter() - begin - models.seconds
+    start = time.perf_counter()
+    rows = [
+        row
+        for first in range(0, VIDEOS_WITHOUT_RAY, BATCH)
+        for row in stage.explain(videos[first : first + BATCH])
+    ]
+    seconds = time.perf_counter() - start - models.seconds
     assert all(isinstance(row, dict) for row in rows)
-    return 1000 * seconds / ALONE
+    return 1000 * seconds / VIDEOS_WITHOUT_RAY
 
 
-def whole(folder: Path, videos: int) -> dict[str, float]:
+def measure_job(folder: Path, num_videos: int) -> dict[str, float]:
     """Measure the job's language stage over a store."""
-    from exvad.aegm.language_stage import LanguageStage
-    from exvad.config import load_config
-    from exvad.pipeline import language
-    from exvad.pipeline.session import ray_session
-    from exvad.store.store import Stage, Store
-
-    class InstantActor(language.LanguageActor):
-        def __init__(self, _: Any, __: Sequence[str], store: Store, stage: Stage) -> None:
-            models = InstantModels()
-            self.store, self.stage = store, stage
-            self.language = LanguageStage(models, models, settings())
-
     store = Store(folder / "store")
-    manifest = write_store(store, videos)
+    manifest = write_store(store, num_videos)
     print("the store is written", file=sys.stderr)
     config = load_config("demo", [f"run={folder}"])
     stage = store.stage("language", {"llm": "instant"})
-    fakes: dict[str, Any] = {"LanguageActor": InstantActor}
-    with patch.multiple(language, **fakes), ray_session():
-        begin = time.perf_counter()
+    with patch.object(language, "LanguageActor", InstantActor), ray_session():
+        start = time.perf_counter()
         language.run_language(config, manifest, store, stage)
-        seconds = time.perf_counter() - begin
-    assert len(stage.keys()) == videos
+        seconds = time.perf_counter() - start
+    assert len(stage.keys()) == num_videos
     assert not store.failures.rows()
     return {
-        f"seconds_for_{videos}_videos": seconds,
-        "ms_per_video_with_ray_and_store": 1000 * seconds / videos,
+        f"seconds_for_{num_videos}_videos": seconds,
+        "ms_per_video_with_ray_and_store": 1000 * seconds / num_videos,
     }
 
 
 def main() -> None:
-    """Measure and print one JSON line."""
-    os.environ["OMP_NUM_THREADS"] = "1"
-    sys.path.insert(0, str(ROOT))
-    from exvad.cli.main import QUIET
-
-    os.environ |= QUIET
+    """Measure and print one line of JSON."""
+    os.environ |= {**QUIET, "OMP_NUM_THREADS": "1"}
     os.environ.pop("RAY_ADDRESS", None)
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--quick", action="store_true", help="a tenth of the videos; no goal then")
-    videos = VIDEOS // 10 if parser.parse_args().quick else VIDEOS
-    figures = {"overhead_ms_per_row": alone()}
+    num_videos = VIDEOS // 10 if parser.parse_args().quick else VIDEOS
+    metrics = {"overhead_ms_per_row": measure_without_ray()}
     with tempfile.TemporaryDirectory() as folder:
-        figures |= whole(Path(folder), videos)
-    goals = {figure: goal for figure, goal in GOALS.items() if figure in figures}
-    emit("language", figures, goals)
+        metrics |= measure_job(Path(folder), num_videos)
+    goals: dict[str, Any] = {name: goal for name, goal in GOALS.items() if name in metrics}
+    emit("language", metrics, goals)
 
 
 if __name__ == "__main__":

@@ -1,10 +1,11 @@
-"""Ten minutes at one and a half times what the server can do: what it accepts, it answers.
+"""Ten minutes at one and a half times the server's capacity: every accepted clip is analyzed.
 
-Clips come at a fixed rate, whether or not the last ones are answered. What the queue has no room
-for is refused (429) and not sent again. Memory is that of the server's whole process tree, shared
-pages counted once; it is flat if the last quarter's median is that of the second quarter.
+Clips are sent at a fixed rate, whether or not earlier ones have been analyzed. A clip that the
+queue has no space for is refused (429) and not sent again. Memory is that of all processes of the
+server, with shared pages counted once. It counts as flat if the median of the last quarter is that
+of the second quarter.
 
-    python bench/load.py [--quick]
+    python -m bench.load [--quick]
 """
 
 from __future__ import annotations
@@ -20,10 +21,16 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import psutil
-from _harness import emit  # type: ignore[import-not-found]
-from _server import Served, save_untrained, world_clip  # type: ignore[import-not-found]
 
-OVERLOAD, CLIENTS, MIB = 1.5, 16, 2**20
+from bench._harness import emit
+from bench._server import BenchServer, save_untrained, write_clip
+from exvad.client import ServerError
+
+OVERLOAD = 1.5
+NUM_CLIENTS, CLIPS_PER_CLIENT = 16, 3
+CLIP_SECONDS = 45
+MIB = 2**20
+CONNECTION_LOST = 0  # in place of a status code
 GOALS = {
     "accepted_unanswered": ("<=", 0),
     "answered_with_5xx": ("<=", 0),
@@ -33,92 +40,95 @@ GOALS = {
 }
 
 
-def capacity(served: Served, clip: Path) -> float:
-    """Return the clips per second of clients that wait for each answer."""
-
-    def ask(_: int) -> None:
-        with served.client() as client:
-            for _ in range(3):
-                client.analyze(clip)
-
-    ask(0)
-    begin = time.perf_counter()
-    with ThreadPoolExecutor(CLIENTS) as pool:
-        list(pool.map(ask, range(CLIENTS)))
-    return 3 * CLIENTS / (time.perf_counter() - begin)
-
-
 class Load:
-    """Sends a clip at a fixed rate for some time, and counts what the server says.
+    """Sends a clip at a fixed rate, and counts the status codes of the responses.
 
     Args:
-        served: the server.
-        clip: what is sent.
+        server: the server.
+        clip: the clip.
         rate: clips per second.
-        seconds: how long.
+        seconds: duration.
+
+    Attributes:
+        statuses: number of responses by status code.
+        accepted: ids of the accepted analyses.
+        memory: memory of the server in MiB, every two seconds.
     """
 
-    def __init__(self, served: Served, clip: Path, rate: float, seconds: float) -> None:
-        self.served, self.clip = served, clip
+    def __init__(self, server: BenchServer, clip: Path, rate: float, seconds: float) -> None:
+        self.server, self.clip = server, clip
         self.rate, self.seconds = rate, seconds
-        self.said: Counter[int] = Counter()
+        self.statuses: Counter[int] = Counter()
         self.accepted: list[str] = []
         self.memory: list[float] = []
 
     def run(self) -> None:
-        """Send, and watch the memory meanwhile."""
-        over = threading.Event()
-        watching = threading.Thread(target=self._weigh, args=(over,))
-        watching.start()
-        begin = time.perf_counter()
+        """Send the clips, and measure the memory meanwhile."""
+        ended = threading.Event()
+        measuring = threading.Thread(target=self._measure_memory, args=(ended,))
+        measuring.start()
+        began = time.perf_counter()
         with ThreadPoolExecutor(64) as pool:
-            for number in range(int(self.rate * self.seconds)):
-                time.sleep(max(0.0, begin + number / self.rate - time.perf_counter()))
+            for index in range(int(self.rate * self.seconds)):
+                time.sleep(max(0.0, began + index / self.rate - time.perf_counter()))
                 pool.submit(self._send)
-        over.set()
-        watching.join()
+        ended.set()
+        measuring.join()
+
+    def count_unanswered(self) -> int:
+        """Wait until the queue is empty; return the number of accepted clips without a result."""
+        with self.server.client() as client:
+            return sum(
+                client.wait(analysis_id, 600).state != "done" for analysis_id in self.accepted
+            )
 
     def _send(self) -> None:
-        from exvad.client import ServerError
-
         try:
-            with self.served.client(retries=0) as client:
+            with self.server.client(retries=0) as client:
                 self.accepted.append(client.submit(self.clip).id)
-            self.said[202] += 1
+            self.statuses[202] += 1
         except ServerError as error:
-            self.said[error.status] += 1
+            self.statuses[error.status] += 1
         except ConnectionError:
-            self.said[0] += 1
+            self.statuses[CONNECTION_LOST] += 1
 
-    def _weigh(self, over: threading.Event) -> None:
-        while not over.wait(2):
-            self.memory.append(weight(self.served) / MIB)
-
-    def unanswered(self) -> int:
-        """Return how many accepted clips have no answer, after the queue has had time to empty."""
-        with self.served.client() as client:
-            return sum(client.wait(number, 600).state != "done" for number in self.accepted)
+    def _measure_memory(self, ended: threading.Event) -> None:
+        while not ended.wait(2):
+            self.memory.append(memory_bytes(self.server) / MIB)
 
 
-def family(served: Served) -> list[psutil.Process]:
-    """The server's processes."""
-    return psutil.Process(served.process.pid).children(recursive=True)
+def measure_capacity(server: BenchServer, clip: Path) -> float:
+    """Return the clips per second of clients that wait for each result."""
+
+    def send_clips(_: int) -> None:
+        with server.client() as client:
+            for _ in range(CLIPS_PER_CLIENT):
+                client.analyze(clip)
+
+    send_clips(0)
+    began = time.perf_counter()
+    with ThreadPoolExecutor(NUM_CLIENTS) as pool:
+        list(pool.map(send_clips, range(NUM_CLIENTS)))
+    return NUM_CLIENTS * CLIPS_PER_CLIENT / (time.perf_counter() - began)
 
 
-def actors(served: Served) -> set[int]:
-    """Return the server's replicas, its proxy and its controller; Ray's spare workers may go."""
-    kinds = ("ray::ServeReplica", "ray::ProxyActor", "ray::ServeController")
+def processes(server: BenchServer) -> list[psutil.Process]:
+    """Return the processes of the server."""
+    return psutil.Process(server.process.pid).children(recursive=True)
+
+
+def essential_processes(server: BenchServer) -> set[int]:
+    """Return the ids of replicas, proxy and controller; other workers of Ray may end."""
+    names = ("ray::ServeReplica", "ray::ProxyActor", "ray::ServeController")
     return {
-        process.pid
-        for process in family(served)
-        if any("".join(process.cmdline()).startswith(kind) for kind in kinds)
+        process.pid for process in processes(server) if "".join(process.cmdline()).startswith(names)
     }
 
 
-def weight(served: Served) -> float:
-    """Return the bytes of memory of the server's processes, shared pages counted once."""
+def memory_bytes(server: BenchServer) -> float:
+    """Return the memory of all processes of the server, with shared pages counted once."""
     total = 0.0
-    for process in family(served):
+    for process in processes(server):
         try:
             total += process.memory_full_info().pss
         except psutil.NoSuchProcess:
@@ -127,36 +137,37 @@ def weight(served: Served) -> float:
 
 
 def main() -> None:
-    """Measure, and print the line."""
+    """Run the benchmark and print its JSON line."""
     parser = argparse.ArgumentParser()
     parser.add_argument("--quick", action="store_true")
     seconds = 60 if parser.parse_args().quick else 600
     with tempfile.TemporaryDirectory() as folder:
         root = Path(folder)
-        clip = world_clip(root / "clip.mp4", 45)
-        with Served(root, save_untrained(root / "checkpoint")) as served:
-            rate = OVERLOAD * capacity(served, clip)
+        clip = write_clip(root / "clip.mp4", CLIP_SECONDS)
+        with BenchServer(root, save_untrained(root / "checkpoint")) as server:
+            rate = OVERLOAD * measure_capacity(server, clip)
             print(f"{rate:.2f} clips per second for {seconds} s", file=sys.stderr)
-            before = actors(served)
-            load = Load(served, clip, rate, seconds)
+            before = essential_processes(server)
+            load = Load(server, clip, rate, seconds)
             load.run()
-            missing = load.unanswered()
-            lost = before - actors(served)
+            unanswered = load.count_unanswered()
+            lost = before - essential_processes(server)
     quarter = len(load.memory) // 4
     early = statistics.median(load.memory[quarter : 2 * quarter])
     late = statistics.median(load.memory[3 * quarter :])
-    figures = {
-        "sent": sum(load.said.values()),
-        "accepted": load.said[202],
-        "refused_429": load.said[429],
-        "answered_with_5xx": sum(count for said, count in load.said.items() if said >= 500),
-        "lost_connections": load.said[0],
-        "accepted_unanswered": missing,
+    statuses = load.statuses
+    metrics = {
+        "sent": sum(statuses.values()),
+        "accepted": statuses[202],
+        "refused_429": statuses[429],
+        "answered_with_5xx": sum(count for status, count in statuses.items() if status >= 500),
+        "lost_connections": statuses[CONNECTION_LOST],
+        "accepted_unanswered": unanswered,
         "processes_lost": len(lost),
         "memory_mib": late,
         "memory_growth": late / early - 1,
     }
-    emit("load", figures, GOALS)
+    emit("load", metrics, GOALS)
 
 
 if __name__ == "__main__":

@@ -1,10 +1,10 @@
-"""Features with planted anomalies, and the oracle that knows the rule they were planted by.
+"""Features with planted anomalies, and the oracle of the rule that plants them.
 
-Where the truth is known, learning can be proven: no detector can rank snippets better than the
-posterior of the very rule that made them, and what text or label phrases must add is decided
-beforehand. Nothing here looks like real footage.
+Because the rule is known, learning can be verified: no detector can rank snippets better than the
+posterior of the rule, and the gain from text or label phrases is known in advance. The features do
+not resemble real footage.
 
-T snippets · D feature width · C classes · H hypotheses of what a video holds · m phrases
+T snippets · D feature width · C classes · H hypotheses about a video · W windows · m phrases
 """
 
 from __future__ import annotations
@@ -27,7 +27,13 @@ TWIN, DECOY = CLASSES.index("Assault"), CLASSES.index("Fighting")
 
 
 class Hypothesis(NamedTuple):
-    """What a video may hold: a label, the direction its window is moved in, and how likely."""
+    """One possible content of a video.
+
+    Args:
+        label: index of its class.
+        direction: index of the direction in which a window is shifted; None for no window.
+        prior: its probability.
+    """
 
     label: int
     direction: int | None
@@ -36,11 +42,11 @@ class Hypothesis(NamedTuple):
 
 @dataclass(frozen=True)
 class PlantedVideo:
-    """A drawn video.
+    """A planted video.
 
     Args:
         example: its features and label.
-        window: first and end snippet of its anomaly; None if it is normal.
+        window: start and end snippet of its anomaly, half-open; None if it is normal.
     """
 
     example: Example
@@ -49,19 +55,20 @@ class PlantedVideo:
 
 @dataclass(frozen=True)
 class Planting:
-    """The rule: unit noise about a common mean, moved along a class's direction in one window.
+    """The rule: unit noise around a common mean, shifted along a class's direction in one window.
 
-    Half of the videos are normal. Windows are 3 to T / 2 snippets long, all equally likely.
+    Half of the videos are normal. Windows are 3 to T / 2 snippets long; all are equally likely.
 
     Args:
-        signal: how far a window is moved, in standard deviations of the noise.
-        twins: two classes share one direction, so that only the text tells them apart.
-        decoys: share of the normal videos that are moved like `Fighting`, which only the text says.
-        text_signal: how far a video's text feature is moved along its label's text direction.
+        signal: shift of a window, in standard deviations of the noise.
+        twins: two classes share one direction, so that only the text distinguishes them.
+        decoys: share of the normal videos with a window shifted as for `Fighting`; only the text
+            distinguishes them.
+        text_signal: shift of a video's text feature along the text direction of its label.
         width: D.
-        shortest: fewest snippets of a video.
-        longest: most snippets.
-        seed: draws the directions.
+        shortest: minimum T.
+        longest: maximum T.
+        seed: determines the directions.
     """
 
     signal: float = 4.0
@@ -75,7 +82,7 @@ class Planting:
 
     @cached_property
     def directions(self) -> Floats:
-        """Unit vectors at right angles: the mean of all snippets, then one per abnormal class."""
+        """Orthonormal vectors [C, D]: the mean of all snippets, then one per abnormal class."""
         rng = np.random.default_rng([self.seed, 1])
         rows_CD = _orthonormal(rng, len(CLASSES), self.width)
         if self.twins:
@@ -84,46 +91,51 @@ class Planting:
 
     @cached_property
     def text_directions(self) -> Floats:
-        """Unit vectors at right angles: what a text about each class is moved along."""
+        """Orthonormal vectors [C, D]: the direction of the text about each class."""
         return _orthonormal(np.random.default_rng([self.seed, 2]), len(CLASSES), self.width)
 
     @cached_property
     def hypotheses(self) -> list[Hypothesis]:
-        """What a video may hold."""
+        """All possible contents of a video."""
         abnormal = len(CLASSES) - 1
-        found = [Hypothesis(0, None, (1 - self.decoys) / 2)]
+        normal = [Hypothesis(0, None, (1 - self.decoys) / 2)]
         if self.decoys:
-            found.append(Hypothesis(0, DECOY, self.decoys / 2))
-        return [*found, *(Hypothesis(c, c, 0.5 / abnormal) for c in range(1, abnormal + 1))]
+            normal.append(Hypothesis(0, DECOY, self.decoys / 2))
+        return [*normal, *(Hypothesis(c, c, 0.5 / abnormal) for c in range(1, abnormal + 1))]
 
     def draw(self, count: int, seed: int) -> list[PlantedVideo]:
-        """Draw videos; another seed draws others."""
+        """Return random videos; another seed, other videos."""
         rng = np.random.default_rng([self.seed, 3, seed])
         return [self._draw(f"v{number}", rng) for number in range(count)]
 
     def _draw(self, name: str, rng: np.random.Generator) -> PlantedVideo:
         priors = [hypothesis.prior for hypothesis in self.hypotheses]
-        held = self.hypotheses[rng.choice(len(priors), p=priors)]
+        content = self.hypotheses[rng.choice(len(priors), p=priors)]
         length = int(rng.integers(self.shortest, self.longest + 1))
         visual_TD = rng.normal(size=(length, self.width)).astype(np.float32) + self.directions[0]
         window = None
-        if held.direction is not None:
-            windows = _windows(length)
-            start, end = windows[rng.integers(len(windows))].tolist()
-            visual_TD[start:end] += self.signal * self.directions[held.direction]
-            window = (start, end) if held.label else None
-        text_D = rng.normal(size=self.width) + self.text_signal * self.text_directions[held.label]
-        target_C = np.eye(len(CLASSES), dtype=np.float32)[held.label]
+        if content.direction is not None:
+            windows_W2 = _windows(length)
+            start, end = windows_W2[rng.integers(len(windows_W2))].tolist()
+            visual_TD[start:end] += self.signal * self.directions[content.direction]
+            window = (start, end) if content.label else None
+        text_direction_D = self.text_directions[content.label]
+        text_D = rng.normal(size=self.width) + self.text_signal * text_direction_D
+        target_C = np.eye(len(CLASSES), dtype=np.float32)[content.label]
         return PlantedVideo(Example(name, visual_TD, text_D.astype(np.float32), target_C), window)
 
     def phrases(self, per_class: int, seed: int) -> tuple[Floats, list[Floats]]:
-        """Return a vector for each class's name, and vectors for phrases about it.
+        """Return vectors for the class names, and vectors for phrases of each class.
 
-        A phrase is a noisy view of its class's direction. Names say little: they lie close about
-        one vector that all of them share.
+        A phrase is a noisy copy of its class's direction. Names are hardly informative: they are
+        close to one vector that all of them share.
+
+        Args:
+            per_class: m.
+            seed: another seed, other vectors.
 
         Returns:
-            [C, D], and [m, D] per class.
+            Names [C, D], and phrases [m, D] of each class.
         """
         rng = np.random.default_rng([self.seed, 4, seed])
         shared_D = _orthonormal(rng, 1, self.width)[0]
@@ -135,43 +147,44 @@ class Planting:
         return names_CD.astype(np.float32), rows
 
     def oracle(self, example: Example, with_text: bool = False) -> tuple[Floats, Floats]:
-        """Say what can be known: the exact posterior of the rule.
+        """Return the exact posterior of the rule for a video.
 
         Args:
-            example: a video.
-            with_text: look at the text feature too.
+            example: the video.
+            with_text: condition on the text feature too.
 
         Returns:
-            The probability [T] that a snippet lies in an anomaly, and that [C] of each label.
+            Probability [T] that a snippet is abnormal, and probability [C] of each label.
         """
         length = len(example.visual_TD)
         windows_W2 = _windows(length)
         above_TD = example.visual_TD - self.directions[0]
         log_weights: list[NDArray[np.float64]] = []
-        for held in self.hypotheses:
-            log_H = np.full(len(windows_W2), np.log(held.prior / len(windows_W2)))
-            if held.direction is not None:
-                along_T = above_TD @ self.directions[held.direction]
+        for hypothesis in self.hypotheses:
+            log_W = np.full(len(windows_W2), np.log(hypothesis.prior / len(windows_W2)))
+            if hypothesis.direction is not None:
+                along_T = above_TD @ self.directions[hypothesis.direction]
                 gain_T = self.signal * along_T.astype(np.float64) - self.signal**2 / 2
                 total = np.concatenate([[0.0], np.cumsum(gain_T)])
-                log_H += total[windows_W2[:, 1]] - total[windows_W2[:, 0]]
+                log_W += total[windows_W2[:, 1]] - total[windows_W2[:, 0]]
             if with_text:
                 assert example.text is not None
-                log_H += self.text_signal * float(example.text @ self.text_directions[held.label])
-            log_weights.append(log_H)
+                text_direction_D = self.text_directions[hypothesis.label]
+                log_W += self.text_signal * float(example.text @ text_direction_D)
+            log_weights.append(log_W)
         weight_HW = np.exp(np.stack(log_weights) - np.max(log_weights))
         weight_HW /= weight_HW.sum()
         label_C, inside = np.zeros(len(CLASSES)), np.zeros(length + 1)
-        for held, weight_W in zip(self.hypotheses, weight_HW, strict=True):
-            label_C[held.label] += weight_W.sum()
-            if held.label:
+        for hypothesis, weight_W in zip(self.hypotheses, weight_HW, strict=True):
+            label_C[hypothesis.label] += weight_W.sum()
+            if hypothesis.label:
                 np.add.at(inside, windows_W2[:, 0], weight_W)
                 np.subtract.at(inside, windows_W2[:, 1], weight_W)
         return np.cumsum(inside[:-1]).astype(np.float32), label_C.astype(np.float32)
 
 
 def _windows(length: int) -> NDArray[np.int64]:
-    """Return the start and end of every window a video of that length may have, [W, 2]."""
+    """Return start and end of every possible window of a video of this length, [W, 2]."""
     return np.array(
         [
             (start, start + size)
@@ -182,6 +195,6 @@ def _windows(length: int) -> NDArray[np.int64]:
 
 
 def _orthonormal(rng: np.random.Generator, count: int, width: int) -> Floats:
-    """Draw unit vectors at right angles, [count, width]."""
+    """Return random orthonormal vectors, [count, width]."""
     basis = np.linalg.qr(rng.normal(size=(width, count)))[0]
     return np.ascontiguousarray(basis.T, np.float32)

@@ -12,7 +12,7 @@ computed, and the encoder is a fake.
 Memory: of all processes of the job on a video of three minutes and on one of three hours, which is
 the same looped 60 times.
 
-    python bench/preprocess.py [--quick]
+    python -m bench.preprocess [--quick]
 """
 
 from __future__ import annotations
@@ -33,7 +33,8 @@ from unittest.mock import patch
 import av
 import numpy as np
 import psutil
-from _harness import emit  # type: ignore[import-not-found]
+
+from bench._harness import emit
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -105,8 +106,9 @@ def data_set(folder: Path, videos: list[Path], *overrides: str) -> tuple[Config,
 
 def see(config: Config, manifest: Manifest) -> Store:
     """Run the job's vision stage in the running Ray session."""
-    from exvad.aegm.vision_stage import vision_fingerprint
     from exvad.pipeline.vision import run_vision
+
+    from exvad.aegm.vision_stage import vision_fingerprint
     from exvad.store.store import Store
 
     store = Store(config.store_path)
@@ -257,9 +259,9 @@ def nodes(folder: Path, chunks: int) -> dict[str, float]:
     from exvad.pipeline.session import ray_session
 
     class FakeActor(vision.VisionActor):
-        def __init__(self, config: Config, stage: Any) -> None:
+        def __init__(self, _config: Config, stage: Any) -> None:
             self.stage, self.crops = stage, 1
-            self.vision = VisionStage(FakeModels(), FakeModels(), config.data.short_side)
+            self.vision = VisionStage(FakeModels(), FakeModels())
 
     video = write_video(folder / "nodes.mp4", chunks * 8 * 16, (160, 120))
     rates = []

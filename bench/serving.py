@@ -1,11 +1,12 @@
-"""What serving costs beside the bare detector: one request, sixteen clients, the first scores.
+"""The cost of serving compared with the detector alone: latency, throughput, first scores.
 
-The server runs as users start it, all deployments on this machine, with the demo's frozen models
-and an untrained network of its size, which takes as long as a trained one. The bare detector runs
-in this process on the same clip, in turn with the server, which is idle meanwhile. "Bare" at
-sixteen clients is the faster of a plain loop and two threads that share one detector.
+The server runs as users start it, with all deployments on this machine, the frozen models of the
+demo, and an untrained network of the same size, which takes as long as a trained one. The detector
+alone runs in this process on the same clip. Requests and the detector alternate, so that one is
+idle while the other runs. At sixteen clients, the detector's throughput is the better one of a
+plain loop and of two threads that share one detector.
 
-    python bench/serving.py [--quick]
+    python -m bench.serving [--quick]
 """
 
 from __future__ import annotations
@@ -17,15 +18,13 @@ import tempfile
 import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-from _harness import emit  # type: ignore[import-not-found]
-from _server import Served, save_untrained, world_clip  # type: ignore[import-not-found]
+from bench._harness import emit
+from bench._server import BenchServer, save_untrained, write_clip
+from exvad.detector.detector import Detector
 
-if TYPE_CHECKING:
-    from exvad.detector.detector import Detector
-
-CLIENTS, TEN_MINUTES = 16, 600
+NUM_CLIENTS = 16
+CLIP_SECONDS, LONG_CLIP_SECONDS = 45, 600
 GOALS = {
     "p50_ratio_to_bare": ("<=", 1.15),
     "throughput_ratio_to_bare": (">=", 0.9),
@@ -33,85 +32,90 @@ GOALS = {
 }
 
 
-def latencies(served: Served, detector: Detector, clip: Path, pairs: int) -> tuple[float, float]:
-    """Return the medians of a request and of the bare detector, measured in turn, in seconds."""
-    asked, bare = [], []
-    with served.client() as client:
-        for _ in range(pairs):
-            begin = time.perf_counter()
+def measure_latencies(
+    server: BenchServer, detector: Detector, clip: Path, repetitions: int
+) -> tuple[float, float]:
+    """Return the median seconds of a request and of the detector alone."""
+    served, bare = [], []
+    with server.client() as client:
+        for _ in range(repetitions):
+            began = time.perf_counter()
             client.analyze(clip)
-            asked.append(time.perf_counter() - begin)
-            begin = time.perf_counter()
+            served.append(time.perf_counter() - began)
+            began = time.perf_counter()
             detector.analyze(clip)
-            bare.append(time.perf_counter() - begin)
-            print(f"request {asked[-1]:.2f} s, bare {bare[-1]:.2f} s", file=sys.stderr)
-    return statistics.median(asked), statistics.median(bare)
+            bare.append(time.perf_counter() - began)
+            print(f"request {served[-1]:.2f} s, bare {bare[-1]:.2f} s", file=sys.stderr)
+    return statistics.median(served), statistics.median(bare)
 
 
-def throughputs(served: Served, detector: Detector, clip: Path, each: int) -> tuple[float, float]:
-    """Return clips per second of sixteen clients, and of the bare detector."""
+def measure_throughputs(
+    server: BenchServer, detector: Detector, clip: Path, clips_per_client: int
+) -> tuple[float, float]:
+    """Return the clips per second of sixteen clients and of the detector alone."""
 
-    def ask(_: int) -> None:
-        with served.client() as client:
-            for _ in range(each):
+    def send_clips(_: int) -> None:
+        with server.client() as client:
+            for _ in range(clips_per_client):
                 client.analyze(clip)
 
-    count = CLIENTS * each
-    begin = time.perf_counter()
-    with ThreadPoolExecutor(CLIENTS) as pool:
-        list(pool.map(ask, range(CLIENTS)))
-    served_rate = count / (time.perf_counter() - begin)
+    num_clips = NUM_CLIENTS * clips_per_client
+    began = time.perf_counter()
+    with ThreadPoolExecutor(NUM_CLIENTS) as pool:
+        list(pool.map(send_clips, range(NUM_CLIENTS)))
+    served_rate = num_clips / (time.perf_counter() - began)
     bare_rates = []
     for threads in (1, 2):
-        begin = time.perf_counter()
+        began = time.perf_counter()
         with ThreadPoolExecutor(threads) as pool:
-            list(pool.map(lambda _: detector.analyze(clip), range(count)))
-        bare_rates.append(count / (time.perf_counter() - begin))
+            list(pool.map(lambda _: detector.analyze(clip), range(num_clips)))
+        bare_rates.append(num_clips / (time.perf_counter() - began))
     print(f"served {served_rate:.2f}/s, bare {bare_rates}", file=sys.stderr)
     return served_rate, max(bare_rates)
 
 
-def first_scores(served: Served, clip: Path) -> float:
-    """Return the seconds from the beginning of an upload to its first scores by SSE."""
-    with served.client() as client:
-        begin = time.perf_counter()
+def measure_first_scores(server: BenchServer, clip: Path) -> float:
+    """Return the seconds from the start of an upload to its first scores."""
+    with server.client() as client:
+        began = time.perf_counter()
         job = client.submit(clip)
-        for told in client.follow(job.id):
-            if told.kind == "first_scores":
-                return time.perf_counter() - begin
-    raise AssertionError("no scores came")
+        for event in client.follow(job.id):
+            if event.kind == "first_scores":
+                return time.perf_counter() - began
+    raise AssertionError("the analysis ended without first scores")
 
 
 def main() -> None:
-    """Measure, and print the line."""
+    """Run the benchmark and print its JSON line."""
     parser = argparse.ArgumentParser()
     parser.add_argument("--quick", action="store_true")
     quick = parser.parse_args().quick
-    from exvad.detector.detector import Detector
-
+    rounds = 1 if quick else 3
     with tempfile.TemporaryDirectory() as folder:
         root = Path(folder)
         checkpoint = save_untrained(root / "checkpoint")
-        clip, long = world_clip(root / "clip.mp4", 45), world_clip(root / "long.mp4", TEN_MINUTES)
+        clip = write_clip(root / "clip.mp4", CLIP_SECONDS)
+        long_clip = write_clip(root / "long.mp4", LONG_CLIP_SECONDS)
         detector = Detector(checkpoint)
         detector.analyze(clip)
-        with Served(root, checkpoint) as served:
-            with served.client() as client:
+        with BenchServer(root, checkpoint) as server:
+            with server.client() as client:
                 client.analyze(clip)
-            asked, bare = latencies(served, detector, clip, 3 if quick else 11)
-            rates = [throughputs(served, detector, clip, 1 if quick else 3)]
-            rates += [] if quick else [throughputs(served, detector, clip, 3) for _ in range(2)]
-            waits = [first_scores(served, long) for _ in range(1 if quick else 3)]
-    figures = {
-        "p50_seconds": asked,
+            served, bare = measure_latencies(server, detector, clip, 3 if quick else 11)
+            rates = [measure_throughputs(server, detector, clip, rounds) for _ in range(rounds)]
+            first_scores = [measure_first_scores(server, long_clip) for _ in range(rounds)]
+    metrics = {
+        "p50_seconds": served,
         "bare_p50_seconds": bare,
-        "p50_ratio_to_bare": asked / bare,
+        "p50_ratio_to_bare": served / bare,
         "clips_per_second": statistics.median(rate for rate, _ in rates),
         "bare_clips_per_second": statistics.median(rate for _, rate in rates),
-        "throughput_ratio_to_bare": statistics.median(rate / plain for rate, plain in rates),
-        "first_scores_seconds": statistics.median(waits),
+        "throughput_ratio_to_bare": statistics.median(
+            rate / bare_rate for rate, bare_rate in rates
+        ),
+        "first_scores_seconds": statistics.median(first_scores),
     }
-    emit("serving", figures, GOALS)
+    emit("serving", metrics, GOALS)
 
 
 if __name__ == "__main__":

@@ -1,10 +1,10 @@
-"""What a sweep of 20 trials is worth on the demo's validation videos, and what ASHA saves of it.
+"""The gain of a sweep of 20 trials on the demo's validation videos, and the savings of ASHA.
 
-The same sweep (TPE, the shipped space) is run with and without early stopping, with three seeds of
-its sampler. The winner of the first, and the preset as it is, are trained again with three seeds
-each. No trial sees a test video.
+The same sweep (TPE, the packaged space) runs with and without early stopping, with three seeds of
+its sampler. The winner of the first sweep and the preset are then trained again with three seeds
+each. No trial uses a test video.
 
-    python bench/sweep.py [--quick]
+    python -m bench.sweep [--quick]
 """
 
 from __future__ import annotations
@@ -15,82 +15,66 @@ import sys
 import tempfile
 from contextlib import redirect_stdout
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from _harness import ROOT, emit, make_features  # type: ignore[import-not-found]
+import ray
+from ray import tune
 
-if TYPE_CHECKING:
-    from exvad.tuning.confirm import Confirmed
+from bench._harness import ROOT, emit, make_features
+from exvad.cli.main import QUIET
+from exvad.config import Config, load_config, override_config
+from exvad.pipeline.session import ray_session
+from exvad.tuning.confirm import ConfirmedSetting, confirm
+from exvad.tuning.records import TrialRecord, best_first
+from exvad.tuning.search import SearchPlan, search
+from exvad.tuning.space import read_space
+from exvad.tuning.sweep import load_data
+from exvad.tuning.trial import run_trial
 
+SEEDS = 3
 GOALS = {
     "map_gain_over_preset": (">", 0.0),
     "epochs_saved_by_early_stopping": (">=", 0.4),
-    # No loss that could be told from another seed of the same setting.
+    # A loss below one unit can't be told from another seed of the same setting.
     "best_lost_in_units_of_seed_noise": ("<=", 1.0),
 }
 
 
-def prepare(folder: Path, quick: bool) -> list[str]:
-    """Make a run of the demo preset with features and labels; return its overrides."""
+def prepare(folder: Path, quick: bool) -> Config:
+    """Make a run of the demo preset with features and labels; return its configuration."""
     overrides = [f"run={folder}/run", f"data.root={folder}/videos"]
     if quick:
         overrides += ["data.world.train_videos=60", "data.world.test_videos=4", "train.epochs=4",
                       "train.milestones=[3]"]  # fmt: skip
     make_features(overrides)
-    return overrides
+    return load_config("demo", overrides)
 
 
-def main() -> None:
-    """Measure and print one JSON line."""
-    sys.path.insert(0, str(ROOT))
-    quick = "--quick" in sys.argv[1:]
-    from exvad.cli.main import QUIET
-    from exvad.pipeline.session import ray_session
-
-    for name, value in {**QUIET, "OMP_NUM_THREADS": "1"}.items():
-        os.environ.setdefault(name, value)
-    with tempfile.TemporaryDirectory() as name:
-        overrides = prepare(Path(name), quick)
-        # Ray Tune prints to stdout, where only the result belongs.
-        with ray_session(), redirect_stdout(sys.stderr):
-            figures = measure(Path(name), overrides, trials=6 if quick else 20)
-    emit("sweep", figures, GOALS)
-
-
-def measure(folder: Path, overrides: list[str], trials: int) -> dict[str, float]:
-    """Run the sweeps; return the figures."""
-    import ray
-    from ray import tune
-
-    from exvad.config import load_config
-    from exvad.tuning.confirm import confirm
-    from exvad.tuning.search import Record, SearchPlan, best_first, search
-    from exvad.tuning.space import read_space
-    from exvad.tuning.sweep import load_data
-    from exvad.tuning.trial import trial
-
-    space = read_space(ROOT / "exvad/assets/search_space.yaml", "demo")
-    data, labels = load_data(load_config("demo", overrides), space)
+def measure(folder: Path, config: Config, trials: int) -> dict[str, float]:
+    """Run the sweeps and the confirmation; return the metrics."""
+    space = read_space(ROOT / "exvad/assets/search_space.yaml", config)
+    data, labels = load_data(config, space)
     shared: dict[str, Any] = {"bank": data.bank, "manifest": data.manifest, "labels": labels}
     epochs: dict[bool, list[float]] = {True: [], False: []}
-    best: dict[bool, list[Record]] = {True: [], False: []}
-    for seed in range(3):
-        own = [*overrides, f"train.seed={seed}"]
-        function = tune.with_parameters(trial, preset="demo", overrides=own, **shared)
-        config = load_config("demo", own)
-        for early in (True, False):
-            place = folder / f"sweep-{seed}-{early}"
-            plan = SearchPlan(trials, "tpe", early)
-            records = search(function, space, config, place, plan).records
-            epochs[early].append(sum(record.figures["epoch"] for record in records))
-            best[early].append(best_first(records)[0])
-    known = {key: ray.put(value) for key, value in shared.items()}
-    tried = confirm([best[True][0], Record({}, {})], 3, "demo", overrides, known)
-    winner = next(each for each in tried if each.parameters)
-    preset = next(each for each in tried if not each.parameters)
-    lost = [whole.score - cut.score for whole, cut in zip(best[False], best[True], strict=True)]
+    best: dict[bool, list[TrialRecord]] = {True: [], False: []}
+    for seed in range(SEEDS):
+        seeded = override_config(config, {"train.seed": seed})
+        function = tune.with_parameters(run_trial, config=seeded, **shared)
+        for early_stop in (True, False):
+            sweep_folder = folder / f"sweep-{seed}-{early_stop}"
+            plan = SearchPlan(trials, "tpe", early_stop)
+            records = search(function, space, seeded, sweep_folder, plan).records
+            epochs[early_stop].append(sum(record.metrics["epoch"] for record in records))
+            best[early_stop].append(best_first(records)[0])
+    references = {key: ray.put(value) for key, value in shared.items()}
+    trained = confirm([best[True][0].parameters, {}], SEEDS, config, references)
+    winner = next(setting for setting in trained if setting.parameters)
+    preset = next(setting for setting in trained if not setting.parameters)
+    lost = [
+        full.score - stopped.score for full, stopped in zip(best[False], best[True], strict=True)
+    ]
     noise = max(preset.deviation, winner.deviation)
-    figures = {
+    metrics = {
         "preset_map": statistics.mean(maps(preset)),
         "preset_map_sd": statistics.stdev(maps(preset)),
         "winner_map": statistics.mean(maps(winner)),
@@ -102,12 +86,25 @@ def measure(folder: Path, overrides: list[str], trials: int) -> dict[str, float]
         "seed_noise_of_a_setting": noise,
         "best_lost_in_units_of_seed_noise": statistics.mean(lost) / noise if noise else 0.0,
     }
-    return {name: float(value) for name, value in figures.items()}
+    return {name: float(value) for name, value in metrics.items()}
 
 
-def maps(confirmed: Confirmed) -> list[float]:
+def maps(setting: ConfirmedSetting) -> list[float]:
     """Return the validation mAP of each seed."""
-    return [own["val_map"] for own in confirmed.figures]
+    return [metrics["val_map"] for metrics in setting.metrics]
+
+
+def main() -> None:
+    """Measure and print one line of JSON."""
+    quick = "--quick" in sys.argv[1:]
+    for name, value in {**QUIET, "OMP_NUM_THREADS": "1"}.items():
+        os.environ.setdefault(name, value)
+    with tempfile.TemporaryDirectory() as folder:
+        config = prepare(Path(folder), quick)
+        # Ray Tune prints to stdout, which is for the result only.
+        with ray_session(), redirect_stdout(sys.stderr):
+            metrics = measure(Path(folder), config, trials=6 if quick else 20)
+    emit("sweep", metrics, GOALS)
 
 
 if __name__ == "__main__":

@@ -25,7 +25,7 @@ __all__ = [
     "load_config",
 ]
 
-_HOMES = {
+_MODULES = {
     "Analysis": "exvad.results",
     "Config": "exvad.config",
     "Detector": "exvad.detector.detector",
@@ -38,7 +38,11 @@ _HOMES = {
 
 
 def __getattr__(name: str) -> Any:
-    """Import the public names on first use, so that `import exvad` stays instant."""
-    if name not in _HOMES:
+    # Importing torch and transformers takes seconds: a public name is imported on first use.
+    if name not in _MODULES:
         raise AttributeError(f"module 'exvad' has no attribute {name!r}")
-    return getattr(import_module(_HOMES[name]), name)
+    return getattr(import_module(_MODULES[name]), name)
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -1,7 +1,7 @@
-"""Every knob of exvad, typed and documented beside its field; presets and dotted overrides.
+"""Typed configuration: every setting with its default, its range and its description.
 
-A configuration is read in three layers: the defaults below, a preset (a packaged name or a YAML
-file), and `section.field=value` overrides. Unknown keys are refused.
+`load_config` merges three layers: the defaults below, a preset (a packaged name or a YAML file) and
+`section.field=value` overrides. Unknown keys are refused.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from importlib import resources
 from pathlib import Path
 from typing import Annotated, Any, Literal, Union
 
+import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 Fraction = Annotated[float, Field(ge=0, le=1)]
@@ -24,11 +25,11 @@ Backend = Literal["transformers", "vllm", "openai"]
 
 
 class ConfigError(ValueError):
-    """A preset or an override can't be used: names the key and says what would be right."""
+    """A preset or an override is invalid; the message names the key and suggests a correction."""
 
 
 class Section(BaseModel):
-    """A part of the configuration; refuses keys it does not know."""
+    """A group of settings; immutable, and unknown keys are refused."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -36,77 +37,81 @@ class Section(BaseModel):
 class WorldConfig(Section):
     """The rendered demo world."""
 
-    train_videos: Positive = Field(220, description="videos to train the detector on")
-    test_videos: Positive = Field(60, description="videos to test it on, half of them normal")
-    seed: int = Field(0, ge=0, lt=100, description="which draw of the world")
+    train_videos: Positive = Field(220, description="training videos")
+    test_videos: Positive = Field(60, description="test videos, half of them normal")
+    seed: int = Field(0, ge=0, lt=100, description="seed of the world; another seed, other videos")
 
 
 class DataConfig(Section):
-    """Which videos there are and how they are cut."""
+    """The data set and how its videos are split into snippets."""
 
     kind: Literal["world", "manifest", "folder", "ucf_crime", "xd_violence"] = Field(
-        "manifest", description="how the data set is described"
+        "manifest", description="format of the data set"
     )
     root: str = Field("", description="folder or URI of the videos")
     manifest: str = Field("", description="manifest file, for kind manifest")
     annotations: str = Field("", description="folder of the official annotation files")
     stride: Positive = Field(16, description="frames per snippet")
-    snippets_per_chunk: Positive = Field(256, description="most snippets decoded at once")
+    snippets_per_chunk: Positive = Field(256, description="maximum snippets decoded at once")
     crops: Literal[1, 5, 10] = Field(
-        1, description="crops of each frame; in training each is an example of its video"
+        1, description="crops per frame; each crop of a training video is one example"
     )
-    test_crop: int = Field(0, ge=0, lt=10, description="the crop that is validated and tested on")
-    short_side: Positive = Field(256, description="pixels; larger frames are scaled down to it")
-    validation: Fraction = Field(0.15, description="share of the training videos to validate on")
-    split_seed: int = Field(0, description="draws the validation videos")
+    test_crop: int = Field(0, ge=0, lt=10, description="crop used for validation and testing")
+    short_side: Positive = Field(
+        256, description="pixels of the shorter side; larger frames are scaled down to it"
+    )
+    validation: Fraction = Field(0.15, description="share of the training videos for validation")
+    split_seed: int = Field(0, description="seed that chooses the validation videos")
     world: WorldConfig = WorldConfig()
 
 
 class Resources(Section):
-    """What one actor of a stage takes, and how many there may be."""
+    """Resources per actor of a preprocessing stage, and the size of its actor pool."""
 
     cpus: float = Field(1, ge=0, description="CPU cores per actor")
-    gpus: float = Field(0, ge=0, description="GPUs per actor; a fraction shares one")
-    min_actors: Positive = Field(1, description="actors kept alive")
-    max_actors: Positive = Field(1, description="actors at most")
+    gpus: float = Field(0, ge=0, description="GPUs per actor; a fraction shares one GPU")
+    min_actors: Positive = Field(1, description="minimum number of actors")
+    max_actors: Positive = Field(1, description="maximum number of actors")
 
 
 class ClipConfig(Section):
-    """The frozen image and text encoder, E_I and E_T."""
+    """The frozen image and text encoders, E_I and E_T."""
 
     model: str = Field("ViT-B-16", description="open_clip name, local-dir:FOLDER or package:NAME")
-    pretrained: str = Field("openai", description="which weights of a named model")
+    pretrained: str = Field("openai", description="open_clip name of the weights")
     dtype: Dtype = Field("auto", description="of the weights; auto is half precision on a GPU")
-    batch_size: Positive = Field(64, description="pictures or texts encoded at once")
+    batch_size: Positive = Field(64, description="images or texts encoded at once")
 
 
 class EndpointConfig(Section):
     """An OpenAI-compatible endpoint, for backend openai."""
 
-    base_url: str = Field("http://localhost:8000/v1", description="where chat/completions is")
+    base_url: str = Field("http://localhost:8000/v1", description="URL of the API")
     api_key_env: str = Field("OPENAI_API_KEY", description="environment variable with the key")
-    concurrency: Positive = Field(8, description="requests under way at once")
-    requests_per_minute: float = Field(0, ge=0, description="rate limit of an actor; 0 for none")
+    concurrency: Positive = Field(8, description="concurrent requests per actor")
+    requests_per_minute: float = Field(0, ge=0, description="rate limit per actor; 0 for none")
     json_schema: bool = Field(
-        False, description="ask for answers that fit the explanation's schema; vllm serve knows how"
+        False, description="request output in the explanation's JSON schema, as vllm serve supports"
     )
-    timeout: float = Field(120, gt=0, description="seconds to wait for one answer")
-    patience: float = Field(600, gt=0, description="seconds without any answer until giving up")
+    timeout: float = Field(120, gt=0, description="seconds until a request times out")
+    patience: float = Field(
+        600, gt=0, description="seconds without any response until the job fails"
+    )
 
 
 class EngineConfig(Section):
-    """vLLM's engine, for backend vllm."""
+    """The vLLM engine, for backend vllm."""
 
     tensor_parallel: Positive = Field(1, description="GPUs that share one copy of the model")
     max_model_len: int = Field(
-        0, ge=0, description="longest prompt with its answer, in tokens; 0 for the model's own"
+        0, ge=0, description="maximum tokens of prompt and output; 0 for the model's own limit"
     )
-    batch_size: Positive = Field(64, description="prompts handed to the engine at once")
+    batch_size: Positive = Field(64, description="prompts sent to the engine at once")
     python: str = Field(
         "", description="Python of an environment with vLLM, on every node; empty for the job's own"
     )
     options: dict[str, Any] = Field(
-        {}, description="anything else vLLM's engine takes, such as quantization: fp8"
+        {}, description="other arguments of the vLLM engine, such as quantization: fp8"
     )
 
 
@@ -120,15 +125,15 @@ class CaptionerConfig(Section):
     prompt: str = Field("", description="P_C; empty for plain captioning")
     per_video: Positive = Field(32, description="n, captioned frames per video")
     dtype: Dtype = Field("auto", description="of the weights; auto is half precision on a GPU")
-    batch_size: Positive = Field(16, description="pictures captioned at once")
-    max_new_tokens: Positive = Field(40, description="longest caption")
+    batch_size: Positive = Field(16, description="frames captioned at once")
+    max_new_tokens: Positive = Field(40, description="maximum tokens per caption")
 
 
 class CleaningConfig(Section):
     """Caption cleaning, equation 2."""
 
     window: int | None = Field(
-        None, ge=1, description="captioned frames to either side to choose from; null for all"
+        None, ge=1, description="candidate captions on either side of a frame; null for all"
     )
 
 
@@ -143,22 +148,22 @@ class LLMConfig(Section):
     )
     prompt: str = Field("explanation", description="P_S: packaged prompt or path of a text file")
     dtype: Dtype = Field("auto", description="of the weights; auto is half precision on a GPU")
-    batch_size: Positive = Field(16, description="prompts answered at once")
-    max_new_tokens: Positive = Field(256, description="longest answer")
-    attempts: Positive = Field(2, description="how often a video is asked about at most")
+    batch_size: Positive = Field(16, description="prompts per batch")
+    max_new_tokens: Positive = Field(256, description="maximum tokens per output")
+    attempts: Positive = Field(2, description="maximum attempts to explain a video")
     structured: bool = Field(
-        True, description="vllm: hold the answers to the JSON schema of an explanation"
+        True, description="vllm: constrain the output to the JSON schema of an explanation"
     )
 
 
 class StagesConfig(Section):
-    """How the stages of preprocessing are spread over a cluster."""
+    """Resources of the preprocessing stages."""
 
     decode_cpus: float = Field(1, gt=0, description="CPU cores per decoding task")
     vision: Resources = Resources()
     language: Resources = Resources()
     text: Resources = Field(
-        Resources(cpus=0.5), description="CLIP's text encoder, where vLLM is a stage of its own"
+        Resources(cpus=0.5), description="CLIP's text encoder, if vLLM is a stage of its own"
     )
     language_batch: Positive = Field(32, description="videos explained at once")
 
@@ -168,12 +173,12 @@ class LabelsConfig(Section):
 
     file: str = Field(
         "",
-        description="label file: a path, package:ucf_crime or package:xd_violence; empty to have "
-        "the LLM write one",
+        description="label file: a path, package:ucf_crime or package:xd_violence; empty to "
+        "generate the phrases with the LLM",
     )
     prompt: str = Field("phrases", description="packaged prompt or path of a text file")
-    phrases: Positive = Field(16, description="m, phrases written per class")
-    k: int = Field(4, ge=0, description="phrases kept per class")
+    phrases: Positive = Field(16, description="m, phrases generated per class")
+    k: int = Field(4, ge=0, description="phrases selected per class")
 
 
 class ModelConfig(Section):
@@ -181,13 +186,13 @@ class ModelConfig(Section):
 
     window: Positive = Field(8, description="snippets per window of the local transformer")
     layers: Positive = Field(2, description="layers of the local transformer")
-    max_snippets: Positive = Field(256, description="longest clip the network sees at once")
-    fusion: Literal["add", "concat", "gated"] = Field("concat", description="F_V with F_T")
+    max_snippets: Positive = Field(256, description="maximum snippets per clip of the network")
+    fusion: Literal["add", "concat", "gated"] = Field("concat", description="of F_V and F_T")
     text: Literal["none", "captions", "explanation"] = Field("explanation", description="F_T")
     label_prompt: Literal["name", "template", "learnable", "augmented"] = Field(
-        "augmented", description="what makes a class's label embedding (Table 6)"
+        "augmented", description="source of the label embeddings (Table 6)"
     )
-    label_adapter: bool = Field(True, description="let training move the label embeddings")
+    label_adapter: bool = Field(True, description="let training adapt the label embeddings")
     tau: float = Field(0.07, gt=0, description="τ, temperature of the alignment")
 
 
@@ -197,22 +202,22 @@ class TrainConfig(Section):
     epochs: Positive = Field(10, description="passes over the training videos")
     batch_size: Positive = Field(128, description="videos per step")
     balanced: bool = Field(True, description="half of every batch normal, half abnormal")
-    learning_rate: float = Field(2e-5, gt=0, description="of AdamW, at the start")
+    learning_rate: float = Field(2e-5, gt=0, description="initial learning rate of AdamW")
     weight_decay: float = Field(0.01, ge=0, description="of AdamW")
-    milestones: list[int] = Field([4, 8], description="epochs after which the rate falls tenfold")
+    milestones: list[int] = Field([4, 8], description="epochs after which the rate drops tenfold")
     lambda_: float = Field(1.0, ge=0, alias="lambda", description="λ, weight of L_cts")
     text_dropout: Fraction = Field(
         0, description="share of the videos of a step that are trained without their text"
     )
     divisor: Positive = Field(16, description="K = ⌊T / divisor⌋ + 1 snippets per video count")
-    seed: int = Field(0, description="draws the first weights and the batches")
+    seed: int = Field(0, description="seed of the initial weights and of the batches")
     workers: Positive = Field(1, description="Ray Train workers")
     gpu: bool = Field(False, description="one GPU per worker")
     precision: Literal["float32", "bfloat16"] = Field(
-        "float32", description="of the network's products; losses are always float32"
+        "float32", description="of matrix products; losses are always float32"
     )
-    compile: bool = Field(False, description="compile the network; pays from a few hundred steps")
-    select_on: Literal["val", "test"] = Field("val", description="split that chooses the epoch")
+    compile: bool = Field(False, description="compile the network; pays off in long runs")
+    select_on: Literal["val", "test"] = Field("val", description="split that selects the epoch")
 
     model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True)
 
@@ -221,7 +226,7 @@ class TuneConfig(Section):
     """Resources of a sweep's trials."""
 
     cpus: float = Field(1, gt=0, description="CPU cores per trial")
-    gpus: float = Field(0.25, ge=0, description="share of a GPU per trial, where train.gpu is set")
+    gpus: float = Field(0.25, ge=0, description="share of a GPU per trial, if train.gpu is set")
 
 
 class MLflowConfig(Section):
@@ -261,32 +266,46 @@ class Config(Section):
 
     @property
     def store_path(self) -> str:
-        """The feature store's place."""
+        """The path or URI of the feature store."""
         return self.store or str(self.run_path / "store")
 
     @property
     def labels_path(self) -> Path:
-        """The run's label file, which jobs/labels.py writes."""
+        """The run's label file, written by `exvad labels`."""
         return self.run_path / "labels.json"
 
     @property
     def mlflow_uri(self) -> str:
         """The tracking store: the configured one, MLFLOW_TRACKING_URI, or the run's SQLite."""
-        own = f"sqlite:///{self.run_path / 'mlflow.db'}"
-        return self.mlflow.uri or os.environ.get("MLFLOW_TRACKING_URI") or own
+        run_database = f"sqlite:///{self.run_path / 'mlflow.db'}"
+        return self.mlflow.uri or os.environ.get("MLFLOW_TRACKING_URI") or run_database
 
     @property
     def mlflow_is_local(self) -> bool:
-        """Whether the tracking store is a database file, whose artifacts lie beside it."""
+        """Whether the tracking store is a SQLite file; its artifacts are stored beside it."""
         return self.mlflow_uri.startswith("sqlite:")
+
+
+def did_you_mean(name: str, known: Iterable[str]) -> str | None:
+    """Return the known name that is closest to a misspelled one, ignoring case.
+
+    Args:
+        name: the unknown name.
+        known: the names that exist.
+
+    Returns:
+        A name of `known`, or None if none of them is similar.
+    """
+    by_folded = {candidate.casefold(): candidate for candidate in known}
+    closest = difflib.get_close_matches(name.casefold(), list(by_folded), n=1)
+    return by_folded[closest[0]] if closest else None
 
 
 def preset_names() -> list[str]:
     """Return the names of the packaged presets."""
     folder = resources.files("exvad") / "assets" / "presets"
-    return sorted(
-        e.name.removesuffix(".yaml") for e in folder.iterdir() if e.name.endswith(".yaml")
-    )
+    files = [file.name for file in folder.iterdir()]
+    return sorted(name.removesuffix(".yaml") for name in files if name.endswith(".yaml"))
 
 
 def load_config(preset: str = "demo", overrides: Iterable[str] = ()) -> Config:
@@ -297,10 +316,59 @@ def load_config(preset: str = "demo", overrides: Iterable[str] = ()) -> Config:
         overrides: `section.field=value` items; values are read as YAML.
 
     Raises:
-        ConfigError: there is no such preset, a key is unknown, or a value does not fit.
+        ConfigError: the preset does not exist, a key is unknown, or a value is invalid.
     """
-    import yaml
+    values = _read_preset(preset)
+    for override in overrides:
+        key, separator, text = override.partition("=")
+        if not separator:
+            raise ConfigError(f"override {override!r}: write section.field=value")
+        try:
+            _assign(values, key.strip().split("."), yaml.safe_load(text))
+        except yaml.YAMLError:
+            raise ConfigError(f"override {override!r}: the value is not YAML; quote it") from None
+    return build_config(values, where=preset)
 
+
+def build_config(values: Mapping[str, Any], where: str = "configuration") -> Config:
+    """Validate nested values as a configuration.
+
+    Args:
+        values: section → field → value.
+        where: the origin of the values, for error messages.
+
+    Raises:
+        ConfigError: a key is unknown or a value is invalid; the message lists every problem.
+    """
+    try:
+        return Config.model_validate(values)
+    except ValidationError as error:
+        problems = [_describe(problem["loc"], problem) for problem in error.errors()]
+        raise ConfigError(f"{where}: " + "; ".join(problems)) from None
+
+
+def override_config(config: Config, values: Mapping[str, Any]) -> Config:
+    """Return a copy of a configuration with some settings changed.
+
+    Args:
+        config: the configuration to start from.
+        values: dotted key, such as `model.tau` → its new value.
+
+    Raises:
+        ConfigError: a key is unknown or a value is invalid.
+    """
+    changed = config.model_dump(by_alias=True)
+    for key, value in values.items():
+        _assign(changed, key.split("."), value)
+    return build_config(changed)
+
+
+def dump_config(config: Config) -> str:
+    """Write a configuration as YAML that `load_config` reads back."""
+    return yaml.safe_dump(config.model_dump(by_alias=True), sort_keys=False, allow_unicode=True)
+
+
+def _read_preset(preset: str) -> dict[str, Any]:
     path = Path(preset).expanduser()
     if preset in preset_names():
         content = (resources.files("exvad") / "assets" / "presets" / f"{preset}.yaml").read_bytes()
@@ -317,64 +385,33 @@ def load_config(preset: str = "demo", overrides: Iterable[str] = ()) -> Config:
         raise ConfigError(
             f"{preset}: a preset is a mapping of sections, not {type(values).__name__}"
         )
-    for override in overrides:
-        key, separator, raw = override.partition("=")
-        if not separator:
-            raise ConfigError(f"override {override!r}: write section.field=value")
-        try:
-            _assign(values, key.strip().split("."), yaml.safe_load(raw))
-        except yaml.YAMLError:
-            raise ConfigError(f"override {override!r}: the value is not YAML; quote it") from None
-    return build_config(values, where=preset)
-
-
-def build_config(values: Mapping[str, Any], where: str = "configuration") -> Config:
-    """Validate nested values as a configuration.
-
-    Raises:
-        ConfigError: a key is unknown or a value does not fit; every problem has its line.
-    """
-    try:
-        return Config.model_validate(values)
-    except ValidationError as error:
-        problems = [_explain(problem["loc"], problem) for problem in error.errors()]
-        raise ConfigError(f"{where}: " + "; ".join(problems)) from None
-
-
-def dump_config(config: Config) -> str:
-    """Write a configuration as YAML that `load_config` reads back."""
-    import yaml
-
-    return yaml.safe_dump(config.model_dump(by_alias=True), sort_keys=False, allow_unicode=True)
+    return values
 
 
 def _assign(values: dict[str, Any], keys: Sequence[str], value: Any) -> None:
     for key in keys[:-1]:
-        inner = values.setdefault(key, {})
-        if not isinstance(inner, dict):
+        section = values.setdefault(key, {})
+        if not isinstance(section, dict):
             raise ConfigError(f"{'.'.join(keys)}: {key} is a value, not a section")
-        values = inner
+        values = section
     values[keys[-1]] = value
 
 
-def _explain(loc: Sequence[int | str], problem: Mapping[str, Any]) -> str:
+def _describe(loc: Sequence[int | str], problem: Mapping[str, Any]) -> str:
     key = ".".join(map(str, loc))
     if problem["type"] != "extra_forbidden":
         return f"{key}: {problem['msg']}, got {problem['input']!r}"
-    section: Any = Config
+    section: type[BaseModel] = Config
     for part in loc[:-1]:
-        section = _section(section, str(part))
+        section = _subsection(section, str(part))
     known = [field.alias or name for name, field in section.model_fields.items()]
-    close = difflib.get_close_matches(str(loc[-1]), known, n=1)
-    hint = f"did you mean {close[0]}?" if close else f"known: {', '.join(known)}"
+    closest = did_you_mean(str(loc[-1]), known)
+    hint = f"did you mean {closest}?" if closest else f"known: {', '.join(known)}"
     return f"{key}: no such key ({hint})"
 
 
-def _section(section: type[BaseModel], name: str) -> type[BaseModel]:
+def _subsection(section: type[BaseModel], name: str) -> type[BaseModel]:
     annotation = section.model_fields[name].annotation
-    options = (
-        typing.get_args(annotation)
-        if typing.get_origin(annotation) in (Union, types.UnionType)
-        else (annotation,)
-    )
+    is_union = typing.get_origin(annotation) in (Union, types.UnionType)
+    options = typing.get_args(annotation) if is_union else (annotation,)
     return next(o for o in options if isinstance(o, type) and issubclass(o, BaseModel))

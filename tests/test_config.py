@@ -1,4 +1,4 @@
-"""The configuration is typed, refuses what it does not know, and survives being written."""
+"""The configuration: typed settings, presets, overrides, and suggestions for unknown keys."""
 
 from __future__ import annotations
 
@@ -13,11 +13,20 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import BaseModel, ValidationError
 
-from exvad.config import Config, ConfigError, build_config, dump_config, load_config, preset_names
+from exvad.config import (
+    Config,
+    ConfigError,
+    build_config,
+    did_you_mean,
+    dump_config,
+    load_config,
+    override_config,
+    preset_names,
+)
 
 
 def sections(section: type[BaseModel], name: str = "") -> Iterator[tuple[str, type[BaseModel]]]:
-    """Every section of the configuration with its dotted name."""
+    """Yield every section of the configuration with its dotted name."""
     yield name, section
     for key, field in section.model_fields.items():
         if isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel):
@@ -27,17 +36,17 @@ def sections(section: type[BaseModel], name: str = "") -> Iterator[tuple[str, ty
 SECTIONS = dict(sections(Config))
 
 
-def test_the_presets_are_those_promised() -> None:
+def test_preset_names_lists_the_packaged_presets() -> None:
     assert preset_names() == ["demo", "ucf_crime", "xd_violence"]
 
 
 @pytest.mark.parametrize("preset", ["demo", "ucf_crime", "xd_violence"])
-def test_every_preset_loads(preset: str) -> None:
+def test_load_config_reads_every_preset(preset: str) -> None:
     config = load_config(preset)
     assert config.data.kind == {"demo": "world"}.get(preset, preset)
 
 
-def test_the_presets_hold_the_papers_settings() -> None:
+def test_presets_have_the_settings_of_the_paper() -> None:
     ucf, xd = load_config("ucf_crime"), load_config("xd_violence")
     assert (ucf.model.window, ucf.model.layers, ucf.train.lambda_) == (8, 2, 1)
     assert (xd.model.window, xd.model.layers, xd.train.lambda_) == (64, 1, 1e-4)
@@ -66,7 +75,7 @@ def test_the_presets_hold_the_papers_settings() -> None:
         ("run=runs/other", "runs/other"),
     ],
 )
-def test_an_override_is_read_with_its_type(override: str, value: object) -> None:
+def test_load_config_reads_an_override_with_its_type(override: str, value: object) -> None:
     config: Any = load_config("demo", [override])
     for key in override.partition("=")[0].strip().split("."):
         config = getattr(config, "lambda_" if key == "lambda" else key)
@@ -74,7 +83,7 @@ def test_an_override_is_read_with_its_type(override: str, value: object) -> None
     assert type(config) is type(value)
 
 
-def test_an_override_beats_the_preset_and_a_later_one_the_former() -> None:
+def test_load_config_prefers_overrides_to_the_preset_and_later_ones_to_earlier_ones() -> None:
     config = load_config("demo", ["train.epochs=3", "data.kind=folder", "train.epochs=4"])
     assert (config.train.epochs, config.data.kind, config.train.batch_size) == (4, "folder", 32)
 
@@ -89,7 +98,7 @@ def test_an_override_beats_the_preset_and_a_later_one_the_former() -> None:
         ("cleaning.zzz=3", r"cleaning\.zzz: no such key \(known: window\)"),
     ],
 )
-def test_an_unknown_key_is_refused_with_a_suggestion(override: str, hint: str) -> None:
+def test_load_config_refuses_an_unknown_key_with_a_suggestion(override: str, hint: str) -> None:
     with pytest.raises(ConfigError, match=hint):
         load_config("demo", [override])
 
@@ -111,12 +120,12 @@ def test_an_unknown_key_is_refused_with_a_suggestion(override: str, hint: str) -
         ("train.epochs=[", r"override 'train\.epochs=\[': the value is not YAML"),
     ],
 )
-def test_a_bad_value_names_its_key(override: str, complaint: str) -> None:
+def test_load_config_names_the_key_of_an_invalid_value(override: str, complaint: str) -> None:
     with pytest.raises(ConfigError, match=complaint):
         load_config("demo", [override])
 
 
-def test_every_problem_is_told_at_once() -> None:
+def test_load_config_lists_every_problem() -> None:
     with pytest.raises(ConfigError) as caught:
         load_config("demo", ["train.epochs=0", "model.widnow=3"])
     assert "train.epochs" in str(caught.value)
@@ -132,7 +141,7 @@ def test_every_problem_is_told_at_once() -> None:
         (b"demo", "a preset is a mapping of sections, not str"),
     ],
 )
-def test_a_file_that_is_no_preset_is_refused_by_name(
+def test_load_config_names_a_file_that_is_not_a_preset(
     tmp_path: Path, content: bytes, complaint: str
 ) -> None:
     path = tmp_path / "mine.yaml"
@@ -141,25 +150,25 @@ def test_a_file_that_is_no_preset_is_refused_by_name(
         load_config(str(path))
 
 
-def test_an_empty_preset_gives_the_defaults(tmp_path: Path) -> None:
+def test_load_config_gives_the_defaults_for_an_empty_preset(tmp_path: Path) -> None:
     path = tmp_path / "mine.yaml"
     path.write_text("# nothing yet\n")
     assert load_config(str(path)) == Config()
 
 
 @pytest.mark.parametrize("preset", ["dmeo", "missing.yaml", "README.md"])
-def test_an_unknown_preset_names_those_there_are(preset: str) -> None:
+def test_load_config_lists_the_presets_for_an_unknown_one(preset: str) -> None:
     with pytest.raises(ConfigError, match=r"no preset .* one of demo, ucf_crime, xd_violence"):
         load_config(preset)
 
 
-def test_lambda_goes_by_its_name_in_yaml() -> None:
+def test_lambda_has_its_own_name_in_yaml() -> None:
     config = build_config({"train": {"lambda": 0.25}})
     assert config.train.lambda_ == 0.25
     assert yaml.safe_load(dump_config(config))["train"]["lambda"] == 0.25
 
 
-def test_a_configuration_cannot_be_changed_in_place() -> None:
+def test_config_is_immutable() -> None:
     config = Config()
     with pytest.raises(ValidationError, match="frozen"):
         config.train.epochs = 3  # type: ignore[misc]
@@ -174,7 +183,7 @@ def test_a_configuration_cannot_be_changed_in_place() -> None:
     window=st.none() | st.integers(1, 99),
     milestones=st.lists(st.integers(0, 99), max_size=4),
 )
-def test_a_written_configuration_reads_back_the_same(
+def test_dump_config_reads_back_the_same(
     run: str,
     prompt: str,
     rate: float,
@@ -197,13 +206,13 @@ def test_a_written_configuration_reads_back_the_same(
 
 
 @pytest.mark.parametrize("preset", ["demo", "ucf_crime", "xd_violence"])
-def test_a_written_preset_reads_back_the_same(preset: str) -> None:
+def test_dump_config_of_a_preset_reads_back_the_same(preset: str) -> None:
     config = load_config(preset)
     assert build_config(yaml.safe_load(dump_config(config))) == config
 
 
 @pytest.mark.parametrize("name", SECTIONS)
-def test_every_knob_is_described(name: str) -> None:
+def test_every_setting_has_a_description(name: str) -> None:
     section = SECTIONS[name]
     assert section.__doc__
     for key, field in section.model_fields.items():
@@ -211,7 +220,7 @@ def test_every_knob_is_described(name: str) -> None:
         assert described, f"{name}.{key} has no description"
 
 
-def test_places_follow_the_run_unless_they_are_given() -> None:
+def test_paths_follow_from_the_run_unless_they_are_given() -> None:
     config = build_config({"run": "runs/mine"})
     assert config.store_path == str(Path("runs/mine/store"))
     assert config.labels_path == Path("runs/mine/labels.json")
@@ -219,3 +228,21 @@ def test_places_follow_the_run_unless_they_are_given() -> None:
     other = build_config({"store": "s3://bucket/store", "mlflow": {"uri": "http://tracker"}})
     assert other.store_path == "s3://bucket/store"
     assert other.mlflow_uri == "http://tracker"
+
+
+def test_override_config_changes_dotted_keys_of_a_copy() -> None:
+    config = Config()
+    changed = override_config(config, {"model.tau": 0.1, "train.lambda": 0.5})
+    assert (changed.model.tau, changed.train.lambda_) == (0.1, 0.5)
+    assert config == Config()
+    with pytest.raises(ConfigError, match=r"model\.tua: no such key \(did you mean tau\?\)"):
+        override_config(config, {"model.tua": 0.1})
+
+
+@pytest.mark.parametrize(
+    ("name", "closest"),
+    [("fihgting", "Fighting"), ("ARSON", "Arson"), ("Xylophone", None), ("", None)],
+)
+def test_did_you_mean_returns_the_closest_name_in_any_case(name: str, closest: str | None) -> None:
+    assert did_you_mean(name, ["Fighting", "Arson"]) == closest
+    assert did_you_mean(name, []) is None

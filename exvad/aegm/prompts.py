@@ -1,6 +1,7 @@
-"""Prompts: P_C for the captioner, P_S for the explanation, and the one that asks for label phrases.
+"""Prompt templates: P_S of the explanation (equation 3) and the prompt for label phrases.
 
-A prompt is a text file; its name and its hash go into the fingerprint of whatever it produced.
+A template is a text file. Its name and its hash are part of the fingerprint of its outputs. P_C of
+the captioner needs no template: `captioner.prompt` of the configuration is its text.
 """
 
 from __future__ import annotations
@@ -14,10 +15,10 @@ from pathlib import Path
 
 @dataclass(frozen=True)
 class Prompt:
-    """A prompt template with `{named}` blanks.
+    """A prompt template with `{named}` placeholders.
 
     Args:
-        name: the packaged file's name, or the path it was read from.
+        name: the name of a packaged template, or the path of a file.
         text: the template.
     """
 
@@ -26,36 +27,36 @@ class Prompt:
 
     @property
     def identity(self) -> str:
-        """Name and content hash, for fingerprints."""
+        """File name and content hash, for fingerprints."""
         return f"{Path(self.name).name}@{hashlib.sha256(self.text.encode()).hexdigest()[:12]}"
 
-    def fill(self, **blanks: object) -> str:
-        """Return the prompt with its blanks filled.
+    def fill(self, **values: object) -> str:
+        """Return the prompt with a value in place of each placeholder.
 
         Raises:
-            ValueError: the template has a blank that nothing fills, or a lone brace.
+            ValueError: the template has a placeholder without a value, or an unmatched brace.
         """
         try:
-            return self.text.format(**blanks)
+            return self.text.format(**values)
         except (KeyError, IndexError, AttributeError, ValueError) as error:
-            known = ", ".join(f"{{{name}}}" for name in blanks)
-            what = "unknown" if isinstance(error, LookupError) else "broken"
+            known = ", ".join(f"{{{name}}}" for name in values)
+            problem = "unknown" if isinstance(error, LookupError) else "broken"
             raise ValueError(
-                f"prompt {self.name}: {what} blank ({error}); it can use {known}. "
+                f"prompt {self.name}: {problem} placeholder ({error}); it can use {known}. "
                 "Write literal braces as {{ and }}."
             ) from None
 
 
 def load_prompt(name: str) -> Prompt:
-    """Load a packaged prompt by name, or any text file by its path.
+    """Load a packaged template by its name, or a text file by its path.
 
     Args:
-        name: `caption`, `explanation`, `explanation_demo`, `phrases`, `phrases_demo`, or a path.
+        name: `explanation`, `explanation_demo`, `phrases`, `phrases_demo`, or a path.
 
     Raises:
-        ValueError: neither such a prompt nor such a file exists, or the file is no text.
+        ValueError: there is neither such a template nor such a file, or the file is not UTF-8 text.
     """
-    packaged = _packaged() / f"{name}.txt"
+    packaged = _packaged_folder() / f"{name}.txt"
     if packaged.is_file():
         return Prompt(name, packaged.read_text(encoding="utf-8").strip("\n"))
     path = Path(name).expanduser()
@@ -64,15 +65,15 @@ def load_prompt(name: str) -> Prompt:
             return Prompt(str(path), path.read_text(encoding="utf-8").strip("\n"))
         except UnicodeDecodeError as error:
             raise ValueError(f"prompt {path} is not UTF-8 text ({error})") from None
-    ours = sorted(
+    packaged_names = sorted(
         entry.name.removesuffix(".txt")
-        for entry in _packaged().iterdir()
+        for entry in _packaged_folder().iterdir()
         if entry.name.endswith(".txt")
     )
     raise ValueError(
-        f"no prompt {name!r}: give the path of a text file or one of {', '.join(ours)}"
+        f"no prompt {name!r}: give the path of a text file or one of {', '.join(packaged_names)}"
     )
 
 
-def _packaged() -> Traversable:
+def _packaged_folder() -> Traversable:
     return resources.files("exvad") / "assets" / "prompts"

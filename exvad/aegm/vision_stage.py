@@ -1,24 +1,26 @@
-"""The vision stage: a chunk of a video → CLIP features of its snippets and captions of some.
+"""The vision stage: chunk of a video → image features F_I of its snippets, captions of some.
 
-One row per chunk, as the store's vision stage wants it; jobs/preprocess.py fans it out, the
-detector calls it directly.
+The output is one row per chunk and crop of the feature store's vision stage. Preprocessing computes
+the rows on a cluster; the detector plans its own video with the same functions.
+
+c captioned snippets of a chunk · H, W pixels
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from exvad.aegm.cleaning import captioned_snippets
-from exvad.video.chunks import Chunk, VideoInfo
+import numpy as np
+
+from exvad.video.chunks import Chunk
 from exvad.video.crops import crop_frames
-from exvad.video.decoder import Decoder, PlainDecoder
+from exvad.video.decoder import Decoder, InProcessDecoder
 from exvad.video.decoding import DecodedChunk
+from exvad.video.survey import VideoInfo
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-    import numpy as np
     from numpy.typing import NDArray
 
     from exvad.config import Config
@@ -26,20 +28,20 @@ if TYPE_CHECKING:
 
 
 class UncaptionedError(ValueError):
-    """A chunk has no captions, and there is nobody to write them."""
+    """A chunk has no captions and the stage has no captioner."""
 
 
 @dataclass(frozen=True)
 class ChunkTask:
-    """One chunk to see, and what of its video the row must carry.
+    """One chunk to encode, with the facts about its video that belong in the row.
 
     Args:
-        chunk: which frames.
-        num_chunks: how many chunks the video has.
-        num_frames: frames of the video.
+        chunk: the frames.
+        num_chunks: number of chunks of the video.
+        num_frames: number of frames of the video.
         fps: frames per second of the video.
-        captioned: numbers, within the video, of the snippets to caption.
-        captions: their captions, where a stage of its own has written them already.
+        captioned: indices within the video of the snippets to caption, ascending.
+        captions: captions T_i of these snippets, if a separate captioning stage wrote them.
     """
 
     chunk: Chunk
@@ -50,7 +52,7 @@ class ChunkTask:
     captions: tuple[str, ...] | None = None
 
     def to_row(self) -> dict[str, Any]:
-        """Return plain values that travel between processes."""
+        """Return the task as plain values, to send it between processes."""
         return {
             "chunk": self.chunk.to_row(),
             "num_chunks": self.num_chunks,
@@ -62,7 +64,7 @@ class ChunkTask:
 
     @classmethod
     def from_row(cls, row: dict[str, Any]) -> ChunkTask:
-        """Rebuild a task from its plain values."""
+        """Rebuild a task from `to_row`."""
         return cls(
             Chunk.from_row(row["chunk"]),
             row["num_chunks"],
@@ -72,69 +74,91 @@ class ChunkTask:
             None if row["captions"] is None else tuple(row["captions"]),
         )
 
-    def with_captions(self, written: Mapping[str, str]) -> ChunkTask:
-        """Return the task with the captions of its snippets, if all are there.
+    def with_captions(self, captions: Mapping[str, str]) -> ChunkTask:
+        """Return the task with its captions, or unchanged if any of them is missing.
 
         Args:
-            written: snippet number, as text → its caption.
+            captions: index of a snippet within the video, as text → its caption.
         """
-        own = [written.get(str(snippet)) for snippet in self.captioned]
-        known = tuple(caption for caption in own if caption is not None)
-        return replace(self, captions=known) if len(known) == len(own) else self
+        indices = [str(snippet) for snippet in self.captioned]
+        if not all(index in captions for index in indices):
+            return self
+        return replace(self, captions=tuple(captions[index] for index in indices))
 
     def captioned_frames(self, decoded: DecodedChunk) -> NDArray[np.uint8]:
-        """Return the pictures to caption, uint8 [c, H, W, 3]."""
+        """Return the frames to caption, uint8 [c, H, W, 3]."""
         return decoded.frames[[snippet - self.chunk.first_snippet for snippet in self.captioned]]
 
 
 def plan_video(
     video_id: str, path: str, config: Config, decoder: Decoder | None = None
 ) -> tuple[VideoInfo, list[ChunkTask]]:
-    """Cut a video into chunks and choose its captioned snippets.
+    """Cut a video into chunks and choose the snippets to caption.
 
     Args:
-        video_id: how the video is called.
+        video_id: name of the video.
         path: local path or URI.
-        config: how it is cut.
-        decoder: who reads the file; None for this process.
+        config: stride, snippets per chunk, and captions per video.
+        decoder: reads the file; None to read it in this process.
 
     Raises:
-        VideoError: the file is no video that can be read.
+        VideoError: the file is not a readable video.
     """
     data = config.data
-    reader = decoder or PlainDecoder()
-    info, chunks = reader.plan(video_id, path, data.stride, data.snippets_per_chunk)
-    total = sum(chunk.num_snippets for chunk in chunks)
-    chosen = captioned_snippets(total, config.captioner.per_video)
+    decoder = decoder or InProcessDecoder()
+    info, chunks = decoder.plan(video_id, path, data.stride, data.snippets_per_chunk)
+    num_snippets = sum(chunk.num_snippets for chunk in chunks)
+    captioned = choose_captioned_snippets(num_snippets, config.captioner.per_video)
     tasks = []
     for chunk in chunks:
-        last = chunk.first_snippet + chunk.num_snippets
-        captioned = tuple(s for s in chosen if chunk.first_snippet <= s < last)
-        tasks.append(ChunkTask(chunk, len(chunks), info.num_frames, info.fps, captioned))
+        snippets = range(chunk.first_snippet, chunk.first_snippet + chunk.num_snippets)
+        chunk_captioned = tuple(snippet for snippet in captioned if snippet in snippets)
+        tasks.append(ChunkTask(chunk, len(chunks), info.num_frames, info.fps, chunk_captioned))
     return info, tasks
 
 
+def choose_captioned_snippets(num_snippets: int, count: int) -> list[int]:
+    """Choose snippets at equal distances over a video.
+
+    Args:
+        num_snippets: T, at least 1.
+        count: n, at least 1; of a video with fewer snippets all are chosen.
+
+    Returns:
+        min(T, n) distinct indices, ascending.
+    """
+    assert num_snippets >= 1
+    assert count >= 1
+    if num_snippets <= count:
+        return list(range(num_snippets))
+    centres = (np.arange(count) + 0.5) * num_snippets / count
+    return [int(centre) for centre in centres]
+
+
 class VisionStage:
-    """Frozen CLIP and captioner: input a decoded chunk, output its row of the vision stage.
+    """The frozen image encoder and captioner: decoded chunk → row.
 
     Args:
         clip: E_I.
-        captioner: Φ_C; None where every task brings its captions.
-        short_side: frames are decoded at most this large.
+        captioner: Φ_C; None if every task has its captions.
     """
 
-    def __init__(
-        self, clip: ImageTextEncoder, captioner: Captioner | None, short_side: int
-    ) -> None:
+    def __init__(self, clip: ImageTextEncoder, captioner: Captioner | None) -> None:
         self.clip = clip
         self.captioner = captioner
-        self.short_side = short_side
 
-    def see(self, task: ChunkTask, decoded: DecodedChunk, crop: int = 0) -> dict[str, Any]:
-        """Return the vision row of one crop of a decoded chunk; crop 0 carries the captions.
+    def encode_chunk(self, task: ChunkTask, decoded: DecodedChunk, crop: int = 0) -> dict[str, Any]:
+        """Return the row of one crop of a decoded chunk: F_I = E_I(I), T_i = Φ_C(P_C, I_i).
+
+        The captions are those of equation 1.
+
+        Args:
+            task: the chunk.
+            decoded: its frames.
+            crop: index of the crop; only the row of crop 0 has captions.
 
         Raises:
-            UncaptionedError: the task brings no captions, and there is no captioner.
+            UncaptionedError: the task has no captions and the stage has no captioner.
         """
         captions: list[str] = []
         if crop == 0 and task.captions is not None:
@@ -162,7 +186,7 @@ class VisionStage:
 
 
 def captions_fingerprint(config: Config) -> dict[str, Any]:
-    """What determines the captions, where they are a stage of their own."""
+    """Return what the rows of a separate captioning stage depend on."""
     return {
         "stride": config.data.stride,
         "short_side": config.data.short_side,
@@ -174,7 +198,7 @@ def captions_fingerprint(config: Config) -> dict[str, Any]:
 
 
 def vision_fingerprint(config: Config) -> dict[str, Any]:
-    """What determines the content of the vision stage; `crops` only where there are several."""
+    """Return what the rows of the vision stage depend on; `crops` only if there are several."""
     several = {"crops": config.data.crops} if config.data.crops > 1 else {}
     return {
         **several,

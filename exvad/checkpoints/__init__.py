@@ -1,1 +1,1 @@
-"""The checkpoint folder, the MLflow registry and tracking, the MLflow model."""
+"""Checkpoints: the folder on disk, references to it, and their MLflow runs and models."""

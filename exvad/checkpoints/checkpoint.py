@@ -1,10 +1,13 @@
-"""A checkpoint: the folder that holds a trained detector and where it came from.
+"""A checkpoint: the folder that holds a trained detector and its provenance.
 
 model.safetensors · config.yaml · labels.json · metrics.json · provenance.json. Nothing is pickled.
+
+C classes · D feature width
 """
 
 from __future__ import annotations
 
+import hashlib
 import json
 import shutil
 import subprocess
@@ -14,10 +17,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import yaml
 from pydantic import ValidationError
+from safetensors import SafetensorError
+from safetensors.torch import load as load_tensors
+from safetensors.torch import save as save_tensors
 
 import exvad
 from exvad.config import Config, build_config, dump_config
+from exvad.data.versions import OtherVersionError, same_series
 from exvad.inference.answers import compose_analysis
 from exvad.inference.calibration import Calibration
 from exvad.inference.network import build_network
@@ -39,7 +47,7 @@ LABEL_TENSOR = "label_embeddings"
 
 
 class CheckpointError(ValueError):
-    """A folder is no checkpoint, or a damaged one: names it and says what is missing."""
+    """A folder is not a complete checkpoint; the message names the folder and the problem."""
 
 
 @dataclass(frozen=True)
@@ -51,9 +59,9 @@ class Checkpoint:
         label_CD: label embeddings F_L, [C, D].
         labels: classes and phrases.
         config: the configuration it was trained with.
-        calibration: branch and threshold chosen on validation.
-        metrics: the figures it was chosen by.
-        provenance: version, commit, data fingerprint, seed.
+        calibration: branch and threshold, chosen on validation.
+        metrics: the validation metrics it was selected by, and the training history.
+        provenance: version, commit, data fingerprint, seed and hash of the weights.
     """
 
     network: ExVAD
@@ -66,7 +74,7 @@ class Checkpoint:
 
     @property
     def name(self) -> str:
-        """What answers are signed with: the version and the first letters of the weights' hash."""
+        """The model's name in analyses: the version and the first digits of the weights' hash."""
         return f"exvad {self.provenance['version']} ({self.provenance['weights'][:8]})"
 
     @property
@@ -81,7 +89,7 @@ class Checkpoint:
 
         Args:
             examples: the videos; their targets are ignored.
-            max_snippets: longest clip the network sees at once; None for the configured one.
+            max_snippets: maximum snippets per forward pass; None for the configured number.
 
         Returns:
             One prediction per video, in order.
@@ -93,11 +101,11 @@ class Checkpoint:
     def analyze(
         self, features: VideoFeatures, video: str, problems: Sequence[str] = ()
     ) -> Analysis:
-        """Return the answer about a video whose features are known.
+        """Analyze a video whose features are extracted.
 
         Args:
-            features: of the video, with the text the network was trained on.
-            video: the name of the video in the answer.
+            features: features of the video, with the text that the network was trained with.
+            video: name of the video in the analysis.
             problems: what could not be read.
         """
         (prediction,) = self.predict([whole_example(features)])
@@ -110,7 +118,7 @@ class Checkpoint:
         video: str,
         problems: Sequence[str] = (),
     ) -> Analysis:
-        """Return the answer that a prediction means; see `analyze`."""
+        """Compose the analysis of a video from its prediction; see `analyze`."""
         return compose_analysis(
             features,
             prediction,
@@ -125,33 +133,36 @@ class Checkpoint:
 def save_checkpoint(folder: Path, checkpoint: Checkpoint) -> None:
     """Write a checkpoint; the folder appears, or is replaced, only once it is complete.
 
-    Version, commit and the hash of the weights are added to its provenance.
+    The current version of exvad, the commit and the hash of the weights become part of the
+    provenance.
+
+    Args:
+        folder: the checkpoint's folder.
+        checkpoint: the trained detector.
     """
-    import hashlib
-
-    from safetensors.torch import save
-
     tensors = {
         name: tensor.cpu().contiguous() for name, tensor in checkpoint.network.state_dict().items()
     }
-    weights = save({**tensors, LABEL_TENSOR: checkpoint.label_CD.cpu().contiguous()})
-    signed = {
+    weights = save_tensors({**tensors, LABEL_TENSOR: checkpoint.label_CD.cpu().contiguous()})
+    provenance = {
+        **checkpoint.provenance,
         "version": exvad.__version__,
         "commit": git_commit(),
         "weights": hashlib.sha256(weights).hexdigest(),
-        **checkpoint.provenance,
+    }
+    metrics = {**checkpoint.metrics, "calibration": checkpoint.calibration.model_dump()}
+    texts = {
+        CONFIG: dump_config(without_local_paths(checkpoint.config)),
+        LABELS: checkpoint.labels.model_dump_json(indent=2) + "\n",
+        METRICS: json.dumps(metrics, indent=2) + "\n",
+        PROVENANCE: json.dumps(provenance, indent=2) + "\n",
     }
     folder.parent.mkdir(parents=True, exist_ok=True)
     draft = folder.with_name(f".{folder.name}.{uuid.uuid4().hex[:8]}")
     draft.mkdir()
     (draft / MODEL).write_bytes(weights)
-    (draft / CONFIG).write_text(dump_config(without_places(checkpoint.config)), encoding="utf-8")
-    (draft / LABELS).write_text(
-        checkpoint.labels.model_dump_json(indent=2) + "\n", encoding="utf-8"
-    )
-    figures = {**checkpoint.metrics, "calibration": checkpoint.calibration.model_dump()}
-    (draft / METRICS).write_text(json.dumps(figures, indent=2) + "\n", encoding="utf-8")
-    (draft / PROVENANCE).write_text(json.dumps(signed, indent=2) + "\n", encoding="utf-8")
+    for name, text in texts.items():
+        (draft / name).write_text(text, encoding="utf-8")
     if folder.exists():
         old = folder.with_name(f".{folder.name}.{uuid.uuid4().hex[:8]}.old")
         folder.rename(old)
@@ -166,29 +177,26 @@ def load_checkpoint(folder: str | Path, device: str = "cpu") -> Checkpoint:
 
     Args:
         folder: the checkpoint's folder.
-        device: where to put the network.
+        device: the device of the network.
 
     Raises:
-        CheckpointError: the folder does not exist or lacks a part.
+        CheckpointError: the folder does not exist, lacks a file, or is damaged.
+        OtherVersionError: a version of exvad with another format wrote it.
     """
-    import yaml
-    from safetensors import SafetensorError
-    from safetensors.torch import load
-
     folder = Path(folder)
-    missing = [
-        n for n in (MODEL, CONFIG, LABELS, METRICS, PROVENANCE) if not (folder / n).is_file()
-    ]
+    files = (MODEL, CONFIG, LABELS, METRICS, PROVENANCE)
+    missing = [name for name in files if not (folder / name).is_file()]
     if missing:
-        what = "does not exist" if not folder.is_dir() else f"has no {', '.join(missing)}"
-        raise CheckpointError(f"{folder} is no checkpoint: it {what}")
+        problem = "does not exist" if not folder.is_dir() else f"has no {', '.join(missing)}"
+        raise CheckpointError(f"{folder} is no checkpoint: it {problem}")
     try:
+        provenance = json.loads((folder / PROVENANCE).read_text("utf-8"))
+        _refuse_other_version(folder, provenance["version"])
         config = build_config(yaml.safe_load((folder / CONFIG).read_text("utf-8")), str(folder))
         labels = LabelPhrases.read(folder / LABELS)
         metrics = json.loads((folder / METRICS).read_text("utf-8"))
-        provenance = json.loads((folder / PROVENANCE).read_text("utf-8"))
         calibration = Calibration.model_validate(metrics["calibration"])
-        tensors = load((folder / MODEL).read_bytes())
+        tensors = load_tensors((folder / MODEL).read_bytes())
         label_CD = tensors.pop(LABEL_TENSOR)
         network = build_network(config, label_CD.shape[1], label_CD.shape[0])
         network.load_state_dict(tensors)
@@ -207,8 +215,17 @@ def load_checkpoint(folder: str | Path, device: str = "cpu") -> Checkpoint:
     )
 
 
-def without_places(config: Config) -> Config:
-    """Return the configuration without the user's folders, which no checkpoint should tell."""
+def _refuse_other_version(folder: Path, version: str) -> None:
+    if not same_series(version):
+        raise OtherVersionError(
+            f"the checkpoint {folder}",
+            version,
+            f"train again with this version, or load it with exvad {version}",
+        )
+
+
+def without_local_paths(config: Config) -> Config:
+    """Return a configuration without the user's folders, which stay private."""
     data = config.data.model_copy(update={"root": "", "manifest": "", "annotations": ""})
     labels = config.labels.model_copy(update={"file": ""})
     mlflow = config.mlflow.model_copy(update={"uri": ""})
@@ -217,9 +234,9 @@ def without_places(config: Config) -> Config:
 
 
 def git_commit() -> str | None:
-    """Return the commit of the source tree, or None where it is no checkout."""
+    """Return the commit of the source tree; None if it is no git checkout."""
     try:
-        answer = subprocess.run(
+        completed = subprocess.run(
             ["git", "rev-parse", "HEAD"],
             cwd=Path(__file__).parent,
             capture_output=True,
@@ -229,4 +246,4 @@ def git_commit() -> str | None:
         )
     except OSError:
         return None
-    return answer.stdout.strip() or None
+    return completed.stdout.strip() or None

@@ -1,7 +1,7 @@
-"""A checkpoint as an MLflow model: paths of videos in, answers out.
+"""A checkpoint as an MLflow model: paths of videos in, analyses out.
 
-The model's folder is the checkpoint's with one more file, `MLmodel`, that describes inputs and
-outputs. `exvad.load` reads it like any checkpoint, and MLflow unpickles nothing.
+The model's folder is the checkpoint's folder with one more file, `MLmodel`, which describes inputs
+and outputs. `exvad.load` reads it like any checkpoint, and MLflow unpickles nothing.
 """
 
 from __future__ import annotations
@@ -15,12 +15,12 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from mlflow.models import Model, ModelSignature
 
-LOADER = "exvad.detector.mlflow_model"  # imported by MLflow when the model is loaded
+LOADER = "exvad.detector.mlflow_model"  # MLflow imports it to load the model
 COLUMNS = (("video", "string"), ("label", "string"), ("score", "double"), ("analysis", "string"))
 
 
 def signature() -> ModelSignature:
-    """Return what goes into the model and what comes out."""
+    """Return the model's input and output columns."""
     from mlflow.models import ModelSignature
     from mlflow.types import ColSpec, Schema
 
@@ -29,12 +29,12 @@ def signature() -> ModelSignature:
 
 
 def log_checkpoint(folder: Path, name: str, params: dict[str, Any]) -> str:
-    """Log a checkpoint as a model of the active MLflow run; return the model's URI.
+    """Log a checkpoint as a model of the active MLflow run and return the model's URI.
 
     Args:
-        folder: the checkpoint.
-        name: what the run calls it: `runs:/RUN/NAME` is its folder.
-        params: the settings it was trained with.
+        folder: the checkpoint's folder.
+        name: name of the model in the run: `runs:/RUN/NAME` is its folder.
+        params: the settings of the training.
     """
     from mlflow.models import Model
 
@@ -50,7 +50,14 @@ def log_checkpoint(folder: Path, name: str, params: dict[str, Any]) -> str:
 
 
 def save_model(path: str, mlflow_model: Model, checkpoint: Path, signature: ModelSignature) -> None:
-    """Write the model's folder; MLflow calls it with a folder that does not exist yet."""
+    """Write the model's folder; `Model.log` calls it as the flavor's function of this name.
+
+    Args:
+        path: the folder to write.
+        mlflow_model: the description that `MLmodel` will hold.
+        checkpoint: the checkpoint's folder.
+        signature: input and output columns.
+    """
     shutil.copytree(checkpoint, path, dirs_exist_ok=True)
     mlflow_model.signature = signature
     version = platform.python_version()

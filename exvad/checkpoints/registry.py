@@ -1,8 +1,10 @@
-"""A trained detector by its folder, its MLflow run, or its name in the model registry."""
+"""References to checkpoints: a folder, an MLflow run, or a name in the model registry."""
 
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -10,106 +12,125 @@ REGISTRY = "models:/"
 CHECKPOINT = "checkpoint"
 SQLITE = "sqlite:///"
 DATABASES = "runs/*/mlflow.db"
-_RUN = re.compile(r"[0-9a-f]{32}")
+CHECKPOINTS = "runs/*/checkpoint"
+_RUN_ID = re.compile(r"[0-9a-f]{32}")
 
 
 def resolve_checkpoint(reference: str | Path, tracking_uri: str = "") -> Path:
-    """Return the folder of a checkpoint, fetched from MLflow where need be; see `load`."""
+    """Return the folder of a checkpoint, downloaded from MLflow if necessary.
+
+    Args:
+        reference: a folder, an MLflow run id, or `models:/NAME@ALIAS`, `models:/NAME/VERSION`.
+        tracking_uri: URI of MLflow; see `resolve_tracking_uri`.
+
+    Raises:
+        ValueError: MLflow has no such run, model, version or alias, or there is no MLflow.
+    """
     name = str(reference)
-    is_run = _RUN.fullmatch(name) is not None and not Path(name).exists()
+    is_run = _RUN_ID.fullmatch(name) is not None and not Path(name).exists()
     if not name.startswith(REGISTRY) and not is_run:
         return Path(reference)
 
     import mlflow
-    from mlflow.exceptions import MlflowException
 
-    # Given to each call: MLflow's own setting would be that of the whole process and its children.
-    place = tracking_place(tracking_uri)
-    try:
-        if is_run:
-            source = f"runs:/{name}/{CHECKPOINT}"
-        else:
-            source = str(_version(name.removeprefix(REGISTRY), place).source)
-        return Path(mlflow.artifacts.download_artifacts(source, tracking_uri=place))
-    except (MlflowException, OSError) as error:
-        raise ValueError(
-            f"{name}: not found by the MLflow at {_shown(place)} ({str(error).splitlines()[0]})"
-        ) from None
+    # Every call gets the URI: MLflow's own setting applies to this process and its children.
+    uri = resolve_tracking_uri(tracking_uri)
+    with _mlflow_errors(name, uri):
+        source = f"runs:/{name}/{CHECKPOINT}" if is_run else _model_version(name, uri).source
+        return Path(mlflow.artifacts.download_artifacts(source, tracking_uri=uri))
 
 
-def version_of(reference: str | Path, tracking_uri: str = "") -> str | None:
-    """Return the version an alias of the registry stands for now; None for any other reference.
+def registered_version(reference: str | Path, tracking_uri: str = "") -> str | None:
+    """Return the version that a registry alias stands for now; None for any other reference.
+
+    Args:
+        reference: a reference; see `resolve_checkpoint`.
+        tracking_uri: URI of MLflow; see `resolve_tracking_uri`.
 
     Raises:
-        ValueError: there is no such model or alias, or no registry.
+        ValueError: there is no such model or alias, or there is no MLflow.
     """
     name = str(reference)
     if not name.startswith(REGISTRY) or "@" not in name:
         return None
-    from mlflow.exceptions import MlflowException
-
-    place = tracking_place(tracking_uri)
-    try:
-        return str(_version(name.removeprefix(REGISTRY), place).version)
-    except (MlflowException, OSError) as error:
-        raise ValueError(
-            f"{name}: not found by the MLflow at {_shown(place)} ({str(error).splitlines()[0]})"
-        ) from None
+    uri = resolve_tracking_uri(tracking_uri)
+    with _mlflow_errors(name, uri):
+        return str(_model_version(name, uri).version)
 
 
-def tracking_place(tracking_uri: str = "") -> str:
-    """Return where MLflow keeps runs and models.
+def resolve_tracking_uri(tracking_uri: str = "") -> str:
+    """Return the URI of the MLflow that holds runs and models.
 
     Args:
-        tracking_uri: the answer, where it is known; empty for MLFLOW_TRACKING_URI, or without it
+        tracking_uri: the URI, if it is known. If empty, MLFLOW_TRACKING_URI counts, and without it
             the newest run below the working directory.
 
     Raises:
-        ValueError: there is none of these.
+        ValueError: none of these exists.
     """
     import mlflow
 
-    named = tracking_uri or (mlflow.get_tracking_uri() if mlflow.is_tracking_uri_set() else "")
-    if named.startswith(SQLITE):  # others may ask from another folder
-        return f"{SQLITE}{Path(named.removeprefix(SQLITE)).resolve()}"
-    if named:
-        return named
-    found = sorted(Path().glob(DATABASES), key=lambda path: path.stat().st_mtime)
-    if not found:
-        raise ValueError(f"no MLflow: set MLFLOW_TRACKING_URI, as there is no {DATABASES} here")
-    return f"{SQLITE}{found[-1].resolve()}"
+    uri = tracking_uri or (mlflow.get_tracking_uri() if mlflow.is_tracking_uri_set() else "")
+    if uri.startswith(SQLITE):  # other processes may run in another folder
+        return f"{SQLITE}{Path(uri.removeprefix(SQLITE)).resolve()}"
+    if uri:
+        return uri
+    database = _newest(DATABASES)
+    if database is None:
+        raise ValueError(
+            f"no MLflow: set MLFLOW_TRACKING_URI, because the working directory has no {DATABASES}"
+        )
+    return f"{SQLITE}{database.resolve()}"
 
 
-def _version(wanted: str, place: str) -> Any:
-    from mlflow import MlflowClient
-
-    client = MlflowClient(place)
-    if "@" in wanted:
-        name, alias = wanted.split("@", 1)
-        return client.get_model_version_by_alias(name, alias)
-    if "/" in wanted:
-        return client.get_model_version(*wanted.split("/", 1))
-    raise ValueError(f"{REGISTRY}{wanted}: write models:/NAME@ALIAS or models:/NAME/VERSION")
-
-
-def _shown(uri: str) -> str:
-    """Return a URI without the password it may hold."""
-    return re.sub(r"//[^/@]*@", "//", uri)
-
-
-DEMO_CHECKPOINTS = "runs/*/checkpoint"
-
-
-def newest_demo_checkpoint() -> Path:
+def newest_checkpoint() -> Path:
     """Return the checkpoint of the newest run below the working directory.
 
     Raises:
         ValueError: there is none.
     """
-    found = sorted(Path().glob(DEMO_CHECKPOINTS), key=lambda path: path.stat().st_mtime)
-    if not found:
+    checkpoint = _newest(CHECKPOINTS)
+    if checkpoint is None:
         raise ValueError(
-            f"no checkpoint below {DEMO_CHECKPOINTS}: run `exvad demo` first, "
+            f"no checkpoint matches {CHECKPOINTS}: run `exvad demo` first, "
             "or name one with --checkpoint"
         )
-    return found[-1]
+    return checkpoint
+
+
+def _newest(pattern: str) -> Path | None:
+    """Return the path below the working directory that was modified last."""
+    return max(Path().glob(pattern), key=lambda path: path.stat().st_mtime, default=None)
+
+
+@contextmanager
+def _mlflow_errors(name: str, uri: str) -> Iterator[None]:
+    """Raise MLflow's errors about a reference as ValueError."""
+    from mlflow.exceptions import MlflowException
+
+    try:
+        yield
+    except (MlflowException, OSError) as error:
+        reason = str(error).splitlines()[0]
+        raise ValueError(
+            f"{name}: not found by the MLflow at {_without_password(uri)} ({reason})"
+        ) from None
+
+
+def _model_version(reference: str, uri: str) -> Any:
+    """Return MLflow's record of `models:/NAME@ALIAS` or `models:/NAME/VERSION`."""
+    from mlflow import MlflowClient
+
+    client = MlflowClient(uri)
+    model = reference.removeprefix(REGISTRY)
+    if "@" in model:
+        name, alias = model.split("@", 1)
+        return client.get_model_version_by_alias(name, alias)
+    if "/" in model:
+        return client.get_model_version(*model.split("/", 1))
+    raise ValueError(f"{reference}: write models:/NAME@ALIAS or models:/NAME/VERSION")
+
+
+def _without_password(uri: str) -> str:
+    """Return a URI without the user and password it may contain."""
+    return re.sub(r"//[^/@]*@", "//", uri)

@@ -1,4 +1,4 @@
-"""The parser of all verbs, and what happens when one fails."""
+"""The parser of all verbs, and the messages of those that fail."""
 
 from __future__ import annotations
 
@@ -11,7 +11,9 @@ from types import ModuleType
 import shtab
 
 import exvad
-from exvad.cli import (
+from exvad.cli.errors import user_error
+from exvad.cli.options import is_override
+from exvad.cli.verbs import (
     ablate,
     analyze,
     config,
@@ -25,8 +27,6 @@ from exvad.cli import (
     sweep,
     train,
 )
-from exvad.cli.errors import user_error
-from exvad.cli.options import is_override
 
 VERBS: dict[str, ModuleType] = {
     "demo": demo,
@@ -43,7 +43,8 @@ VERBS: dict[str, ModuleType] = {
     "config": config,
 }
 
-# Messages of libraries that would bury those of a verb; set the variables to see them.
+# These hide messages of libraries among which those of a verb would be lost. A variable that is
+# set already keeps its value.
 QUIET = {
     "RAY_BACKEND_LOG_LEVEL": "fatal",
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
@@ -61,7 +62,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line; return the exit code.
 
     Args:
-        arguments: without the program's name; None for those of the process.
+        arguments: the arguments without the program's name; None for those of the process.
     """
     options = _parse(sys.argv[1:] if arguments is None else list(arguments))
     for name, value in QUIET.items():
@@ -73,11 +74,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         print("exvad: stopped; run the same command again to continue", file=sys.stderr)
         return 130
-    except Exception as error:  # Ray wraps what actors raise in types of its own
-        sentence = user_error(str(error))
-        if sentence is None:
+    except Exception as error:  # Ray wraps the errors of actors in types of its own
+        message = user_error(str(error))
+        if message is None:
             raise
-        return _fail(sentence)
+        return _fail(message)
     return code
 
 
@@ -86,10 +87,13 @@ def build_parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="exvad",
         description="Explainable, fine-grained video anomaly detection: "
-        "when something abnormal happened, what kind it was, and why.",
+        "when something abnormal happens in a video, of which class it is, and why.",
     )
     parser.add_argument("--version", action="version", version=f"exvad {exvad.__version__}")
-    shtab.add_argument_to(parser, "--print-completion", help="print a completion script")
+    shtab.add_argument_to(
+        parser, "--print-completion", help="print a script that completes arguments in a shell"
+    )
+    parser.set_defaults(run=lambda _: _print_help(parser))
     verbs = parser.add_subparsers(title="verbs", metavar="VERB")
     for name, module in VERBS.items():
         verb = verbs.add_parser(name, help=module.HELP, description=module.DESCRIPTION)
@@ -101,18 +105,20 @@ def build_parser() -> argparse.ArgumentParser:
 def _parse(arguments: list[str]) -> argparse.Namespace:
     parser = build_parser()
     options, rest = parser.parse_known_args(arguments)
-    # Overrides may stand before and after options; argparse takes only the first group.
+    # Overrides may stand before and after options, but argparse takes only the first group.
     if rest and not (hasattr(options, "overrides") and all(map(is_override, rest))):
         parser.error(f"unrecognized arguments: {' '.join(rest)}")
     if rest:
         options.overrides += rest
-    if not hasattr(options, "run"):
-        parser.print_help()
-        parser.exit()
     options.command = arguments[1:]
     return options
 
 
-def _fail(sentence: str) -> int:
-    print(f"exvad: {sentence}", file=sys.stderr)
+def _print_help(parser: argparse.ArgumentParser) -> int:
+    parser.print_help()
+    return 0
+
+
+def _fail(message: str) -> int:
+    print(f"exvad: {message}", file=sys.stderr)
     return 2

@@ -3,35 +3,41 @@
 from __future__ import annotations
 
 import argparse
+from typing import TYPE_CHECKING
 
 import shtab
 
-PRESET_HELP = "a packaged preset (demo, ucf_crime, xd_violence) or a YAML file"
-CHECKPOINT_HELP = "folder, MLflow run id or models:/NAME@ALIAS; default: that of the newest run"
+from exvad.config import load_config, preset_names
+
+if TYPE_CHECKING:
+    from exvad.config import Config
+
+PRESET_HELP = f"a packaged preset ({', '.join(preset_names())}) or a YAML file"
+CHECKPOINT_HELP = "checkpoint: a folder, an MLflow run id or models:/NAME@ALIAS"
 
 
-def add_config(parser: argparse.ArgumentParser, preset: str = "demo") -> None:
-    """Add `--preset` and dotted overrides."""
-    add_preset(parser, preset)
+def add_config(parser: argparse.ArgumentParser) -> None:
+    """Add `--preset` and the overrides; see `read_config`."""
+    action = parser.add_argument("--preset", default="demo", help=f"{PRESET_HELP} [%(default)s]")
+    action.complete = shtab.FILE  # type: ignore[attr-defined]
     add_overrides(parser)
 
 
-def add_preset(parser: argparse.ArgumentParser, preset: str = "demo") -> None:
-    """Add `--preset`."""
-    action = parser.add_argument("--preset", default=preset, help=f"{PRESET_HELP} [{preset}]")
-    action.complete = shtab.FILE  # type: ignore[attr-defined]
-
-
 def add_overrides(parser: argparse.ArgumentParser) -> None:
-    """Add dotted overrides; `main` accepts them anywhere on the command line."""
+    """Add the overrides; `main` accepts them anywhere on the command line."""
     parser.add_argument(
         "overrides",
         nargs="*",
         metavar="section.field=value",
-        help="settings that override the preset; see `exvad config show`",
+        help="settings that override the preset; `exvad config show` lists all of them",
     )
 
 
+def read_config(options: argparse.Namespace) -> Config:
+    """Return the configuration that the arguments of `add_config` describe."""
+    return load_config(options.preset, options.overrides)
+
+
 def is_override(argument: str) -> bool:
-    """Whether an argument has the form of an override."""
+    """Return whether an argument has the form of an override."""
     return "=" in argument and not argument.startswith("-")

@@ -1,4 +1,4 @@
-"""The client for asyncio; its methods are those of `exvad.client.Client`."""
+"""The client for asyncio. Its methods are those of `exvad.client.Client`."""
 
 from __future__ import annotations
 
@@ -6,42 +6,25 @@ import asyncio
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Self, Unpack
 
 import httpx2 as httpx
 
-from exvad.client.protocol import (
-    CHUNK,
-    TRANSIENT,
-    Categories,
-    EventReader,
-    Job,
-    ServerEvent,
-    Stream,
-    checked,
-    is_final,
-    long_poll,
-    lost,
-    pause,
-    settings,
-    submission,
-)
+from exvad.client import protocol
+from exvad.client.models import Job, ServerEvent, Stream, SubmitOptions, WatchOptions
 from exvad.results import Analysis
 
 
 class AsyncClient:
-    """Talks to a server; use it as an asynchronous context manager, or close it.
+    """A client of a server, with the arguments of `Client`.
 
-    Args:
-        url: of the server.
-        key: API key, where the server asks for one.
-        retries: how often a request is repeated that the network or a full queue turned away.
+    Use it as an asynchronous context manager, or close it.
     """
 
     def __init__(
         self, url: str = "http://127.0.0.1:8000", key: str | None = None, retries: int = 5
     ) -> None:
-        self._http = httpx.AsyncClient(**settings(url, key))
+        self._http = httpx.AsyncClient(**protocol.client_options(url, key))
         self._retries = retries
 
     async def __aenter__(self) -> Self:
@@ -57,136 +40,128 @@ class AsyncClient:
         await self._http.aclose()
 
     async def analyze(
-        self,
-        video: str | Path,
-        categories: Categories | None = None,
-        threshold: float | None = None,
-        explain: bool = True,
-        timeout: float = 3600,
+        self, video: str | Path, timeout: float = 3600, **options: Unpack[SubmitOptions]
     ) -> Analysis:
-        """Submit a video and wait for the answer; see `Client.analyze`."""
-        job = await self.submit(video, categories, threshold, explain)
-        return (await self.wait(job.id, timeout)).answer()
+        """Submit a video and wait for the result; see `Client.analyze`."""
+        job = await self.submit(video, **options)
+        return (await self.wait(job.id, timeout)).require_result()
 
-    async def submit(
-        self,
-        video: str | Path,
-        categories: Categories | None = None,
-        threshold: float | None = None,
-        explain: bool = True,
-        webhook: str | None = None,
-    ) -> Job:
-        """Submit a video; see `Client.submit`."""
+    async def submit(self, video: str | Path, **options: Unpack[SubmitOptions]) -> Job:
+        """Submit a video and return its queued analysis; see `Client.submit`."""
         path = Path(video)
-        params = submission(path, categories, threshold, explain, webhook)
+        params = protocol.submission_params(path, **options)
 
-        async def body() -> AsyncIterator[bytes]:
+        async def read_parts() -> AsyncIterator[bytes]:
             with path.open("rb") as file:
-                while part := await asyncio.to_thread(file.read, CHUNK):
+                while part := await asyncio.to_thread(file.read, protocol.CHUNK_BYTES):
                     yield part
 
-        def ask() -> Awaitable[httpx.Response]:
-            return self._http.post("/v1/analyses", params=params, content=body())
+        def post() -> Awaitable[httpx.Response]:
+            return self._http.post(protocol.ANALYSES, params=params, content=read_parts())
 
-        return Job.model_validate((await self._send(ask, repeatable=False)).json())
+        return Job.model_validate((await self._send(post, repeatable=False)).json())
 
-    async def get(self, job: str) -> Job:
-        """Return where an analysis stands; see `Client.get`."""
-        return Job.model_validate(await self._get(f"/v1/analyses/{job}"))
+    async def get(self, analysis_id: str) -> Job:
+        """Return the state of an analysis; see `Client.get`."""
+        return Job.model_validate(await self._get(f"{protocol.ANALYSES}/{analysis_id}"))
 
-    async def wait(self, job: str, timeout: float = 3600) -> Job:
+    async def wait(self, analysis_id: str, timeout: float = 3600) -> Job:
         """Wait until an analysis has ended; see `Client.wait`."""
-        until = time.monotonic() + timeout
+        deadline = time.monotonic() + timeout
         while True:
-            found = Job.model_validate(await self._get(f"/v1/analyses/{job}", long_poll(until)))
-            if found.ended:
-                return found
-            if time.monotonic() > until:
-                raise TimeoutError(f"{found.name}: {found.state} after {timeout:.0f} s")
+            job = Job.model_validate(
+                await self._get(
+                    f"{protocol.ANALYSES}/{analysis_id}", protocol.long_poll_params(deadline)
+                )
+            )
+            if job.ended:
+                return job
+            if time.monotonic() > deadline:
+                raise TimeoutError(f"{job.name}: {job.state} after {timeout:.0f} s")
 
-    def follow(self, job: str) -> AsyncIterator[ServerEvent]:
-        """Yield the events of an analysis while it works; see `Client.follow`."""
+    def follow(self, analysis_id: str) -> AsyncIterator[ServerEvent]:
+        """Yield the events of an analysis until it has ended; see `Client.follow`."""
 
-        async def ended() -> bool:
-            return (await self.get(job)).ended
+        async def has_ended() -> bool:
+            return (await self.get(analysis_id)).ended
 
-        return self._follow(f"/v1/analyses/{job}", ended)
+        return self._follow(f"{protocol.ANALYSES}/{analysis_id}", has_ended)
 
     async def watch(
-        self, url: str | None = None, path: str | None = None, **options: Any
+        self, url: str | None = None, path: str | None = None, **options: Unpack[WatchOptions]
     ) -> Stream:
-        """Have a live stream watched; see `Client.watch`."""
+        """Watch a live stream; see `Client.watch`."""
         source = {"url": url} if path is None else {"path": path}
 
-        def ask() -> Awaitable[httpx.Response]:
-            return self._http.post("/v1/streams", json={**source, **options})
+        def post() -> Awaitable[httpx.Response]:
+            return self._http.post(protocol.STREAMS, json={**source, **options})
 
-        return Stream.model_validate((await self._send(ask, repeatable=False)).json())
+        return Stream.model_validate((await self._send(post, repeatable=False)).json())
 
-    async def stream(self, stream: str) -> Stream:
-        """Return where a live stream stands; see `Client.stream`."""
-        return Stream.model_validate(await self._get(f"/v1/streams/{stream}"))
+    async def get_stream(self, stream_id: str) -> Stream:
+        """Return the state of a live stream; see `Client.get_stream`."""
+        return Stream.model_validate(await self._get(f"{protocol.STREAMS}/{stream_id}"))
 
-    def follow_stream(self, stream: str) -> AsyncIterator[ServerEvent]:
-        """Yield the events of a live stream; see `Client.follow_stream`."""
+    def follow_stream(self, stream_id: str) -> AsyncIterator[ServerEvent]:
+        """Yield the events of a live stream until it has ended; see `Client.follow_stream`."""
 
-        async def ended() -> bool:
-            return (await self.stream(stream)).ended
+        async def has_ended() -> bool:
+            return (await self.get_stream(stream_id)).ended
 
-        return self._follow(f"/v1/streams/{stream}", ended)
+        return self._follow(f"{protocol.STREAMS}/{stream_id}", has_ended)
 
-    async def stop(self, stream: str) -> None:
-        """Stop watching a live stream; see `Client.stop`."""
-        await self._send(lambda: self._http.delete(f"/v1/streams/{stream}"), repeatable=True)
+    async def delete_stream(self, stream_id: str) -> None:
+        """Stop watching a live stream, and delete it; see `Client.delete_stream`."""
+        await self._send(
+            lambda: self._http.delete(f"{protocol.STREAMS}/{stream_id}"), repeatable=True
+        )
 
     async def _follow(
-        self, place: str, ended: Callable[[], Awaitable[bool]]
+        self, path: str, has_ended: Callable[[], Awaitable[bool]]
     ) -> AsyncIterator[ServerEvent]:
-        reader, attempt = EventReader(), 0
+        """Yield events, and connect again until the last one has arrived."""
+        follower = protocol.Follower(self._http.base_url, self._retries)
         while True:
             try:
                 async with self._http.stream(
-                    "GET", f"{place}/events", headers=reader.headers()
+                    "GET", f"{path}/events", headers=follower.resume_headers()
                 ) as response:
                     if not response.is_success:
                         await response.aread()
-                    if response.status_code in TRANSIENT and attempt < self._retries:
-                        await asyncio.sleep(pause(attempt, response))
-                        attempt += 1
-                        continue
-                    async for line in checked(response).aiter_lines():
-                        if (told := reader.feed(line)) is not None:
-                            attempt = 0
-                            yield told
-                            if told.last:
-                                return
-                if await ended():
-                    return
-                await asyncio.sleep(pause(0))
+                    delay = follower.delay_after_response(response)
+                    if delay is None:
+                        async for line in protocol.raise_for_problem(response).aiter_lines():
+                            if (event := follower.feed(line)) is not None:
+                                yield event
+                                if event.is_last:
+                                    return
             except httpx.TransportError as error:
-                if attempt >= self._retries:
-                    raise lost(self._http, error) from error
-                await asyncio.sleep(pause(attempt))
-                attempt += 1
+                await asyncio.sleep(follower.delay_after_error(error))
+                continue
+            if delay is None:  # the server closed the connection
+                if await has_ended():
+                    return
+                delay = protocol.RECONNECT_SECONDS
+            await asyncio.sleep(delay)
 
-    async def _get(self, place: str, params: dict[str, float] | None = None) -> Any:
-        def ask() -> Awaitable[httpx.Response]:
-            return self._http.get(place, params=params)
+    async def _get(self, path: str, params: dict[str, float] | None = None) -> Any:
+        def get() -> Awaitable[httpx.Response]:
+            return self._http.get(path, params=params)
 
-        return (await self._send(ask, repeatable=True)).json()
+        return (await self._send(get, repeatable=True)).json()
 
     async def _send(
-        self, ask: Callable[[], Awaitable[httpx.Response]], repeatable: bool
+        self, request: Callable[[], Awaitable[httpx.Response]], repeatable: bool
     ) -> httpx.Response:
-        for attempt in range(self._retries + 1):
+        """Send a request, again if that can help, and return the successful response."""
+        retry = protocol.Retry(self._http.base_url, self._retries, repeatable)
+        while True:
             try:
-                response = await ask()
+                response = await request()
             except httpx.TransportError as error:
-                if is_final(attempt, self._retries, error, repeatable):
-                    raise lost(self._http, error) from error
-                await asyncio.sleep(pause(attempt))
+                await asyncio.sleep(retry.delay_after_error(error))
                 continue
-            if response.status_code not in TRANSIENT or attempt == self._retries:
-                return checked(response)
-            await asyncio.sleep(pause(attempt, response))
-        raise AssertionError("the last attempt returns or raises")
+            delay = retry.delay_after_response(response)
+            if delay is None:
+                return protocol.raise_for_problem(response)
+            await asyncio.sleep(delay)

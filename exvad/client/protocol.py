@@ -1,182 +1,92 @@
-"""What both clients share: what the server says, how long to wait, what is tried again."""
+"""The protocol that both clients share: parameters, retries, events and errors."""
 
 from __future__ import annotations
 
 import json
 import time
-from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import httpx2 as httpx
-from pydantic import BaseModel, ConfigDict
 
-from exvad.results import Analysis
-from exvad.results.live import LiveAlert
+from exvad.client.models import Categories, ServerError, ServerEvent
 
-TRANSIENT = (429, 502, 503, 504)
-LONG_POLL = 20.0
-JOB_ENDED = ("done", "failed")
-STREAM_ENDED = ("ended",)
-CHUNK = 2**20
-
-Categories = Mapping[str, Sequence[str]]
+ANALYSES = "/v1/analyses"
+STREAMS = "/v1/streams"
+CHUNK_BYTES = 2**20
+RECONNECT_SECONDS = 0.5
+_TRANSIENT_STATUSES = (429, 502, 503, 504)
+FIRST_DELAY_SECONDS = 0.5
+_LONG_POLL_SECONDS = 20.0  # proxies close connections on which nothing is sent for longer
 
 
-class ServerError(ValueError):
-    """The server refused a request, or could not answer about a video.
-
-    Attributes:
-        status: the HTTP status; 200 where the analysis itself failed.
-    """
-
-    def __init__(self, status: int, detail: str) -> None:
-        self.status = status
-        super().__init__(detail)
-
-
-class Job(BaseModel):
-    """Where an analysis stands.
+def client_options(url: str, key: str | None) -> dict[str, Any]:
+    """Return the options of an HTTP client.
 
     Args:
-        id: names it to the server.
-        name: file name of the video.
-        state: queued, running, done or failed.
-        progress: share of the video that has been seen, 0 to 1.
-        error: why it failed.
-        result: the answer, once it is there.
-    """
-
-    model_config = ConfigDict(frozen=True, extra="ignore")
-
-    id: str
-    name: str
-    state: Literal["queued", "running", "done", "failed"]
-    progress: float
-    error: str | None = None
-    result: Analysis | None = None
-
-    @property
-    def ended(self) -> bool:
-        """Whether there is nothing more to wait for."""
-        return self.state in JOB_ENDED
-
-    def answer(self) -> Analysis:
-        """Return the result.
-
-        Raises:
-            ServerError: the analysis failed.
-        """
-        if self.result is None:
-            said = self.error or f"is still {self.state}"
-            raise ServerError(200, said if self.name in said else f"{self.name}: {said}")
-        return self.result
-
-
-class StreamAlert(LiveAlert):
-    """An alert of a live stream.
-
-    Args:
-        began_at: seconds since 1970.
-        triage: what a person made of it.
-    """
-
-    model_config = ConfigDict(frozen=True, extra="ignore")
-
-    began_at: float
-    triage: str
-
-
-class Stream(BaseModel):
-    """Where a live stream stands.
-
-    Args:
-        id: names it to the server.
-        name: how it is called.
-        state: waiting, watching, lost or ended.
-        seconds: of the newest score, since the stream began.
-        score: the newest anomaly score.
-        notice: the latest about the source.
-        alerts: newest first.
-    """
-
-    model_config = ConfigDict(frozen=True, extra="ignore")
-
-    id: str
-    name: str
-    state: Literal["waiting", "watching", "lost", "ended"]
-    seconds: float | None = None
-    score: float | None = None
-    notice: str | None = None
-    alerts: list[StreamAlert] = []
-
-    @property
-    def ended(self) -> bool:
-        """Whether nobody watches it any more."""
-        return self.state in STREAM_ENDED
-
-
-@dataclass(frozen=True)
-class ServerEvent:
-    """One event: of an analysis `progress`, `first_scores`, `writing`, `scores`, `events`,
-    `explanation`, `done` or `failed`; of a stream `scores`, `alert`, `notice` or `ended`.
-    """
-
-    kind: str
-    data: dict[str, Any]
-
-    @property
-    def last(self) -> bool:
-        """Whether nothing follows it."""
-        return self.kind in JOB_ENDED + STREAM_ENDED
-
-
-@dataclass
-class EventReader:
-    """Puts lines of server-sent events together; knows where to go on."""
-
-    last: str = ""
-    _id: str = ""
-    _kind: str = ""
-    _data: list[str] = field(default_factory=list)
-
-    def feed(self, line: str) -> ServerEvent | None:
-        """Take a line; return the event it ends."""
-        name, _, value = line.partition(": ")
-        if name == "id":
-            self._id = value
-        elif name == "event":
-            self._kind = value
-        elif name == "data":
-            self._data.append(value)
-        elif not line and self._kind:
-            told = ServerEvent(self._kind, json.loads("\n".join(self._data) or "{}"))
-            self.last = self._id or self.last
-            self._forget()
-            return told
-        return None
-
-    def _forget(self) -> None:
-        self._id, self._kind, self._data = "", "", []
-
-    def headers(self) -> dict[str, str]:
-        """Return what a new connection must say to go on; half an event comes again whole."""
-        self._forget()
-        return {"Last-Event-ID": self.last} if self.last else {}
-
-
-def pause(attempt: int, response: httpx.Response | None = None) -> float:
-    """Return how long to wait before another attempt: what the server says, or twice as long."""
-    wanted = "" if response is None else response.headers.get("retry-after", "")
-    return float(wanted) if wanted.isdigit() else 0.5 * 2**attempt
-
-
-def checked(response: httpx.Response) -> httpx.Response:
-    """Return an answer that says yes.
+        url: URL of the server.
+        key: API key; None if the server requires none.
 
     Raises:
-        ServerError: it says no.
+        ValueError: the URL does not begin with http:// or https://.
+    """
+    if not url.startswith(("http://", "https://")):
+        raise ValueError(f"{url!r}: begin the server's URL with http:// or https://")
+    return {
+        "base_url": url,
+        "headers": {"Authorization": f"Bearer {key}"} if key else {},
+        "timeout": httpx.Timeout(30, read=60),
+        # Servers close idle connections after five seconds or more. A connection that the client
+        # closes earlier is never used at the moment when the server closes it.
+        "limits": httpx.Limits(keepalive_expiry=3),
+    }
+
+
+def submission_params(
+    video: Path,
+    categories: Categories | None = None,
+    threshold: float | None = None,
+    explain: bool = True,
+    webhook: str | None = None,
+) -> dict[str, str]:
+    """Return the query parameters of a submission, without those that have the default value.
+
+    Args:
+        video: the file that is submitted.
+        categories: see `SubmitOptions`, also for the others.
+        threshold: the threshold.
+        explain: whether to explain.
+        webhook: URL of a webhook.
+    """
+    params = {"name": video.name}
+    if categories:
+        phrases = {name: list(category) for name, category in categories.items()}
+        params["categories"] = json.dumps(phrases)
+    if threshold is not None:
+        params["threshold"] = str(threshold)
+    if not explain:
+        params["explain"] = "false"
+    if webhook is not None:
+        params["webhook"] = webhook
+    return params
+
+
+def long_poll_params(deadline: float) -> dict[str, float]:
+    """Return query parameters that let the server hold its response until an analysis has ended.
+
+    Args:
+        deadline: latest time of the response, on the clock `time.monotonic`.
+    """
+    remaining = max(deadline - time.monotonic(), 0.0)
+    return {"wait": round(min(remaining, _LONG_POLL_SECONDS), 3)}
+
+
+def raise_for_problem(response: httpx.Response) -> httpx.Response:
+    """Return a successful response.
+
+    Raises:
+        ServerError: the response is an error.
     """
     if response.is_success:
         return response
@@ -187,54 +97,111 @@ def checked(response: httpx.Response) -> httpx.Response:
     raise ServerError(response.status_code, detail)
 
 
-def is_final(attempt: int, retries: int, error: httpx.TransportError, repeatable: bool) -> bool:
-    """Whether to give up: what may have arrived is sent again only if that does no harm."""
-    return attempt >= retries or not (repeatable or isinstance(error, httpx.ConnectError))
+class Retry:
+    """Decides after each attempt of a request whether and when to send it again.
 
-
-def lost(http: httpx.Client | httpx.AsyncClient, error: httpx.TransportError) -> ConnectionError:
-    """Return the error of a server that does not answer."""
-    return ConnectionError(f"{http.base_url}: no answer ({str(error) or type(error).__name__})")
-
-
-def settings(url: str, key: str | None) -> dict[str, Any]:
-    """Return how an HTTP client is made.
-
-    Raises:
-        ValueError: the URL is none.
+    Args:
+        url: URL of the server, for the error message.
+        max_retries: largest number of attempts after the first one.
+        repeatable: whether the server may receive the request twice. Otherwise a broken connection
+            is final, because the server may have received the request.
     """
-    if not url.startswith(("http://", "https://")):
-        raise ValueError(f"{url!r}: begin the server's URL with http:// or https://")
-    headers = {"Authorization": f"Bearer {key}"} if key else {}
-    return {
-        "base_url": url,
-        "headers": headers,
-        "timeout": httpx.Timeout(30, read=60),
-        # Servers close idle connections after five seconds or more: never use one just then.
-        "limits": httpx.Limits(keepalive_expiry=3),
-    }
+
+    def __init__(self, url: httpx.URL, max_retries: int, repeatable: bool = True) -> None:
+        self._url = url
+        self._max_retries = max_retries
+        self._repeatable = repeatable
+        self._num_failures = 0
+
+    def delay_after_response(self, response: httpx.Response) -> float | None:
+        """Return the seconds until the next attempt, or None if the response is final."""
+        if response.status_code not in _TRANSIENT_STATUSES or self._is_exhausted():
+            return None
+        retry_after = response.headers.get("retry-after", "")
+        delay = float(retry_after) if retry_after.isdigit() else self._backoff()
+        self._num_failures += 1
+        return delay
+
+    def delay_after_error(self, error: httpx.TransportError) -> float:
+        """Return the seconds until the next attempt.
+
+        Raises:
+            ConnectionError: there is no further attempt.
+        """
+        was_sent = not isinstance(error, httpx.ConnectError)
+        if self._is_exhausted() or (was_sent and not self._repeatable):
+            reason = str(error) or type(error).__name__
+            raise ConnectionError(f"{self._url}: no response ({reason})") from error
+        delay = self._backoff()
+        self._num_failures += 1
+        return delay
+
+    def reset(self) -> None:
+        """Begin to count the failures anew, after a success."""
+        self._num_failures = 0
+
+    def _is_exhausted(self) -> bool:
+        return self._num_failures >= self._max_retries
+
+    def _backoff(self) -> float:
+        """Return a delay that doubles with every failure."""
+        return float(FIRST_DELAY_SECONDS * 2**self._num_failures)
 
 
-def long_poll(until: float) -> dict[str, float]:
-    """Ask the server to hold its answer, but less long than a proxy between may allow."""
-    return {"wait": round(min(max(until - time.monotonic(), 0.0), LONG_POLL), 3)}
+@dataclass
+class EventReader:
+    """Assembles server-sent events from lines, over any number of connections."""
+
+    _last_id: str = ""
+    _id: str = ""
+    _kind: str = ""
+    _data: list[str] = field(default_factory=list)
+
+    def feed(self, line: str) -> ServerEvent | None:
+        """Return the event that a line completes, or None."""
+        name, _, value = line.partition(": ")
+        if name == "id":
+            self._id = value
+        elif name == "event":
+            self._kind = value
+        elif name == "data":
+            self._data.append(value)
+        elif not line and self._kind:
+            event = ServerEvent(self._kind, json.loads("\n".join(self._data) or "{}"))
+            self._last_id = self._id or self._last_id
+            self._clear()
+            return event
+        return None
+
+    def resume_headers(self) -> dict[str, str]:
+        """Return the headers of a new connection, which begins after the last complete event."""
+        self._clear()
+        return {"Last-Event-ID": self._last_id} if self._last_id else {}
+
+    def _clear(self) -> None:
+        """Discard an incomplete event; the server sends it again."""
+        self._id, self._kind, self._data = "", "", []
 
 
-def submission(
-    video: Path,
-    categories: Categories | None,
-    threshold: float | None,
-    explain: bool,
-    webhook: str | None,
-) -> dict[str, str]:
-    """Return the query of a submission; what is left to the server is left out."""
-    params = {"name": video.name}
-    if threshold is not None:
-        params["threshold"] = str(threshold)
-    if categories:
-        params["categories"] = json.dumps({name: list(own) for name, own in categories.items()})
-    if not explain:
-        params["explain"] = "false"
-    if webhook is not None:
-        params["webhook"] = webhook
-    return params
+class Follower(Retry):
+    """The state of following an analysis or a stream over any number of connections.
+
+    Args:
+        url: URL of the server, for the error message.
+        max_retries: largest number of attempts to connect between two events.
+    """
+
+    def __init__(self, url: httpx.URL, max_retries: int) -> None:
+        super().__init__(url, max_retries)
+        self._reader = EventReader()
+
+    def resume_headers(self) -> dict[str, str]:
+        """Return the headers of the next connection."""
+        return self._reader.resume_headers()
+
+    def feed(self, line: str) -> ServerEvent | None:
+        """Return the event that a line completes, or None."""
+        event = self._reader.feed(line)
+        if event is not None:
+            self.reset()
+        return event

@@ -1,46 +1,35 @@
-"""The client that waits."""
+"""The client whose methods block."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Self, Unpack
 
 import httpx2 as httpx
 
-from exvad.client.protocol import (
-    CHUNK,
-    TRANSIENT,
-    Categories,
-    EventReader,
-    Job,
-    ServerEvent,
-    Stream,
-    checked,
-    is_final,
-    long_poll,
-    lost,
-    pause,
-    settings,
-    submission,
-)
+from exvad.client import protocol
+from exvad.client.models import Job, ServerEvent, Stream, SubmitOptions, WatchOptions
 from exvad.results import Analysis
 
 
 class Client:
-    """Talks to a server; use it as a context manager, or close it.
+    """A client of a server. Use it as a context manager, or close it.
 
     Args:
-        url: of the server.
-        key: API key, where the server asks for one.
-        retries: how often a request is repeated that the network or a full queue turned away.
+        url: URL of the server.
+        key: API key; None if the server requires none.
+        retries: how often a request is sent again after a lost connection or a full queue.
+
+    Raises:
+        ValueError: the URL does not begin with http:// or https://.
     """
 
     def __init__(
         self, url: str = "http://127.0.0.1:8000", key: str | None = None, retries: int = 5
     ) -> None:
-        self._http = httpx.Client(**settings(url, key))
+        self._http = httpx.Client(**protocol.client_options(url, key))
         self._retries = retries
 
     def __enter__(self) -> Self:
@@ -56,161 +45,159 @@ class Client:
         self._http.close()
 
     def analyze(
-        self,
-        video: str | Path,
-        categories: Categories | None = None,
-        threshold: float | None = None,
-        explain: bool = True,
-        timeout: float = 3600,
+        self, video: str | Path, timeout: float = 3600, **options: Unpack[SubmitOptions]
     ) -> Analysis:
-        """Submit a video and wait for the answer.
+        """Submit a video and wait for the result.
 
         Args:
-            video: a file.
-            categories: classes to look for besides those trained on, with phrases.
-            threshold: snippets above it are abnormal; None for what was calibrated.
-            explain: False for no captions and no explanation, which is much faster.
-            timeout: seconds to wait at most.
+            video: path of a local file.
+            timeout: longest time to wait, in seconds.
+            options: see `SubmitOptions`.
 
         Raises:
-            ServerError: the server refuses the video or can't answer about it.
-            TimeoutError: it takes longer.
+            ServerError: the server refuses the video, or the analysis fails.
+            TimeoutError: the analysis takes longer.
+            ConnectionError: the server does not respond.
         """
-        return self.wait(self.submit(video, categories, threshold, explain).id, timeout).answer()
+        return self.wait(self.submit(video, **options).id, timeout).require_result()
 
-    def submit(
-        self,
-        video: str | Path,
-        categories: Categories | None = None,
-        threshold: float | None = None,
-        explain: bool = True,
-        webhook: str | None = None,
-    ) -> Job:
-        """Submit a video; return its analysis, which has just begun to wait.
+    def submit(self, video: str | Path, **options: Unpack[SubmitOptions]) -> Job:
+        """Submit a video and return its queued analysis.
 
         Args:
-            video: a file.
-            categories: classes to look for besides those trained on, with phrases.
-            threshold: snippets above it are abnormal; None for what was calibrated.
-            explain: False for no captions and no explanation, which is much faster.
-            webhook: URL that is posted the analysis at its end.
+            video: path of a local file.
+            options: see `SubmitOptions`.
 
         Raises:
-            ServerError: the server refuses it.
-            ConnectionError: there is no server, or the connection broke while the video was sent.
+            ServerError: the server refuses the video.
+            ConnectionError: the server does not respond, or the connection broke during the upload.
         """
         path = Path(video)
-        params = submission(path, categories, threshold, explain, webhook)
+        params = protocol.submission_params(path, **options)
 
-        def ask() -> httpx.Response:
+        def post() -> httpx.Response:
             with path.open("rb") as file:
-                parts = iter(lambda: file.read(CHUNK), b"")
-                return self._http.post("/v1/analyses", params=params, content=parts)
+                parts = iter(lambda: file.read(protocol.CHUNK_BYTES), b"")
+                return self._http.post(protocol.ANALYSES, params=params, content=parts)
 
-        return Job.model_validate(self._send(ask, repeatable=False).json())
+        return Job.model_validate(self._send(post, repeatable=False).json())
 
-    def get(self, job: str) -> Job:
-        """Return where an analysis stands.
+    def get(self, analysis_id: str) -> Job:
+        """Return the state of an analysis.
 
         Raises:
-            ServerError: there is none of this id.
+            ServerError: there is no such analysis.
         """
-        return Job.model_validate(self._get(f"/v1/analyses/{job}"))
+        return Job.model_validate(self._get(f"{protocol.ANALYSES}/{analysis_id}"))
 
-    def wait(self, job: str, timeout: float = 3600) -> Job:
+    def wait(self, analysis_id: str, timeout: float = 3600) -> Job:
         """Wait until an analysis has ended.
 
+        Args:
+            analysis_id: id of the analysis.
+            timeout: longest time to wait, in seconds.
+
         Raises:
-            TimeoutError: it takes longer.
+            ServerError: there is no such analysis.
+            TimeoutError: the analysis takes longer.
         """
-        until = time.monotonic() + timeout
+        deadline = time.monotonic() + timeout
         while True:
-            found = Job.model_validate(self._get(f"/v1/analyses/{job}", long_poll(until)))
-            if found.ended:
-                return found
-            if time.monotonic() > until:
-                raise TimeoutError(f"{found.name}: {found.state} after {timeout:.0f} s")
+            job = Job.model_validate(
+                self._get(f"{protocol.ANALYSES}/{analysis_id}", protocol.long_poll_params(deadline))
+            )
+            if job.ended:
+                return job
+            if time.monotonic() > deadline:
+                raise TimeoutError(f"{job.name}: {job.state} after {timeout:.0f} s")
 
-    def follow(self, job: str) -> Iterator[ServerEvent]:
-        """Yield the events of an analysis while it works; goes on where a connection broke."""
-        return self._follow(f"/v1/analyses/{job}", lambda: self.get(job).ended)
+    def follow(self, analysis_id: str) -> Iterator[ServerEvent]:
+        """Yield the events of an analysis until it has ended, across lost connections."""
+        return self._follow(
+            f"{protocol.ANALYSES}/{analysis_id}", lambda: self.get(analysis_id).ended
+        )
 
-    def watch(self, url: str | None = None, path: str | None = None, **options: Any) -> Stream:
-        """Have a live stream watched.
+    def watch(
+        self, url: str | None = None, path: str | None = None, **options: Unpack[WatchOptions]
+    ) -> Stream:
+        """Watch a live stream.
 
         Args:
-            url: rtsp, http or https.
-            path: instead of it a growing file below the server's allowed root.
-            options: `name`, `on`, `off`, `least_seconds`, `cool_down_seconds`, `explain`,
-                `categories`, `webhook`; see the server's `/docs`.
+            url: URL of the stream: rtsp, http or https.
+            path: instead of a URL, the path of a growing file below the server's allowed root.
+            options: see `WatchOptions`.
 
         Raises:
-            ServerError: the server refuses it.
+            ServerError: the server refuses the stream.
         """
         source = {"url": url} if path is None else {"path": path}
 
-        def ask() -> httpx.Response:
-            return self._http.post("/v1/streams", json={**source, **options})
+        def post() -> httpx.Response:
+            return self._http.post(protocol.STREAMS, json={**source, **options})
 
-        return Stream.model_validate(self._send(ask, repeatable=False).json())
+        return Stream.model_validate(self._send(post, repeatable=False).json())
 
-    def stream(self, stream: str) -> Stream:
-        """Return where a live stream stands.
+    def get_stream(self, stream_id: str) -> Stream:
+        """Return the state of a live stream.
 
         Raises:
-            ServerError: there is none of this id.
+            ServerError: there is no such stream.
         """
-        return Stream.model_validate(self._get(f"/v1/streams/{stream}"))
+        return Stream.model_validate(self._get(f"{protocol.STREAMS}/{stream_id}"))
 
-    def follow_stream(self, stream: str) -> Iterator[ServerEvent]:
-        """Yield the events of a live stream; goes on where a connection broke."""
-        return self._follow(f"/v1/streams/{stream}", lambda: self.stream(stream).ended)
+    def follow_stream(self, stream_id: str) -> Iterator[ServerEvent]:
+        """Yield the events of a live stream until it has ended, across lost connections."""
+        return self._follow(
+            f"{protocol.STREAMS}/{stream_id}", lambda: self.get_stream(stream_id).ended
+        )
 
-    def stop(self, stream: str) -> None:
-        """Stop watching a live stream, and have it forgotten."""
-        self._send(lambda: self._http.delete(f"/v1/streams/{stream}"), repeatable=True)
+    def delete_stream(self, stream_id: str) -> None:
+        """Stop watching a live stream, and delete it and its alerts.
 
-    def _follow(self, place: str, ended: Callable[[], bool]) -> Iterator[ServerEvent]:
-        reader, attempt = EventReader(), 0
+        Raises:
+            ServerError: there is no such stream.
+        """
+        self._send(lambda: self._http.delete(f"{protocol.STREAMS}/{stream_id}"), repeatable=True)
+
+    def _follow(self, path: str, has_ended: Callable[[], bool]) -> Iterator[ServerEvent]:
+        """Yield events, and connect again until the last one has arrived."""
+        follower = protocol.Follower(self._http.base_url, self._retries)
         while True:
             try:
                 with self._http.stream(
-                    "GET", f"{place}/events", headers=reader.headers()
+                    "GET", f"{path}/events", headers=follower.resume_headers()
                 ) as response:
                     if not response.is_success:
                         response.read()
-                    if response.status_code in TRANSIENT and attempt < self._retries:
-                        time.sleep(pause(attempt, response))
-                        attempt += 1
-                        continue
-                    for line in checked(response).iter_lines():
-                        if (told := reader.feed(line)) is not None:
-                            attempt = 0
-                            yield told
-                            if told.last:
-                                return
-                if ended():
-                    return
-                time.sleep(pause(0))
+                    delay = follower.delay_after_response(response)
+                    if delay is None:
+                        for line in protocol.raise_for_problem(response).iter_lines():
+                            if (event := follower.feed(line)) is not None:
+                                yield event
+                                if event.is_last:
+                                    return
             except httpx.TransportError as error:
-                if attempt >= self._retries:
-                    raise lost(self._http, error) from error
-                time.sleep(pause(attempt))
-                attempt += 1
-
-    def _get(self, place: str, params: dict[str, float] | None = None) -> Any:
-        return self._send(lambda: self._http.get(place, params=params), repeatable=True).json()
-
-    def _send(self, ask: Callable[[], httpx.Response], repeatable: bool) -> httpx.Response:
-        for attempt in range(self._retries + 1):
-            try:
-                response = ask()
-            except httpx.TransportError as error:
-                if is_final(attempt, self._retries, error, repeatable):
-                    raise lost(self._http, error) from error
-                time.sleep(pause(attempt))
+                time.sleep(follower.delay_after_error(error))
                 continue
-            if response.status_code not in TRANSIENT or attempt == self._retries:
-                return checked(response)
-            time.sleep(pause(attempt, response))
-        raise AssertionError("the last attempt returns or raises")
+            if delay is None:  # the server closed the connection
+                if has_ended():
+                    return
+                delay = protocol.RECONNECT_SECONDS
+            time.sleep(delay)
+
+    def _get(self, path: str, params: dict[str, float] | None = None) -> Any:
+        return self._send(lambda: self._http.get(path, params=params), repeatable=True).json()
+
+    def _send(self, request: Callable[[], httpx.Response], repeatable: bool) -> httpx.Response:
+        """Send a request, again if that can help, and return the successful response."""
+        retry = protocol.Retry(self._http.base_url, self._retries, repeatable)
+        while True:
+            try:
+                response = request()
+            except httpx.TransportError as error:
+                time.sleep(retry.delay_after_error(error))
+                continue
+            delay = retry.delay_after_response(response)
+            if delay is None:
+                return protocol.raise_for_problem(response)
+            time.sleep(delay)

@@ -1,1 +1,1 @@
-"""What is known of videos: manifests, benchmarks, frames, the feature store and the demo world."""
+"""Data sets: records, manifest files, benchmarks, folders of videos, and the demo world."""

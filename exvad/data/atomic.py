@@ -1,7 +1,7 @@
-"""Local files that are either whole or absent, whatever interrupts the writing.
+"""Atomic writes of local files: a file is complete or absent, whatever interrupts the write.
 
-Every write goes to a hidden temporary file beside the target, is flushed to the disk, and only then
-takes the target's name; readers never see a part of it.
+Every write goes to a hidden temporary file beside the target. The file is flushed to the disk and
+then renamed, so readers never see a part of it.
 """
 
 from __future__ import annotations
@@ -17,14 +17,14 @@ from typing import IO, Any
 
 @contextmanager
 def atomic_file(path: str | Path) -> Iterator[IO[bytes]]:
-    """Open a binary file that appears under its name only once the block ends well.
+    """Open a binary file that appears under its name only if the block succeeds.
 
     Args:
-        path: where the file appears; missing parent folders are made.
+        path: the target; missing parent folders are created.
 
     Yields:
-        A writable binary file. If the block raises, nothing is left behind and whatever was at
-        `path` before is still there.
+        A writable binary file. If the block raises, the file is deleted and an existing target
+        stays as it was.
 
     Raises:
         OSError: the disk is full, the folder is read-only, and so on.
@@ -37,7 +37,7 @@ def atomic_file(path: str | Path) -> Iterator[IO[bytes]]:
             yield file
             file.flush()
             os.fsync(file.fileno())
-        os.replace(temporary, target)  # noqa: PTH105 - the injected faults of the tests aim at it
+        os.replace(temporary, target)  # noqa: PTH105 - tests inject faults into os.replace
     except BaseException:
         temporary.unlink(missing_ok=True)
         raise
@@ -59,21 +59,21 @@ def write_json_atomic(path: str | Path, value: Any) -> None:
     """Write `value` to `path` atomically, as indented JSON with sorted keys.
 
     Raises:
-        TypeError: `value` holds something JSON has no form for.
-        ValueError: `value` holds NaN or an infinity.
+        TypeError: `value` has no JSON form.
+        ValueError: `value` contains NaN or an infinity.
         OSError: see `atomic_file`.
     """
     write_bytes_atomic(path, json_bytes(value))
 
 
 def json_bytes(value: Any) -> bytes:
-    """The bytes `write_json_atomic` writes: the same for equal values."""
+    """Return the bytes that `write_json_atomic` writes: the same for equal values."""
     text = json.dumps(value, indent=2, sort_keys=True, ensure_ascii=False, allow_nan=False)
     return (text + "\n").encode()
 
 
 def temporary_name(name: str) -> str:
-    """A hidden, unique name for a file that is on its way to being called `name`."""
+    """Return a hidden, unique name for the temporary file of `name`."""
     return f".{name}.{uuid.uuid4().hex}.tmp"
 
 

@@ -1,7 +1,4 @@
-"""Known datasets as manifests: UCF-Crime, XD-Violence, and any folder with one subfolder per class.
-
-A dataset described by a manifest file of its own is read with `Manifest.read`.
-"""
+"""Published benchmarks as manifests: UCF-Crime and XD-Violence from their official files."""
 
 from __future__ import annotations
 
@@ -10,12 +7,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path, PurePosixPath
 
-from exvad.data.folders import folder_per_class, video_finder
+from exvad.data.folders import video_finder
 from exvad.data.manifest import Manifest
 from exvad.data.official_files import (
     XD_VIOLENCE_CODES,
-    Length,
-    code_list,
+    VideoLength,
+    describe_codes,
     read_lengths,
     read_lines,
     read_table,
@@ -25,17 +22,7 @@ from exvad.data.official_files import (
 )
 from exvad.data.records import Event, ManifestError, Split, Video
 
-__all__ = [
-    "UCF_CRIME_CLASSES",
-    "XD_VIOLENCE_CLASSES",
-    "XD_VIOLENCE_CODES",
-    "folder_per_class",
-    "ucf_crime",
-    "vadclip_events",
-    "xd_violence",
-]
-
-LENGTHS = "test_lengths.csv"
+LENGTHS_FILE = "test_lengths.csv"
 UCF_CRIME_CLASSES = (
     "Normal",
     "Abuse",
@@ -53,177 +40,193 @@ UCF_CRIME_CLASSES = (
     "Vandalism",
 )
 XD_VIOLENCE_CLASSES = tuple(XD_VIOLENCE_CODES.values())
+_UCF_LISTS: tuple[tuple[Split, str], ...] = (
+    ("train", "Anomaly_Train.txt"),
+    ("test", "Anomaly_Test.txt"),
+)
 
 
 def ucf_crime(root: str | Path, annotations: str | Path) -> Manifest:
-    """UCF-Crime (Sultani et al., CVPR 2018) from its official files.
+    """Return UCF-Crime (Sultani et al., CVPR 2018) from its official files.
 
-    The split is `Anomaly_Train.txt` (1,610 videos) and `Anomaly_Test.txt` (290), events come from
-    `Temporal_Anomaly_Annotation.txt`. Where `test_lengths.csv` is there (`video,label,snippets,
-    frames`), test videos are in its order, the one the literature evaluates in, with their length
-    and the number of snippets that are scored; without it, in the order of the list.
+    `Anomaly_Train.txt` (1,610 videos) and `Anomaly_Test.txt` (290) define the split, and
+    `Temporal_Anomaly_Annotation.txt` the events. `test_lengths.csv` (`video,label,snippets,frames`)
+    is optional: with it, test videos are in its order, in which the literature evaluates, and have
+    their length and their number of scored snippets; without it, they are in the order of the list.
 
     Args:
         root: the folder (or URI) of the videos, laid out as in the lists
-            (`Abuse/Abuse001_x264.mp4`, `Training_Normal_Videos_Anomaly/…`). A local video that
-            does not lie there is looked for by name anywhere below the root.
+            (`Abuse/Abuse001_x264.mp4`, `Training_Normal_Videos_Anomaly/…`). A local video that is
+            missing there is searched by name below the root.
         annotations: the folder of the files above.
 
     Raises:
-        ManifestError: a file is missing or not as expected; lists every problem.
+        ManifestError: a file is missing or malformed; lists every problem.
     """
-    folder, find = Path(annotations), video_finder(root)
+    folder = Path(annotations)
     problems: list[str] = []
     events = read_ucf_events(folder / "Temporal_Anomaly_Annotation.txt", problems)
-    with_lengths = (folder / LENGTHS).is_file()
-    lengths = read_lengths(folder / LENGTHS, problems) if with_lengths else {}
-    videos: dict[Split, list[Video]] = {"train": [], "test": []}
-    lists: tuple[tuple[Split, str], ...] = (
-        ("train", "Anomaly_Train.txt"),
-        ("test", "Anomaly_Test.txt"),
-    )
-    for split, name in lists:
-        for place, line in read_lines(folder / name, problems):
-            path = PurePosixPath(line)
-            label = "Normal" if "Normal" in path.parent.name else path.parent.name
-            if label not in UCF_CRIME_CLASSES:
-                problems.append(f"{place}: {line!r} lies in no folder of a known class")
-            videos[split].append(Video(path.stem, find(line), split, (label,)))
-    _stop(problems)
-    test = _with_truth(videos["test"], lengths, events, folder)
+    has_lengths = (folder / LENGTHS_FILE).is_file()
+    lengths = read_lengths(folder / LENGTHS_FILE, problems) if has_lengths else {}
+    videos = _ucf_videos(root, folder, problems)
+    _raise_if_any(problems)
+    test = _with_ground_truth(videos["test"], lengths, events, folder)
     return Manifest(UCF_CRIME_CLASSES, (*videos["train"], *test))
 
 
 def xd_violence(root: str | Path, annotations: str | Path) -> Manifest:
-    """XD-Violence (Wu et al., ECCV 2020) from its official files.
+    """Return XD-Violence (Wu et al., ECCV 2020) from its official files.
 
-    Labels sit in the names: `A` is normal, B1 fighting, B2 shooting, B4 riot, B5 abuse, B6 car
-    accident, G explosion (`XD_VIOLENCE_CODES`, in the order of the literature's class list); an
-    abnormal video has up to three. The videos are `train_videos.csv` (3,954; `video,label`) and
-    `test_lengths.csv` (800; `video,label,snippets,frames`).
+    The file names contain the labels: A normal, B1 fighting, B2 shooting, B4 riot, B5 abuse, B6 car
+    accident, G explosion (`XD_VIOLENCE_CODES`, in the order of the literature's class list). An
+    abnormal video has up to three. The videos are listed in `train_videos.csv` (3,954;
+    `video,label`) and `test_lengths.csv` (800; `video,label,snippets,frames`).
 
-    Test events come from `annotations_multiclasses.txt`, the file detection mAP is computed with
-    in the literature. Frame-level AP is computed there with `annotations.txt`, which has no
-    classes; in five videos its frames are not those of the events (at the joints of two events,
-    and one event of a car accident is missing), so those five carry `Video.spans`. One video that
-    its name calls a riot (`Ip.Man.2008`) has an event of fighting; both are kept as published.
+    The literature computes detection mAP with the test events of `annotations_multiclasses.txt`,
+    and frame-level AP with `annotations.txt`, which has no classes. The two differ in five videos
+    (at the boundary of two events, and in a car accident that only one of them has); those five
+    have `Video.spans`. The name of one video says riot (`Ip.Man.2008`), its event says fighting;
+    both are kept as published.
 
     Args:
-        root: the folder (or URI) of the videos. A local video that does not lie directly in it is
-            looked for by name anywhere below, because the parts of the download have folders.
+        root: the folder (or URI) of the videos. A local video that is missing there is searched by
+            name below the root, because the parts of the download have folders.
         annotations: the folder of the four files above.
 
     Raises:
-        ManifestError: a file is missing or not as expected; lists every problem.
+        ManifestError: a file is missing or malformed; lists every problem.
     """
-    folder, find = Path(annotations), video_finder(root)
+    folder = Path(annotations)
     problems: list[str] = []
     events = read_xd_events(folder / "annotations_multiclasses.txt", problems)
     spans = read_xd_spans(folder / "annotations.txt", problems)
-    lengths = read_lengths(folder / LENGTHS, problems)
-    rows: list[tuple[str, str, str, Split]] = [
-        (place, row["video"], row["label"], "train")
-        for place, row in read_table(folder / "train_videos.csv", ("video", "label"), problems)
+    lengths = read_lengths(folder / LENGTHS_FILE, problems)
+    videos = _xd_videos(root, folder, lengths, problems)
+    problems += [
+        f"{folder / 'annotations.txt'}: {video_id} is not a test video"
+        for video_id in sorted(spans.keys() - lengths)
     ]
-    rows += [(str(folder / LENGTHS), name, row.label, "test") for name, row in lengths.items()]
-    videos: dict[Split, list[Video]] = {"train": [], "test": []}
-    for place, name, label, split in rows:
-        codes = tuple(dict.fromkeys(code for code in label.split("-") if code != "0"))
-        if not codes or not set(codes) <= set(XD_VIOLENCE_CODES):
-            problems.append(f"{place}: {name}: {label!r} is not made of {code_list()}")
-            continue
-        labels = tuple(XD_VIOLENCE_CODES[code] for code in codes)
-        videos[split].append(Video(name, find(f"{name}.mp4"), split, labels))
-    unlisted = sorted(spans.keys() - lengths)
-    problems += [f"{folder / 'annotations.txt'}: {name} is no test video" for name in unlisted]
-    _stop(problems)
-    test = _with_truth(videos["test"], lengths, events, folder)
-    return Manifest(
-        XD_VIOLENCE_CLASSES,
-        (*videos["train"], *(_with_spans(video, spans.get(video.video_id, [])) for video in test)),
-    )
+    _raise_if_any(problems)
+    test = [
+        _with_spans(video, spans.get(video.video_id, []))
+        for video in _with_ground_truth(videos["test"], lengths, events, folder)
+    ]
+    return Manifest(XD_VIOLENCE_CLASSES, (*videos["train"], *test))
 
 
 def vadclip_events(
     manifest: Manifest, frames: Mapping[str, int] | None = None
 ) -> list[list[tuple[int, int, str]]]:
-    """The ground truth of detection mAP under the `vadclip` protocol, per test video in order.
+    """Return the ground truth of detection mAP under the `vadclip` protocol.
 
-    In XD-Violence each normal video adds one segment of the normal class over all its scored
-    frames; in UCF-Crime, and in any other dataset, the normal class has none (the public ground
-    truth of UCF-Crime has such segments under a name that is none of its classes, so they never
-    count, and the class counts 0 in the mean).
+    In XD-Violence, every normal video adds one segment of the normal class over all its scored
+    frames. In UCF-Crime and in any other data set the normal class has no segment. (The public
+    ground truth of UCF-Crime has such segments under a name that is not among its classes, so they
+    never match, and the class counts as 0 in the mean.)
 
     Args:
-        manifest: any; XD-Violence is known by its classes.
-        frames: scored frames by video id; by default `Video.scored_frames`.
+        manifest: any data set; XD-Violence is recognized by its classes.
+        frames: scored frames by video id; `Video.scored_frames` by default.
 
     Returns:
-        For each test video its `(start, end, label)` in frames, half-open.
+        `(start, end, label)` in frames, half-open, of each test video in order.
 
     Raises:
-        ValueError: the length of a normal video of XD-Violence is not known.
+        ValueError: the length of a normal video of XD-Violence is unknown.
     """
     truth = []
     for video in manifest.of_split("test"):
         events = video.class_events()
         if manifest.classes == XD_VIOLENCE_CLASSES and not video.abnormal:
-            known = video.scored_frames if frames is None else frames.get(video.video_id)
-            if known is None:
+            length = video.scored_frames if frames is None else frames.get(video.video_id)
+            if length is None:
                 raise ValueError(
                     f"the number of scored frames of {video.video_id} is not known, but the "
                     "vadclip protocol needs it for the segment of the normal class; add "
                     "num_frames to the manifest or give `frames`"
                 )
-            events = [(0, known, manifest.normal)]
+            events = [(0, length, manifest.normal)]
         truth.append(events)
     return truth
 
 
-def _stop(problems: Sequence[str]) -> None:
+def _ucf_videos(root: str | Path, folder: Path, problems: list[str]) -> dict[Split, list[Video]]:
+    find = video_finder(root)
+    videos: dict[Split, list[Video]] = {"train": [], "test": []}
+    for split, name in _UCF_LISTS:
+        for location, line in read_lines(folder / name, problems):
+            path = PurePosixPath(line)
+            label = "Normal" if "Normal" in path.parent.name else path.parent.name
+            if label not in UCF_CRIME_CLASSES:
+                problems.append(f"{location}: {line!r} lies in no folder of a known class")
+            videos[split].append(Video(path.stem, find(line), split, (label,)))
+    return videos
+
+
+def _xd_videos(
+    root: str | Path, folder: Path, lengths: Mapping[str, VideoLength], problems: list[str]
+) -> dict[Split, list[Video]]:
+    find = video_finder(root)
+    train = read_table(folder / "train_videos.csv", ("video", "label"), problems)
+    rows: list[tuple[str, str, str, Split]] = [
+        *((location, row["video"], row["label"], "train") for location, row in train),
+        *((str(folder / LENGTHS_FILE), name, row.label, "test") for name, row in lengths.items()),
+    ]
+    videos: dict[Split, list[Video]] = {"train": [], "test": []}
+    for location, video_id, label, split in rows:
+        codes = tuple(dict.fromkeys(code for code in label.split("-") if code != "0"))
+        if not codes or not set(codes) <= set(XD_VIOLENCE_CODES):
+            problems.append(f"{location}: {video_id}: {label!r} is not made of {describe_codes()}")
+            continue
+        labels = tuple(XD_VIOLENCE_CODES[code] for code in codes)
+        videos[split].append(Video(video_id, find(f"{video_id}.mp4"), split, labels))
+    return videos
+
+
+def _raise_if_any(problems: Sequence[str]) -> None:
     if problems:
         raise ManifestError(problems)
 
 
-def _with_truth(
+def _with_ground_truth(
     videos: Sequence[Video],
-    lengths: Mapping[str, Length],
+    lengths: Mapping[str, VideoLength],
     events: Mapping[str, tuple[Event, ...]],
     folder: Path,
 ) -> list[Video]:
-    """The test videos with lengths and events, in the order of `lengths` where there are any.
+    """Return the test videos with lengths and events, in the order of `lengths` if there are any.
 
     Raises:
-        ManifestError: the files do not speak of the same videos.
+        ManifestError: the files do not list the same videos.
     """
     by_id = {video.video_id: video for video in videos}
     problems = [
-        f"{folder}: {name} is annotated but is no test video"
-        for name in sorted({*events, *lengths} - set(by_id))
+        f"{folder}: {video_id} is annotated but is not a test video"
+        for video_id in sorted({*events, *lengths} - set(by_id))
     ]
-    for name, count in Counter(video.video_id for video in videos).items():
+    for video_id, count in Counter(video.video_id for video in videos).items():
         if count > 1:
-            problems.append(f"{folder}: {name} is listed {count} times")
-        if lengths and name not in lengths:
-            problems.append(f"{folder / LENGTHS}: the test video {name} is missing")
-        if by_id[name].abnormal and name not in events:
-            problems.append(f"{folder}: the abnormal test video {name} has no event")
-    _stop(problems)
-    found = []
-    for name in lengths or by_id:
-        video = replace(by_id[name], events=events.get(name, ()))
-        if name in lengths:
-            length = lengths[name]
+            problems.append(f"{folder}: {video_id} is listed {count} times")
+        if lengths and video_id not in lengths:
+            problems.append(f"{folder / LENGTHS_FILE}: the test video {video_id} is missing")
+        if by_id[video_id].abnormal and video_id not in events:
+            problems.append(f"{folder}: the abnormal test video {video_id} has no event")
+    _raise_if_any(problems)
+    annotated = []
+    for video_id in lengths or by_id:
+        video = replace(by_id[video_id], events=events.get(video_id, ()))
+        if video_id in lengths:
+            length = lengths[video_id]
             video = replace(video, num_frames=length.frames, snippets=length.snippets)
-        found.append(video)
-    return found
+        annotated.append(video)
+    return annotated
 
 
 def _with_spans(video: Video, spans: list[tuple[int, int]]) -> Video:
-    """The video with `spans`, where these are other frames than those of its events."""
-    same = _frames(spans) == _frames([(event.start, event.end) for event in video.events])
-    return video if same else replace(video, spans=tuple(spans))
+    """Return the video with `spans` if they cover other frames than its events."""
+    event_frames = _frames([(event.start, event.end) for event in video.events])
+    return video if _frames(spans) == event_frames else replace(video, spans=tuple(spans))
 
 
-def _frames(stretches: Sequence[tuple[int, int]]) -> set[int]:
-    return {frame for start, end in stretches for frame in range(start, end)}
+def _frames(intervals: Sequence[tuple[int, int]]) -> set[int]:
+    return {frame for start, end in intervals for frame in range(start, end)}

@@ -1,68 +1,67 @@
-"""From configuration to manifest: which data set is meant, with its validation split."""
+"""The data set of a configuration: its manifest with a validation split."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING
 
+from exvad.config import Config, DataConfig
+from exvad.data.benchmarks import ucf_crime, xd_violence
+from exvad.data.folders import folder_per_class
 from exvad.data.manifest import Manifest
 from exvad.data.manifest_files import read_manifest
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from exvad.config import Config
+from exvad.data.world import render_world
 
 
 def load_manifest(config: Config, progress: Callable[[int, int], None] | None = None) -> Manifest:
-    """Return the data set that `config.data` describes; the demo world is rendered if need be.
+    """Return the data set that `config.data` describes; render the demo world if necessary.
+
+    Args:
+        config: `data` describes the data set.
+        progress: called with the number of rendered videos and their total.
 
     Raises:
-        ManifestError: the data set's description has errors.
-        ValueError: a folder the kind of data set needs is not given.
+        ManifestError: the data set is invalid.
+        ValueError: a setting that this kind of data set needs is empty.
     """
-    data = config.data
-    if data.kind == "manifest":
-        if not data.manifest:
-            raise ValueError("data.manifest is empty: give the path of a manifest (CSV or Parquet)")
-        manifest = read_manifest(data.manifest)
-    elif not data.root:
-        raise ValueError(f"data.root is empty: give the folder of the {data.kind} videos")
-    elif data.kind == "world":
-        from exvad.data.world import render_world
-
-        world = data.world
-        manifest = render_world(
-            data.root, world.train_videos, world.test_videos, world.seed, progress=progress
-        )
-    elif data.kind == "folder":
-        from exvad.data.folders import folder_per_class
-
-        manifest = folder_per_class(data.root, seed=data.split_seed)
-    else:
-        from exvad.data import benchmarks
-
-        if not data.annotations:
-            raise ValueError(
-                f"data.annotations is empty: give the folder of {data.kind}'s official files"
-            )
-        importer = benchmarks.ucf_crime if data.kind == "ucf_crime" else benchmarks.xd_violence
-        manifest = importer(data.root, data.annotations)
-    return manifest.with_validation(data.validation, data.split_seed)
+    manifest = _read_dataset(config.data, progress)
+    return manifest.with_validation(config.data.validation, config.data.split_seed)
 
 
-def saved_manifest(config: Config) -> Manifest:
-    """Return the manifest that preprocessing left in the run's folder.
+def read_run_manifest(config: Config) -> Manifest:
+    """Return the manifest that preprocessing wrote into the run's folder.
 
     Raises:
-        ValueError: preprocessing has not been run.
+        ValueError: there is none, because preprocessing has not run.
     """
-    path = Path(run_manifest(config))
+    path = Path(run_manifest_path(config))
     if not path.exists():
         raise ValueError(f"no manifest {path}: run `exvad preprocess` with the same run= first")
     return read_manifest(path)
 
 
-def run_manifest(config: Config) -> str:
-    """Return where a run keeps its manifest."""
+def run_manifest_path(config: Config) -> str:
+    """Return the path of a run's manifest."""
     return str(config.run_path / "manifest.parquet")
+
+
+def _read_dataset(data: DataConfig, progress: Callable[[int, int], None] | None) -> Manifest:
+    if data.kind == "manifest":
+        if not data.manifest:
+            raise ValueError("data.manifest is empty: give the path of a manifest (CSV or Parquet)")
+        return read_manifest(data.manifest)
+    if not data.root:
+        raise ValueError(f"data.root is empty: give the folder of the {data.kind} videos")
+    if data.kind == "world":
+        world = data.world
+        return render_world(
+            data.root, world.train_videos, world.test_videos, world.seed, progress=progress
+        )
+    if data.kind == "folder":
+        return folder_per_class(data.root, seed=data.split_seed)
+    if not data.annotations:
+        raise ValueError(
+            f"data.annotations is empty: give the folder of {data.kind}'s official files"
+        )
+    read_benchmark = ucf_crime if data.kind == "ucf_crime" else xd_violence
+    return read_benchmark(data.root, data.annotations)

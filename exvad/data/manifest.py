@@ -1,7 +1,9 @@
-"""The manifest: which videos there are, what they show, and which split they belong to.
+"""The manifest of a data set: its classes, its videos and their splits.
 
-A manifest that exists is valid: the constructor lists every problem it finds, not only the first.
-`manifest_files.py` reads and writes it.
+The constructor validates: it lists every problem, not only the first. `manifest_files.py` reads and
+writes manifests.
+
+C classes
 """
 
 from __future__ import annotations
@@ -15,37 +17,40 @@ from dataclasses import dataclass, replace
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from exvad.data.manifest_checks import find_problems
 from exvad.data.records import ManifestError, Split, Video
 
 if TYPE_CHECKING:
-    import numpy as np
-    import numpy.typing as npt
+    from numpy.typing import NDArray
 
 
 @dataclass(frozen=True, slots=True)
 class Manifest:
-    """The classes of a dataset and its videos.
+    """The classes of a data set and its videos.
 
     Args:
-        classes: class names in the order the model knows them, the normal class first.
-        videos: in any order; test videos are evaluated in this one.
+        classes: class names in the order of the network's outputs, the normal class first.
+        videos: in any order; test videos are evaluated in this order.
 
     Raises:
-        ManifestError: it is not valid.
+        ManifestError: the manifest is invalid.
     """
 
     classes: tuple[str, ...]
     videos: tuple[Video, ...]
 
     def __post_init__(self) -> None:
-        places = [f"video {i} ({video.video_id!r})" for i, video in enumerate(self.videos, 1)]
-        problems = find_problems(self.classes, self.videos, places, "manifest")
+        locations = [f"video {i} ({video.video_id!r})" for i, video in enumerate(self.videos, 1)]
+        problems = find_problems(self.classes, self.videos, locations, "manifest")
         if problems:
-            raise ManifestError([f"{place}: {problem}" for place, problem in problems])
-        normal = self.classes[0]
-        named = (v if v.normal == normal else replace(v, normal=normal) for v in self.videos)
-        object.__setattr__(self, "videos", tuple(named))
+            raise ManifestError([f"{location}: {problem}" for location, problem in problems])
+        videos = tuple(
+            video if video.normal == self.normal else replace(video, normal=self.normal)
+            for video in self.videos
+        )
+        object.__setattr__(self, "videos", videos)
 
     @property
     def normal(self) -> str:
@@ -53,31 +58,29 @@ class Manifest:
         return self.classes[0]
 
     def of_split(self, split: Split) -> tuple[Video, ...]:
-        """The videos of one split, in the manifest's order."""
+        """Return the videos of one split, in the manifest's order."""
         return tuple(video for video in self.videos if video.split == split)
 
     def by_id(self) -> dict[str, Video]:
-        """The videos by their id."""
+        """Return the videos by their id."""
         return {video.video_id: video for video in self.videos}
 
-    def target(self, video: Video) -> npt.NDArray[np.float32]:
-        """The labels of a video as a multi-hot vector `[C]`, float32, in the order of `classes`."""
-        import numpy as np
-
+    def target(self, video: Video) -> NDArray[np.float32]:
+        """Return the labels of a video as a multi-hot vector, float32 [C]."""
         target_C = np.zeros(len(self.classes), dtype=np.float32)
         for label in video.labels:
             target_C[self.classes.index(label)] = 1
         return target_C
 
     def with_validation(self, fraction: float, seed: int) -> Manifest:
-        """Move some training videos to the validation split; see `hold_out` for which.
+        """Move some training videos to the validation split; `hold_out` chooses them.
 
         Args:
-            fraction: of the training videos, 0 ≤ fraction < 1.
+            fraction: share of the training videos, 0 ≤ fraction < 1.
             seed: another seed chooses other videos.
 
         Returns:
-            A new manifest in the same order; this one where it has validation videos already.
+            A new manifest in the same order, or this one if it has validation videos already.
 
         Raises:
             ValueError: `fraction` is out of range.
@@ -85,16 +88,14 @@ class Manifest:
         chosen = hold_out(self.of_split("train"), fraction, seed)
         if self.of_split("val") or not chosen:
             return self
-        return replace(
-            self,
-            videos=tuple(
-                replace(video, split="val") if video.video_id in chosen else video
-                for video in self.videos
-            ),
+        videos = tuple(
+            replace(video, split="val") if video.video_id in chosen else video
+            for video in self.videos
         )
+        return replace(self, videos=videos)
 
     def fingerprint(self) -> str:
-        """SHA-256 (hex) of everything but the order of the rows and the folders videos lie in."""
+        """Return the SHA-256 (hex) of the content, without row order and the videos' folders."""
         content = [list(self.classes), sorted(_content(video) for video in self.videos)]
         return hashlib.sha256(json.dumps(content).encode()).hexdigest()
 
@@ -102,36 +103,36 @@ class Manifest:
 def hold_out(videos: Iterable[Video], fraction: float, seed: int) -> frozenset[str]:
     """Choose videos to hold out of training, stratified by label set.
 
-    The choice depends on ids, labels and seed alone, never on the order of the videos. Of every
-    label set at least one video stays; of a single label with two videos or more at least one is
-    chosen, so that no class is lost on either side.
+    The choice depends on ids, labels and seed only, not on the order of the videos. At least one
+    video of every label set stays in training. At least one video of every single label with two
+    or more videos is held out, so that no class is missing on either side.
 
     Args:
         videos: the training videos.
-        fraction: of each label set, rounded, 0 ≤ fraction < 1.
+        fraction: share of each label set, rounded, 0 ≤ fraction < 1.
         seed: another seed chooses other videos.
 
     Returns:
-        The ids chosen; none for a fraction of 0.
+        The ids of the videos to hold out; empty for a fraction of 0.
 
     Raises:
         ValueError: `fraction` is out of range.
     """
     if not 0 <= fraction < 1:
         raise ValueError(f"the held-out fraction is {fraction}; it must be from 0 to below 1")
-    groups: dict[frozenset[str], list[str]] = defaultdict(list)
+    ids_by_labels: dict[frozenset[str], list[str]] = defaultdict(list)
     for video in videos:
-        groups[frozenset(video.labels)].append(video.video_id)
+        ids_by_labels[frozenset(video.labels)].append(video.video_id)
     chosen: set[str] = set()
-    for labels, ids in groups.items():
-        least = 1 if len(labels) == 1 and fraction > 0 else 0
-        count = min(len(ids) - 1, max(least, math.floor(fraction * len(ids) + 0.5)))
-        chosen.update(sorted(ids, key=lambda name: _draw(name, seed))[:count])
+    for labels, ids in ids_by_labels.items():
+        minimum = 1 if len(labels) == 1 and fraction > 0 else 0
+        count = min(len(ids) - 1, max(minimum, math.floor(fraction * len(ids) + 0.5)))
+        chosen.update(sorted(ids, key=lambda video_id: _rank(video_id, seed))[:count])
     return frozenset(chosen)
 
 
-def _draw(video_id: str, seed: int) -> str:
-    # A hash, not a generator: adding a video moves no other one's place in the draw.
+def _rank(video_id: str, seed: int) -> str:
+    # A hash instead of a random generator: adding a video does not change the rank of the others.
     return hashlib.sha256(f"{seed}:{video_id}".encode()).hexdigest()
 
 

@@ -1,54 +1,61 @@
-"""What can be wrong with a manifest, found all at once."""
+"""Validate the classes and videos of a manifest; all problems are collected."""
 
 from __future__ import annotations
 
-import difflib
 import math
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    from exvad.data.records import Video
+from exvad.config import did_you_mean
+from exvad.data.records import SPLITS, Video
 
-SPLITS = ("train", "val", "test")
-_MOST_FRAMES = 10**12  # 1,000 years at 30 frames/s: a longer video is a typing error
+Problem = tuple[str, str]  # location (`file:line`) and description
+
+_MAX_FRAMES = 10**12  # 1,000 years at 30 frames/s: a longer video is a typing error
 
 
 def find_problems(
-    classes: Sequence[str], videos: Sequence[Video], places: Sequence[str], whole: str
-) -> list[tuple[str, str]]:
-    """Everything that is wrong with a manifest.
+    classes: Sequence[str], videos: Sequence[Video], locations: Sequence[str], manifest: str
+) -> list[Problem]:
+    """Return everything that is wrong with a manifest.
 
     Args:
         classes: class names, the normal class first.
         videos: the videos.
-        places: where each video was found: `file:line` for those of a file.
-        whole: where the manifest itself was found.
+        locations: origin of each video, such as `file:line`.
+        manifest: origin of the manifest, such as its file.
 
     Returns:
-        One `(place, what)` per problem, those of the whole first, then in the order of the videos.
+        One `(location, description)` per problem: first those of the manifest, then those of the
+        videos in their order.
     """
-    problems = [(whole, problem) for problem in _class_problems(classes)]
+    problems = [(manifest, problem) for problem in _class_problems(classes)]
     if not videos:
-        problems.append((whole, "it holds no videos; add one row per video"))
-    first: dict[str, str] = {}
-    for video, place in zip(videos, places, strict=True):
-        found = list(_video_problems(video, classes))
-        before = first.setdefault(video.video_id, place)
-        if before != place and video.video_id:
-            found.append(
-                f"the id {video.video_id!r} was used already at {before}; ids must be unique, give "
-                "one of them another in the column video_id"
+        problems.append((manifest, "the manifest has no videos; add one row per video"))
+    first_location: dict[str, str] = {}
+    for video, location in zip(videos, locations, strict=True):
+        problems.extend((location, problem) for problem in _video_problems(video, classes))
+        earlier = first_location.setdefault(video.video_id, location)
+        if earlier != location and video.video_id:
+            duplicate = (
+                f"the id {video.video_id!r} is already used at {earlier}; ids must be unique: "
+                "give one of the videos another id in the column video_id"
             )
-        problems.extend((place, problem) for problem in found)
+            problems.append((location, duplicate))
     return problems
+
+
+def unknown_label(label: str, classes: Sequence[str]) -> str:
+    """Describe a label that is not a class: name the closest class and all classes."""
+    closest = did_you_mean(label, classes)
+    hint = f", did you mean {closest!r}?" if closest else ";"
+    return f"unknown label {label!r}{hint} The classes are: {', '.join(classes)}"
 
 
 def _class_problems(classes: Sequence[str]) -> Iterator[str]:
     if len(classes) < 2:
         yield (
             f"the classes are {', '.join(classes) or 'not given'}; name the normal class and at "
-            "least one abnormal one, in CSV by a first line '# classes: Normal, Fighting, …'"
+            "least one abnormal class, in CSV in a first line '# classes: Normal, Fighting, …'"
         )
     for name in classes:
         if not name or name != name.strip() or any(mark in name for mark in ",;\r\n"):
@@ -63,24 +70,24 @@ def _class_problems(classes: Sequence[str]) -> Iterator[str]:
 
 
 def _video_problems(video: Video, classes: Sequence[str]) -> Iterator[str]:
-    yield from _name_problems(video)
+    yield from _text_problems(video)
     if video.split not in SPLITS:
         yield f"the split is {video.split!r}; it must be train, val or test"
     yield from _label_problems(video, classes)
     for event in video.events:
-        yield from _stretch_problems(f"the event {event.label}", event.start, event.end)
+        yield from _interval_problems(f"the event {event.label}", event.start, event.end)
         if event.label not in classes:
-            yield f"an event has the {unknown(event.label, classes)}"
+            yield f"an event has the {unknown_label(event.label, classes)}"
     for start, end in video.spans:
-        yield from _stretch_problems("the span", start, end)
-    for name, number in (("num_frames", video.num_frames), ("snippets", video.snippets)):
-        if number is not None and not 1 <= number <= _MOST_FRAMES:
-            yield f"{name} is {number}; it must be at least 1, or left empty where unknown"
+        yield from _interval_problems("the span", start, end)
+    for name, value in (("num_frames", video.num_frames), ("snippets", video.snippets)):
+        if value is not None and not 1 <= value <= _MAX_FRAMES:
+            yield f"{name} is {value}; it must be at least 1, or empty if unknown"
     if video.fps is not None and not (math.isfinite(video.fps) and video.fps > 0):
-        yield f"fps is {video.fps}; it must be above 0, or left empty where unknown"
+        yield f"fps is {video.fps}; it must be above 0, or empty if unknown"
 
 
-def _name_problems(video: Video) -> Iterator[str]:
+def _text_problems(video: Video) -> Iterator[str]:
     for name, text in (("path", video.path), ("video_id", video.video_id)):
         if not text:
             yield f"the {name} is empty"
@@ -90,37 +97,30 @@ def _name_problems(video: Video) -> Iterator[str]:
 
 def _label_problems(video: Video, classes: Sequence[str]) -> Iterator[str]:
     if not video.labels:
-        yield "there is no label; name at least one class, the normal one for a normal video"
+        yield "there is no label; name at least one class, the normal class for a normal video"
     for label in dict.fromkeys(video.labels):
         if label not in classes:
-            yield unknown(label, classes)
+            yield unknown_label(label, classes)
         if video.labels.count(label) > 1:
             yield f"the label {label!r} is named twice; remove one"
     normal = classes[0] if classes else ""
     if normal not in video.labels:
         return
     if set(video.labels) != {normal}:
-        yield f"{normal!r} stands beside abnormal labels ({', '.join(video.labels)}); keep one kind"
+        labels = ", ".join(video.labels)
+        yield f"the labels mix {normal!r} with abnormal classes ({labels}); keep one kind"
     elif video.spans or any(event.label in classes[1:] for event in video.events):
         yield f"the label is {normal!r}, but an event is abnormal; correct one of them"
 
 
-def _stretch_problems(what: str, start: int, end: int) -> Iterator[str]:
-    stretch = f"{what} runs from frame {start} to {end}"
+def _interval_problems(name: str, start: int, end: int) -> Iterator[str]:
+    interval = f"{name} runs from frame {start} to {end}"
     if start < 0 or end < 0:
-        yield f"{stretch}; frames are counted from 0"
+        yield f"{interval}; frames are counted from 0"
     elif end <= start:
-        yield f"{stretch}; its end must be above its start"
-    elif end > _MOST_FRAMES:
-        yield f"{stretch}; no video is that long"
-
-
-def unknown(label: str, classes: Sequence[str]) -> str:
-    """What to say of a label that is no class: the closest class, and all there are."""
-    by_fold = {name.casefold(): name for name in classes}
-    close = difflib.get_close_matches(label.casefold(), list(by_fold), n=1)
-    hint = f", did you mean {by_fold[close[0]]!r}?" if close else ";"
-    return f"unknown label {label!r}{hint} The classes are: {', '.join(classes)}"
+        yield f"{interval}; its end must be above its start"
+    elif end > _MAX_FRAMES:
+        yield f"{interval}; no video is that long"
 
 
 def _is_unicode(text: str) -> bool:

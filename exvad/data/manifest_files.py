@@ -1,10 +1,4 @@
-"""Manifest files, Parquet or CSV: read with every problem named, written atomically.
-
-Both formats hold the same columns. In Parquet the class names are in the schema metadata
-(`exvad.classes`, JSON), labels are `list<string>` and events `list<struct<start, end, label>>`; in
-CSV the first line may be `# classes: Normal, Fighting, …`, labels are separated by `;` (the column
-may be called `label` too) and events are written `label:start-end;…`.
-"""
+"""Read and write manifest files; the suffix decides between Parquet and CSV."""
 
 from __future__ import annotations
 
@@ -13,81 +7,87 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from exvad.data.manifest import Manifest
-from exvad.data.manifest_checks import find_problems
-from exvad.data.manifest_rows import (
-    REQUIRED,
-    Row,
+from exvad.data.manifest_checks import Problem, find_problems
+from exvad.data.manifest_csv import parse_csv, write_csv
+from exvad.data.manifest_parquet import parse_parquet, write_parquet
+from exvad.data.manifest_table import (
+    REQUIRED_COLUMNS,
+    ManifestTable,
+    RowParser,
     column_problems,
-    guess_classes,
-    parse_csv,
-    parse_parquet,
+    default_classes,
 )
-from exvad.data.manifest_write import write_csv, write_parquet
-from exvad.data.records import ManifestError
+from exvad.data.records import ManifestError, Video
 
 PARQUET_SUFFIXES = (".parquet", ".pq")
 
 
 def read_manifest(path: str | os.PathLike[str], classes: Sequence[str] | None = None) -> Manifest:
-    """Read and check a manifest file.
+    """Read and validate a manifest file.
 
     Args:
-        path: a `.parquet`, `.pq` or `.csv` file. Relative video paths in it are relative to its
-            folder; those with `://` stay as they are.
-        classes: class names, the normal class first; they go before those the file names.
-            Where neither is there: the normal class, then the other labels by alphabet.
+        path: a `.parquet`, `.pq` or `.csv` file. Relative video paths in it start at its folder;
+            URIs (with `://`) stay as they are.
+        classes: class names, the normal class first, instead of those in the file. If neither is
+            given: the normal class, then the other labels in alphabetical order.
 
     Raises:
-        ManifestError: the file is missing, unreadable or not valid; lists every problem.
+        ManifestError: the file is missing, unreadable or invalid; lists every problem.
     """
     path = Path(path)
-    parse = parse_parquet if is_parquet(path) else parse_csv
+    parse = parse_parquet if _is_parquet(path) else parse_csv
     try:
         data = path.read_bytes()
-    except OSError as problem:
-        raise ManifestError([f"{path}: cannot be read: {problem.strerror}"]) from problem
+    except OSError as error:
+        raise ManifestError([f"{path}: cannot be read: {error.strerror}"]) from error
     table = parse(data, path)
     problems = [*column_problems(table.columns, path), *table.problems]
-    videos, places = [], []
-    if set(REQUIRED) <= set(table.columns):
-        for place, cells in table.rows:
-            row = Row(cells)
-            videos.append(row.video(path.parent.absolute()))
-            places.append(place)
-            problems.extend((place, problem) for problem in row.problems)
-        names = tuple(classes or table.classes) or guess_classes(videos)
-        problems.extend(find_problems(names, videos, places, str(path)))
+    names: tuple[str, ...] = ()
+    videos: list[Video] = []
+    if set(REQUIRED_COLUMNS) <= set(table.columns):
+        videos, row_problems = _parse_rows(table, path.parent.absolute())
+        names = tuple(classes or table.classes) or default_classes(videos)
+        locations = [location for location, _ in table.rows]
+        problems += [*row_problems, *find_problems(names, videos, locations, str(path))]
     if problems:
-        order = {place: number for number, place in enumerate(places)}
-        problems.sort(key=lambda item: order.get(item[0], -1))
-        raise ManifestError([f"{place}: {problem}" for place, problem in problems])
+        raise ManifestError(_in_file_order(problems, table))
     return Manifest(names, tuple(videos))
 
 
-def is_parquet(path: Path) -> bool:
-    """Whether a manifest of that name is Parquet rather than CSV.
+def write_manifest(manifest: Manifest, path: str | os.PathLike[str]) -> None:
+    """Write a manifest atomically as `.parquet` or `.csv`, by the suffix of `path`.
+
+    Videos below the folder of `path` get relative paths, so the manifest and its videos can move
+    together.
 
     Raises:
-        ManifestError: it would be neither.
+        ManifestError: the suffix is unknown, or CSV cannot store a name or a path.
+        OSError: the disk is full, the folder is read-only, and so on.
     """
+    path = Path(path)
+    write = write_parquet if _is_parquet(path) else write_csv
+    write(manifest, path)
+
+
+def _is_parquet(path: Path) -> bool:
     suffix = path.suffix.lower()
     if suffix not in (*PARQUET_SUFFIXES, ".csv"):
         raise ManifestError([f"{path}: a manifest's name must end in .parquet or .csv"])
     return suffix != ".csv"
 
 
-def write_manifest(manifest: Manifest, path: str | os.PathLike[str]) -> None:
-    """Write a manifest atomically as `.parquet` or `.csv`, by the suffix of `path`.
+def _parse_rows(table: ManifestTable, folder: Path) -> tuple[list[Video], list[Problem]]:
+    videos: list[Video] = []
+    problems: list[Problem] = []
+    for location, cells in table.rows:
+        row = RowParser(cells)
+        videos.append(row.video(folder))
+        problems.extend((location, problem) for problem in row.problems)
+    return videos, problems
 
-    Videos below the folder of `path` are written relative to it, so the two can move together.
 
-    Raises:
-        ManifestError: another suffix, or something that CSV cannot hold.
-        OSError: the disk is full, the folder is read-only, and so on.
-    """
-    path = Path(path)
-    folder = path.parent.absolute()
-    if is_parquet(path):
-        write_parquet(manifest, path, folder)
-    else:
-        write_csv(manifest, path, folder)
+def _in_file_order(problems: Sequence[Problem], table: ManifestTable) -> list[str]:
+    """Return the problems as text, those of the whole file first, then row by row."""
+    order = {location: row for row, (location, _) in enumerate(table.rows)}
+    ordered = sorted(problems, key=lambda problem: order.get(problem[0], -1))
+    return [f"{location}: {description}" for location, description in ordered]

@@ -1,4 +1,4 @@
-"""TODO"""
+"""Records of a data set: a video, its events, and the error that lists a manifest's problems."""
 
 from __future__ import annotations
 
@@ -7,36 +7,34 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 Split = Literal["train", "val", "test"]
+SPLITS: tuple[Split, ...] = ("train", "val", "test")
+FRAMES_PER_SNIPPET = 16  # of the published benchmarks, whatever the stride of the features
 
-
-FRAMES_PER_SNIPPET = 16  # of the published benchmarks, whatever stride the features are taken at
-
-
-_SHOWN = 20
+_MAX_SHOWN = 20
 
 
 class ManifestError(ValueError):
-    """A manifest that cannot be used; the message has one problem a line and what to do.
+    """A manifest is invalid; the message has one problem per line and says what to do.
 
     Args:
-        problems: all problems found, each `place: what`; the message shows the first 20.
+        problems: all problems, each `location: description`; the message shows the first 20.
 
     Attributes:
-        problems: all of them.
+        problems: all problems.
     """
 
     def __init__(self, problems: Sequence[str]) -> None:
         self.problems = list(problems)
-        lines = self.problems[:_SHOWN]
-        if len(self.problems) > _SHOWN:
-            lines.append(f"… and {len(self.problems) - _SHOWN} more problems")
-        lines.append("Nothing was taken over. Correct what is named above and try again.")
+        lines = self.problems[:_MAX_SHOWN]
+        if len(self.problems) > _MAX_SHOWN:
+            lines.append(f"… and {len(self.problems) - _MAX_SHOWN} more problems")
+        lines.append("Nothing was imported. Correct the problems above and try again.")
         super().__init__("\n".join(lines))
 
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """A stretch of a video that shows one class: frames `start` up to, not including, `end`."""
+    """An interval of a video that shows one class: frames start ≤ f < end."""
 
     start: int
     end: int
@@ -45,21 +43,21 @@ class Event:
 
 @dataclass(frozen=True, slots=True)
 class Video:
-    """One video and what is known of it.
+    """One video of a data set with its labels.
 
     Args:
-        video_id: its unique name in every table and report.
-        path: a local path or any URI the storage layer opens (`s3://…`).
+        video_id: unique name of the video in every table and report.
+        path: a local path or a URI that the storage layer opens (`s3://…`).
         split: `train`, `val` or `test`.
         labels: the classes it shows; the normal class stands alone.
-        events: when they happen. Used to evaluate; training never looks at those of a train video,
-            because the supervision is weak: video-level labels only. An end may lie beyond the
-            last frame (the official files have such), and scoring stops at the last frame.
-        num_frames: length in frames, where known.
-        fps: frames per second, where known.
-        snippets: how many 16-frame snippets a published benchmark scores, where it fixes that.
-        spans: the abnormal frames as half-open `(start, end)`, where a benchmark publishes them
-            apart from the events and they are not the same frames. Empty: those of the events.
+        events: when they happen. Only evaluation reads them: training is weakly supervised and
+            uses video-level labels. An end may lie beyond the last frame, as it does in some
+            official files; scoring stops at the last frame.
+        num_frames: length in frames, if known.
+        fps: frames per second, if known.
+        snippets: number of 16-frame snippets that a published benchmark scores, if it fixes that.
+        spans: the abnormal frames as half-open `(start, end)`, if a benchmark publishes them
+            apart from the events and the two differ. Empty: those of the events.
         normal: the name of the normal class; a `Manifest` sets it on its videos.
     """
 
@@ -76,29 +74,30 @@ class Video:
 
     @property
     def abnormal(self) -> bool:
-        """Whether any label is another than the normal class."""
+        """Whether any label is not the normal class."""
         return any(label != self.normal for label in self.labels)
 
     @property
     def scored_frames(self) -> int | None:
-        """The frames a published benchmark scores, 16 × snippets, else the length; None: unknown.
+        """The number of frames that are scored; None if unknown.
 
-        The two are not the same: the snippets were counted on features that end up to 15 frames
-        before the video does, or, for a few videos, up to 15 frames after it.
+        It is 16 × `snippets` where a benchmark fixes the snippets, else the length. The two differ:
+        the benchmark's features end up to 15 frames before the video does or, for a few videos, up
+        to 15 frames after it.
         """
         if self.snippets is None:
             return self.num_frames
         return FRAMES_PER_SNIPPET * self.snippets
 
     def class_events(self) -> list[tuple[int, int, str]]:
-        """The events as `(start, end, label)`: the ground truth of `metrics.detection_map`."""
+        """Return the events as `(start, end, label)`: the ground truth of detection mAP."""
         return [(event.start, event.end, event.label) for event in self.events]
 
     def frame_events(self) -> list[tuple[int, int, str]]:
-        """The abnormal stretches as `(start, end, label)`: that of `metrics.frame_auc_ap`.
+        """Return the abnormal intervals as `(start, end, label)`: that of frame-level AUC and AP.
 
-        Where `spans` are given they are taken, under the first label of the video; otherwise the
-        events of abnormal classes.
+        These are the `spans`, under the first label of the video, or else the events of abnormal
+        classes.
         """
         if self.spans:
             return [(start, end, self.labels[0]) for start, end in self.spans]

@@ -1,4 +1,4 @@
-"""What another version of exvad wrote is refused in one sentence that names both versions."""
+"""Refuse files that another version of exvad wrote, in one sentence that names both versions."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ class OtherVersionError(ValueError):
     """A store, checkpoint or database was written by another version of exvad.
 
     Args:
-        place: where it lies.
+        place: the path or URI of the store, checkpoint or database.
         written_by: the version that wrote it, such as `0.1`.
-        advice: what to do, as the end of a sentence.
+        advice: what the user can do, as the end of the sentence.
     """
 
     def __init__(self, place: str, written_by: str, advice: str) -> None:
@@ -24,5 +24,5 @@ class OtherVersionError(ValueError):
 
 
 def same_series(version: str) -> bool:
-    """Whether a version reads and writes the same formats as this one: `0.2.*` for 0.2.0."""
+    """Return whether a version uses the formats of this one, as 0.2.1 does those of 0.2.0."""
     return ".".join(version.split(".")[:2]) == SERIES

@@ -1,1 +1,1 @@
-"""Answers about a video file."""
+"""The detector: analyses of video files."""

@@ -1,20 +1,26 @@
-"""The detector: a checkpoint that answers about a video — when, what kind, and why."""
+"""The detector: when a video shows something abnormal, of which class, and why.
+
+T snippets · t snippets of a chunk · C classes · D feature width
+"""
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
+import torch
 
-from exvad.aegm.explanation import explanation_schema
+from exvad.aegm.explanation_format import explanation_schema
 from exvad.checkpoints.checkpoint import Checkpoint, load_checkpoint
 from exvad.detector.extraction import Extractor
+from exvad.detector.stage_timer import StageTimer
+from exvad.encoders.devices import resolve_device
+from exvad.encoders.loading import LocalModels
 from exvad.laam.label_vectors import augmented_embedding
-from exvad.laam.phrases import readable
+from exvad.laam.phrases import readable_label
 from exvad.results import Analysis
 from exvad.store.examples import Example
 
@@ -23,50 +29,58 @@ if TYPE_CHECKING:
 
     from exvad.config import Config
     from exvad.encoders.protocols import Models
-    from exvad.video.chunks import VideoInfo
     from exvad.video.decoder import Decoder
+    from exvad.video.survey import VideoInfo
 
-FirstScores = Callable[["NDArray[np.float64]", "NDArray[np.float32]"], None]
-UNEXPLAINED = "nothing was explained, so the scores rest on the pictures alone"
+ScoresCallback = Callable[["NDArray[np.float64]", "NDArray[np.float32]"], None]
+UNEXPLAINED = "the video was not explained, so its scores use the images alone"
 
 
-class Examination(NamedTuple):
-    """An answer, and how many seconds each stage took that led to it."""
+class TimedAnalysis(NamedTuple):
+    """An analysis with the duration of each stage.
+
+    Args:
+        analysis: the analysis.
+        seconds: stage → seconds.
+    """
 
     analysis: Analysis
     seconds: dict[str, float]
 
 
 @dataclass(frozen=True)
-class Listener:
-    """Who is told of an analysis while it is made.
+class AnalysisCallbacks:
+    """Functions that are called while a video is analyzed.
 
     Args:
-        progress: told the share of the video that has been seen, 0 to 1.
-        scores: told first scores as the video is seen: seconds and scores, [t] each, by the
-            pictures alone.
-        words: told the explanation so far while it is written, where the model tells.
-        check: told what the file contains before it is decoded; what it raises ends the work.
+        on_progress: called with the share of the video that is encoded, 0 to 1.
+        on_scores: called with the seconds and first scores of each chunk, [t] each. First scores
+            use the images alone.
+        on_text: called with the explanation so far while the model generates it, if the model
+            supports that.
+        check_video: called with the facts about the video before it is decoded; an exception ends
+            the analysis.
     """
 
-    progress: Callable[[float], None] | None = None
-    scores: FirstScores | None = None
-    words: Callable[[str], None] | None = None
-    check: Callable[[VideoInfo], None] | None = None
+    on_progress: Callable[[float], None] | None = None
+    on_scores: ScoresCallback | None = None
+    on_text: Callable[[str], None] | None = None
+    check_video: Callable[[VideoInfo], None] | None = None
 
 
 class Detector:
-    """Answers about videos with a trained checkpoint.
+    """Analyzes videos with a trained checkpoint.
 
     Args:
-        checkpoint: folder of a checkpoint.
-        device: where everything runs; None for what the checkpoint was configured with.
-        models: the frozen models, which may work at the same time; None to load them here when
-            they are first needed.
-        decoder: who decodes videos; None for this process.
+        checkpoint: folder of the checkpoint.
+        device: device of all models; None for the checkpoint's configuration.
+        models: the frozen models, which may run in parallel; None to load them in this process
+            at their first use.
+        decoder: the video decoder; None to decode in this process.
 
     Raises:
         CheckpointError: the folder is no checkpoint.
+        OtherVersionError: a version of exvad with another format wrote the checkpoint.
     """
 
     def __init__(
@@ -76,21 +90,17 @@ class Detector:
         models: Models | None = None,
         decoder: Decoder | None = None,
     ) -> None:
-        from exvad.encoders.devices import resolve_device
-        from exvad.encoders.loading import LocalModels
-
-        loaded = load_checkpoint(checkpoint)
-        config = loaded.config
+        self.checkpoint: Checkpoint = load_checkpoint(checkpoint)
+        config = self.checkpoint.config
         if device is not None:
             config = config.model_copy(update={"device": device})
-        self.checkpoint: Checkpoint = loaded
         self.config: Config = config
-        self.classes: tuple[str, ...] = loaded.labels.classes
+        self.classes: tuple[str, ...] = self.checkpoint.classes
         self.models: Models = models or LocalModels(config, explanation_schema(self.classes))
         self._extractor = Extractor(
-            config, self.models, self.classes, decoder, overlaps=models is not None
+            config, self.models, self.classes, decoder, parallel=models is not None
         )
-        loaded.network.to(resolve_device(config.device))
+        self.checkpoint.network.to(resolve_device(config.device))
 
     def analyze(
         self,
@@ -98,103 +108,111 @@ class Detector:
         categories: Mapping[str, Sequence[str]] | None = None,
         threshold: float | None = None,
         explain: bool = True,
-        listener: Listener | None = None,
+        callbacks: AnalysisCallbacks | None = None,
     ) -> Analysis:
-        """Say of a video file when something abnormal happens, what kind it is, and why.
+        """Analyze a video file: when something abnormal happens, of which class, and why.
 
-        See `examine` for the arguments and what is raised.
+        Args:
+            path: any video file; only a few chunks of it are in memory at a time.
+            categories: additional classes, each with phrases that describe it. Label embeddings
+                come from text, so additional classes need no training.
+            threshold: snippets with a higher score are abnormal, 0 to 1; None for the threshold
+                that was chosen on validation.
+            explain: False to skip captions and explanation, which is much faster; the scores of a
+                network that was trained with text then use the images alone.
+            callbacks: functions to call during the analysis.
+
+        Raises:
+            VideoError: the file is not a readable video.
+            ExplanationError: the language model gives no usable answer.
+            ValueError: a category cannot be added, or the threshold is not between 0 and 1.
         """
-        return self.examine(path, categories, threshold, explain, listener).analysis
+        return self.analyze_timed(path, categories, threshold, explain, callbacks).analysis
 
-    def examine(
+    def analyze_timed(
         self,
         path: str | Path,
         categories: Mapping[str, Sequence[str]] | None = None,
         threshold: float | None = None,
         explain: bool = True,
-        listener: Listener | None = None,
-    ) -> Examination:
-        """Analyze a video file, and tell what took how long.
-
-        Args:
-            path: any video file; only a few chunks of it are in memory at a time.
-            categories: classes to look for beside those it was trained on, each with phrases that
-                describe it: LAAM's label embeddings come from text, so they need no training.
-            threshold: snippets above it are abnormal, 0 to 1; None for what validation chose.
-            explain: False to leave captions and explanation out, which is much faster; a network
-                that was trained with text then scores by the pictures alone.
-            listener: who is told while the analysis is made.
-
-        Raises:
-            VideoError: the file is no video that can be read.
-            ValueError: a category can't be added, or the threshold is not between 0 and 1.
-        """
-        told = listener or Listener()
-        checkpoint = self.widened(categories) if categories else self.checkpoint
+        callbacks: AnalysisCallbacks | None = None,
+    ) -> TimedAnalysis:
+        """Analyze a video file and measure each stage; see `analyze`."""
+        callbacks = callbacks or AnalysisCallbacks()
+        checkpoint = self.with_categories(categories) if categories else self.checkpoint
         if threshold is not None:
             if not 0 <= threshold <= 1:
-                raise ValueError(f"threshold {threshold}: scores lie between 0 and 1")
+                raise ValueError(f"threshold {threshold}: it must lie between 0 and 1")
             calibration = checkpoint.calibration.model_copy(update={"threshold": threshold})
             checkpoint = replace(checkpoint, calibration=calibration)
 
-        def seen(
+        def on_chunk(
             visual_tD: NDArray[np.float16], times_t: NDArray[np.float64], share: float
         ) -> None:
-            if told.scores is not None:
-                told.scores(times_t, first_scores(checkpoint, visual_tD))
-            if told.progress is not None:
-                told.progress(share)
+            if callbacks.on_scores is not None:
+                callbacks.on_scores(times_t, first_scores(checkpoint, visual_tD))
+            if callbacks.on_progress is not None:
+                callbacks.on_progress(share)
 
-        found = self._extractor.extract(path, explain, seen, told.check, told.words)
-        problems = found.problems
+        extraction = self._extractor.extract(
+            path, explain, on_chunk, callbacks.check_video, callbacks.on_text
+        )
+        problems = extraction.problems
         if not explain and self.config.model.text != "none":
             problems = [*problems, UNEXPLAINED]
-        began = time.perf_counter()
-        answer = checkpoint.analyze(found.features, Path(path).name, problems)
-        answer = answer.model_copy(update={"untrained": list(categories or ())})
-        detecting = round(time.perf_counter() - began, 4)
-        return Examination(answer, {**found.seconds, "detecting": detecting})
+        timer = StageTimer(extraction.seconds)
+        with timer.measure("detecting"):
+            analysis = checkpoint.analyze(extraction.features, Path(path).name, problems)
+        analysis = analysis.model_copy(update={"untrained": list(categories or ())})
+        return TimedAnalysis(analysis, timer.seconds)
 
-    def widened(self, categories: Mapping[str, Sequence[str]]) -> Checkpoint:
-        """Return the checkpoint with more classes, each described by phrases.
+    def with_categories(self, categories: Mapping[str, Sequence[str]]) -> Checkpoint:
+        """Return the checkpoint with additional classes.
+
+        Args:
+            categories: class name → phrases that describe it.
 
         Raises:
-            ValueError: a category can't be added.
+            ValueError: a category has no name or no phrases, its class exists already, or the
+                label embeddings were learned in training.
         """
-        import torch
-
-        known = self.checkpoint.labels
+        labels = self.checkpoint.labels
         if self.config.model.label_prompt == "learnable":
-            raise ValueError("labels learned in training can't be added to: retrain with augmented")
-        for name, phrases in categories.items():
-            if not name.strip() or name in known.phrases:
-                raise ValueError(f"category {name!r}: give a name the detector does not know yet")
-            if not phrases or not all(phrase.strip() for phrase in phrases):
-                raise ValueError(f"category {name!r}: give at least one phrase that describes it")
+            raise ValueError(
+                "categories cannot be added to labels that were learned in training: "
+                "train again with model.label_prompt=augmented"
+            )
         rows = []
         for name, phrases in categories.items():
-            own = self.models.clip.encode_texts([readable(name), *phrases])
-            rows.append(augmented_embedding(own[0], own[1:], self.config.labels.k))
+            if not name.strip() or name in labels.phrases:
+                raise ValueError(f"category {name!r}: give a name that is no class yet")
+            if not phrases or not all(phrase.strip() for phrase in phrases):
+                raise ValueError(f"category {name!r}: give at least one phrase that describes it")
+            features_D = self.models.clip.encode_texts([readable_label(name), *phrases])
+            rows.append(augmented_embedding(features_D[0], features_D[1:], self.config.labels.k))
         label_CD = self.checkpoint.label_CD
-        added = torch.from_numpy(np.stack(rows)).to(label_CD)
-        phrases_of = {**known.phrases, **{name: list(own) for name, own in categories.items()}}
+        added_CD = torch.from_numpy(np.stack(rows)).to(label_CD)
+        added_phrases = {name: list(phrases) for name, phrases in categories.items()}
         return replace(
             self.checkpoint,
-            label_CD=torch.cat([label_CD, added]),
-            labels=known.model_copy(update={"phrases": phrases_of}),
+            label_CD=torch.cat([label_CD, added_CD]),
+            labels=labels.model_copy(update={"phrases": {**labels.phrases, **added_phrases}}),
         )
 
 
 def first_scores(checkpoint: Checkpoint, visual_tD: NDArray[np.float16]) -> NDArray[np.float32]:
-    """Score a stretch of a video by its pictures alone, [t] from 0 to 1.
+    """Score consecutive snippets by their images alone.
 
-    A network that was trained with text is given none, as where text dropout left it out.
+    A network that was trained with text gets a text feature of zeros, as in text dropout.
 
     Args:
         checkpoint: the trained detector.
-        visual_tD: CLIP features of consecutive snippets.
+        visual_tD: CLIP features of the snippets.
+
+    Returns:
+        Anomaly scores, [t], 0 to 1.
     """
     with_text = checkpoint.config.model.text != "none"
-    silent_D = np.zeros(visual_tD.shape[1], np.float32) if with_text else None
-    (prediction,) = checkpoint.predict([Example("", visual_tD.astype(np.float32), silent_D)])
+    zero_text_D = np.zeros(visual_tD.shape[1], np.float32) if with_text else None
+    (prediction,) = checkpoint.predict([Example("", visual_tD.astype(np.float32), zero_text_D)])
     return np.clip(prediction.scores[checkpoint.calibration.branch], 0, 1)

@@ -1,52 +1,53 @@
-"""From a video file to all the network wants to know of it, with the frozen models of Figure 2.
+"""Extraction: a video file → the network's input, with the frozen models of Figure 2.
 
 T snippets · t snippets of a chunk · c captions · D feature width
 """
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import contextmanager
-from dataclasses import dataclass, field
-from itertools import groupby
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from exvad.aegm.explanation import ExplanationError, words_so_far
-from exvad.aegm.language_stage import CaptionedVideo, LanguageSettings, LanguageStage
+from exvad.aegm.captioned_videos import CaptionedVideo
+from exvad.aegm.explanation_format import ExplanationError, partial_text
+from exvad.aegm.language_stage import LanguageSettings, LanguageStage
 from exvad.aegm.vision_stage import ChunkTask, plan_video
-from exvad.encoders.protocols import Writer
+from exvad.detector.chunk_features import ChunkFeatures
+from exvad.detector.stage_timer import StageTimer
+from exvad.encoders.protocols import StreamingLanguageModel
 from exvad.results import Explanation
 from exvad.store.feature_bank import VideoFeatures
 from exvad.video.container import DecodingLimitError, VideoError
-from exvad.video.decoder import Decoder, PlainDecoder
+from exvad.video.decoder import Decoder, InProcessDecoder
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from exvad.config import Config
-    from exvad.encoders.protocols import Captioner, Models
-    from exvad.video.chunks import VideoInfo
+    from exvad.encoders.protocols import Models
     from exvad.video.decoding import DecodedChunk
+    from exvad.video.survey import VideoInfo
 
 SNIPPETS_AT_ONCE = 32  # few enough for the first scores to come soon, enough for a batch
+TEXT_COLUMNS = {"captions": "caption_text", "explanation": "text"}  # model.text → row's column
 
-Seen = Callable[["NDArray[np.float16]", "NDArray[np.float64]", float], None]
+ChunkCallback = Callable[["NDArray[np.float16]", "NDArray[np.float64]", float], None]
 
 
-@dataclass
-class Extracted:
-    """What was found in a video file.
+@dataclass(frozen=True)
+class Extraction:
+    """The content of a video file as the network's input.
 
     Args:
-        features: for the network; `text` is all zeros where nothing was to be explained.
+        features: features and texts; the text feature is all zeros if nothing was explained.
         problems: what could not be read and was replaced.
-        seconds: how long each stage took: decoding (beyond what ran beside the encoder), encoding,
-            captioning (perhaps beside the encoding), explaining.
+        seconds: duration of each stage: decoding (only the time that encoding waited for it),
+            encoding, captioning (possibly parallel to encoding), explaining.
     """
 
     features: VideoFeatures
@@ -55,14 +56,14 @@ class Extracted:
 
 
 class Extractor:
-    """Reads video files with frozen models.
+    """Extracts features and texts from video files with frozen models.
 
     Args:
-        config: how videos are cut and what text the network was trained with.
+        config: how videos are split, and which text the network was trained with.
         models: the frozen models.
         classes: class names, the normal one first.
-        decoder: who decodes; None for this process.
-        overlaps: have the last stretch encoded and the video captioned at the same time, for
+        decoder: the decoder; None to decode in this process.
+        parallel: whether the last chunk is encoded and the video captioned at the same time, for
             models that do not share the cores of this process.
     """
 
@@ -72,94 +73,105 @@ class Extractor:
         models: Models,
         classes: Sequence[str],
         decoder: Decoder | None = None,
-        overlaps: bool = False,
+        parallel: bool = False,
     ) -> None:
         size = min(config.data.snippets_per_chunk, SNIPPETS_AT_ONCE)
         data = config.data.model_copy(update={"snippets_per_chunk": size})
         self.config = config.model_copy(update={"data": data})
         self.models = models
         self.classes = classes
-        self.decoder = decoder or PlainDecoder()
-        self.overlaps = overlaps
+        self.decoder = decoder or InProcessDecoder()
+        self.parallel = parallel
 
     def extract(
         self,
         path: str | Path,
         explain: bool = True,
-        on_seen: Seen | None = None,
-        check: Callable[[VideoInfo], None] | None = None,
-        on_words: Callable[[str], None] | None = None,
-    ) -> Extracted:
-        """Read a video file.
+        on_chunk: ChunkCallback | None = None,
+        check_video: Callable[[VideoInfo], None] | None = None,
+        on_text: Callable[[str], None] | None = None,
+    ) -> Extraction:
+        """Extract features and texts from a video file.
 
         Args:
-            path: the file; a few chunks of it are in memory at a time.
-            explain: whether to caption and explain it, if the network was trained with text.
-            on_seen: told the features [t, D] of each chunk, the seconds [t] of its snippets, and
-                the share of the video that has been seen, 0 to 1.
-            check: told what the file contains before it is decoded; what it raises ends the work.
-            on_words: told the explanation so far while it is written, if the model tells.
+            path: the file; only a few chunks of it are in memory at a time.
+            explain: whether to caption and explain the video, if the network was trained with text.
+            on_chunk: called with the image features of each chunk, [t, D], the seconds of its
+                snippets, [t], and the share of the video that is encoded so far, 0 to 1.
+            check_video: called with the facts about the video before it is decoded; an exception
+                ends the extraction.
+            on_text: called with the explanation so far while the model generates it, if the model
+                supports that.
 
         Raises:
-            VideoError: the file is no video that can be read.
+            VideoError: the file is not a readable video.
             ExplanationError: the language model gives no usable answer.
         """
-        clock = _Clock()
-        kind = self.config.model.text
-        wants_text = explain and kind != "none"
-        with clock.measure("decoding"):
+        timer = StageTimer()
+        with_text = explain and self.config.model.text != "none"
+        with timer.measure("decoding"):
             info, tasks = plan_video(Path(path).name, str(path), self.config, self.decoder)
-        if check is not None:
-            check(info)
-        seen = _Seen()
-
-        def caption() -> list[str]:
-            with clock.measure("captioning"):
-                return seen.captions(self.models.captioner) if wants_text else []
-
-        with ThreadPoolExecutor(1) as helper:
-            captioning: Future[list[str]] | None = None
-            for number, (task, decoded) in enumerate(self._decoded(tasks, clock), 1):
-                if isinstance(decoded, VideoError):
-                    seen.lost(task, decoded)
-                    continue
-                if wants_text:
-                    seen.show(task, decoded)
-                    if self.overlaps and number == len(tasks):
-                        captioning = helper.submit(caption)
-                with clock.measure("encoding"):
-                    visual_tD = self.models.clip.encode_images(decoded.frames).astype(np.float16)
-                seen.add(decoded, visual_tD)
-                if on_seen is not None:
-                    on_seen(visual_tD, decoded.times, number / len(tasks))
-            visual_TD = seen.features()
-            captions = caption() if captioning is None else captioning.result()
-        language: dict[str, Any] = {}
-        if wants_text:
-            with clock.measure("explaining"):
-                language = self._explain(info.path, seen.snippets, captions, visual_TD, on_words)
-        column = {"none": None, "captions": "caption_text", "explanation": "text"}[kind]
-        text = None if column is None else np.zeros(visual_TD.shape[1], np.float16)
-        record = language.get("record")
+        if check_video is not None:
+            check_video(info)
+        chunks, captions = self._encode(tasks, with_text, timer, on_chunk)
+        visual_TD = chunks.visual()
+        row: dict[str, Any] = {}
+        if with_text:
+            snippets = chunks.captioned_snippets
+            video = CaptionedVideo(info.path, snippets, captions, visual_TD[snippets])
+            with timer.measure("explaining"):
+                row = self._explain(video, on_text)
+        record = row.get("record")
         features = VideoFeatures(
             video_id=Path(path).name,
             visual=visual_TD,
             times=np.concatenate([task.chunk.times for task in tasks]),
-            text=language[column] if column is not None and language else text,
-            caption_snippets=seen.snippets if wants_text else [],
+            text=self._text_feature(row, visual_TD.shape[1]),
+            caption_snippets=chunks.captioned_snippets,
             captions=captions,
-            cleaned_captions=language.get("cleaned_captions", []),
-            explanation=language.get("explanation", ""),
+            cleaned_captions=row.get("cleaned_captions", []),
+            explanation=row.get("explanation", ""),
             record=None if record is None else Explanation.model_validate_json(record).model_dump(),
             num_frames=info.num_frames,
             fps=info.fps,
         )
-        return Extracted(features, seen.problems, clock.seconds)
+        return Extraction(features, chunks.problems, timer.seconds)
 
-    def _decoded(
-        self, tasks: Sequence[ChunkTask], clock: _Clock
+    def _encode(
+        self,
+        tasks: Sequence[ChunkTask],
+        with_text: bool,
+        timer: StageTimer,
+        on_chunk: ChunkCallback | None,
+    ) -> tuple[ChunkFeatures, list[str]]:
+        """Encode all chunks; return their features, and captions if text is asked for."""
+        chunks = ChunkFeatures()
+
+        def caption() -> list[str]:
+            with timer.measure("captioning"):
+                return chunks.caption(self.models.captioner) if with_text else []
+
+        captioning: Future[list[str]] | None = None
+        with ThreadPoolExecutor(1) as pool:
+            for count, (task, decoded) in enumerate(self._decode(tasks, timer), 1):
+                if isinstance(decoded, VideoError):
+                    chunks.add_failed(task, decoded)
+                    continue
+                if with_text:
+                    chunks.add_captioned_frames(task, decoded)
+                    if self.parallel and count == len(tasks):
+                        captioning = pool.submit(caption)
+                with timer.measure("encoding"):
+                    visual_tD = self.models.clip.encode_images(decoded.frames).astype(np.float16)
+                chunks.add(decoded, visual_tD)
+                if on_chunk is not None:
+                    on_chunk(visual_tD, decoded.times, count / len(tasks))
+            return chunks, caption() if captioning is None else captioning.result()
+
+    def _decode(
+        self, tasks: Sequence[ChunkTask], timer: StageTimer
     ) -> Iterator[tuple[ChunkTask, DecodedChunk | VideoError]]:
-        """Decode one chunk ahead of the one that is being looked at."""
+        """Yield each chunk decoded, or the error; the next chunk is decoded meanwhile."""
 
         def decode(task: ChunkTask) -> DecodedChunk | VideoError:
             try:
@@ -170,100 +182,47 @@ class Extractor:
                 return error
 
         with ThreadPoolExecutor(1) as pool:
-            ahead = pool.submit(decode, tasks[0])
-            for number, task in enumerate(tasks):
-                with clock.measure("decoding"):
-                    decoded = ahead.result()
-                if number + 1 < len(tasks):
-                    ahead = pool.submit(decode, tasks[number + 1])
+            future = pool.submit(decode, tasks[0])
+            for index, task in enumerate(tasks):
+                with timer.measure("decoding"):
+                    decoded = future.result()
+                if index + 1 < len(tasks):
+                    future = pool.submit(decode, tasks[index + 1])
                 yield task, decoded
 
     def _explain(
-        self,
-        path: str,
-        snippets: list[int],
-        captions: list[str],
-        visual_TD: NDArray[np.float16],
-        on_words: Callable[[str], None] | None,
+        self, video: CaptionedVideo, on_text: Callable[[str], None] | None
     ) -> dict[str, Any]:
-        settings = LanguageSettings.of(self.config, self.classes)
+        """Return the language row of a video."""
         llm = self.models.llm
-        if on_words is not None and isinstance(llm, Writer):
-            llm = _Overheard(llm, on_words)
-        stage = LanguageStage(self.models.clip, llm, settings)
-        (answer,) = stage.explain([CaptionedVideo(path, snippets, captions, visual_TD[snippets])])
-        if isinstance(answer, ExplanationError):
-            raise answer
-        return answer
+        if on_text is not None and isinstance(llm, StreamingLanguageModel):
+            llm = _ReportingLanguageModel(llm, on_text)
+        settings = LanguageSettings.from_config(self.config, self.classes)
+        (row,) = LanguageStage(self.models.clip, llm, settings).explain([video])
+        if isinstance(row, ExplanationError):
+            raise row
+        return row
+
+    def _text_feature(self, row: dict[str, Any], width: int) -> NDArray[np.float16] | None:
+        """Return the text feature that the network was trained with; zeros if there is no row."""
+        column = TEXT_COLUMNS.get(self.config.model.text)
+        if column is None:
+            return None
+        text: NDArray[np.float16] = row[column] if row else np.zeros(width, np.float16)
+        return text
 
 
 @dataclass(frozen=True)
-class _Overheard:
-    """A language model whose words are told while it writes the answer about one video."""
+class _ReportingLanguageModel:
+    """A language model that reports the explanation of one video while it is generated.
 
-    writer: Writer
-    on_words: Callable[[str], None]
+    Args:
+        llm: the language model.
+        on_text: called with the explanation so far.
+    """
+
+    llm: StreamingLanguageModel
+    on_text: Callable[[str], None]
 
     def complete(self, prompts: Sequence[str]) -> list[str]:
-        return self.writer.write(prompts, lambda _, text: self.on_words(words_so_far(text)))
-
-
-@dataclass
-class _Clock:
-    seconds: dict[str, float] = field(default_factory=dict)
-
-    @contextmanager
-    def measure(self, stage: str) -> Iterator[None]:
-        began = time.perf_counter()
-        try:
-            yield
-        finally:
-            spent = self.seconds.get(stage, 0.0) + time.perf_counter() - began
-            self.seconds[stage] = round(spent, 4)
-
-
-@dataclass
-class _Seen:
-    """What has been seen of a video so far."""
-
-    visual: list[NDArray[np.float16] | int] = field(default_factory=list)
-    snippets: list[int] = field(default_factory=list)
-    shots: list[NDArray[np.uint8]] = field(default_factory=list)
-    problems: list[str] = field(default_factory=list)
-    error: VideoError | None = None
-
-    def show(self, task: ChunkTask, decoded: DecodedChunk) -> None:
-        self.snippets += task.captioned
-        self.shots += list(task.captioned_frames(decoded))
-
-    def add(self, decoded: DecodedChunk, visual_tD: NDArray[np.float16]) -> None:
-        self.visual.append(visual_tD)
-        self.problems += decoded.problems
-
-    def lost(self, task: ChunkTask, error: VideoError) -> None:
-        self.visual.append(task.chunk.num_snippets)
-        self.problems.append(f"{error.reason}; the nearest frames stand in")
-        self.error = self.error or error
-
-    def features(self) -> NDArray[np.float16]:
-        """Return [T, D], the nearest features where a chunk could not be decoded."""
-        known = [number for number, own in enumerate(self.visual) if isinstance(own, np.ndarray)]
-        if not known:
-            assert self.error is not None
-            raise self.error
-        rows = []
-        for number, own in enumerate(self.visual):
-            if isinstance(own, int):
-                nearest = min(known, key=lambda other: abs(other - number))
-                other = self.visual[nearest]
-                assert isinstance(other, np.ndarray)
-                own = np.repeat(other[-1:] if nearest < number else other[:1], own, axis=0)
-            rows.append(own)
-        return np.concatenate(rows)
-
-    def captions(self, captioner: Captioner) -> list[str]:
-        """Caption all pictures at once, those of a size together."""
-        told: list[str] = []
-        for _, shots in groupby(self.shots, key=lambda shot: shot.shape):
-            told += captioner.caption(np.stack(list(shots)))
-        return told
+        return self.llm.stream(prompts, lambda _, answer: self.on_text(partial_text(answer)))

@@ -1,14 +1,11 @@
-"""TODO"""
+"""Loading of a detector by its folder, its MLflow run, or its name in the model registry."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from exvad.checkpoints.registry import resolve_checkpoint
-
-if TYPE_CHECKING:
-    from exvad.detector.detector import Detector
+from exvad.detector.detector import Detector
 
 
 def load(reference: str | Path, device: str | None = None, tracking_uri: str = "") -> Detector:
@@ -17,12 +14,11 @@ def load(reference: str | Path, device: str | None = None, tracking_uri: str = "
     Args:
         reference: a checkpoint folder, an MLflow run id, or `models:/NAME@ALIAS`,
             `models:/NAME/VERSION`.
-        device: where everything runs; None for what the checkpoint was configured with.
-        tracking_uri: of MLflow; see `tracking_place`.
+        device: device of all models; None for the checkpoint's configuration.
+        tracking_uri: URI of MLflow; if empty, MLFLOW_TRACKING_URI or the newest run counts.
 
     Raises:
-        ValueError: there is no such checkpoint, run, model, version or alias.
+        ValueError: there is no such checkpoint, run, model, version or alias, or another version
+            of exvad wrote the checkpoint.
     """
-    from exvad.detector.detector import Detector
-
     return Detector(resolve_checkpoint(reference, tracking_uri), device)

@@ -1,4 +1,4 @@
-"""What MLflow loads a logged checkpoint with: paths of videos in, answers out."""
+"""MLflow's loader module of a logged checkpoint: paths of videos in, analyses out."""
 
 from __future__ import annotations
 
@@ -29,16 +29,19 @@ class VideoModel:
             videos: a column `video` of paths.
 
         Returns:
-            A row per file: its path, the class it is given, the anomaly score (0 to 1), and the
-            whole answer as JSON (`exvad.results.Analysis`).
+            One row per file: its path, its predicted class, its anomaly score (0 to 1), and the
+            whole analysis as JSON (`exvad.results.Analysis`).
 
         Raises:
-            ValueError: a file can't be read as a video.
+            ValueError: a file is not a readable video.
         """
         import pandas as pd
 
-        answers = [(str(path), self._detector.analyze(Path(path))) for path in videos["video"]]
-        rows = [(path, a.label, a.anomaly_score, a.model_dump_json()) for path, a in answers]
+        analyses = [(str(path), self._detector.analyze(Path(path))) for path in videos["video"]]
+        rows = [
+            (path, analysis.label, analysis.anomaly_score, analysis.model_dump_json())
+            for path, analysis in analyses
+        ]
         return pd.DataFrame(rows, columns=[name for name, _ in COLUMNS])
 
 

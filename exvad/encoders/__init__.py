@@ -1,5 +1,21 @@
-"""Frozen foundation models behind small protocols: CLIP, captioner, language model."""
+"""The frozen foundation models of Figure 2, behind small protocols.
 
-from exvad.encoders.protocols import Captioner, ImageTextEncoder, LanguageModel, Models, Writer
+- `protocols.py`: what the rest of exvad needs of a model (exported by this package).
+- `loading.py`: a configuration → its models.
+- `clip.py`: image encoder E_I and text encoder E_T (equations 2 and 6, features F_I, F_T and F_L).
+- `captioner.py`: captioner Φ_C (equation 1) in this process, by transformers.
+- `llm.py`: language model Φ_LLM (equation 3) in this process, by transformers.
+- `engine.py`: Φ_C and Φ_LLM in this process, by vLLM.
+- `endpoint.py`: Φ_C and Φ_LLM behind an OpenAI-compatible HTTP endpoint.
+- `chat.py`, `devices.py`, `model_files.py`, `vectors.py`: helpers that the models share.
+"""
 
-__all__ = ["Captioner", "ImageTextEncoder", "LanguageModel", "Models", "Writer"]
+from exvad.encoders.protocols import (
+    Captioner,
+    ImageTextEncoder,
+    LanguageModel,
+    Models,
+    StreamingLanguageModel,
+)
+
+__all__ = ["Captioner", "ImageTextEncoder", "LanguageModel", "Models", "StreamingLanguageModel"]

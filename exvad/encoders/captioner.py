@@ -1,15 +1,11 @@
-"""Captioners: Φ_C of equation 1, any transformers image-to-text checkpoint (BLIP-2 and its kin)."""
+"""Captioner Φ_C of equation 1, by transformers: BLIP-2 or any other image-to-text checkpoint."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from exvad.encoders.devices import (
-    ModelUnavailableError,
-    resolve_device,
-    resolve_dtype,
-    resolve_model,
-)
+from exvad.encoders.devices import resolve_device, resolve_dtype
+from exvad.encoders.model_files import ModelUnavailableError, resolve_model
 
 if TYPE_CHECKING:
     import numpy as np
@@ -17,18 +13,18 @@ if TYPE_CHECKING:
 
 
 class TransformersCaptioner:
-    """A frozen transformers model that captions pictures in batches, greedily.
+    """A frozen transformers model that captions frames in batches, with greedy decoding.
 
     Args:
         model: hub name (`Salesforce/blip2-opt-2.7b`), folder, or `package:NAME`.
-        prompt: P_C, what the model is asked about each picture; empty for a plain caption.
+        prompt: P_C, the text given with each frame; empty for a plain caption.
         device: `auto` or a torch device.
         dtype: `auto`, `float32`, `float16` or `bfloat16`.
-        batch_size: pictures per forward pass.
-        max_new_tokens: the longest caption.
+        batch_size: frames per forward pass.
+        max_new_tokens: maximum length of a caption.
 
     Raises:
-        ModelUnavailableError: the checkpoint can't be found.
+        ModelUnavailableError: the checkpoint cannot be found.
     """
 
     def __init__(
@@ -56,7 +52,7 @@ class TransformersCaptioner:
         self.network = network.to(self.device).eval().requires_grad_(False)
 
     def caption(self, frames: NDArray[np.uint8]) -> list[str]:
-        """Write one caption for each RGB picture of uint8 [N, H, W, 3]."""
+        """Return one caption for each RGB frame of uint8 [N, H, W, 3]."""
         import torch
 
         captions: list[str] = []

@@ -1,4 +1,4 @@
-"""How a prompt becomes a model's tokens: the same whatever runs the model."""
+"""Prompts as model input: token ids and chat messages, the same for every backend."""
 
 from __future__ import annotations
 
@@ -7,13 +7,15 @@ import io
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from exvad.encoders.devices import ModelUnavailableError, resolve_model
+from PIL import Image
+
+from exvad.encoders.model_files import ModelUnavailableError, resolve_model
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-ASKED = "Describe in one sentence what happens in this picture."
+DEFAULT_CAPTION_PROMPT = "Describe in one sentence what happens in this picture."
 
 
 def load_tokenizer(model: str) -> Any:
@@ -23,7 +25,7 @@ def load_tokenizer(model: str) -> Any:
         model: hub name, folder, or `package:NAME`.
 
     Raises:
-        ModelUnavailableError: it can't be found.
+        ModelUnavailableError: the tokenizer cannot be found.
     """
     from transformers import AutoTokenizer
 
@@ -33,31 +35,34 @@ def load_tokenizer(model: str) -> Any:
         raise ModelUnavailableError(model, error) from error
 
 
-def as_turns(tokenizer: Any, prompts: Sequence[str]) -> tuple[list[str], bool]:
-    """Make each prompt the user's turn, where the tokenizer brings a chat template.
+def apply_chat_template(tokenizer: Any, prompts: Sequence[str]) -> tuple[list[str], bool]:
+    """Wrap each prompt as the user's message, if the tokenizer has a chat template.
 
     Returns:
-        The texts, and whether the tokenizer has to add its special tokens to them: a template
-        writes them itself.
+        The texts, and whether the tokenizer must add its special tokens to them. A chat template
+        writes the special tokens itself.
     """
     if not tokenizer.chat_template:
         return list(prompts), True
-    turns = [[{"role": "user", "content": prompt}] for prompt in prompts]
-    texts = tokenizer.apply_chat_template(turns, tokenize=False, add_generation_prompt=True)
+    chats = [[{"role": "user", "content": prompt}] for prompt in prompts]
+    texts = tokenizer.apply_chat_template(chats, tokenize=False, add_generation_prompt=True)
     return list(texts), False
 
 
-def prompt_tokens(tokenizer: Any, prompts: Sequence[str]) -> list[list[int]]:
-    """Return the tokens of each prompt, none padded."""
-    texts, special = as_turns(tokenizer, prompts)
-    tokens = tokenizer(texts, add_special_tokens=special)["input_ids"]
-    return [list(own) for own in tokens]
+def tokenize_prompts(tokenizer: Any, prompts: Sequence[str]) -> list[list[int]]:
+    """Return the token ids of each prompt, without padding."""
+    texts, add_special_tokens = apply_chat_template(tokenizer, prompts)
+    token_ids = tokenizer(texts, add_special_tokens=add_special_tokens)["input_ids"]
+    return [list(prompt_ids) for prompt_ids in token_ids]
 
 
-def image_turn(prompt: str, frame_HWC: NDArray[np.uint8]) -> dict[str, Any]:
-    """Return what is asked about an RGB picture as a user's turn of a chat."""
-    from PIL import Image
+def image_message(prompt: str, frame_HWC: NDArray[np.uint8]) -> dict[str, Any]:
+    """Return a user's chat message with a prompt and an RGB frame, the frame as JPEG.
 
+    Args:
+        prompt: the text.
+        frame_HWC: uint8 [H, W, 3].
+    """
     buffer = io.BytesIO()
     Image.fromarray(frame_HWC).save(buffer, "JPEG", quality=90)
     url = f"data:image/jpeg;base64,{base64.b64encode(buffer.getvalue()).decode()}"

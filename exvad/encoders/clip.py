@@ -1,6 +1,6 @@
 """CLIP's image and text encoder, E_I and E_T, by open_clip.
 
-N pictures or texts · H, W pixels · D feature width
+N frames or texts · H, W pixels · C color channels · L tokens · D feature width
 """
 
 from __future__ import annotations
@@ -11,12 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from exvad.encoders.devices import (
-    ModelUnavailableError,
-    resolve_device,
-    resolve_dtype,
-    resolve_model,
-)
+from exvad.encoders.devices import resolve_device, resolve_dtype
+from exvad.encoders.model_files import ModelUnavailableError, resolve_model
 
 if TYPE_CHECKING:
     import torch
@@ -25,7 +21,17 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Preprocessing:
-    """How a CLIP model wants its pictures: the settings open_clip keeps with each model."""
+    """The image preprocessing of a CLIP model, as open_clip stores it with each model.
+
+    Args:
+        height: of the model's input, in pixels.
+        width: of the model's input, in pixels.
+        mean: per color channel, of values from 0 to 1.
+        std: per color channel.
+        resize_mode: `shortest` (scale the shorter side, then crop), `longest` (scale the longer
+            side, then pad) or `squash` (ignore the aspect ratio).
+        interpolation: `bicubic` or `bilinear`; any other value means bicubic.
+    """
 
     height: int
     width: int
@@ -35,7 +41,7 @@ class Preprocessing:
     interpolation: str
 
     @classmethod
-    def of(cls, settings: dict[str, Any]) -> Preprocessing:
+    def from_open_clip(cls, settings: dict[str, Any]) -> Preprocessing:
         """Read open_clip's `preprocess_cfg`."""
         size = settings["size"]
         height, width = (size, size) if isinstance(size, int) else size
@@ -49,19 +55,27 @@ class Preprocessing:
         )
 
     def __call__(self, frames_NHWC: NDArray[np.uint8], device: torch.device) -> torch.Tensor:
-        """Resize, crop and normalise: uint8 [N, H, W, 3] → float32 [N, 3, height, width]."""
+        """Resize, crop or pad, and normalise frames.
+
+        Args:
+            frames_NHWC: RGB, uint8, all of one size.
+            device: where to compute.
+
+        Returns:
+            float32 [N, 3, height, width].
+        """
         import torch
         from torch.nn import functional as F
 
         pixels_NCHW = torch.from_numpy(frames_NHWC).to(device).permute(0, 3, 1, 2)
-        tall, wide = pixels_NCHW.shape[2:]
+        frame_height, frame_width = pixels_NCHW.shape[2:]
         if self.resize_mode == "squash":
             target = (self.height, self.width)
         else:
-            pick = max if self.resize_mode == "shortest" else min
-            scale = pick(self.height / tall, self.width / wide)
-            target = (round(tall * scale), round(wide * scale))
-        if target != (tall, wide):
+            choose = max if self.resize_mode == "shortest" else min
+            scale = choose(self.height / frame_height, self.width / frame_width)
+            target = (round(frame_height * scale), round(frame_width * scale))
+        if target != (frame_height, frame_width):
             mode = (
                 self.interpolation if self.interpolation in ("bicubic", "bilinear") else "bicubic"
             )
@@ -83,14 +97,14 @@ class ClipEncoder:
     """A frozen open_clip model.
 
     Args:
-        model: a name open_clip knows (`ViT-B-16`), `local-dir:FOLDER`, or `package:NAME`.
-        pretrained: which weights of a named model (`openai`); empty for a folder.
+        model: an open_clip name (`ViT-B-16`), `local-dir:FOLDER`, or `package:NAME`.
+        pretrained: the weights of a named model (`openai`); empty for a folder.
         device: `auto` or a torch device.
         dtype: `auto`, `float32`, `float16` or `bfloat16`.
-        batch_size: pictures or texts per forward pass.
+        batch_size: frames or texts per forward pass.
 
     Raises:
-        ModelUnavailableError: the weights can't be found.
+        ModelUnavailableError: the weights cannot be found.
     """
 
     def __init__(
@@ -114,11 +128,11 @@ class ClipEncoder:
         except (OSError, RuntimeError, ValueError) as error:
             raise ModelUnavailableError(model, error) from error
         self.network = network.to(self.device, self.dtype).eval().requires_grad_(False)
-        self.preprocess = Preprocessing.of(open_clip.get_model_preprocess_cfg(network))
+        self.preprocess = Preprocessing.from_open_clip(open_clip.get_model_preprocess_cfg(network))
         self.width = int(self.encode_texts(["a"]).shape[1])
 
     def encode_images(self, frames: NDArray[np.uint8]) -> NDArray[np.float32]:
-        """Encode RGB pictures uint8 [N, H, W, 3] of one size into features float32 [N, D]."""
+        """Encode RGB frames, uint8 [N, H, W, 3] of one size, into features, float32 [N, D]."""
         import torch
 
         features = []
@@ -129,7 +143,7 @@ class ClipEncoder:
         return torch.cat(features).numpy() if features else np.empty((0, self.width), np.float32)
 
     def encode_texts(self, texts: Sequence[str]) -> NDArray[np.float32]:
-        """Encode texts, each cut at the model's context length, into features float32 [N, D]."""
+        """Encode texts, each truncated to the context length, into features, float32 [N, D]."""
         import torch
 
         features = []

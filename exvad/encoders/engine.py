@@ -1,6 +1,6 @@
-"""vLLM: its engine's settings, and the two models run by it in this process.
+"""Φ_C and Φ_LLM by vLLM in this process, and the settings of its engine.
 
-`exvad.pipeline.engine` runs the same engine on many nodes by Ray Data; this module is for one
+`exvad.pipeline.engine` runs the same engine on many nodes with Ray Data. This module is for one
 program on one machine, such as a server.
 """
 
@@ -10,8 +10,15 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from exvad.encoders.chat import ASKED, image_turn, load_tokenizer, prompt_tokens
-from exvad.encoders.devices import ModelUnavailableError, resolve_model
+from PIL import Image
+
+from exvad.encoders.chat import (
+    DEFAULT_CAPTION_PROMPT,
+    image_message,
+    load_tokenizer,
+    tokenize_prompts,
+)
+from exvad.encoders.model_files import ModelUnavailableError, resolve_model
 
 if TYPE_CHECKING:
     import numpy as np
@@ -24,9 +31,9 @@ def engine_options(engine: EngineConfig, dtype: str, on_cpu: bool) -> dict[str, 
     """Return the keyword arguments of vLLM's engine.
 
     Args:
-        engine: the configured settings; its `options` go before everything else.
+        engine: the configured settings; its `options` override everything else.
         dtype: of the weights; `auto` for the checkpoint's own.
-        on_cpu: there is no GPU, so nothing is compiled for one.
+        on_cpu: whether the engine runs on a CPU, where it compiles nothing.
     """
     options: dict[str, Any] = {"dtype": dtype, "tensor_parallel_size": engine.tensor_parallel}
     if engine.max_model_len:
@@ -36,16 +43,27 @@ def engine_options(engine: EngineConfig, dtype: str, on_cpu: bool) -> dict[str, 
     return {**options, **engine.options}
 
 
-def greedy(max_new_tokens: int, schema: Mapping[str, Any] | None = None) -> dict[str, Any]:
-    """Return sampling parameters: the likeliest token each time, held to a JSON schema if any."""
-    sampling: dict[str, Any] = {"temperature": 0.0, "max_tokens": max_new_tokens}
+def sampling_parameters(
+    max_new_tokens: int, schema: Mapping[str, Any] | None = None
+) -> dict[str, Any]:
+    """Return vLLM's sampling parameters for greedy decoding.
+
+    Args:
+        max_new_tokens: maximum length of an answer.
+        schema: JSON schema that the answers are constrained to; None for free text.
+    """
+    parameters: dict[str, Any] = {"temperature": 0.0, "max_tokens": max_new_tokens}
     if schema is not None:
-        sampling["structured_outputs"] = {"json": json.dumps(schema)}
-    return sampling
+        parameters["structured_outputs"] = {"json": json.dumps(schema)}
+    return parameters
 
 
-def chats(model: str) -> bool:
-    """Tell whether a picture model is asked in turns of a chat, as its processor says."""
+def uses_chat_template(model: str) -> bool:
+    """Return whether a captioner takes chat messages, which its processor's template shows.
+
+    Raises:
+        ModelUnavailableError: the processor cannot be found.
+    """
     from transformers import AutoProcessor
 
     try:
@@ -55,23 +73,23 @@ def chats(model: str) -> bool:
     return bool(getattr(processor, "chat_template", None))
 
 
-def opening(tokenizer: Any, prompt: str) -> list[int]:
-    """Return the tokens a model that does not chat is given beside the picture."""
-    # A text of no words may have an end, which would leave nothing to say.
+def plain_prompt_tokens(tokenizer: Any, prompt: str) -> list[int]:
+    """Return the token ids of P_C for a captioner without a chat template."""
+    # Some tokenizers add an end token even to an empty text, and the caption would be empty.
     return list(tokenizer(prompt)["input_ids"]) if prompt else [tokenizer.bos_token_id]
 
 
 class EngineLLM:
-    """A frozen language model that vLLM runs in this process, greedily.
+    """A frozen language model that vLLM runs in this process, with greedy decoding.
 
     Args:
-        llm: which model and how.
+        llm: the model and the settings of the engine.
         device: `auto`, `cuda` or `cpu`.
-        max_new_tokens: the longest answer.
-        schema: JSON schema the answers are held to.
+        max_new_tokens: maximum length of an answer.
+        schema: JSON schema that the answers are constrained to; None for free text.
 
     Raises:
-        ModelUnavailableError: the checkpoint can't be found, or vLLM is not installed.
+        ModelUnavailableError: the checkpoint cannot be found, or vLLM is not installed.
     """
 
     def __init__(
@@ -82,52 +100,55 @@ class EngineLLM:
         schema: Mapping[str, Any] | None = None,
     ) -> None:
         self.tokenizer = load_tokenizer(llm.model)
-        self.engine = _load(llm.model, llm.engine, llm.dtype, device)
-        self.sampling = greedy(max_new_tokens, schema)
+        self.engine = _load_engine(llm.model, llm.engine, llm.dtype, device)
+        self.sampling = sampling_parameters(max_new_tokens, schema)
 
     def complete(self, prompts: Sequence[str]) -> list[str]:
         """Return the model's answer to each prompt, without the prompt."""
-        tokens = prompt_tokens(self.tokenizer, prompts)
-        return _generate(self.engine, [{"prompt_token_ids": own} for own in tokens], self.sampling)
+        inputs = [
+            {"prompt_token_ids": token_ids}
+            for token_ids in tokenize_prompts(self.tokenizer, prompts)
+        ]
+        return _generate(self.engine, inputs, self.sampling)
 
 
 class EngineCaptioner:
-    """A frozen picture model that vLLM runs in this process, greedily.
+    """A frozen vision-language model that vLLM runs in this process, with greedy decoding.
 
     Args:
-        captioner: which model and how; P_C is its `prompt`.
+        captioner: the model and the settings of the engine; P_C is its `prompt`.
         device: `auto`, `cuda` or `cpu`.
 
     Raises:
-        ModelUnavailableError: the checkpoint can't be found, or vLLM is not installed.
+        ModelUnavailableError: the checkpoint cannot be found, or vLLM is not installed.
     """
 
     def __init__(self, captioner: CaptionerConfig, device: str = "auto") -> None:
         self.prompt = captioner.prompt
-        self.chats = chats(captioner.model)
+        self.uses_chat_template = uses_chat_template(captioner.model)
         self.tokenizer = load_tokenizer(captioner.model)
-        self.engine = _load(captioner.model, captioner.engine, captioner.dtype, device)
-        self.sampling = greedy(captioner.max_new_tokens)
+        self.engine = _load_engine(captioner.model, captioner.engine, captioner.dtype, device)
+        self.sampling = sampling_parameters(captioner.max_new_tokens)
 
     def caption(self, frames: NDArray[np.uint8]) -> list[str]:
-        """Write one caption for each RGB picture of uint8 [N, H, W, 3]."""
-        from PIL import Image
-
-        if self.chats:
-            turns = [[image_turn(self.prompt or ASKED, frame)] for frame in frames]
-            return _texts(self.engine.chat(turns, _sampling(self.sampling), use_tqdm=False))
-        tokens = opening(self.tokenizer, self.prompt)
-        asked = [
+        """Return one caption for each RGB frame of uint8 [N, H, W, 3]."""
+        if self.uses_chat_template:
+            prompt = self.prompt or DEFAULT_CAPTION_PROMPT
+            conversations = [[image_message(prompt, frame)] for frame in frames]
+            outputs = self.engine.chat(conversations, _to_vllm(self.sampling), use_tqdm=False)
+            return _texts(outputs)
+        token_ids = plain_prompt_tokens(self.tokenizer, self.prompt)
+        inputs = [
             {
-                "prompt_token_ids": tokens,
+                "prompt_token_ids": token_ids,
                 "multi_modal_data": {"image": Image.fromarray(frame)},
             }
             for frame in frames
         ]
-        return _generate(self.engine, asked, self.sampling)
+        return _generate(self.engine, inputs, self.sampling)
 
 
-def _load(model: str, engine: EngineConfig, dtype: str, device: str) -> Any:
+def _load_engine(model: str, engine: EngineConfig, dtype: str, device: str) -> Any:
     import torch
 
     try:
@@ -141,19 +162,21 @@ def _load(model: str, engine: EngineConfig, dtype: str, device: str) -> Any:
         raise ModelUnavailableError(model, error) from error
 
 
-def _sampling(values: Mapping[str, Any]) -> Any:
+def _to_vllm(parameters: Mapping[str, Any]) -> Any:
+    """Return vLLM's object of the parameters that `sampling_parameters` made."""
     from vllm import SamplingParams
     from vllm.sampling_params import StructuredOutputsParams
 
-    plain = {name: value for name, value in values.items() if name != "structured_outputs"}
-    shape = values.get("structured_outputs")
+    plain = {name: value for name, value in parameters.items() if name != "structured_outputs"}
+    structured = parameters.get("structured_outputs")
     return SamplingParams(
-        **plain, structured_outputs=None if shape is None else StructuredOutputsParams(**shape)
+        **plain,
+        structured_outputs=None if structured is None else StructuredOutputsParams(**structured),
     )
 
 
-def _generate(engine: Any, asked: Sequence[Any], sampling: Mapping[str, Any]) -> list[str]:
-    return _texts(engine.generate(asked, _sampling(sampling), use_tqdm=False))
+def _generate(engine: Any, inputs: Sequence[Any], parameters: Mapping[str, Any]) -> list[str]:
+    return _texts(engine.generate(inputs, _to_vllm(parameters), use_tqdm=False))
 
 
 def _texts(outputs: Sequence[Any]) -> list[str]:

@@ -1,4 +1,4 @@
-"""Load the frozen models a configuration names."""
+"""Load the frozen models that a configuration names."""
 
 from __future__ import annotations
 
@@ -6,9 +6,14 @@ from collections.abc import Mapping
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
+from exvad.encoders.captioner import TransformersCaptioner
+from exvad.encoders.clip import ClipEncoder
+from exvad.encoders.endpoint import ChatEndpoint, EndpointCaptioner, EndpointLLM
+from exvad.encoders.engine import EngineCaptioner, EngineLLM
+from exvad.encoders.llm import TransformersLLM
+
 if TYPE_CHECKING:
     from exvad.config import Config
-    from exvad.encoders.clip import ClipEncoder
     from exvad.encoders.protocols import Captioner, LanguageModel
 
 
@@ -16,10 +21,8 @@ def load_clip(config: Config) -> ClipEncoder:
     """Load the image and text encoder.
 
     Raises:
-        ModelUnavailableError: its weights can't be found.
+        ModelUnavailableError: its weights cannot be found.
     """
-    from exvad.encoders.clip import ClipEncoder
-
     clip = config.clip
     return ClipEncoder(clip.model, clip.pretrained, config.device, clip.dtype, clip.batch_size)
 
@@ -28,19 +31,13 @@ def load_captioner(config: Config) -> Captioner:
     """Load the captioner.
 
     Raises:
-        ModelUnavailableError: its checkpoint can't be found.
+        ModelUnavailableError: its checkpoint cannot be found.
     """
-    from exvad.encoders.captioner import TransformersCaptioner
-
     captioner = config.captioner
     if captioner.backend == "openai":
-        from exvad.encoders.endpoint import ChatEndpoint, EndpointCaptioner
-
         endpoint = ChatEndpoint(captioner.model, captioner.endpoint, captioner.max_new_tokens)
         return EndpointCaptioner(endpoint, captioner.prompt)
     if captioner.backend == "vllm":
-        from exvad.encoders.engine import EngineCaptioner
-
         return EngineCaptioner(captioner, config.device)
     return TransformersCaptioner(
         captioner.model,
@@ -60,35 +57,30 @@ def load_llm(
     """Load the language model.
 
     Args:
-        config: which model, and what runs it.
-        max_new_tokens: overrides the configured length of answers.
-        schema: JSON schema of the answers, for backends that hold a model to one.
+        config: the model and its backend.
+        max_new_tokens: maximum length of an answer; None for the configured one.
+        schema: JSON schema of the answers, for backends that can constrain a model to it.
 
     Raises:
-        ModelUnavailableError: its checkpoint can't be found.
+        ModelUnavailableError: its checkpoint cannot be found.
     """
-    from exvad.encoders.llm import TransformersLLM
-
     llm = config.llm
     length = max_new_tokens or llm.max_new_tokens
     if llm.backend == "openai":
-        from exvad.encoders.endpoint import ChatEndpoint, EndpointLLM
-
-        wanted = schema if llm.endpoint.json_schema else None
-        return EndpointLLM(ChatEndpoint(llm.model, llm.endpoint, length, wanted))
+        endpoint_schema = schema if llm.endpoint.json_schema else None
+        return EndpointLLM(ChatEndpoint(llm.model, llm.endpoint, length, endpoint_schema))
     if llm.backend == "vllm":
-        from exvad.encoders.engine import EngineLLM
-
         return EngineLLM(llm, config.device, length, schema if llm.structured else None)
     return TransformersLLM(llm.model, config.device, llm.dtype, llm.batch_size, length)
 
 
 class LocalModels:
-    """The frozen models a configuration names, in this process; each is loaded when first needed.
+    """The frozen models of a configuration in this process, each loaded at its first use.
 
     Args:
-        config: which models.
-        schema: JSON schema that the language model's answers are held to, where its backend can.
+        config: the models and their backends.
+        schema: JSON schema of the language model's answers, for backends that can constrain a
+            model to it.
     """
 
     def __init__(self, config: Config, schema: Mapping[str, Any] | None = None) -> None:

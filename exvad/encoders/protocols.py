@@ -1,4 +1,7 @@
-"""Frozen foundation models behind three small protocols: image and text encoder, captioner, LLM."""
+"""Protocols of the frozen models: image and text encoder, captioner, language model.
+
+N frames or texts · H, W pixels · D feature width
+"""
 
 from __future__ import annotations
 
@@ -11,46 +14,51 @@ if TYPE_CHECKING:
 
 
 class ImageTextEncoder(Protocol):
-    """Maps pictures and texts into one space of width D: E_I and E_T of the paper."""
+    """Maps frames and texts into one feature space of width D: E_I and E_T of the paper."""
 
     width: int
 
     def encode_images(self, frames: NDArray[np.uint8]) -> NDArray[np.float32]:
-        """Encode RGB pictures uint8 [N, H, W, 3] of one size into features [N, D]."""
+        """Encode RGB frames, uint8 [N, H, W, 3], into features, float32 [N, D]."""
         ...
 
     def encode_texts(self, texts: Sequence[str]) -> NDArray[np.float32]:
-        """Encode texts into features [N, D]."""
+        """Encode N texts into features, float32 [N, D]."""
         ...
 
 
 class Captioner(Protocol):
-    """Describes pictures: Φ_C of the paper's equation 1."""
+    """Describes frames: Φ_C of equation 1."""
 
     def caption(self, frames: NDArray[np.uint8]) -> list[str]:
-        """Write one caption for each RGB picture of uint8 [N, H, W, 3]."""
+        """Return one caption for each RGB frame of uint8 [N, H, W, 3]."""
         ...
 
 
 class LanguageModel(Protocol):
-    """Continues prompts: Φ_LLM of the paper's equation 3."""
+    """Completes prompts: Φ_LLM of equation 3."""
 
     def complete(self, prompts: Sequence[str]) -> list[str]:
-        """Return the model's answer to each prompt."""
+        """Return the model's answer to each prompt, without the prompt."""
         ...
 
 
 @runtime_checkable
-class Writer(LanguageModel, Protocol):
-    """A language model that tells what it writes while it writes."""
+class StreamingLanguageModel(LanguageModel, Protocol):
+    """A language model that also reports partial answers while it generates them."""
 
-    def write(self, prompts: Sequence[str], on_text: Callable[[int, str], None]) -> list[str]:
-        """Return the answers; `on_text` is told a prompt's index and its answer so far."""
+    def stream(self, prompts: Sequence[str], on_text: Callable[[int, str], None]) -> list[str]:
+        """Return the model's answer to each prompt and report partial answers on the way.
+
+        Args:
+            prompts: the prompts.
+            on_text: called with the index of a prompt and its answer so far.
+        """
         ...
 
 
 class Models(Protocol):
-    """The frozen models of Figure 2, wherever they run."""
+    """The frozen models of Figure 2, in this process or elsewhere."""
 
     @property
     def clip(self) -> ImageTextEncoder:

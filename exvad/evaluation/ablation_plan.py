@@ -1,15 +1,17 @@
-"""A plan of ablations: tables and curves, each cell the preset with some settings changed."""
+"""An ablation plan: tables and curves, each cell the preset with some settings changed."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from importlib import resources
 from pathlib import Path
 from typing import Any
 
+import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from exvad.evaluation.paper_tables import QUOTED, Figures, Table, measured, summarise
+from exvad.evaluation.paper_tables import QUOTED, Estimate, PaperTable, estimate, measured_source
+from exvad.evaluation.scored import Metrics
 
 Settings = dict[str, Any]
 SHARES = ("frame_auc", "frame_ap", "class_accuracy", "video_auc")
@@ -20,41 +22,43 @@ class PlannedTable(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    title: str = Field(description="its heading")
-    figures: list[str] = Field(min_length=1, description="its columns; map_… is of the protocol")
+    title: str = Field(description="heading of the table")
+    metrics: list[str] = Field(
+        min_length=1, description="its columns; map_… is computed by the chosen protocol"
+    )
     rows: dict[str, Settings] = Field(min_length=1, description="row name → settings")
-    quoted: dict[str, list[float]] = Field({}, description="row name → the figures of others")
-    quoted_from: str = Field("", description="whose they are, and of which data set")
+    quoted: dict[str, list[float]] = Field({}, description="row name → results of others")
+    quoted_from: str = Field("", description="source of the quoted results, with the data set")
 
     @model_validator(mode="after")
     def _quotes_fit(self) -> PlannedTable:
         for name, values in self.quoted.items():
-            if name not in self.rows or len(values) > len(self.figures) or not self.quoted_from:
+            if name not in self.rows or len(values) > len(self.metrics) or not self.quoted_from:
                 raise ValueError(
-                    f"quoted {name!r}: must be one of the rows, have at most {len(self.figures)} "
-                    "figures, and quoted_from must say whose they are"
+                    f"quoted {name!r}: the name must be one of the rows, it may have at most "
+                    f"{len(self.metrics)} values, and quoted_from must name the source"
                 )
         return self
 
 
 class PlannedCurve(BaseModel):
-    """A curve: one setting over several values."""
+    """A curve: metrics over the values of one setting."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    title: str = Field(description="its heading")
+    title: str = Field(description="heading of the curve")
     setting: str = Field(description="the setting on the x axis")
-    values: list[float | int] = Field(min_length=1, description="its values")
-    figures: list[str] = Field(min_length=1, description="what is drawn")
+    values: list[float | int] = Field(min_length=1, description="the values of the setting")
+    metrics: list[str] = Field(min_length=1, description="the metrics, one panel each")
 
     @property
     def rows(self) -> dict[str, Settings]:
-        """The curve's points as a table has its rows."""
+        """The curve's points in the form of a table's rows."""
         return {f"{self.setting} = {value}": {self.setting: value} for value in self.values}
 
 
 class Plan(BaseModel):
-    """What to compare."""
+    """The tables and curves of an ablation study."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -67,7 +71,7 @@ class Plan(BaseModel):
         return [*self.tables, *self.curves]
 
     def cells(self) -> Iterator[Settings]:
-        """Yield every different variant of the settings once."""
+        """Yield every distinct variant of the settings once."""
         seen = set()
         for part in self.parts:
             for settings in part.rows.values():
@@ -77,69 +81,73 @@ class Plan(BaseModel):
 
 
 def cell_name(settings: Settings) -> str:
-    """Return the name under which a cell's results are kept."""
+    """Return the name of a cell's results: its settings in alphabetical order."""
     return ",".join(f"{key}={settings[key]}" for key in sorted(settings))
 
 
 def read_plan(path: Path | None) -> Plan:
-    """Read a plan; None for the paper's own ablations.
+    """Read a plan.
+
+    Args:
+        path: a YAML file; None for the paper's own ablations.
 
     Raises:
-        ValueError: the file is no plan; names what is wrong.
+        ValueError: the file is no YAML, or no plan; the message names the wrong field.
     """
-    import yaml
-
-    text = (
-        (resources.files("exvad") / "assets" / "paper" / "ablations.yaml").read_text()
-        if path is None
-        else path.read_text()
-    )
+    paper_plan = resources.files("exvad") / "assets" / "paper" / "ablations.yaml"
+    text = (paper_plan if path is None else path).read_text("utf-8")
     try:
         return Plan.model_validate(yaml.safe_load(text))
     except yaml.YAMLError as error:
         raise ValueError(f"{path}: not YAML ({error})") from None
     except ValidationError as error:
         first = error.errors()[0]
-        where = ".".join(map(str, first["loc"]))
-        raise ValueError(f"{path}: {where}: {first['msg']}") from None
+        field = ".".join(map(str, first["loc"]))
+        raise ValueError(f"{path}: {field}: {first['msg']}") from None
 
 
 def make_tables(
-    plan: Plan, results: Mapping[str, list[Figures]], protocol: str, selected_on: str
-) -> list[Table]:
-    """Make the plan's tables, its curves too, of measured rows below quoted ones.
+    plan: Plan, results: Mapping[str, Sequence[Metrics]], protocol: str, selected_on: str
+) -> list[PaperTable]:
+    """Return the tables of a plan, and its curves as tables, with quoted rows above measured ones.
 
     Args:
         plan: what was compared.
-        results: cell name → the headline figures of each seed.
-        protocol: of the mAP columns.
-        selected_on: the split the epoch was chosen on; anything but validation is said.
+        results: cell name → the summary metrics of each seed.
+        protocol: protocol of the mAP columns.
+        selected_on: the split the epoch was chosen on; any but validation is named in the table.
 
     Raises:
-        ValueError: a figure does not exist.
+        ValueError: a metric does not exist.
     """
     tables = []
     for part in plan.parts:
         rows: list[list[object]] = []
         for name, settings in part.rows.items():
             if isinstance(part, PlannedTable) and name in part.quoted:
-                own = [f"{value:.2f}" for value in part.quoted[name]]
-                unknown = [None] * (len(part.figures) - len(own))
-                rows.append([name, *own, *unknown, f"{QUOTED}, {part.quoted_from}"])
+                values = [f"{value:.2f}" for value in part.quoted[name]]
+                unknown = [None] * (len(part.metrics) - len(values))
+                rows.append([name, *values, *unknown, f"{QUOTED}, {part.quoted_from}"])
             runs = results[cell_name(settings)]
-            cells = [_cell(runs, figure, protocol) for figure in part.figures]
-            rows.append([name, *cells, measured(protocol, len(runs), selected_on)])
-        tables.append(Table(f"{part.title} (%)", ["", *part.figures, "source"], rows))
+            cells = [estimate_percent(runs, metric, protocol) for metric in part.metrics]
+            rows.append([name, *cells, measured_source(protocol, len(runs), selected_on)])
+        tables.append(PaperTable(f"{part.title} (%)", ["", *part.metrics, "source"], rows))
     return tables
 
 
-def figure_key(figure: str, protocol: str) -> str:
-    """Return the headline figure that a plan's figure means."""
-    return figure.replace("map_", f"map_{protocol}_", 1) if figure.startswith("map_") else figure
+def estimate_percent(runs: Sequence[Metrics], metric: str, protocol: str) -> Estimate | None:
+    """Return a metric of a plan over runs, in percent; None if any run leaves it undefined.
 
+    Args:
+        runs: the summary metrics of each seed.
+        metric: the metric as a plan names it: `map_0.5` stands for `map_strict_0.5` under `strict`.
+        protocol: protocol of the mAP metrics.
 
-def _cell(runs: list[Figures], figure: str, protocol: str) -> object:
-    key = figure_key(figure, protocol)
-    if any(key not in run for run in runs):
-        raise ValueError(f"there is no figure {figure}: known are {', '.join(sorted(runs[0]))}")
-    return summarise(runs, key, 100 if key.startswith(SHARES) else 1)
+    Raises:
+        ValueError: a run has no such metric.
+    """
+    is_map = metric.startswith("map_")
+    name = metric.replace("map_", f"map_{protocol}_", 1) if is_map else metric
+    if any(name not in run for run in runs):
+        raise ValueError(f"there is no metric {metric}: known are {', '.join(sorted(runs[0]))}")
+    return estimate(runs, name, 100 if name.startswith(SHARES) else 1)

@@ -1,57 +1,60 @@
-"""Bootstrap intervals: how far a figure of a test set might be from that of all such videos."""
+"""Bootstrap intervals: how far a metric may lie from its value on all videos of the kind.
+
+N videos
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING
 
 import numpy as np
+from numpy.typing import NDArray
 
-if TYPE_CHECKING:
-    from numpy.typing import NDArray
-
-Measure = Callable[["NDArray[np.intp]"], Mapping[str, float | None]]
+MetricFunction = Callable[[NDArray[np.intp]], Mapping[str, float | None]]
+"""Maps the indices of videos to metrics; repeated indices count again."""
 
 
-def intervals(
-    measure: Measure,
+def bootstrap_intervals(
+    compute_metrics: MetricFunction,
     abnormal_N: NDArray[np.bool_],
     resamples: int = 200,
     level: float = 0.95,
     seed: int = 0,
 ) -> dict[str, tuple[float, float]]:
-    """Draw videos with replacement, measure each draw, and return percentile intervals.
+    """Compute percentile intervals of metrics over resamples of the videos.
 
-    Normal and abnormal videos are drawn apart, so that every draw has as many of each as the test
-    set has: figures that need both exist in every draw.
+    Videos are drawn with replacement. Normal and abnormal videos are drawn separately, so that
+    every resample has as many of each as the test set: metrics that need both are always defined.
 
     Args:
-        measure: the figures of the videos with the given numbers; repeated numbers count again.
+        compute_metrics: computes the metrics of a resample.
         abnormal_N: which videos are abnormal.
-        resamples: how many draws.
-        level: share of the draws inside the interval, 0 to 1.
-        seed: draws the draws.
+        resamples: number of resamples, at least 2.
+        level: share of the resamples inside the interval, between 0 and 1.
+        seed: seed of the random draws.
 
     Returns:
-        Figure → (low, high); a figure that is None in any draw is left out.
+        Metric → (low, high). A metric that is None in any resample is absent.
 
     Raises:
-        ValueError: fewer than 2 draws, or a level outside (0, 1).
+        ValueError: there are fewer than 2 resamples, or the level is outside (0, 1).
     """
     if resamples < 2 or not 0 < level < 1:
-        raise ValueError(f"{resamples} draws at level {level}: at least 2, between 0 and 1")
+        raise ValueError(
+            f"{resamples} resamples at level {level}: give at least 2, and a level between 0 and 1"
+        )
     rng = np.random.default_rng(seed)
     groups = [np.flatnonzero(abnormal_N), np.flatnonzero(~abnormal_N)]
-    drawn: dict[str, list[float]] = {}
+    samples: dict[str, list[float]] = {}
     for _ in range(resamples):
-        chosen = np.concatenate([rng.choice(group, len(group)) for group in groups if len(group)])
-        for name, value in measure(chosen).items():
+        chosen_N = np.concatenate([rng.choice(group, len(group)) for group in groups if len(group)])
+        for name, value in compute_metrics(chosen_N).items():
             if value is not None:
-                drawn.setdefault(name, []).append(value)
+                samples.setdefault(name, []).append(value)
     tails = [50 * (1 - level), 50 * (1 + level)]
-    found = {}
-    for name, values in drawn.items():
+    intervals = {}
+    for name, values in samples.items():
         if len(values) == resamples:
             low, high = np.percentile(values, tails)
-            found[name] = (float(low), float(high))
-    return found
+            intervals[name] = (float(low), float(high))
+    return intervals

@@ -1,42 +1,44 @@
-"""Evaluation: a checkpoint, features and a manifest → figures, answers and what is true.
+"""Evaluation: a checkpoint, features and a manifest → metrics, analyses and ground truth.
 
 N videos · T snippets · C classes
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from exvad.data.manifest import Manifest
-from exvad.evaluation.bootstrap import intervals
-from exvad.evaluation.redraws import Redraws
+from exvad.evaluation.bootstrap import bootstrap_intervals
+from exvad.evaluation.resampling import ResampledMetrics
 from exvad.evaluation.scored import Scored
 from exvad.store.examples import whole_example
 
 if TYPE_CHECKING:
     from exvad.checkpoints.checkpoint import Checkpoint
     from exvad.data.records import Video
+    from exvad.inference.prediction import Prediction
+    from exvad.metrics import DetectionMAP, Protocol
     from exvad.results import Analysis
     from exvad.store.feature_bank import FeatureBank
 
 
 @dataclass(frozen=True)
 class Evaluation:
-    """Figures of a test set.
+    """The result of measuring a checkpoint on a test set.
 
     Args:
-        figures: frame_auc, frame_ap, the same over abnormal videos, video_auc (0 to 1), map and
-            map_per_class (percent), class_accuracy, explanation_class_accuracy, intervals
-            (bootstrap, 95 %), random, confusion and counts.
-        analyses: the answer about every test video.
-        videos: what is true of them, in the same order.
+        metrics: frame_auc, frame_ap, the same over abnormal videos, video_auc, class_accuracy,
+            explanation_class_accuracy (0 to 1), map and map_per_class (percent), intervals
+            (bootstrap, 95 %), random (the random baseline), confusion, and counts of videos.
+        analyses: the analysis of every test video.
+        videos: the test videos with their ground truth, in the same order.
     """
 
-    figures: dict[str, Any]
+    metrics: dict[str, Any]
     analyses: list[Analysis]
     videos: list[Video]
 
@@ -50,57 +52,100 @@ def evaluate(
         checkpoint: the trained detector.
         bank: features of the test videos.
         manifest: the data set.
-        resamples: draws of the bootstrap; 0 for no intervals.
+        resamples: number of bootstrap resamples; 0 for no intervals.
 
     Raises:
-        ValueError: the data set's classes are not the checkpoint's, or no test video is left.
+        ValueError: the data set has other classes than the checkpoint, or no test video has
+            features.
     """
-    classes = checkpoint.labels.classes
-    if tuple(manifest.classes) != classes:
+    if tuple(manifest.classes) != checkpoint.classes:
         raise ValueError(
-            f"the checkpoint knows the classes {', '.join(classes)}, "
-            f"the data set has {', '.join(manifest.classes)}"
+            f"the checkpoint has the classes {', '.join(checkpoint.classes)}, but the data set has "
+            f"{', '.join(manifest.classes)}: evaluate on data with the checkpoint's classes"
         )
     videos = [video for video in manifest.of_split("test") if video.video_id in bank]
     if not videos:
         raise ValueError("no test video has features: preprocess the test split first")
-    config = checkpoint.config
     predictions = checkpoint.predict(whole_example(bank[video.video_id]) for video in videos)
     analyses = [
         checkpoint.compose(bank[video.video_id], prediction, video.video_id)
         for video, prediction in zip(videos, predictions, strict=True)
     ]
-    branch = checkpoint.calibration.branch
-    # Some benchmarks fix how many snippets of a video count.
-    scored = Scored(
-        Manifest(manifest.classes, tuple(videos)),
-        [p.scores[branch][: v.snippets] for p, v in zip(predictions, videos, strict=True)],
-        [p.probabilities_TC[: v.snippets] for p, v in zip(predictions, videos, strict=True)],
-        np.array([p.video_score(branch) for p in predictions]),
-        [manifest.classes[int(p.video_probabilities().argmax())] for p in predictions],
-        config.data.stride,
-    )
+    scored = score_videos(checkpoint, Manifest(manifest.classes, tuple(videos)), predictions)
+    summary = scored.summary()
     detection = scored.detection()
-    headline = scored.headline()
-    figures: dict[str, Any] = {
-        **{name: value for name, value in headline.items() if not name.startswith("map_")},
-        "map": None if detection is None else detection[0],
-        "map_per_class": None if detection is None else detection[1],
-        "explanation_class_accuracy": _explained_rightly(analyses, videos),
-        "random": scored.random_baseline().headline(),
+    metrics: dict[str, Any] = {
+        **{name: value for name, value in summary.items() if not name.startswith("map_")},
+        "map": None if detection is None else _map_by_iou(detection),
+        "map_per_class": None if detection is None else _map_by_class(detection),
+        "explanation_class_accuracy": _explanation_class_accuracy(analyses, videos),
+        "random": scored.random_baseline().summary(),
         "confusion": scored.confusion(),
         "videos": len(videos),
         "explained": sum(analysis.explanation is not None for analysis in analyses),
     }
     if resamples:
-        figures["intervals"] = intervals(Redraws(scored), scored.abnormal, resamples)
-    return Evaluation(figures, analyses, videos)
+        compute_metrics = ResampledMetrics(scored)
+        metrics["intervals"] = bootstrap_intervals(compute_metrics, scored.abnormal, resamples)
+    return Evaluation(metrics, analyses, videos)
 
 
-def _explained_rightly(analyses: Sequence[Analysis], videos: Sequence[Video]) -> float | None:
-    named = [
+def score_videos(
+    checkpoint: Checkpoint, manifest: Manifest, predictions: Sequence[Prediction]
+) -> Scored:
+    """Put the predictions for test videos beside their ground truth.
+
+    Args:
+        checkpoint: the detector that made the predictions.
+        manifest: the test videos.
+        predictions: one per video, in the same order.
+    """
+    branch = checkpoint.calibration.branch
+    # Some benchmarks fix how many snippets of a video count.
+    limits = [video.snippets for video in manifest.videos]
+    pairs = list(zip(predictions, limits, strict=True))
+    return Scored(
+        manifest,
+        [prediction.scores[branch][:limit] for prediction, limit in pairs],
+        [prediction.probabilities_TC[:limit] for prediction, limit in pairs],
+        np.array([prediction.video_score(branch) for prediction in predictions]),
+        [manifest.classes[int(p.video_probabilities().argmax())] for p in predictions],
+        checkpoint.config.data.stride,
+    )
+
+
+def _map_by_iou(detection: Mapping[Protocol, DetectionMAP]) -> dict[str, dict[str, float]]:
+    """Return protocol → IoU threshold or "average" → mAP in percent."""
+    return {
+        protocol: {**_with_text_keys(result.per_iou), "average": result.average}
+        for protocol, result in detection.items()
+    }
+
+
+def _map_by_class(
+    detection: Mapping[Protocol, DetectionMAP],
+) -> dict[str, dict[str, dict[str, float]]]:
+    """Return protocol → class → IoU threshold or "average" → average precision in percent."""
+    return {
+        protocol: {
+            label: {**_with_text_keys(per_iou), "average": float(np.mean(list(per_iou.values())))}
+            for label, per_iou in result.per_class.items()
+        }
+        for protocol, result in detection.items()
+    }
+
+
+def _with_text_keys(per_iou: Mapping[float, float]) -> dict[str, float]:
+    return {f"{iou:.1f}": value for iou, value in per_iou.items()}
+
+
+def _explanation_class_accuracy(
+    analyses: Sequence[Analysis], videos: Sequence[Video]
+) -> float | None:
+    """Return the share of explanations that name a true class; None without explanations."""
+    correct = [
         analysis.explanation.category in video.labels
         for analysis, video in zip(analyses, videos, strict=True)
         if analysis.explanation is not None
     ]
-    return float(np.mean(named)) if named else None
+    return float(np.mean(correct)) if correct else None

@@ -1,6 +1,6 @@
-"""An experiment: train with some settings and measure the result, all in one process.
+"""One training with given settings, measured on the test set in the same process.
 
-What a full run does with jobs and checkpoints, for the many small trainings of a comparison.
+Comparisons of many small trainings use it instead of the jobs and checkpoint folders of a full run.
 """
 
 from __future__ import annotations
@@ -11,15 +11,25 @@ import torch
 
 from exvad.checkpoints.checkpoint import Checkpoint
 from exvad.evaluation.evaluation import evaluate
-from exvad.inference.network import build_network
+from exvad.evaluation.scored import PROTOCOLS
 from exvad.store.run_data import RunData
-from exvad.training.fitting import fit, training_data
+from exvad.training.data import training_data
+from exvad.training.fitting import best_network, train_network
 
 if TYPE_CHECKING:
     from exvad.config import Config
     from exvad.data.manifest import Manifest
     from exvad.laam.run_labels import RunLabels
     from exvad.store.store import Store
+
+SUMMARY_NAMES = (
+    "frame_auc",
+    "frame_ap",
+    "frame_auc_abnormal",
+    "frame_ap_abnormal",
+    "video_auc",
+    "class_accuracy",
+)
 
 
 def run_experiment(
@@ -28,37 +38,38 @@ def run_experiment(
     """Train the detector and return its summary metrics on the test videos.
 
     Args:
-        config: the settings; `train.seed` draws weights and batches.
+        config: the settings; `train.seed` is the seed of the weights and batches.
         manifest: the data set.
-        store: where its features are.
-        labels: its classes, phrases and their vectors.
+        store: the store with its features.
+        labels: its classes and phrases with their vectors.
 
     Returns:
-        frame_auc, frame_ap, the same over abnormal videos, video_auc, class_accuracy (0 to 1),
-        map_strict_average, map_vadclip_average (percent); None for what can't be told.
+        See `summary_metrics`.
     """
     data = RunData.read(manifest, store, config)
-    torch.manual_seed(config.train.seed)
     label_CD = torch.from_numpy(labels.embeddings(config))
-    network = build_network(config, data.bank.width, len(label_CD))
-    state = fit(network, label_CD, training_data(data.bank, manifest, config), config)
-    network.load_state_dict(state.best_weights)
+    state = train_network(config, label_CD, training_data(data.bank, manifest, config))
+    network = best_network(config, label_CD, state)
     unsaved = {"version": "", "weights": ""}
     checkpoint = Checkpoint(
         network, label_CD, labels.phrases, config, state.calibration, {}, unsaved
     )
-    return summary_metrics(evaluate(checkpoint, data.bank, manifest).figures)
+    return summary_metrics(evaluate(checkpoint, data.bank, manifest).metrics)
 
 
-def summary_metrics(figures: dict[str, Any]) -> dict[str, float | None]:
-    """Pick the headline figures from those of an evaluation."""
-    names = (
-        *("frame_auc", "frame_ap", "frame_auc_abnormal", "frame_ap_abnormal"),
-        *("video_auc", "class_accuracy"),
-    )
-    found: dict[str, float | None] = {name: figures[name] for name in names}
-    for protocol in ("strict", "vadclip"):
-        by_iou = (figures["map"] or {}).get(protocol) or {}
-        found |= {f"map_{protocol}_{iou}": value for iou, value in by_iou.items()}
-        found[f"map_{protocol}_average"] = by_iou.get("average")
-    return found
+def summary_metrics(metrics: dict[str, Any]) -> dict[str, float | None]:
+    """Return the summary metrics among those of an evaluation, without nesting.
+
+    Args:
+        metrics: `Evaluation.metrics`, or the content of a run's summary.json.
+
+    Returns:
+        frame_auc, frame_ap, the same over abnormal videos, video_auc, class_accuracy (0 to 1),
+        map_PROTOCOL_IOU and map_PROTOCOL_average (percent); None for undefined metrics.
+    """
+    summary: dict[str, float | None] = {name: metrics[name] for name in SUMMARY_NAMES}
+    for protocol in PROTOCOLS:
+        by_iou = (metrics["map"] or {}).get(protocol) or {}
+        summary |= {f"map_{protocol}_{iou}": value for iou, value in by_iou.items()}
+        summary[f"map_{protocol}_average"] = by_iou.get("average")
+    return summary

@@ -1,35 +1,25 @@
-"""Results in the paper's own layout: measured rows beside quoted ones, each marked as such."""
+"""Results in the layout of the paper's tables: measured rows beside quoted ones, each marked."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from html import escape
 from importlib import resources
 from typing import Any
 
 import numpy as np
+import yaml
 
+from exvad.evaluation.scored import Metrics
 from exvad.metrics import IOUS
 
-Figures = Mapping[str, float | None]
-
 QUOTED = "quoted"
-STYLE = """
-:root { color-scheme: light dark }
-body { font: 15px/1.5 system-ui, sans-serif; max-width: 60rem; margin: 2rem auto; padding: 0 1rem }
-table { border-collapse: collapse; margin: 0 0 2.5rem; font-variant-numeric: tabular-nums }
-caption { text-align: left; font-weight: 600; padding-bottom: .5rem }
-th, td { padding: .25rem .8rem; text-align: right; border-bottom: 1px solid #8884 }
-th:first-child, td:first-child, th:last-child, td:last-child { text-align: left }
-tr.quoted { opacity: .65 }
-tr.measured { font-weight: 600 }
-"""
+UNKNOWN = "–"
 
 
 @dataclass(frozen=True)
 class Estimate:
-    """A figure over several seeds.
+    """A metric over several seeds.
 
     Args:
         mean: its mean.
@@ -40,13 +30,19 @@ class Estimate:
     deviation: float | None
 
     def __str__(self) -> str:
-        """Write it with two decimals, as the paper does."""
+        """Return the estimate with two decimals, as the paper writes it."""
         spread = "" if self.deviation is None else f" ± {self.deviation:.2f}"
         return f"{self.mean:.2f}{spread}"
 
 
-def summarise(runs: Sequence[Figures], name: str, scale: float = 1.0) -> Estimate | None:
-    """Return mean and deviation of a figure over runs; None where any run lacks it."""
+def estimate(runs: Sequence[Metrics], name: str, scale: float = 1.0) -> Estimate | None:
+    """Return mean and deviation of a metric over runs; None if any run lacks it.
+
+    Args:
+        runs: the summary metrics of each run.
+        name: the metric.
+        scale: factor on every value, such as 100 for percent.
+    """
     values = [run.get(name) for run in runs]
     known = [value * scale for value in values if value is not None]
     if not known or len(known) < len(values):
@@ -55,115 +51,116 @@ def summarise(runs: Sequence[Figures], name: str, scale: float = 1.0) -> Estimat
 
 
 @dataclass(frozen=True)
-class Table:
-    """A table; its last column says of every row whether it was measured or quoted.
+class PaperTable:
+    """A table of results; its last column says whether a row is measured or quoted.
 
     Args:
-        heading: what it shows.
+        heading: what the table shows.
         columns: names of the columns.
-        rows: cells; None for what is not known.
+        rows: cells; None for an unknown value.
     """
 
     heading: str
     columns: Sequence[str]
     rows: Sequence[Sequence[object]]
 
+    def text_rows(self) -> list[list[str]]:
+        """Return the cells as text, with a dash for unknown values."""
+        return [[UNKNOWN if cell is None else str(cell) for cell in row] for row in self.rows]
+
     def markdown(self) -> str:
-        """Write it as Markdown."""
-        lines = [f"**{self.heading}**", "", _line(self.columns), "|" + " --- |" * len(self.columns)]
-        return "\n".join([*lines, *map(_line, self.rows)]) + "\n"
-
-    def html(self) -> str:
-        """Write it as HTML; quoted rows are paler than measured ones."""
-        head = "".join(f"<th>{_escaped(name)}</th>" for name in self.columns)
-        body = []
-        for row in self.rows:
-            kind = "quoted" if str(row[-1]).startswith(QUOTED) else "measured"
-            cells = "".join(f"<td>{_escaped(cell)}</td>" for cell in row)
-            body.append(f'<tr class="{kind}">{cells}</tr>')
-        caption = f"<caption>{_escaped(self.heading)}</caption>"
-        return (
-            f"<table>{caption}<thead><tr>{head}</tr></thead>"
-            f"<tbody>{''.join(body)}</tbody></table>\n"
-        )
+        """Return the table as Markdown."""
+        lines = [
+            f"**{self.heading}**",
+            "",
+            _markdown_line(self.columns),
+            "|" + " --- |" * len(self.columns),
+            *map(_markdown_line, self.text_rows()),
+        ]
+        return "\n".join(lines) + "\n"
 
 
-def as_markdown(tables: Sequence[Table]) -> str:
-    """Write tables one after the other as Markdown."""
+def as_markdown(tables: Sequence[PaperTable]) -> str:
+    """Return tables as Markdown, one after the other."""
     return "\n".join(table.markdown() for table in tables)
 
 
-def as_page(title: str, tables: Sequence[Table], drawings: Sequence[str] = ()) -> str:
-    """Write tables, and drawings as SVG below them, as a page that stands on its own."""
-    content = "".join([*(table.html() for table in tables), *drawings])
-    return (
-        f'<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
-        f"<title>{_escaped(title)}</title><style>{STYLE}</style></head>\n"
-        f"<body><h1>{_escaped(title)}</h1>\n{content}</body></html>\n"
-    )
+def _markdown_line(cells: Sequence[str]) -> str:
+    return f"| {' | '.join(cells)} |"
 
 
-def _line(cells: Sequence[object]) -> str:
-    return f"| {' | '.join('–' if cell is None else str(cell) for cell in cells)} |"
-
-
-def _escaped(cell: object) -> str:
-    return "–" if cell is None else escape(str(cell))
-
-
-def quoted(dataset: str) -> dict[str, Any] | None:
-    """Return the paper's figures of a data set; None where it has none."""
-    import yaml
-
-    text = (resources.files("exvad") / "assets" / "paper" / "quoted.yaml").read_text()
-    known: dict[str, Any] = yaml.safe_load(text)
-    return known.get(dataset)
+def quoted_results(dataset: str) -> dict[str, Any] | None:
+    """Return the results that the paper reports for a data set; None where it has none."""
+    text = (resources.files("exvad") / "assets" / "paper" / "quoted.yaml").read_text("utf-8")
+    by_dataset: dict[str, Any] = yaml.safe_load(text)
+    return by_dataset.get(dataset)
 
 
 def result_tables(
-    dataset: str, runs: Sequence[Figures], random_baseline: Figures, protocol: str, selected_on: str
-) -> list[Table]:
-    """Write Tables 1 or 2 and 3 of the paper with the measured rows.
+    dataset: str, runs: Sequence[Metrics], random_baseline: Metrics, protocol: str, selected_on: str
+) -> list[PaperTable]:
+    """Return Tables 1 (or 2) and 3 of the paper with the measured rows added.
 
     Args:
-        dataset: the kind of data set; the paper's rows stand beside those it has figures of.
-        runs: the headline figures of each seed.
-        guessing: the headline figures of blind guessing.
+        dataset: the kind of data set; the paper's rows are included if the paper reports on it.
+        runs: the summary metrics of each seed.
+        random_baseline: the summary metrics of random predictions.
         protocol: of the measured mAP, `vadclip` or `strict`.
-        selected_on: the split the epoch was chosen on; anything but validation is said.
+        selected_on: the split the epoch was chosen on; any but validation is named in the table.
     """
-    paper = quoted(dataset)
-    ours = measured(protocol, len(runs), selected_on)
+    paper = quoted_results(dataset)
+    source = measured_source(protocol, len(runs), selected_on)
+    return [
+        _fine_table(dataset, paper, runs, random_baseline, protocol, source),
+        _coarse_table(dataset, paper, runs, random_baseline, source),
+    ]
+
+
+def _fine_table(
+    dataset: str,
+    paper: dict[str, Any] | None,
+    runs: Sequence[Metrics],
+    random_baseline: Metrics,
+    protocol: str,
+    source: str,
+) -> PaperTable:
+    """Return Table 1 or 2: detection mAP by IoU."""
     ious = [f"{iou:.1f}" for iou in IOUS]
-    keys = [f"map_{protocol}_{key}" for key in (*ious, "average")]
-    fine: list[list[object]] = []
-    if paper is not None:
-        fine += [
-            [name, *(f"{value:.2f}" for value in values), QUOTED]
-            for name, values in paper["fine"].items()
-        ]
-    fine.append(
-        ["guessing", *(summarise([random_baseline], key) for key in keys), f"measured, {protocol}"]
-    )
-    fine.append(["exvad", *(summarise(runs, key) for key in keys), ours])
+    names = [f"map_{protocol}_{key}" for key in (*ious, "average")]
+    rows: list[list[object]] = []
     heading = f"Fine-grained detection on {dataset}, mAP@IoU (%)"
-    columns = ["method", *ious, "average", "source"]
-    tables = [Table(heading if paper is None else paper["table"], columns, fine)]
-    coarse: list[list[object]] = []
-    figures = ["frame_auc", "frame_ap"]
+    if paper is not None:
+        heading = paper["table"]
+        for method, values in paper["fine"].items():
+            rows.append([method, *(f"{value:.2f}" for value in values), QUOTED])
+    baseline = (estimate([random_baseline], name) for name in names)
+    rows.append(["random baseline", *baseline, f"measured, {protocol}"])
+    rows.append(["exvad", *(estimate(runs, name) for name in names), source])
+    return PaperTable(heading, ["method", *ious, "average", "source"], rows)
+
+
+def _coarse_table(
+    dataset: str,
+    paper: dict[str, Any] | None,
+    runs: Sequence[Metrics],
+    random_baseline: Metrics,
+    source: str,
+) -> PaperTable:
+    """Return Table 3: frame AUC or frame AP."""
+    names = ["frame_auc", "frame_ap"]
+    rows: list[list[object]] = []
     heading = f"Coarse-grained detection on {dataset} (%)"
     if paper is not None:
-        figures, heading = [paper["coarse"]["figure"]], paper["coarse"]["heading"]
-        coarse += [
-            [name, f"{value:.2f}", QUOTED] for name, value in paper["coarse"]["methods"].items()
-        ]
-    for name, rows, source in (("guessing", [random_baseline], "measured"), ("exvad", runs, ours)):
-        coarse.append([name, *(summarise(rows, figure, 100) for figure in figures), source])
-    tables.append(Table(heading, ["method", *figures, "source"], coarse))
-    return tables
+        names, heading = [paper["coarse"]["metric"]], paper["coarse"]["heading"]
+        for method, value in paper["coarse"]["methods"].items():
+            rows.append([method, f"{value:.2f}", QUOTED])
+    baseline = (estimate([random_baseline], name, 100) for name in names)
+    rows.append(["random baseline", *baseline, "measured"])
+    rows.append(["exvad", *(estimate(runs, name, 100) for name in names), source])
+    return PaperTable(heading, ["method", *names, "source"], rows)
 
 
-def measured(protocol: str, seeds: int, selected_on: str) -> str:
-    """Say of a measured row how it came about."""
-    chosen = "" if selected_on == "val" else f", epoch chosen on the {selected_on} split"
-    return f"measured, {protocol}, {seeds} seed{'s' if seeds > 1 else ''}{chosen}"
+def measured_source(protocol: str, seeds: int, selected_on: str) -> str:
+    """Return the source column of a measured row: protocol, seeds, and the split of selection."""
+    selection = "" if selected_on == "val" else f", epoch chosen on the {selected_on} split"
+    return f"measured, {protocol}, {seeds} seed{'s' if seeds > 1 else ''}{selection}"

@@ -1,17 +1,21 @@
-"""TODO"""
+"""A scored test set: predictions beside ground truth, and the metrics of all or some videos.
+
+N videos · T snippets · C classes
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
+from sklearn.metrics import roc_auc_score
 
 from exvad.data.benchmarks import vadclip_events
 from exvad.data.manifest import Manifest
-from exvad.metrics import IOUS, Protocol, detection_map, frame_auc_ap
+from exvad.metrics import IOUS, DetectionMAP, FrameEvent, Protocol, detection_map, frame_auc_ap
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -20,26 +24,29 @@ if TYPE_CHECKING:
 
 PROTOCOLS: tuple[Protocol, ...] = ("vadclip", "strict")
 
+Metrics = Mapping[str, float | None]
+"""Metric → value; None where the metric is undefined for the test set."""
+
 
 @dataclass(frozen=True)
 class Scored:
-    """What a detector says of test videos beside what is true of them.
+    """The predictions for the test videos beside their ground truth.
 
     Args:
         manifest: the test videos, in order, with the classes.
-        scores: anomaly scores per snippet of each video, [T].
-        probabilities: class probabilities per snippet, [T, C].
+        scores: anomaly scores per snippet of each video, [T], 0 to 1.
+        probabilities: class probabilities per snippet of each video, [T, C].
         video_scores_N: anomaly score of each whole video.
-        named: the class each video is given.
-        stride: frames per snippet.
+        predicted_classes: the predicted class of each video.
+        frames_per_snippet: frames in a snippet.
     """
 
     manifest: Manifest
     scores: list[NDArray[np.float32]]
     probabilities: list[NDArray[np.float32]]
     video_scores_N: NDArray[np.float64]
-    named: list[str]
-    stride: int
+    predicted_classes: list[str]
+    frames_per_snippet: int
 
     @property
     def videos(self) -> tuple[Video, ...]:
@@ -52,124 +59,137 @@ class Scored:
         return np.array([video.abnormal for video in self.videos])
 
     @cached_property
+    def correct(self) -> NDArray[np.bool_]:
+        """Which videos have a predicted class that is one of their labels."""
+        pairs = zip(self.predicted_classes, self.videos, strict=True)
+        return np.array([label in video.labels for label, video in pairs])
+
+    @cached_property
     def events_known(self) -> bool:
-        """Whether it is known when things happen: every abnormal video has events."""
+        """Whether every abnormal video has events with known times."""
         timed = [bool(video.events or video.spans) for video in self.videos if video.abnormal]
         return bool(timed) and all(timed)
 
     @cached_property
     def lengths(self) -> list[int]:
-        """Frames that are scored, per video."""
+        """Number of frames per video that are scored."""
         return [
-            len(rows) * self.stride
+            len(scores_T) * self.frames_per_snippet
             if video.snippets is not None
-            else video.num_frames or len(rows) * self.stride
-            for rows, video in zip(self.scores, self.videos, strict=True)
+            else video.num_frames or len(scores_T) * self.frames_per_snippet
+            for scores_T, video in zip(self.scores, self.videos, strict=True)
         ]
 
     @cached_property
-    def class_events(self) -> dict[Protocol, list[Any]]:
-        """The events of each video, as each protocol counts them."""
-        frames = {video.video_id: n for video, n in zip(self.videos, self.lengths, strict=True)}
+    def class_events(self) -> dict[Protocol, list[list[FrameEvent]]]:
+        """The true events of each video, per protocol."""
+        video_ids = [video.video_id for video in self.videos]
+        frames = dict(zip(video_ids, self.lengths, strict=True))
         return {
             "vadclip": vadclip_events(self.manifest, frames),
             "strict": [video.class_events() for video in self.videos],
         }
 
-    def headline(self, chosen_N: NDArray[np.intp] | None = None) -> dict[str, float | None]:
-        """Return the headline figures of all videos, or of the chosen ones.
+    def summary(self, chosen_N: NDArray[np.intp] | None = None) -> dict[str, float | None]:
+        """Compute the summary metrics of all videos, or of chosen ones.
 
-        Frame figures and class accuracy are 0 to 1, mAP is percent. What can't be told is None:
-        frame figures and mAP where no one knows when things happen, figures that need normal and
-        abnormal videos where there is but one kind.
+        Args:
+            chosen_N: indices of the videos; repeated indices count again. None for all videos.
+
+        Returns:
+            frame_auc, frame_ap, the same over abnormal videos, video_auc, class_accuracy (0 to 1),
+            map_PROTOCOL_IOU and map_PROTOCOL_average (percent). A metric is None where it is
+            undefined: frame metrics and mAP without known event times, and metrics that need
+            normal and abnormal videos where there is only one kind.
         """
-        chosen = range(len(self.videos)) if chosen_N is None else [int(n) for n in chosen_N]
-        right = [self.named[n] in self.videos[n].labels for n in chosen]
-        figures: dict[str, float | None] = {
-            **self._frame_figures(chosen, ""),
-            **self._frame_figures([n for n in chosen if self.abnormal[n]], "_abnormal"),
-            "video_auc": self._video_auc(list(chosen)),
-            "class_accuracy": float(np.mean(right)),
+        chosen = list(range(len(self.videos))) if chosen_N is None else chosen_N.tolist()
+        abnormal = [index for index in chosen if self.abnormal[index]]
+        metrics: dict[str, float | None] = {
+            **self._frame_metrics(chosen, ""),
+            **self._frame_metrics(abnormal, "_abnormal"),
+            "video_auc": self._video_auc(chosen),
+            "class_accuracy": float(np.mean(self.correct[chosen])),
         }
         for protocol in PROTOCOLS:
-            found = self._detection_map(protocol, chosen) if self.events_known else None
-            by_iou = dict.fromkeys(IOUS) if found is None else found.per_iou
-            figures |= {f"map_{protocol}_{iou:.1f}": value for iou, value in by_iou.items()}
-            figures[f"map_{protocol}_average"] = None if found is None else found.average
-        return figures
+            result = self._detection_map(protocol, chosen) if self.events_known else None
+            per_iou = dict.fromkeys(IOUS) if result is None else result.per_iou
+            average = None if result is None else result.average
+            metrics |= flat_map_metrics(protocol, per_iou, average)
+        return metrics
 
-    def _frame_figures(self, chosen: Sequence[int], suffix: str) -> dict[str, float | None]:
+    def _frame_metrics(self, chosen: Sequence[int], suffix: str) -> dict[str, float | None]:
         names = (f"frame_auc{suffix}", f"frame_ap{suffix}")
-        events = [self.videos[n].frame_events() for n in chosen]
-        if not self.events_known or not any(events):
+        events = [self.videos[index].frame_events() for index in chosen]
+        lengths = [self.lengths[index] for index in chosen]
+        if not self.events_known or not any(events) or _all_abnormal(events, lengths):
             return dict.fromkeys(names)
-        whole = all(
-            sum(min(end, self.lengths[n]) - start for start, end, _ in own) >= self.lengths[n]
-            for n, own in zip(chosen, events, strict=True)
-        )
-        if whole:
-            return dict.fromkeys(names)
-        scores, lengths = [self.scores[n] for n in chosen], [self.lengths[n] for n in chosen]
-        return dict(zip(names, frame_auc_ap(scores, events, lengths, self.stride), strict=True))
+        scores = [self.scores[index] for index in chosen]
+        values = frame_auc_ap(scores, events, lengths, self.frames_per_snippet)
+        return dict(zip(names, values, strict=True))
 
     def _video_auc(self, chosen: list[int]) -> float | None:
-        from sklearn.metrics import roc_auc_score
-
         abnormal = self.abnormal[chosen]
         if abnormal.all() or not abnormal.any():
             return None
         return float(roc_auc_score(abnormal, self.video_scores_N[chosen]))
 
-    def _detection_map(self, protocol: Protocol, chosen: Sequence[int]):  # type: ignore[no-untyped-def]
+    def _detection_map(self, protocol: Protocol, chosen: Sequence[int]) -> DetectionMAP:
         return detection_map(
-            [self.probabilities[n] for n in chosen],
-            [self.class_events[protocol][n] for n in chosen],
+            [self.probabilities[index] for index in chosen],
+            [self.class_events[protocol][index] for index in chosen],
             self.manifest.classes,
             protocol,
-            self.stride,
+            self.frames_per_snippet,
         )
 
-    def detection(self) -> tuple[dict[str, Any], dict[str, Any]] | None:
-        """Return mAP per protocol and IoU, and the same per class; None where events are unknown.
-
-        Both in percent: {protocol: {"0.1": …, "average": …}}, {protocol: {class: {"0.1": …}}}.
-        """
+    def detection(self) -> dict[Protocol, DetectionMAP] | None:
+        """Return detection mAP per protocol; None where event times are unknown."""
         if not self.events_known:
             return None
-        figures: dict[str, Any] = {}
-        per_class: dict[str, Any] = {}
-        for protocol in PROTOCOLS:
-            found = self._detection_map(protocol, range(len(self.videos)))
-            figures[protocol] = {**_by_iou(found.per_iou), "average": found.average}
-            per_class[protocol] = {
-                label: {**_by_iou(own), "average": float(np.mean(list(own.values())))}
-                for label, own in found.per_class.items()
-            }
-        return figures, per_class
+        everything = range(len(self.videos))
+        return {protocol: self._detection_map(protocol, everything) for protocol in PROTOCOLS}
 
     def confusion(self) -> list[list[int]]:
-        """Return how often videos of a class (row) are given a class (column)."""
-        number = {label: index for index, label in enumerate(self.manifest.classes)}
-        confusion_CC = np.zeros((len(number), len(number)), dtype=int)
-        for video, label in zip(self.videos, self.named, strict=True):
-            confusion_CC[number[video.labels[0]], number[label]] += 1
+        """Count the videos of each true class (row) by predicted class (column)."""
+        classes = self.manifest.classes
+        confusion_CC = np.zeros((len(classes), len(classes)), dtype=int)
+        for video, label in zip(self.videos, self.predicted_classes, strict=True):
+            confusion_CC[classes.index(video.labels[0]), classes.index(label)] += 1
         rows: list[list[int]] = confusion_CC.tolist()
         return rows
 
     def random_baseline(self, seed: int = 0) -> Scored:
-        """Return what blind guessing says of the same videos: the random row of the tables."""
+        """Return random predictions for the same videos.
+
+        Args:
+            seed: seed of the random numbers.
+        """
         rng = np.random.default_rng(seed)
-        probabilities = [rng.dirichlet(np.ones(row.shape[1]), len(row)).astype(np.float32)
-                         for row in self.probabilities]  # fmt: skip
+        probabilities = [
+            rng.dirichlet(np.ones(rows_TC.shape[1]), len(rows_TC)).astype(np.float32)
+            for rows_TC in self.probabilities
+        ]
         return Scored(
             self.manifest,
-            [rng.random(len(row)).astype(np.float32) for row in self.scores],
+            [rng.random(len(scores_T)).astype(np.float32) for scores_T in self.scores],
             probabilities,
             rng.random(len(self.videos)),
-            [str(name) for name in rng.choice(self.manifest.classes, len(self.videos))],
-            self.stride,
+            [str(label) for label in rng.choice(self.manifest.classes, len(self.videos))],
+            self.frames_per_snippet,
         )
 
 
-def _by_iou(figures: dict[float, float]) -> dict[str, float]:
-    return {f"{iou:.1f}": value for iou, value in figures.items()}
+def flat_map_metrics(
+    protocol: str, per_iou: Mapping[float, float | None], average: float | None
+) -> dict[str, float | None]:
+    """Return mAP as summary metrics: map_PROTOCOL_IOU per threshold, and map_PROTOCOL_average."""
+    by_iou = {f"map_{protocol}_{iou:.1f}": value for iou, value in per_iou.items()}
+    return {**by_iou, f"map_{protocol}_average": average}
+
+
+def _all_abnormal(events: Sequence[Sequence[FrameEvent]], lengths: Sequence[int]) -> bool:
+    """Whether events cover every frame of every video."""
+    return all(
+        sum(min(end, length) - start for start, end, _ in video_events) >= length
+        for video_events, length in zip(events, lengths, strict=True)
+    )

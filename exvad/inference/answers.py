@@ -1,4 +1,7 @@
-"""From a prediction to the answer: when, what kind, and why."""
+"""Compose the analysis of a video: when something abnormal happens, what kind, and why.
+
+T snippets · C classes
+"""
 
 from __future__ import annotations
 
@@ -8,11 +11,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from exvad.inference.events import find_events
-from exvad.inference.prediction import Prediction
 from exvad.results import Analysis, Caption, Explanation
 
 if TYPE_CHECKING:
     from exvad.inference.calibration import Calibration
+    from exvad.inference.prediction import Prediction
     from exvad.store.feature_bank import VideoFeatures
 
 
@@ -26,41 +29,48 @@ def compose_analysis(
     model: str,
     problems: Sequence[str] = (),
 ) -> Analysis:
-    """Compose the answer about one video.
+    """Compose the analysis of one video.
 
     Args:
         features: of the video, with its captions and explanation if there are any.
         prediction: of the network.
         calibration: branch, threshold and confidence.
-        classes: class names, the normal one first.
-        video: the name of the video in the answer.
-        model: the name of the checkpoint in the answer.
-        problems: what could not be read.
+        classes: class names, the normal class first.
+        video: name of the video in the analysis.
+        model: name of the checkpoint in the analysis.
+        problems: what could not be decoded.
     """
     scores_T = prediction.scores[calibration.branch]
-    times = [float(features.times[snippet]) for snippet in features.caption_snippets]
+    caption_times = [float(features.times[snippet]) for snippet in features.caption_snippets]
     duration = max(features.num_frames / features.fps, float(features.times[-1]))
     cleaned = features.cleaned_captions or features.captions
     captions = [
         Caption(time=max(time, 0.0), raw=raw, text=text)
-        for time, raw, text in zip(times, features.captions, cleaned, strict=True)
+        for time, raw, text in zip(caption_times, features.captions, cleaned, strict=True)
     ]
     explanation = None
     if features.record is not None:
         explanation = Explanation.model_validate(features.record)
     events = find_events(
-        scores_T, prediction.probabilities_TC, features.times, duration, classes, calibration, times
+        scores_T,
+        prediction.probabilities_TC,
+        features.times,
+        duration,
+        classes,
+        calibration,
+        caption_times,
     )
-    shares = dict(zip(classes, prediction.video_probabilities().tolist(), strict=True))
-    found = {event.label for event in events}
+    probability_of = dict(zip(classes, prediction.video_probabilities().tolist(), strict=True))
+    event_labels = {event.label for event in events}
+    # The class of the video is a class of its events, so that the two never contradict each other.
+    candidates = [name for name in classes if name in event_labels] or classes
     return Analysis(
         video=video,
         duration=duration,
         num_frames=features.num_frames,
         fps=features.fps,
         classes=list(classes),
-        # The class of the whole video never contradicts its events.
-        label=max([name for name in classes if name in found] or classes, key=shares.__getitem__),
+        label=max(candidates, key=probability_of.__getitem__),
         anomaly_score=float(np.clip(prediction.video_score(calibration.branch), 0, 1)),
         threshold=calibration.threshold,
         times=[float(time) for time in features.times],

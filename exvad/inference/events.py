@@ -1,4 +1,7 @@
-"""TODO"""
+"""Events: from scores per snippet to intervals with a class and a confidence.
+
+T snippets · C classes · A abnormal classes
+"""
 
 from __future__ import annotations
 
@@ -7,13 +10,14 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from exvad.inference.calibration import Calibration
 from exvad.results import DetectedEvent
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-HALF = 0.5
+    from exvad.inference.calibration import Calibration
+
+CLASS_EXTENT = 0.5  # an event extends over snippets with this share of its class's peak
 
 
 def find_events(
@@ -25,50 +29,56 @@ def find_events(
     calibration: Calibration,
     caption_times: Sequence[float] = (),
 ) -> list[DetectedEvent]:
-    """Turn scores into events: where the coarse score is high, as far as the class reaches.
+    """Find the events of a video.
 
-    A run of snippets above the threshold is one event. It takes the abnormal class of the highest
-    alignment in it, and reaches from the first to the last snippet where that class has at least
-    half its peak: the text is one for the whole video and may lift the coarse score beyond the
-    event's ends, the alignment map M is local. A gap of one snippet does not part a run.
+    Every run of snippets above the threshold gives one event; a gap of one snippet does not end a
+    run. The class of the event is the abnormal class with the highest probability in the run. The
+    event extends from the first to the last snippet of the run in which this class has at least
+    half its peak: the text is the same for a whole video and may raise the anomaly score beyond the
+    event, while the alignment map M is local.
 
     Args:
-        scores_T: coarse scores.
-        probabilities_TC: class probabilities, softmax(M / τ).
+        scores_T: anomaly scores, 0 to 1.
+        probabilities_TC: class probabilities softmax(M / τ).
         times_T: start of each snippet in seconds.
         duration: length of the video in seconds.
-        classes: class names, the normal one first.
-        calibration: the threshold, and how scores become confidence.
-        caption_times: seconds of the captions, to say which lie inside an event.
+        classes: class names, the normal class first.
+        calibration: the threshold, and the confidence of a score.
+        caption_times: time of each caption in seconds.
+
+    Returns:
+        The events in temporal order.
     """
     ends_T = np.append(times_T[1:], max(duration, float(times_T[-1])))
     events = []
     for run in _runs(scores_T > calibration.threshold):
         abnormal_TA = probabilities_TC[run, 1:]
-        best = int(abnormal_TA.max(0).argmax())
-        aligned = np.flatnonzero(abnormal_TA[:, best] >= HALF * abnormal_TA[:, best].max())
-        first, last = run.start + int(aligned[0]), run.start + int(aligned[-1])
+        label = int(abnormal_TA.max(0).argmax())
+        peak = abnormal_TA[:, label].max()
+        extent = np.flatnonzero(abnormal_TA[:, label] >= CLASS_EXTENT * peak)
+        first, last = run.start + int(extent[0]), run.start + int(extent[-1])
         start, end = float(times_T[first]), float(ends_T[last])
-        inside = [n for n, time in enumerate(caption_times, 1) if start <= time < end]
         score = float(np.clip(scores_T[first : last + 1].mean(), 0, 1))
         events.append(
             DetectedEvent(
                 start=start,
                 end=end,
-                label=classes[1 + best],
+                label=classes[1 + label],
                 score=score,
                 confidence=calibration.confidence(score),
-                captions=inside,
+                captions=[
+                    number for number, time in enumerate(caption_times, 1) if start <= time < end
+                ],
             )
         )
     return events
 
 
-def _runs(marked_T: NDArray[np.bool_]) -> list[slice]:
-    """Return the runs of marked snippets; a single unmarked one between two does not part them."""
-    closed_T = marked_T.copy()
-    if len(marked_T) > 2:
-        closed_T[1:-1] |= marked_T[:-2] & marked_T[2:]
+def _runs(above_T: NDArray[np.bool_]) -> list[slice]:
+    """Return the runs of True; a single False between two True belongs to the run."""
+    closed_T = above_T.copy()
+    if len(above_T) > 2:
+        closed_T[1:-1] |= above_T[:-2] & above_T[2:]
     steps = np.diff(np.concatenate([[0], closed_T.astype(np.int8), [0]]))
     edges = zip(np.flatnonzero(steps == 1), np.flatnonzero(steps == -1), strict=True)
     return [slice(int(start), int(stop)) for start, stop in edges]

@@ -1,18 +1,23 @@
-"""The untrained network that a configuration describes."""
+"""The network that a configuration describes."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from exvad.config import Config
 from exvad.modeling.exvad import ExVAD, build_exvad
 
 if TYPE_CHECKING:
-    pass
+    from exvad.config import Config
 
 
 def build_network(config: Config, width: int, num_classes: int) -> ExVAD:
-    """Build the untrained network that a configuration describes."""
+    """Build the untrained network that a configuration describes.
+
+    Args:
+        config: the `model` section decides the architecture.
+        width: D, width of the features.
+        num_classes: C, with the normal class.
+    """
     model = config.model
     return build_exvad(
         width=width,

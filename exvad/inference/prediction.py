@@ -1,11 +1,11 @@
-"""What the trained network says of videos, and how its scores become answers.
+"""Run the trained network over videos of any length.
 
-T snippets · C classes · N videos
+T snippets of a video · C classes
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
@@ -24,11 +24,12 @@ BRANCHES: tuple[Branch, ...] = ("classifier", "alignment")
 
 @dataclass(frozen=True)
 class Prediction:
-    """The network's word on one video.
+    """The output of the network for one video.
 
     Args:
-        scores: anomaly score per snippet of each branch, [T] each, 0 to 1.
-        probabilities_TC: class probabilities per snippet, softmax(M / τ).
+        scores: anomaly scores of each branch, float32 [T], 0 to 1: s of the classifier, and
+            1 − p(normal) of the alignment.
+        probabilities_TC: class probabilities softmax(M / τ).
     """
 
     scores: dict[Branch, NDArray[np.float32]]
@@ -36,11 +37,14 @@ class Prediction:
 
     def video_score(self, branch: Branch, divisor: int = 16) -> float:
         """Return the mean of the K = ⌊T / divisor⌋ + 1 highest scores (equation 7)."""
-        return float(_top_mean(self.scores[branch][:, None], divisor)[0])
+        return float(_top_k_mean(self.scores[branch][:, None], divisor)[0])
 
     def video_probabilities(self, divisor: int = 16) -> NDArray[np.float32]:
-        """Return [C] class scores of the whole video: the mean of the K highest per class."""
-        return _top_mean(self.probabilities_TC, divisor)
+        """Return the mean of the K highest probabilities of each class, float32 [C].
+
+        K = ⌊T / divisor⌋ + 1, as in equation 7.
+        """
+        return _top_k_mean(self.probabilities_TC, divisor)
 
 
 def predict(
@@ -51,14 +55,14 @@ def predict(
     max_snippets: int = 256,
     batch_size: int = 32,
 ) -> list[Prediction]:
-    """Run the network over videos of any length, cut into clips of `max_snippets`.
+    """Run the network over videos, each cut into clips of at most `max_snippets`.
 
     Args:
-        network: the trained network; it is put into evaluation mode.
+        network: the trained network; it is left in evaluation mode.
         label_CD: label embeddings F_L.
-        examples: the videos; their targets are ignored.
-        tau: τ.
-        max_snippets: longest clip.
+        examples: the videos; their labels are not used.
+        tau: τ of the class probabilities.
+        max_snippets: maximum length of a clip.
         batch_size: clips per forward pass.
 
     Returns:
@@ -67,36 +71,41 @@ def predict(
     network.eval()
     device = next(network.parameters()).device
     clips: list[Example] = []
-    owners: list[int] = []
-    for owner, example in enumerate(examples):
-        for start in range(0, len(example.visual_TD), max_snippets):
-            stop = start + max_snippets
-            text = example.text
-            part = text[start:stop] if text is not None and text.ndim == 2 else text
-            visual_TD = example.visual_TD[start:stop]
-            clips.append(Example(example.video_id, visual_TD, part, example.target_C))
-            owners.append(owner)
-    parts: list[list[tuple[NDArray[np.float32], ...]]] = [[] for _ in range(len(set(owners)))]
+    video_of_clip: list[int] = []
+    for video, example in enumerate(examples):
+        for clip in _cut(example, max_snippets):
+            clips.append(clip)
+            video_of_clip.append(video)
+    parts: list[list[tuple[NDArray[np.float32], ...]]] = [[] for _ in set(video_of_clip)]
     with torch.inference_mode():
         for start in range(0, len(clips), batch_size):
-            chosen = clips[start : start + batch_size]
-            batch = collate(chosen).to(device)
+            batch_clips = clips[start : start + batch_size]
+            batch = collate(batch_clips).to(device)
             output = network(batch.visual_BTD, batch.lengths_B, batch.text, label_CD.to(device))
             arrays = [coarse_scores(output, tau, branch).cpu().numpy() for branch in BRANCHES]
             arrays.append(class_probabilities(output, tau).cpu().numpy())
-            for row, clip in enumerate(chosen):
+            for row, clip in enumerate(batch_clips):
                 length = len(clip.visual_TD)
-                own = tuple(array[row, :length] for array in arrays)
-                parts[owners[start + row]].append(own)
-    return [_join(part) for part in parts]
+                clip_arrays = tuple(array[row, :length] for array in arrays)
+                parts[video_of_clip[start + row]].append(clip_arrays)
+    return [_join(video_parts) for video_parts in parts]
+
+
+def _cut(example: Example, max_snippets: int) -> Iterator[Example]:
+    for start in range(0, len(example.visual_TD), max_snippets):
+        clip = slice(start, start + max_snippets)
+        text = example.text
+        if text is not None and text.ndim == 2:
+            text = text[clip]
+        yield Example(example.video_id, example.visual_TD[clip], text, example.target_C)
 
 
 def _join(parts: Sequence[tuple[NDArray[np.float32], ...]]) -> Prediction:
-    joined = [np.concatenate(arrays) for arrays in zip(*parts, strict=True)]
-    return Prediction(dict(zip(BRANCHES, joined, strict=False)), joined[-1])
+    *scores, probabilities_TC = (np.concatenate(arrays) for arrays in zip(*parts, strict=True))
+    return Prediction(dict(zip(BRANCHES, scores, strict=True)), probabilities_TC)
 
 
-def _top_mean(values_TC: NDArray[np.float32], divisor: int) -> NDArray[np.float32]:
+def _top_k_mean(values_TC: NDArray[np.float32], divisor: int) -> NDArray[np.float32]:
     count = min(len(values_TC) // divisor + 1, len(values_TC))
-    top: NDArray[np.float32] = np.partition(values_TC, -count, axis=0)[-count:].mean(0)
-    return top
+    mean_C: NDArray[np.float32] = np.partition(values_TC, -count, axis=0)[-count:].mean(0)
+    return mean_C

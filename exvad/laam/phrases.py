@@ -1,7 +1,4 @@
-"""LAAM's label augmentation (paper 3.4): class → m phrases → the k nearest → label embedding F_L.
-
-C classes · m phrases per class · D feature width
-"""
+"""Label phrases of LAAM: class name → m phrases that describe the class (paper, section 3.4)."""
 
 from __future__ import annotations
 
@@ -18,9 +15,7 @@ if TYPE_CHECKING:
     from exvad.aegm.prompts import Prompt
     from exvad.encoders.protocols import LanguageModel
 
-
-PACKAGED = "package:"
-
+PACKAGE_PREFIX = "package:"
 _LIST_MARK = re.compile(r"^\s*(?:\d+[.):]|[-*•])\s*")
 
 
@@ -34,80 +29,96 @@ class LabelPhrases(BaseModel):
 
     @property
     def classes(self) -> tuple[str, ...]:
-        """The class names in order."""
+        """The class names, the normal class first."""
         return tuple(self.phrases)
 
     @classmethod
     def read(cls, path: str | Path) -> LabelPhrases:
-        """Read a label file; `package:NAME` is one that comes with exvad.
+        """Read a label file.
+
+        Args:
+            path: a JSON file, or `package:NAME` for a label file that ships with exvad.
 
         Raises:
-            ValueError: the file is missing or is no label file.
+            ValueError: the file does not exist or is not a label file.
         """
         try:
             name = str(path)
-            if name.startswith(PACKAGED):
+            if name.startswith(PACKAGE_PREFIX):
                 folder = resources.files("exvad") / "assets" / "labels"
-                content = (folder / f"{name.removeprefix(PACKAGED)}.json").read_bytes()
+                content = (folder / f"{name.removeprefix(PACKAGE_PREFIX)}.json").read_bytes()
             else:
                 content = Path(path).read_bytes()
             return cls.model_validate_json(content)
         except FileNotFoundError:
-            raise ValueError(f"no label file {path}: run jobs/labels.py first") from None
+            raise ValueError(f"no label file {path}: run `exvad labels` first") from None
         except ValidationError as error:
             raise ValueError(f"{path} is no label file: {error.errors()[0]['msg']}") from None
 
 
-def readable(label: str) -> str:
-    """Return a class name as running text: RoadAccidents → road accidents."""
+def readable_label(label: str) -> str:
+    """Return a class name as lower-case words: RoadAccidents → road accidents."""
     spaced = re.sub(r"(?<=[a-z])(?=[A-Z])|[_-]+", " ", label)
     return re.sub(r"\s+", " ", spaced).strip().lower()
 
 
 def phrase_prompt(prompt: Prompt, label: str, count: int) -> str:
-    """Fill the prompt that asks for `count` phrases about a class."""
-    return prompt.fill(label=readable(label), count=count)
+    """Fill the prompt for the phrases of one class.
+
+    Args:
+        prompt: the template, with the placeholders `label` and `count`.
+        label: class name.
+        count: m.
+    """
+    return prompt.fill(label=readable_label(label), count=count)
 
 
 def write_phrases(
     classes: Sequence[str], llm: LanguageModel, prompt: Prompt, count: int, attempts: int = 2
 ) -> dict[str, list[str]]:
-    """Have a language model write m phrases about each class.
+    """Generate m phrases for each class with a language model.
 
     Args:
         classes: class names.
         llm: the language model.
-        prompt: the prompt that asks for phrases.
+        prompt: the template of the prompt.
         count: m, phrases per class.
-        attempts: how often a class is asked about at most.
+        attempts: maximum number of answers per class; their distinct phrases are added up.
+
+    Returns:
+        class → m distinct phrases.
 
     Raises:
-        ValueError: the model gives no usable list for a class.
+        ValueError: the model wrote fewer than m phrases for a class.
     """
-    phrases: dict[str, list[str]] = {}
+    phrases: dict[str, list[str]] = {label: [] for label in classes}
     for _ in range(attempts):
-        waiting = [label for label in classes if len(phrases.get(label, [])) < count]
-        if not waiting:
+        incomplete = [label for label in classes if len(phrases[label]) < count]
+        if not incomplete:
             break
-        answers = llm.complete([phrase_prompt(prompt, label, count) for label in waiting])
-        for label, answer in zip(waiting, answers, strict=True):
-            kept = dict.fromkeys([*phrases.get(label, []), *parse_phrases(answer)])
-            phrases[label] = list(kept)[:count]
-    lacking = [
+        answers = llm.complete([phrase_prompt(prompt, label, count) for label in incomplete])
+        for label, answer in zip(incomplete, answers, strict=True):
+            distinct = dict.fromkeys([*phrases[label], *parse_phrases(answer)])
+            phrases[label] = list(distinct)[:count]
+    too_few = [
         f"{label} ({len(phrases[label])})" for label in classes if len(phrases[label]) < count
     ]
-    if lacking:
+    if too_few:
         raise ValueError(
-            f"the language model wrote fewer than {count} phrases for {', '.join(lacking)}: "
+            f"the language model wrote fewer than {count} phrases for {', '.join(too_few)}: "
             "lower labels.phrases, or choose another model or prompt"
         )
-    return {label: phrases[label] for label in classes}
+    return phrases
 
 
 def parse_phrases(answer: str) -> list[str]:
-    """Read a list of phrases: a JSON list where there is one, else one phrase per line.
+    """Parse a list of phrases from a language model's answer.
 
-    Where lines are numbered or have bullets, the others are no phrases.
+    The answer may be a JSON list or have one phrase per line. If any line has a number or a bullet,
+    lines without one are ignored.
+
+    Returns:
+        The phrases in order; empty if the answer has none.
     """
     start = answer.find("[")
     if start >= 0:
@@ -119,7 +130,6 @@ def parse_phrases(answer: str) -> list[str]:
         if phrases:
             return phrases
     lines = answer.splitlines()
-    # Numbers or bullets tell the phrases from what is said around them.
-    listed = [line for line in lines if _LIST_MARK.match(line)]
-    bare = (_LIST_MARK.sub("", line).strip(' "[],{}') for line in listed or lines)
-    return [line for line in bare if line]
+    marked_lines = [line for line in lines if _LIST_MARK.match(line)]
+    phrases = [_LIST_MARK.sub("", line).strip(' "[],{}') for line in marked_lines or lines]
+    return [phrase for phrase in phrases if phrase]

@@ -1,1 +1,1 @@
-"""Answers about a live stream."""
+"""The live detector: scores, alerts and explanations of a stream."""

@@ -1,4 +1,4 @@
-"""When a live score becomes an alert: hysteresis, a least duration, and a cool-down.
+"""Alerts from live scores: hysteresis, a minimum duration, and a cool-down.
 
 C classes, the normal one first
 """
@@ -15,22 +15,22 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 Change = Literal["began", "changed", "lasted", "ended"]
-LASTED_SECONDS = 5.0
+LASTED_SECONDS = 5.0  # between two reports of an alert that goes on
 
 
 @dataclass(frozen=True)
 class AlertRule:
-    """What makes an alert.
+    """The rule that turns scores into alerts.
 
     Args:
-        on: a score above it may begin one, 0 to 1.
-        off: a score below it ends one, at most `on`: between the two nothing changes.
+        on: an alert begins above this score, 0 to 1.
+        off: an alert ends below this score, at most `on`; scores in between change nothing.
         least_seconds: how long the score must stay above `on` before an alert begins.
-        cool_down_seconds: how long after its end no other one begins, so that one event that comes
-            and goes does not ring again and again.
+        cool_down_seconds: how long after its end no other alert begins, so that an event with
+            pauses gives one alert.
 
     Raises:
-        ValueError: a number is out of its range.
+        ValueError: a value is out of range.
     """
 
     on: float
@@ -42,20 +42,23 @@ class AlertRule:
         if not 0 <= self.off <= self.on <= 1:
             raise ValueError(f"alert rule: 0 ≤ off ({self.off}) ≤ on ({self.on}) ≤ 1 must hold")
         if self.least_seconds < 0 or self.cool_down_seconds < 0:
-            raise ValueError("alert rule: seconds can't be negative")
+            raise ValueError(
+                f"alert rule: least_seconds ({self.least_seconds}) and cool_down_seconds "
+                f"({self.cool_down_seconds}) must not be negative"
+            )
 
 
 @dataclass(frozen=True)
 class Alert:
-    """A stretch of a live stream that is abnormal.
+    """An abnormal stretch of a live stream.
 
     Args:
-        number: 1 for the first alert of a stream.
+        number: 1-based index among the alerts of the stream.
         start: seconds since the stream began.
-        end: seconds, of the last snippet so far.
+        end: seconds of its last snippet so far.
         label: its most likely abnormal class.
         peak: highest score.
-        peak_time: seconds at which it was reached.
+        peak_time: seconds of the highest score.
     """
 
     number: int
@@ -67,33 +70,36 @@ class Alert:
 
 
 class AlertTracker:
-    """Follows a score and tells when alerts begin, change, go on for another while, and end.
+    """Follows the score of a stream and reports how alerts begin, change, last and end.
 
     Args:
-        rule: what makes an alert.
+        rule: the rule.
         classes: class names, the normal one first.
-        count: alerts there have been already.
+        count: number of alerts that the stream has had before.
+
+    Attributes:
+        active: the alert that goes on; None without one.
     """
 
     def __init__(self, rule: AlertRule, classes: Sequence[str], count: int = 0) -> None:
         self.rule, self.classes, self.count = rule, classes, count
-        self.alert: Alert | None = None  # the one going on
+        self.active: Alert | None = None
         self._run: _Run | None = None  # above `on`, an alert or not yet one
-        self._told = -np.inf
+        self._last_reported = -np.inf
         self._quiet_until = -np.inf
 
-    def feed(
+    def update(
         self, time: float, score: float, probabilities_C: Sequence[float]
     ) -> list[tuple[Change, Alert]]:
-        """Take the next snippet, and return what it changes.
+        """Take the next snippet and return the changes it causes.
 
         Args:
-            time: seconds since the stream began, later than the last ones.
+            time: seconds since the stream began, later than before.
             score: anomaly score, 0 to 1.
-            probabilities_C: of the classes.
+            probabilities_C: class probabilities.
         """
-        if self.alert is not None:
-            return self._go_on(self.alert, time, score, probabilities_C)
+        if self.active is not None:
+            return self._continue(self.active, time, score, probabilities_C)
         if score <= self.rule.on or time < self._quiet_until:
             self._run = None
             return []
@@ -102,34 +108,42 @@ class AlertTracker:
         if time - run.start < self.rule.least_seconds:
             return []
         self.count += 1
-        self.alert, self._told = run.alert(self.count, self.classes), time
-        return [("began", self.alert)]
+        self.active, self._last_reported = run.alert(self.count, self.classes), time
+        return [("began", self.active)]
 
     def close(self) -> list[tuple[Change, Alert]]:
-        """Return the end of the alert that goes on, where nothing more comes."""
-        last, self.alert, self._run = self.alert, None, None
+        """End the active alert because the stream is over, and return this change."""
+        last, self.active, self._run = self.active, None, None
         return [] if last is None else [("ended", last)]
 
-    def _go_on(
+    def _continue(
         self, before: Alert, time: float, score: float, probabilities_C: Sequence[float]
     ) -> list[tuple[Change, Alert]]:
         if score < self.rule.off:
-            self.alert = self._run = None
+            self.active = self._run = None
             self._quiet_until = time + self.rule.cool_down_seconds
             return [("ended", replace(before, end=time))]
         assert self._run is not None
         self._run.add(time, score, probabilities_C)
-        self.alert = self._run.alert(before.number, self.classes)
-        change: Change = "changed" if self.alert.label != before.label else "lasted"
-        if change == "lasted" and time - self._told < LASTED_SECONDS:
+        self.active = self._run.alert(before.number, self.classes)
+        change: Change = "changed" if self.active.label != before.label else "lasted"
+        if change == "lasted" and time - self._last_reported < LASTED_SECONDS:
             return []
-        self._told = time
-        return [(change, self.alert)]
+        self._last_reported = time
+        return [(change, self.active)]
 
 
 @dataclass
 class _Run:
-    """What is known of the snippets of an alert: no more than it takes, however long it lasts."""
+    """The snippets of an alert in constant memory, however long it lasts.
+
+    Args:
+        start: seconds of the first snippet.
+        sum_C: sum of the class probabilities.
+        end: seconds of the last snippet.
+        peak: highest score.
+        peak_time: seconds of the highest score.
+    """
 
     start: float
     sum_C: NDArray[np.float64]

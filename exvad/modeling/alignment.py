@@ -1,4 +1,4 @@
-"""Alignment of fused features with label embeddings, M = ⟨F_F, F_L⟩ (paper 3.4).
+"""Alignment of fused features with label embeddings, M = ⟨F_F, F_L⟩ (LAAM; paper, section 3.4).
 
 B videos · T snippets · C classes · D feature width
 """
@@ -12,21 +12,24 @@ from exvad.modeling.cosine import reciprocal_length
 
 
 def alignment_map(fused_BTD: torch.Tensor, label_CD: torch.Tensor) -> torch.Tensor:
-    """Return M [B, T, C], the cosine of every snippet with every label, -1 to 1.
+    """Return the alignment map M, the cosine of every snippet with every label.
 
     Args:
         fused_BTD: F_F.
         label_CD: F_L, of unit length.
+
+    Returns:
+        M, [B, T, C], -1 to 1.
     """
-    # The C products of a snippet are divided by its length, rather than its D features.
+    # Scaling the C products of a snippet is cheaper than scaling its D features.
     return fused_BTD @ label_CD.mT * reciprocal_length(fused_BTD)
 
 
 class LabelAdapter(nn.Module):
-    """Lets training move the label embeddings: F_L + g ⊙ F_L + b.
+    """Makes the label embeddings trainable: F_L + g ⊙ F_L + b.
 
-    Scale g and shift b are shared by the classes and start at 0, so training starts from F_L. With
-    F_L frozen, λ·L_cts would have nothing to train.
+    All classes share the scale g and the shift b. Both start at 0, so training starts from F_L.
+    With frozen label embeddings λ · L_cts would have no gradient.
 
     Args:
         width: D.
@@ -38,15 +41,15 @@ class LabelAdapter(nn.Module):
         self.shift_D = nn.Parameter(torch.zeros(width))
 
     def forward(self, label_CD: torch.Tensor) -> torch.Tensor:
-        """Transform [C, D]."""
+        """Transform F_L, [C, D] to [C, D]."""
         return label_CD + torch.addcmul(self.shift_D, self.scale_D, label_CD)
 
 
 class LearnablePrompt(nn.Module):
-    """A prompt learned in CLIP's feature space: an offset for all classes and one for each.
+    """A learnable prompt in CLIP's feature space: a shared offset and one offset per class.
 
-    Stands for context tokens learned before the text encoder, which would have to run in every
-    training step. The common offset lets classes seen seldom move with the others. Both start at 0.
+    It replaces learnable context tokens, for which the text encoder would run in every training
+    step. With the shared offset rare classes move along with the others. Both offsets start at 0.
 
     Args:
         num_classes: C.
@@ -59,5 +62,5 @@ class LearnablePrompt(nn.Module):
         self.class_CD = nn.Parameter(torch.zeros(num_classes, width))
 
     def forward(self, label_CD: torch.Tensor) -> torch.Tensor:
-        """Transform [C, D]."""
+        """Transform F_L, [C, D] to [C, D]."""
         return label_CD + self.shared_D + self.class_CD

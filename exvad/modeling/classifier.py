@@ -1,4 +1,4 @@
-"""The coarse-grained anomaly classifier, s = sigmoid(FC(FFN(F_F) + F_F)) (equation 5).
+"""The coarse-grained anomaly classifier, s = sigmoid(FC(FFN(F_F) + F_F)) (MADM; equation 5).
 
 B videos · T snippets · D feature width
 """
@@ -12,7 +12,7 @@ from exvad.modeling.feed_forward import FeedForward
 
 
 class AnomalyClassifier(nn.Module):
-    """Scores every snippet.
+    """Gives every snippet an anomaly score s.
 
     Args:
         ffn: FFN, [B, T, D] → [B, T, D].
@@ -25,6 +25,6 @@ class AnomalyClassifier(nn.Module):
         self.fc = nn.Linear(width, 1)
 
     def forward(self, fused_BTD: torch.Tensor) -> torch.Tensor:
-        """Return logits [B, T], the s of equation 5 before its sigmoid."""
+        """Return logits of F_F, [B, T]: s of equation 5 before the sigmoid."""
         logits_BT1: torch.Tensor = self.fc(self.ffn(fused_BTD) + fused_BTD)
         return logits_BT1.squeeze(-1)

@@ -1,4 +1,4 @@
-"""Lengths of vectors, for the cosines ⟨·,·⟩ of the similarity graph and of the alignment."""
+"""Vector lengths for cosines ⟨·,·⟩, in the similarity graph and in the alignment."""
 
 from __future__ import annotations
 
@@ -6,9 +6,16 @@ import torch
 
 
 def reciprocal_length(x: torch.Tensor) -> torch.Tensor:
-    """Return 1 / |x| of vectors [..., D] as [..., 1], finite for a vector of zeros.
+    """Return 1 / |x|, finite also for a zero vector.
 
-    Multiplying by it gives unit vectors; its gradient takes half the passes of a division's.
+    The product x · (1 / |x|) gives unit vectors. Its gradient takes half as many passes over memory
+    as the gradient of a division.
+
+    Args:
+        x: vectors, [..., D].
+
+    Returns:
+        [..., 1].
     """
     length: torch.Tensor = torch.linalg.vector_norm(x, dim=-1, keepdim=True)
     return length.clamp_min(1e-12).reciprocal()

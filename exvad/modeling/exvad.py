@@ -1,6 +1,6 @@
-"""Ex-VAD's trained part: adapter, fusion, classifier and alignment (paper 3.3 and 3.4), wired.
+"""The network of Figure 2: adapter, fusion, classifier (MADM) and alignment (LAAM) connected.
 
-`build_exvad` is the only place that knows sizes.
+`build_exvad` chooses the parts and their sizes.
 
 B videos · T snippets · D feature width · C classes
 """
@@ -21,12 +21,12 @@ from exvad.modeling.lgt_adapter import LGTAdapter, LocalTransformer, WindowBlock
 
 
 class Output(NamedTuple):
-    """What the network says; rows of padding mean nothing.
+    """The output of the network; rows of padding are undefined.
 
     Args:
         logits_BT: anomaly scores s before the sigmoid.
         similarity_BTC: alignment map M, -1 to 1.
-        label_CD: label embeddings F_L as adapted, of unit length.
+        label_CD: adapted label embeddings F_L, of unit length.
     """
 
     logits_BT: torch.Tensor
@@ -35,7 +35,7 @@ class Output(NamedTuple):
 
 
 class ExVAD(nn.Module):
-    """Detects anomalies in features of images, explanations and labels.
+    """Scores snippets from image, text and label features.
 
     Args:
         adapter: F_I and lengths → F_V.
@@ -64,16 +64,16 @@ class ExVAD(nn.Module):
         text: torch.Tensor | None,
         label_CD: torch.Tensor,
     ) -> Output:
-        """Score every snippet, coarse and fine.
+        """Compute anomaly scores and the alignment map of every snippet.
 
         Args:
             visual_BTD: image features F_I, padded at the end; T up to `max_snippets`.
-            lengths_B: integers, how many snippets of each video are real, 1 to T.
+            lengths_B: number of valid snippets of each video, integer, 1 to T.
             text: F_T, [B, D] of explanations or [B, T, D] of captions; None without text.
-            label_CD: label embeddings F_L, the normal class first.
+            label_CD: label embeddings F_L, [C, D], the normal class first.
 
         Raises:
-            ValueError: T is too large, or there is text where none is wanted, or the reverse.
+            ValueError: T is larger than `max_snippets`, or text is missing or not expected.
         """
         label_CD = F.normalize(self.label_adapter(F.normalize(label_CD, dim=-1)), dim=-1)
         fused_BTD = self.fusion(self.adapter(visual_BTD, lengths_B), text)
@@ -101,19 +101,19 @@ def build_exvad(
         num_classes: C, with the normal class.
         max_snippets: largest T.
         window: W, snippets per window of the local transformer.
-        layers: its layers.
-        heads: its attention heads.
-        ffn_ratio: width of the classifier's FFN over D.
-        fusion: how F_V and F_T become F_F.
-        text: what F_T is of; for "none" there is no fusion.
-        label_prompt: how the label embeddings are made; only "learnable" is the network's business.
-        label_adapter: let training move the label embeddings.
+        layers: number of its layers.
+        heads: number of its attention heads.
+        ffn_ratio: hidden width of the classifier's FFN, in multiples of D.
+        fusion: how F_V and F_T are fused.
+        text: source of F_T; "none" builds a network without fusion.
+        label_prompt: source of F_L; only "learnable" adds a part to the network.
+        label_adapter: whether the label embeddings are trainable.
 
     Raises:
-        ValueError: the width is odd or the heads don't divide it.
+        ValueError: the width is odd, or `heads` does not divide it.
     """
     if width % 2:
-        raise ValueError(f"the feature width is {width}, but the graph branches halve it")
+        raise ValueError(f"the feature width is {width}, but the graph branches need an even one")
     blocks = [WindowBlock(width, heads) for _ in range(layers)]
     label_steps: list[nn.Module] = []
     if label_prompt == "learnable":
@@ -142,10 +142,10 @@ def class_probabilities(output: Output, tau: float) -> torch.Tensor:
 def coarse_scores(
     output: Output, tau: float, branch: Literal["classifier", "alignment"] = "classifier"
 ) -> torch.Tensor:
-    """Return anomaly scores [B, T], float32, 0 to 1.
+    """Return anomaly scores, [B, T] float32, 0 to 1.
 
     Args:
-        output: what the network says.
+        output: output of the network.
         tau: τ.
         branch: "classifier" for s, "alignment" for 1 − p(normal).
     """

@@ -10,16 +10,16 @@ QUICK_GELU_SLOPE = 1.702
 
 
 def quick_gelu(x: torch.Tensor) -> torch.Tensor:
-    """QuickGELU, x · sigmoid(1.702 x), of a tensor of any shape."""
+    """Return QuickGELU, x · sigmoid(1.702 x), of a tensor of any shape."""
     return F.silu(QUICK_GELU_SLOPE * x) / QUICK_GELU_SLOPE
 
 
 class FeedForward(nn.Module):
-    """FFN: width → hidden → width with QuickGELU between.
+    """FFN: width → hidden → width, with QuickGELU after the first layer.
 
     Args:
         width: size of input and output.
-        hidden: size in between.
+        hidden: size of the hidden layer.
     """
 
     def __init__(self, width: int, hidden: int) -> None:
@@ -29,8 +29,8 @@ class FeedForward(nn.Module):
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Transform [..., width] to [..., width]."""
-        # quick_gelu, with its two factors moved from every activation into the weights: the
-        # hidden tensor is the network's largest, and each pass over it shows.
+        # QuickGELU with its two factors moved into the weights. The hidden tensor is the largest
+        # of the network, so every elementwise pass over it that is saved counts.
         slope = QUICK_GELU_SLOPE
         hidden = F.silu(F.linear(x, slope * self.expand.weight, slope * self.expand.bias))
         return F.linear(hidden, self.contract.weight / slope, self.contract.bias)

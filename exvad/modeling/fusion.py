@@ -1,4 +1,6 @@
-"""Fusion of visual and text features, F_F. The paper adds them in 3.3 and concatenates in 4.1.
+"""Fusion of visual features F_V and text features F_T into F_F (MADM; paper, section 3.3).
+
+The paper adds them in section 3.3 and concatenates them in section 4.1.
 
 B videos · T snippets · D feature width
 """
@@ -17,7 +19,7 @@ class VisualOnly(nn.Module):
         """Return F_V.
 
         Raises:
-            ValueError: there is text.
+            ValueError: `text` is not None.
         """
         if text is not None:
             raise ValueError("this network was built without text: give none, or set model.text")
@@ -31,7 +33,7 @@ class AddFusion(nn.Module):
         """Fuse F_V [B, T, D] with F_T, [B, D] of videos or [B, T, D] of snippets.
 
         Raises:
-            ValueError: there is no text.
+            ValueError: `text` is None.
         """
         return visual_BTD + over_time(text)
 
@@ -51,7 +53,7 @@ class ConcatFusion(nn.Module):
         """Fuse F_V [B, T, D] with F_T, [B, D] of videos or [B, T, D] of snippets.
 
         Raises:
-            ValueError: there is no text.
+            ValueError: `text` is None.
         """
         return project_pair(self.linear, visual_BTD, over_time(text))
 
@@ -71,7 +73,7 @@ class GatedFusion(nn.Module):
         """Fuse F_V [B, T, D] with F_T, [B, D] of videos or [B, T, D] of snippets.
 
         Raises:
-            ValueError: there is no text.
+            ValueError: `text` is None.
         """
         text_BTD = over_time(text)
         gate_BTD = project_pair(self.gate, visual_BTD, text_BTD).sigmoid()
@@ -79,10 +81,10 @@ class GatedFusion(nn.Module):
 
 
 def over_time(text: torch.Tensor | None) -> torch.Tensor:
-    """Return text features as [B, T, D], or as [B, 1, D] where a video has one for all snippets.
+    """Return text features as [B, T, D], or as [B, 1, D] if there is one per video.
 
     Raises:
-        ValueError: there is no text.
+        ValueError: `text` is None.
     """
     if text is None:
         raise ValueError(
@@ -97,7 +99,15 @@ def project_pair(
 ) -> torch.Tensor:
     """Apply a layer 2D → D to the concatenation [visual ; text] without building it.
 
-    Text that is the same for every snippet is so projected once per video.
+    A text feature of a whole video is then projected once and not once per snippet.
+
+    Args:
+        linear: the layer.
+        visual_BTD: F_V.
+        text_BTD: F_T, [B, T, D] or [B, 1, D].
+
+    Returns:
+        [B, T, D].
     """
     visual_weight, text_weight = linear.weight.chunk(2, dim=1)
     return F.linear(visual_BTD, visual_weight) + F.linear(text_BTD, text_weight, linear.bias)

@@ -1,10 +1,12 @@
-"""LGT-Adapter: frame features F_I → visual features F_V (equation 4; Wu et al. 2024, VadCLIP).
+"""LGT-Adapter: image features F_I → visual features F_V (MADM; equation 4).
 
-A transformer looks at the snippets of one window, then two graphs look over the whole clip: one
-joins snippets that look alike, the other those close in time.
+The design is that of VadCLIP (Wu et al., 2024).
+
+A transformer mixes the snippets of one window. Then two graph networks mix the snippets of the
+whole clip: one graph connects similar snippets, the other snippets that are close in time.
 
 B videos · T snippets · D feature width · W snippets per window · N windows of all videos
-S heads · H width of a graph layer
+S heads · d width of a head · H width of a graph layer
 """
 
 from __future__ import annotations
@@ -27,16 +29,16 @@ class WindowAttention(nn.Module):
 
     Args:
         width: D.
-        heads: how many heads share the width.
+        heads: S, number of heads; a divisor of the width.
 
     Raises:
-        ValueError: the heads don't share the width evenly.
+        ValueError: `heads` does not divide the width.
     """
 
     def __init__(self, width: int, heads: int = 1) -> None:
         super().__init__()
         if width % heads:
-            raise ValueError(f"{heads} heads can't share a width of {width}: choose a divisor")
+            raise ValueError(f"{heads} heads do not divide a width of {width}: choose a divisor")
         self.heads = heads
         self.project_in = nn.Linear(width, 3 * width)
         self.project_out = nn.Linear(width, width)
@@ -49,7 +51,7 @@ class WindowAttention(nn.Module):
 
         Args:
             x_NWD: snippets by window.
-            keys_NW: bool, which may be looked at; at least one per window.
+            keys_NW: bool, the snippets to attend to; at least one per window.
 
         Returns:
             [N, W, D].
@@ -89,7 +91,7 @@ class WindowBlock(nn.Module):
 
 
 class LocalTransformer(nn.Module):
-    """Transformer within windows that do not overlap.
+    """Transformer within non-overlapping windows.
 
     Args:
         blocks: the layers.
@@ -102,7 +104,15 @@ class LocalTransformer(nn.Module):
         self.window = window
 
     def forward(self, x_BTD: torch.Tensor, valid_BT: torch.Tensor) -> torch.Tensor:
-        """Transform [B, T, D], looking only at valid snippets of the same window."""
+        """Mix every snippet with the valid snippets of its window.
+
+        Args:
+            x_BTD: snippets.
+            valid_BT: bool, False for padding.
+
+        Returns:
+            [B, T, D].
+        """
         batch, length, width = x_BTD.shape
         window = min(self.window, length)
         padding = -length % window
@@ -110,7 +120,7 @@ class LocalTransformer(nn.Module):
             x_BTD = F.pad(x_BTD, (0, 0, 0, padding))
             valid_BT = F.pad(valid_BT, (0, padding))
         valid_NW = valid_BT.reshape(-1, window)
-        # A window of nothing but padding looks at itself: attention to nothing is 0 or NaN,
+        # A window of padding only attends to itself: attention without any key is 0 or NaN,
         # depending on the backend.
         keys_NW = valid_NW | ~valid_NW.any(1, keepdim=True)
         x_NWD = x_BTD.reshape(-1, window, width)
@@ -120,10 +130,10 @@ class LocalTransformer(nn.Module):
 
 
 def similarity_adjacency(x_BTD: torch.Tensor, valid_BT: torch.Tensor) -> torch.Tensor:
-    """Return the graph that joins snippets that look alike.
+    """Return the adjacency of the graph that connects similar snippets.
 
-    Cosines below 0.7 count as 0; each row is a softmax over the valid snippets. Rows and columns
-    of padding are 0.
+    Each row is the softmax of the cosines over the valid snippets; cosines below 0.7 count as 0.
+    Rows and columns of padding are 0.
 
     Args:
         x_BTD: snippets.
@@ -134,14 +144,14 @@ def similarity_adjacency(x_BTD: torch.Tensor, valid_BT: torch.Tensor) -> torch.T
     """
     unit_BTD = x_BTD * reciprocal_length(x_BTD)
     cosine_BTT = torch.bmm(unit_BTD, unit_BTD.mT)
-    alike_BTT = F.threshold(cosine_BTT, SIMILARITY_THRESHOLD, 0.0)
-    lowest = torch.finfo(alike_BTT.dtype).min
-    rows_BTT = alike_BTT.masked_fill(~valid_BT[:, None, :], lowest).softmax(-1)
+    similar_BTT = F.threshold(cosine_BTT, SIMILARITY_THRESHOLD, 0.0)
+    lowest = torch.finfo(similar_BTT.dtype).min
+    rows_BTT = similar_BTT.masked_fill(~valid_BT[:, None, :], lowest).softmax(-1)
     return rows_BTT.masked_fill(~valid_BT[:, :, None], 0.0)
 
 
 class DistanceAdjacency(nn.Module):
-    """The graph that joins snippets close in time: exp(−|i − j| / e).
+    """The adjacency of the graph that connects snippets close in time: exp(−|i − j| / e).
 
     Args:
         max_snippets: largest T.
@@ -162,20 +172,20 @@ class DistanceAdjacency(nn.Module):
 
 
 class TemporalConvolution(nn.Conv1d):
-    """Convolution over time of snippets in rows; the length stays.
+    """Convolution over time that keeps the number of snippets.
 
     Args:
-        width: size of the input rows.
-        out_width: size of the output rows.
-        kernel: odd number of snippets seen.
+        width: D, of the input.
+        out_width: H, of the output.
+        kernel: odd number of snippets.
     """
 
     def __init__(self, width: int, out_width: int, kernel: int = 5) -> None:
         super().__init__(width, out_width, kernel, padding=kernel // 2)
 
     def forward(self, x_BTD: torch.Tensor) -> torch.Tensor:
-        """Transform [B, T, D] to [B, T, out_width]."""
-        # Rows of snippets are a channels-last image of height 1, which needs no copy to convolve.
+        """Transform [B, T, D] to [B, T, H]."""
+        # Snippets are a channels-last image of height 1, which conv2d takes without a copy.
         image_BD1T = x_BTD.unsqueeze(1).permute(0, 3, 1, 2)
         padding = (0, self.weight.shape[-1] // 2)
         image_BH1T = F.conv2d(image_BD1T, self.weight.unsqueeze(2), self.bias, padding=padding)
@@ -186,7 +196,7 @@ class GraphConvolution(nn.Module):
     """Graph layer: QuickGELU(A · x · W + residual(x)).
 
     Args:
-        width: size of the input rows.
+        width: of the input.
         out_width: H.
         residual: module [B, T, width] → [B, T, H].
     """
@@ -198,7 +208,7 @@ class GraphConvolution(nn.Module):
 
     def forward(self, x_BTD: torch.Tensor, adjacency_BTT: torch.Tensor) -> torch.Tensor:
         """Transform [B, T, width] to [B, T, H]."""
-        # x · W before A: H is half of D, and so is the work of A.
+        # x · W before A, because H is half of D and the product with A then costs half.
         support_BTH = x_BTD @ self.weight
         return quick_gelu(torch.baddbmm(self.residual(x_BTD), adjacency_BTT, support_BTH))
 
@@ -218,14 +228,14 @@ class GraphBranch(nn.Module):
         self.second = GraphConvolution(out_width, out_width, nn.Identity())
 
     def forward(self, x_BTD: torch.Tensor, adjacency_BTT: torch.Tensor) -> torch.Tensor:
-        """Transform [B, T, D], with padding 0, to [B, T, H]."""
+        """Transform [B, T, D] to [B, T, H]; padding must be 0."""
         hidden_BTH = self.first(x_BTD, adjacency_BTT)
         out_BTH: torch.Tensor = self.second(hidden_BTH, adjacency_BTT)
         return out_BTH
 
 
 class LGTAdapter(nn.Module):
-    """Local and global temporal adapter, F_V = LGT-Adapter(F_I).
+    """Local and global temporal adapter, F_V = LGT-Adapter(F_I) (equation 4).
 
     Args:
         local: transformer within windows.
@@ -248,25 +258,25 @@ class LGTAdapter(nn.Module):
 
         Args:
             visual_BTD: F_I, padded at the end.
-            lengths_B: how many snippets of each video are real, 1 to T.
+            lengths_B: number of valid snippets of each video, 1 to T.
 
         Returns:
-            F_V, [B, T, D]; rows of padding mean nothing.
+            F_V, [B, T, D]; rows of padding are undefined.
 
         Raises:
             ValueError: T is larger than `max_snippets`.
         """
-        length, longest = visual_BTD.shape[1], self.position_TD.shape[0]
-        if length > longest:
+        length, max_snippets = visual_BTD.shape[1], self.position_TD.shape[0]
+        if length > max_snippets:
             raise ValueError(
-                f"a clip has {length} snippets, but this network takes at most {longest}: "
+                f"a clip has {length} snippets, but this network takes at most {max_snippets}: "
                 "cut the video into clips of that length, or raise model.max_snippets and retrain"
             )
         valid_BT = torch.arange(length, device=lengths_B.device) < lengths_B[:, None]
         x_BTD = self.local(visual_BTD + self.position_TD[:length], valid_BT)
-        # The convolution and the graphs would spread what stands in the padding.
+        # Else the convolution and the graphs would mix the padding into valid snippets.
         x_BTD = x_BTD.masked_fill(~valid_BT[..., None], 0.0)
-        alike_BTH = self.similarity_branch(x_BTD, similarity_adjacency(x_BTD, valid_BT))
+        similar_BTH = self.similarity_branch(x_BTD, similarity_adjacency(x_BTD, valid_BT))
         near_BTH = self.distance_branch(x_BTD, self.distance_adjacency(valid_BT))
-        adapted_BTD: torch.Tensor = self.linear(torch.cat([alike_BTH, near_BTH], -1))
+        adapted_BTD: torch.Tensor = self.linear(torch.cat([similar_BTH, near_BTH], -1))
         return adapted_BTD

@@ -1,6 +1,6 @@
-"""The losses (paper 3.5), over videos of different lengths without a loop; in float32 or wider.
+"""The losses (paper, section 3.5; equations 7 to 11), computed in float32 or wider.
 
-B videos · T snippets · C classes · D feature width · K snippets that count
+B videos · T snippets · C classes · D feature width · K highest snippets
 """
 
 from __future__ import annotations
@@ -41,9 +41,9 @@ def exvad_loss(
     """Return L = L_BCE + L_MCE + λ · L_cts (equation 11).
 
     Args:
-        output: what the network says.
+        output: output of the network.
         targets_BC: multi-hot labels, the normal class first; at least one per video.
-        lengths_B: how many snippets of each video are real, 1 to T.
+        lengths_B: number of valid snippets of each video, 1 to T.
         tau: τ.
         lambda_: λ.
         divisor: K = ⌊T / divisor⌋ + 1.
@@ -62,14 +62,14 @@ def bce_loss(
     Args:
         logits_BT: s before the sigmoid.
         abnormal_B: y, 0 or 1.
-        lengths_B: how many snippets of each video are real, 1 to T.
+        lengths_B: number of valid snippets of each video, 1 to T.
         divisor: K = ⌊T / divisor⌋ + 1.
     """
-    logits_BK, counts_BK = _top_k(_wide(logits_BT), lengths_B, divisor)
-    # Logarithms of the means of s and of 1 − s, exact where s rounds to 0 or 1.
-    log_k_B1 = counts_BK.sum(1, keepdim=True, dtype=logits_BK.dtype).log()
+    logits_BK, counted_BK = _top_k(_wide(logits_BT), lengths_B, divisor)
+    # The logarithms of the means of s and of 1 − s, exact also where s rounds to 0 or 1.
+    log_k_B1 = counted_BK.sum(1, keepdim=True, dtype=logits_BK.dtype).log()
     log_abnormal_B, log_normal_B = (
-        (F.logsigmoid(signed_BK) - log_k_B1).masked_fill(~counts_BK, -torch.inf).logsumexp(1)
+        (F.logsigmoid(signed_BK) - log_k_B1).masked_fill(~counted_BK, -torch.inf).logsumexp(1)
         for signed_BK in (logits_BK, -logits_BK)
     )
     y_B = abnormal_B.to(logits_BK.dtype)
@@ -87,8 +87,9 @@ def alignment_loss(
 
     Args:
         similarity_BTC: alignment map M.
-        targets_BC: multi-hot labels, at least one per video; several share the mass equally.
-        lengths_B: how many snippets of each video are real, 1 to T.
+        targets_BC: multi-hot labels, at least one per video; several labels have equal shares of
+            the target probability.
+        lengths_B: number of valid snippets of each video, 1 to T.
         tau: τ.
         divisor: K = ⌊T / divisor⌋ + 1.
     """
@@ -98,7 +99,9 @@ def alignment_loss(
 
 
 def contrastive_loss(label_CD: torch.Tensor) -> torch.Tensor:
-    """Return L_cts = Σ_j max(0, ⟨L_N, L_Aj⟩), which pushes normal from abnormal (equation 10).
+    """Return L_cts = Σ_j max(0, ⟨L_N, L_Aj⟩) (equation 10).
+
+    It moves the abnormal label embeddings away from the normal one.
 
     Args:
         label_CD: label embeddings of any length, the normal class first.
@@ -110,34 +113,37 @@ def contrastive_loss(label_CD: torch.Tensor) -> torch.Tensor:
 def mil_top_k_mean(
     values: torch.Tensor, lengths_B: torch.Tensor, divisor: int = 16
 ) -> torch.Tensor:
-    """Return the mean of the K = ⌊T / divisor⌋ + 1 largest values of each video, T its own length.
+    """Return the mean of the K = ⌊T / divisor⌋ + 1 largest values of each video, with T its length.
 
     Args:
-        values: [B, T] or [B, T, C]; classes are pooled on their own.
-        lengths_B: how many snippets of each video are real, 1 to T.
-        divisor: what T is divided by; K is never more than T.
+        values: [B, T] or [B, T, C]; each class is pooled separately.
+        lengths_B: number of valid snippets of each video, 1 to T.
+        divisor: of K; K is at most T.
 
     Returns:
         [B] or [B, C].
     """
-    largest, counts = _top_k(values, lengths_B, divisor)
-    return largest.sum(-1) / counts.sum(-1)
+    largest, counted = _top_k(values, lengths_B, divisor)
+    return largest.sum(-1) / counted.sum(-1)
 
 
 def _top_k(
     values: torch.Tensor, lengths_B: torch.Tensor, divisor: int
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """Return the largest values [B, …, K], 0 past a video's own K, and which of them count."""
+    """Return the largest values of each video, and a mask of those that are among its own K.
+
+    The shapes are [B, …, K] with the K of the longest video; values outside the mask are 0.
+    """
     series = values.movedim(1, -1)
     snippets = series.shape[-1]
     ranks_T = torch.arange(snippets, device=values.device)
     lengths = lengths_B.view(-1, *[1] * (series.ndim - 1))
-    most = min(snippets // divisor + 1, snippets)
-    largest = series.masked_fill(ranks_T >= lengths, -torch.inf).topk(most).values
-    counts = ranks_T[:most] < torch.minimum(lengths // divisor + 1, lengths)
-    return largest.masked_fill(~counts, 0), counts
+    max_k = min(snippets // divisor + 1, snippets)
+    largest = series.masked_fill(ranks_T >= lengths, -torch.inf).topk(max_k).values
+    counted = ranks_T[:max_k] < torch.minimum(lengths // divisor + 1, lengths)
+    return largest.masked_fill(~counted, 0), counted
 
 
 def _wide(x: torch.Tensor) -> torch.Tensor:
-    """Return x in float32 at least: sums of exponentials need more than half precision."""
+    """Return x in float32 or wider, because sums of exponentials need more than half precision."""
     return x.float() if x.dtype in (torch.float16, torch.bfloat16) else x

@@ -1,1 +1,1 @@
-"""The jobs, on Ray: preprocessing stages, labels, training, evaluation, ablations, the demo."""
+"""The jobs on Ray: preprocessing, labels, training, evaluation, ablations, the demo."""

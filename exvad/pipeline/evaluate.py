@@ -1,62 +1,129 @@
-"""Evaluate: a checkpoint and the test split → figures, per-video answers and the HTML report.
+"""Evaluate: a checkpoint and the test split → metrics, analyses of the videos and a report.
 
-`python jobs/evaluate.py --preset demo` reads RUN/checkpoint and writes RUN/summary.json,
-RUN/analyses.jsonl and RUN/report.html.
+`exvad evaluate --preset demo` reads RUN/checkpoint and writes RUN/summary.json, RUN/analyses.jsonl
+and RUN/report.html.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from exvad.pipeline.session import console, progress_bar, ray_session
+import ray
+
+from exvad.checkpoints.checkpoint import load_checkpoint
+from exvad.checkpoints.registry import resolve_checkpoint
+from exvad.data.atomic import write_json_atomic, write_text_atomic
+from exvad.evaluation.evaluation import Evaluation, evaluate
+from exvad.evaluation.experiment import run_experiment, summary_metrics
+from exvad.laam.run_labels import RunLabels
+from exvad.pipeline.session import ray_session
+from exvad.pipeline.terminal import console, progress_bar
+from exvad.report.evidence import evidence_frames
+from exvad.report.pages import RunRecord, render_run
+from exvad.report.report_video import ReportVideo
 from exvad.store.run_data import RunData
+from exvad.store.store import Store
+from exvad.video.container import VideoError
 
 if TYPE_CHECKING:
     from exvad.config import Config
     from exvad.data.manifest import Manifest
-    from exvad.evaluation.evaluation import Evaluation
-    from exvad.store.store import Store
 
-VARIANTS = ("none", "captions", "explanation")
+TEXT_VARIANTS = ("none", "captions", "explanation")
 
 
-def compare_texts(
-    config: Config, manifest: Manifest, store: Store, own: dict[str, Any]
+def evaluate_run(
+    config: Config, checkpoint_reference: str = "", variants: bool = False, resamples: int = 1000
+) -> int:
+    """Measure a checkpoint on the test split; write summary, analyses and report into the run.
+
+    Args:
+        config: the configuration of the run.
+        checkpoint_reference: folder, MLflow run id or `models:/NAME@ALIAS`; empty for
+            RUN/checkpoint.
+        variants: whether to train and measure the other text variants too.
+        resamples: number of bootstrap resamples; 0 for no intervals.
+
+    Returns:
+        The exit code.
+
+    Raises:
+        ValueError: there is no checkpoint, or no test video has the features that it needs.
+    """
+    reference = checkpoint_reference or config.run_path / "checkpoint"
+    checkpoint = load_checkpoint(resolve_checkpoint(reference, config.mlflow_uri))
+    trained = checkpoint.config
+    data_config = config.data.model_copy(update={"test_crop": trained.data.test_crop})
+    data = RunData.load(
+        config.model_copy(update={"model": trained.model, "data": data_config}), ("test",)
+    )
+    evaluation = evaluate(checkpoint, data.bank, data.manifest, resamples)
+    summary = {
+        **evaluation.metrics,
+        "failed": len(data.missing),
+        "selected_on": trained.train.select_on,
+        "checkpoint": checkpoint.name,
+    }
+    if variants:
+        with ray_session():
+            summary["variants"] = compare_text_variants(config, data.manifest, summary)
+    lines = [analysis.model_dump_json() for analysis in evaluation.analyses]
+    write_text_atomic(config.run_path / "analyses.jsonl", "\n".join(lines) + "\n")
+    write_json_atomic(config.run_path / "summary.json", summary)
+    write_report(config, evaluation, summary, checkpoint.metrics.get("history", []))
+    console.print(summary_line(summary), highlight=False)
+    console.print(f"report {config.run_path / 'report.html'}", highlight=False, soft_wrap=True)
+    return 0
+
+
+def compare_text_variants(
+    config: Config, manifest: Manifest, summary: dict[str, Any]
 ) -> dict[str, dict[str, float | None]]:
-    """Measure what captions and explanations are worth, the other variants side by side on Ray."""
-    import ray
+    """Train and measure the detector with each kind of text, side by side on Ray.
 
-    from exvad.evaluation.experiment import run_experiment, summary_metrics
-    from exvad.laam.run_labels import RunLabels
+    Args:
+        config: the configuration of the run; its own kind of text is not trained again.
+        manifest: the data set.
+        summary: the summary of the run.
 
-    labels = RunLabels.load(config)
-    waiting = {}
+    Returns:
+        `model.text` → summary metrics.
+    """
+    labels, store = RunLabels.load(config), Store(config.store_path)
     task = ray.remote(num_cpus=1)(run_experiment)
-    train = config.train.model_copy(update={"select_on": own["selected_on"]})
-    for text in VARIANTS:
+    train = config.train.model_copy(update={"select_on": summary["selected_on"]})
+    pending = {}
+    for text in TEXT_VARIANTS:
         if text != config.model.text:
             model = config.model.model_copy(update={"text": text})
-            changed = config.model_copy(update={"model": model, "train": train})
-            waiting[text] = task.remote(changed, manifest, store, labels)
-    found: dict[str, dict[str, float | None]] = {config.model.text: summary_metrics(own)}
+            variant = config.model_copy(update={"model": model, "train": train})
+            pending[text] = task.remote(variant, manifest, store, labels)
+    metrics: dict[str, dict[str, float | None]] = {config.model.text: summary_metrics(summary)}
     with progress_bar() as bar:
-        row = bar.add_task("comparing text variants", total=len(waiting))
-        for text, reference in waiting.items():
-            found[text] = ray.get(reference)
+        row = bar.add_task("comparing text variants", total=len(pending))
+        for text, reference in pending.items():
+            metrics[text] = ray.get(reference)
             bar.advance(row)
-    return {text: found[text] for text in VARIANTS}
+    return {text: metrics[text] for text in TEXT_VARIANTS}
 
 
 def write_report(
-    config: Config, evaluation: Evaluation, summary: dict[str, Any], history: list[Any]
+    config: Config,
+    evaluation: Evaluation,
+    summary: Mapping[str, Any],
+    history: Sequence[Mapping[str, Any]],
 ) -> None:
-    """Write RUN/report.html with the evidence frames of every test video."""
-    from exvad.data.atomic import write_text_atomic
-    from exvad.report.pages import ReportVideo, RunRecord, evidence_frames, render_run
-    from exvad.video.container import VideoError
+    """Write RUN/report.html with the evidence frames of every test video.
 
-    shown: list[ReportVideo] = []
-    unseen: list[str] = []
+    Args:
+        config: the configuration of the run.
+        evaluation: the analyses with the ground truth.
+        summary: the summary of the run.
+        history: the training metrics of every epoch.
+    """
+    videos: list[ReportVideo] = []
+    unreadable: list[str] = []
     with progress_bar() as bar:
         row = bar.add_task("writing the report", total=len(evaluation.videos))
         for analysis, video in zip(evaluation.analyses, evaluation.videos, strict=True):
@@ -68,97 +135,65 @@ def write_report(
             try:
                 frames = evidence_frames(video.path, analysis) if analysis.captions else {}
             except VideoError as error:
-                unseen.append(str(error))
-            shown.append(ReportVideo(analysis, frames, video.labels[0], events))
+                unreadable.append(str(error))
+            videos.append(ReportVideo(analysis, frames, video.labels[0], events))
             bar.advance(row)
-    notes = []
-    if unseen:
-        console.print(f"no pictures of {len(unseen)} videos in the report: {unseen[0]}")
-    if config.data.kind == "world":
-        notes.append(
-            "These videos are drawn, and the models that see them are tiny: the figures show that "
-            "everything works, and say nothing about accuracy on real footage."
+    if unreadable:
+        console.print(
+            f"the report has no frames of {len(unreadable)} videos; the first: {unreadable[0]}"
         )
-    if summary["selected_on"] == "test":
-        notes.append("The epoch was chosen on the test split: these figures flatter the model.")
     record = RunRecord(
         title=config.run_path.name,
         summary=summary,
-        videos=shown,
+        videos=videos,
         history=history,
         classes=evaluation.analyses[0].classes,
-        notes=notes,
+        notes=_cautions(config, summary),
     )
     write_text_atomic(config.run_path / "report.html", render_run(record))
 
 
-def one_line(summary: dict[str, Any]) -> str:
-    """Say the headline figures with their intervals; without known events, of whole videos."""
+def _cautions(config: Config, summary: Mapping[str, Any]) -> list[str]:
+    cautions = []
+    if config.data.kind == "world":
+        cautions.append(
+            "These videos are rendered and the models that process them are tiny: the metrics show "
+            "that everything works, and nothing about the accuracy on real footage."
+        )
+    if summary["selected_on"] == "test":
+        cautions.append(
+            "The epoch was chosen on the test split: these metrics are better than on new videos."
+        )
+    return cautions
+
+
+def summary_line(summary: Mapping[str, Any]) -> str:
+    """Return the summary metrics with their intervals as one line.
+
+    Args:
+        summary: the summary of a run. Where no events are known, the line has the AUC over videos
+            in place of the AUC over frames and the mAP.
+    """
     intervals = summary.get("intervals", {})
 
-    def said(name: str, value: float | None, digits: int) -> str:
+    def with_interval(name: str, value: float | None, digits: int) -> str:
         if value is None:
             return "unknown"
         low, high = intervals.get(name, (None, None))
-        spread = "" if low is None else f" [{low:.{digits}f}, {high:.{digits}f}]"
-        return f"{value:.{digits}f}{spread}"
+        interval = "" if low is None else f" [{low:.{digits}f}, {high:.{digits}f}]"
+        return f"{value:.{digits}f}{interval}"
 
-    detection = summary["map"] or {}
-    parts = [f"video AUC {said('video_auc', summary['video_auc'], 3)}"]
+    detection = summary["map"]
     if detection:
-        parts = [f"frame AUC {said('frame_auc', summary['frame_auc'], 3)}"]
-        parts += [
-            f"mAP {protocol} {said(f'map_{protocol}_average', detection[protocol]['average'], 1)}"
-            for protocol in ("strict", "vadclip")
-        ]
-    parts.append(f"class accuracy {said('class_accuracy', summary['class_accuracy'], 3)}")
-    chosen = summary["selected_on"]
-    warning = f" (epoch chosen on the {chosen} split)" if chosen != "val" else ""
-    return f"{', '.join(parts)} on {summary['videos']} test videos{warning}"
-
-
-def evaluate_run(
-    config: Config, checkpoint_reference: str = "", variants: bool = False, resamples: int = 1000
-) -> int:
-    """Measure a checkpoint on the test split and write summary, analyses and report into the run.
-
-    Args:
-        config: the configuration.
-        checkpoint_reference: folder, MLflow run id or `models:/NAME@ALIAS`; empty for
-            RUN/checkpoint.
-        variants: also train and measure the other text variants.
-        resamples: draws of the bootstrap intervals; 0 for none.
-
-    Returns:
-        The exit code.
-    """
-    from exvad.checkpoints.checkpoint import load_checkpoint
-    from exvad.checkpoints.registry import resolve_checkpoint
-    from exvad.data.atomic import write_json_atomic, write_text_atomic
-    from exvad.evaluation.evaluation import evaluate
-    from exvad.store.store import Store
-
-    reference = checkpoint_reference or config.run_path / "checkpoint"
-    checkpoint = load_checkpoint(resolve_checkpoint(reference, config.mlflow_uri))
-    trained = checkpoint.config
-    crop = config.data.model_copy(update={"test_crop": trained.data.test_crop})
-    data = RunData.load(config.model_copy(update={"model": trained.model, "data": crop}), ("test",))
-    evaluation = evaluate(checkpoint, data.bank, data.manifest, resamples)
-    summary = {
-        **evaluation.figures,
-        "failed": len(data.missing),
-        "selected_on": checkpoint.config.train.select_on,
-        "checkpoint": checkpoint.name,
-    }
-    if variants:
-        with ray_session():
-            summary["variants"] = compare_texts(
-                config, data.manifest, Store(config.store_path), summary
-            )
-    lines = [analysis.model_dump_json() for analysis in evaluation.analyses]
-    write_text_atomic(config.run_path / "analyses.jsonl", "\n".join(lines) + "\n")
-    write_json_atomic(config.run_path / "summary.json", summary)
-    write_report(config, evaluation, summary, checkpoint.metrics.get("history", []))
-    console.print(one_line(summary), highlight=False)
-    console.print(f"report {config.run_path / 'report.html'}", highlight=False, soft_wrap=True)
-    return 0
+        parts = [f"frame AUC {with_interval('frame_auc', summary['frame_auc'], 3)}"]
+        for protocol in ("strict", "vadclip"):
+            average = detection[protocol]["average"]
+            value = with_interval(f"map_{protocol}_average", average, 1)
+            parts.append(f"mAP {protocol} {value}")
+    else:
+        parts = [f"video AUC {with_interval('video_auc', summary['video_auc'], 3)}"]
+    accuracy = with_interval("class_accuracy", summary["class_accuracy"], 3)
+    parts.append(f"class accuracy {accuracy}")
+    split = summary["selected_on"]
+    caution = f" (epoch chosen on the {split} split)" if split != "val" else ""
+    return f"{', '.join(parts)} on {summary['videos']} test videos{caution}"

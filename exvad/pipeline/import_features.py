@@ -1,30 +1,31 @@
-"""Features, text and label embeddings from elsewhere → a run, without any encoder."""
+"""Import features: features, text and label embeddings from elsewhere → a run, without encoders."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from exvad.data.dataset import load_manifest, run_manifest
+from exvad.data.dataset import load_manifest, run_manifest_path
 from exvad.data.manifest_files import write_manifest
 from exvad.laam.run_labels import import_labels
-from exvad.pipeline.session import console
+from exvad.pipeline.terminal import console
 from exvad.store.import_features import import_text, import_visual
 from exvad.store.store import Store
 
 if TYPE_CHECKING:
     from exvad.config import Config
 
-SHOWN = 10
+SHOWN_MISSING = 10
 
 
 def import_into_run(
     config: Config, features: Path, text: Path | None = None, labels: Path | None = None
 ) -> int:
-    """Put features that were computed elsewhere into a run.
+    """Import features that were computed elsewhere into a run.
 
     Args:
-        config: the configuration.
+        config: the configuration of the run.
         features: folder of `<video>.npy` or `<video>__<crop>.npy`, each [T, D].
         text: `.npz` file or folder of `.npy` files with one [D] per video.
         labels: `.npz` file with [1 + m, D] per class.
@@ -38,7 +39,7 @@ def import_into_run(
     if not features.is_dir():
         raise ValueError(f"{features}: there is no such folder")
     manifest, store = load_manifest(config), Store(config.store_path)
-    write_manifest(manifest, run_manifest(config))
+    write_manifest(manifest, run_manifest_path(config))
     imported = import_visual(features, manifest, store, config.data.stride)
     console.print(
         f"{imported.videos} of {len(manifest.videos)} videos have features, "
@@ -46,13 +47,16 @@ def import_into_run(
         highlight=False,
     )
     if imported.missing:
-        names = ", ".join(imported.missing[:SHOWN])
-        more = " …" if len(imported.missing) > SHOWN else ""
-        console.print(f"without: {names}{more}", highlight=False)
+        console.print(f"without features: {_short_list(imported.missing)}", highlight=False)
     if text is not None:
-        with_text = import_text(text, manifest, store)
-        console.print(f"{with_text.videos} have text features", highlight=False)
+        imported_text = import_text(text, manifest, store)
+        console.print(f"{imported_text.videos} have text features", highlight=False)
     if labels is not None:
         import_labels(labels, manifest.classes, config)
         console.print(f"label embeddings are in {config.run_path}", highlight=False)
     return 0
+
+
+def _short_list(names: Sequence[str]) -> str:
+    more = " …" if len(names) > SHOWN_MISSING else ""
+    return ", ".join(names[:SHOWN_MISSING]) + more

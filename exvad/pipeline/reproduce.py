@@ -1,113 +1,114 @@
-"""`exvad reproduce`: features → labels → n trainings → evaluation → the paper's tables."""
+"""Reproduce: features → labels → several trainings → evaluation → the paper's tables."""
 
 from __future__ import annotations
 
+import hashlib
 import json
 import shutil
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
 
 from exvad.config import Config, load_config
+from exvad.data.atomic import write_json_atomic, write_text_atomic
 from exvad.evaluation.experiment import summary_metrics
-from exvad.evaluation.paper_tables import Figures, as_markdown, as_page, result_tables
-from exvad.pipeline.demo import run_job
-
-if TYPE_CHECKING:
-    from pathlib import Path
+from exvad.evaluation.paper_tables import as_markdown, result_tables
+from exvad.pipeline.child_jobs import run_job
+from exvad.report.tables_page import render_tables
+from exvad.store.fingerprint import read_fingerprint
+from exvad.store.parts import PartFolder
 
 MANIFEST = "manifest.parquet"
 LABELS = ("labels.json", "labels.npz")
-DONE = "done.json"
+SIGNATURE = "done.json"
 
 
 def reproduce(preset: str, overrides: Sequence[str], seeds: int, protocol: str) -> int:
-    """Run the whole protocol and print the paper's tables with the measured rows.
+    """Run the whole protocol of a preset and print the paper's tables with the measured rows.
 
-    Every step that is done stays done: features and labels are made once, and each seed has a
-    folder RUN/seed0, RUN/seed1 … with checkpoint, figures and report of its own.
+    A second run repeats no step that is done: features and labels are made once, and each seed has
+    a folder RUN/seed0, RUN/seed1, … with its own checkpoint, metrics and report.
 
     Args:
         preset: a packaged preset's name or a YAML file.
         overrides: `section.field=value` items.
-        seeds: how many trainings.
-        protocol: of the measured mAP, `vadclip` or `strict`.
+        seeds: number of trainings.
+        protocol: protocol of the measured mAP, `vadclip` or `strict`.
 
     Returns:
         The exit code.
 
     Raises:
-        ValueError: the configuration is wrong, or a step failed; running again goes on there.
+        ValueError: the configuration is wrong, or a job failed; the same command continues there.
     """
-    from rich.console import Console
-
-    from exvad.data.atomic import write_json_atomic, write_text_atomic
-
     if seeds < 1:
         raise ValueError(f"--seeds {seeds}: give at least one")
     console = Console(highlight=False)
     config = load_config(preset, overrides)
     config.run_path.mkdir(parents=True, exist_ok=True)
-    common = ["--preset", preset, *overrides]
-    if not _imported(config):
-        run_job("preprocess", common)
+    arguments = ["--preset", preset, *overrides]
+    if not _features_imported(config):
+        run_job("preprocess", arguments)
     if not any((config.run_path / name).exists() for name in LABELS):
-        run_job("labels", common)
+        run_job("labels", arguments)
     summaries = []
     for seed in range(config.train.seed, config.train.seed + seeds):
         console.rule(f"seed {seed}")
-        summaries.append(_one_seed(config, seed, common))
-    runs: list[Figures] = [summary_metrics(summary) for summary in summaries]
-    first = summaries[0]
-    tables = result_tables(config.data.kind, runs, first["random"], protocol, first["selected_on"])
-    record = {
-        "protocol": protocol,
-        "selected_on": first["selected_on"],
-        "guessing": first["random"],
-        "runs": runs,
-    }
-    write_json_atomic(config.run_path / "reproduction.json", record)
-    written = config.run_path / "tables.md", config.run_path / "tables.html"
-    write_text_atomic(written[0], as_markdown(tables))
-    write_text_atomic(written[1], as_page(f"exvad reproduce {config.data.kind}", tables))
-    console.print(as_markdown(tables), markup=False, soft_wrap=True)
-    console.print(f"tables: {written[0]}, {written[1]}", soft_wrap=True)
+        summaries.append(_train_and_evaluate(config, seed, arguments))
+    _write_tables(console, config, summaries, protocol)
     return 0
 
 
-def _imported(config: Config) -> bool:
-    """Whether the features came by `exvad import-features`, so that there is nothing to see."""
-    from exvad.store.fingerprint import read_fingerprint
-    from exvad.store.parts import Folder
-
-    made = read_fingerprint(Folder(config.store_path, "vision"))
-    return made is not None and "imported" in made and (config.run_path / MANIFEST).exists()
+def _features_imported(config: Config) -> bool:
+    """Return whether `exvad import-features` made the features, so that no video is needed."""
+    fingerprint = read_fingerprint(PartFolder(config.store_path, "vision"))
+    imported = fingerprint is not None and "imported" in fingerprint
+    return imported and (config.run_path / MANIFEST).exists()
 
 
-def _one_seed(config: Config, seed: int, common: Sequence[str]) -> dict[str, Any]:
+def _train_and_evaluate(config: Config, seed: int, arguments: Sequence[str]) -> dict[str, Any]:
+    """Train and evaluate with one seed, unless that is done; return the summary."""
     folder = config.run_path / f"seed{seed}"
     folder.mkdir(exist_ok=True)
-    shared = [name for name in (MANIFEST, *LABELS) if (config.run_path / name).exists()]
-    for name in shared:
+    inputs = [name for name in (MANIFEST, *LABELS) if (config.run_path / name).exists()]
+    for name in inputs:
         shutil.copyfile(config.run_path / name, folder / name)
-    done = folder / DONE
-    signature = _signature(config, folder, shared)
-    if not done.exists() or json.loads(done.read_text()) != signature:
-        own = [*common, f"run={folder}", f"store={config.store_path}", f"train.seed={seed}"]
-        run_job("train", own)
-        run_job("evaluate", own)
-
-        from exvad.data.atomic import write_json_atomic
-
-        write_json_atomic(done, signature)
+    signature_file, signature = folder / SIGNATURE, _signature(config, folder, inputs)
+    if not signature_file.exists() or json.loads(signature_file.read_text()) != signature:
+        of_seed = [f"run={folder}", f"store={config.store_path}", f"train.seed={seed}"]
+        run_job("train", [*arguments, *of_seed])
+        run_job("evaluate", [*arguments, *of_seed])
+        write_json_atomic(signature_file, signature)
     summary: dict[str, Any] = json.loads((folder / "summary.json").read_text())
     return summary
 
 
-def _signature(config: Config, folder: Path, shared: Sequence[str]) -> dict[str, Any]:
-    """What a seed's results depend on beside the features."""
-    import hashlib
-
+def _signature(config: Config, folder: Path, inputs: Sequence[str]) -> dict[str, Any]:
+    """Return everything but the features that the results of a seed depend on."""
     return {
         "settings": json.loads(config.model_dump_json(by_alias=True)),
-        **{name: hashlib.sha256((folder / name).read_bytes()).hexdigest() for name in shared},
+        **{name: hashlib.sha256((folder / name).read_bytes()).hexdigest() for name in inputs},
     }
+
+
+def _write_tables(
+    console: Console, config: Config, summaries: Sequence[dict[str, Any]], protocol: str
+) -> None:
+    runs = [summary_metrics(summary) for summary in summaries]
+    selected_on, random_baseline = summaries[0]["selected_on"], summaries[0]["random"]
+    record = {
+        "protocol": protocol,
+        "selected_on": selected_on,
+        "random_baseline": random_baseline,
+        "runs": runs,
+    }
+    write_json_atomic(config.run_path / "reproduction.json", record)
+    dataset = config.data.kind
+    tables = result_tables(dataset, runs, random_baseline, protocol, selected_on)
+    markdown_file, page = config.run_path / "tables.md", config.run_path / "tables.html"
+    write_text_atomic(markdown_file, as_markdown(tables))
+    write_text_atomic(page, render_tables(f"exvad reproduce {dataset}", tables))
+    console.print(as_markdown(tables), markup=False, soft_wrap=True)
+    console.print(f"tables: {markdown_file}, {page}", soft_wrap=True)

@@ -1,4 +1,4 @@
-"""What all jobs share: the Ray session and progress on the terminal."""
+"""The Ray session of a job: the cluster it was submitted to, or a private one."""
 
 from __future__ import annotations
 
@@ -8,47 +8,39 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-from rich.console import Console
-
-if TYPE_CHECKING:
-    from rich.progress import Progress
-
-
-console = Console(stderr=True)
+import ray
+import ray.data
 
 
 @contextmanager
-def chatter_hidden() -> Iterator[None]:
-    """Hide what Ray prints as it starts and ends; its errors come as exceptions all the same."""
-    kept = {stream: os.dup(number) for number, stream in ((1, sys.stdout), (2, sys.stderr))}
-    for stream in kept:
+def ray_output_hidden() -> Iterator[None]:
+    """Hide what Ray prints as it starts and stops; its errors are raised as exceptions."""
+    streams = {1: sys.stdout, 2: sys.stderr}
+    saved = {descriptor: os.dup(descriptor) for descriptor in streams}
+    for stream in streams.values():
         stream.flush()
-    with Path(os.devnull).open("w") as nowhere:
-        for number in (1, 2):
-            os.dup2(nowhere.fileno(), number)
+    with Path(os.devnull).open("w") as devnull:
+        for descriptor in streams:
+            os.dup2(devnull.fileno(), descriptor)
         try:
             yield
         finally:
-            for number, (stream, own) in enumerate(kept.items(), 1):
+            for descriptor, stream in streams.items():
                 stream.flush()
-                os.dup2(own, number)
-                os.close(own)
+                os.dup2(saved[descriptor], descriptor)
+                os.close(saved[descriptor])
 
 
 @contextmanager
 def ray_session() -> Iterator[None]:
-    """Join the cluster a job was submitted to, or start a private one on this machine.
+    """Join the cluster that RAY_ADDRESS names, or start a private one on this machine.
 
-    Without RAY_ADDRESS a Ray cluster that happens to run here is left alone.
+    Without RAY_ADDRESS, the session never joins a Ray cluster that runs on this machine.
     """
-    import ray
-    import ray.data
-
     address = os.environ.get("RAY_ADDRESS", "local")
     private = {"include_dashboard": False} if address == "local" else {}
-    with chatter_hidden():
+    with ray_output_hidden():
         ray.init(address=address, logging_level=logging.ERROR, log_to_driver=False, **private)
     logging.getLogger("ray.data").setLevel(logging.ERROR)
     ray.data.DataContext.get_current().enable_progress_bars = False
@@ -56,16 +48,3 @@ def ray_session() -> Iterator[None]:
         yield
     finally:
         ray.shutdown()
-
-
-def progress_bar() -> Progress:
-    """Return a progress display for the terminal."""
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
-
-    return Progress(
-        TextColumn("{task.description:<28}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeElapsedColumn(),
-        console=console,
-    )

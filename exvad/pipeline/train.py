@@ -1,84 +1,127 @@
 """Train: stored features and labels → a checkpoint, with Ray Train and MLflow.
 
-`python jobs/train.py --preset demo` writes RUN/checkpoint. Started again after an interruption it
-goes on after the last finished epoch.
+`exvad train --preset demo` writes RUN/checkpoint. After an interruption, the same command continues
+after the last finished epoch.
+
+C classes · D feature width
 """
 
 from __future__ import annotations
 
+import json
 import shutil
-import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import ray
+import torch
+from ray.train import CheckpointConfig, RunConfig, ScalingConfig
+from ray.train.torch import TorchTrainer
+
+from exvad.checkpoints.checkpoint import Checkpoint, save_checkpoint
 from exvad.checkpoints.tracking import log_training
-from exvad.pipeline.session import console, progress_bar, ray_session
+from exvad.laam.run_labels import RunLabels
+from exvad.pipeline.epoch_board import EpochBoard, epochs_shown
+from exvad.pipeline.session import ray_session
+from exvad.pipeline.terminal import console
 from exvad.store.run_data import RunData
-from exvad.training.worker import STATE, worker
+from exvad.training.fitting import FitState, best_network
+from exvad.training.worker import load_state, train_worker
 
 if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
     from exvad.config import Config
-    from exvad.training.fitting import FitState
+    from exvad.data.manifest import Manifest
+    from exvad.laam.phrases import LabelPhrases
 
 
-class Board:
-    """Where the first worker notes every epoch, for the driver to show."""
+def train(config: Config) -> int:
+    """Train a detector on the features and labels of a run and write RUN/checkpoint.
 
-    def __init__(self) -> None:
-        self.noted: dict[str, float] = {}
+    Args:
+        config: the configuration of the run.
 
-    def note(self, figures: dict[str, float]) -> None:
-        """Note the figures of an epoch."""
-        self.noted = figures
+    Returns:
+        The exit code.
 
-    def read(self) -> dict[str, float]:
-        """Return the figures of the last epoch, empty before the first."""
-        return self.noted
-
-
-@contextmanager
-def following(board: Any, epochs: int) -> Iterator[None]:
-    """Show the board's epochs in a progress bar until the block ends."""
-    import ray
-
-    ended = threading.Event()
-    with progress_bar() as bar:
-        task = bar.add_task("training, by epoch", total=epochs)
-
-        def follow() -> None:
-            while not ended.wait(0.5):
-                figures = ray.get(board.read.remote())
-                if figures:
-                    text = f"training, loss {figures['total']:.3f}"
-                    bar.update(task, completed=figures["epoch"], description=text)
-
-        thread = threading.Thread(target=follow)
-        thread.start()
-        try:
-            yield
-        finally:
-            ended.set()
-            thread.join()
-
-
-def fit_on_ray(config: Config, data: RunData, label_CD: Any) -> FitState:
-    """Fit on Ray Train and return the state after the last epoch.
-
-    Training that was interrupted goes on from RUN/train, as long as nothing that determines it
-    has changed.
+    Raises:
+        ValueError: features or labels are missing, or training stopped with an error.
     """
-    import ray
-    import torch
-    from ray.train import CheckpointConfig, RunConfig, ScalingConfig
-    from ray.train.torch import TorchTrainer
+    labels = RunLabels.load(config)
+    data = RunData.load(config, ("train", config.train.select_on), all_crops=True)
+    if data.missing:
+        console.print(f"{len(data.missing)} videos without features are skipped")
+    label_CD = labels.embeddings(config)
+    _delete_stale_state(config, data.manifest)
+    with ray_session():
+        state = _fit_on_ray(config, data, label_CD)
+    checkpoint = trained_checkpoint(config, state, label_CD, labels.phrases, data.manifest)
+    save_checkpoint(config.run_path / "checkpoint", checkpoint)
+    run_id = log_training(config, state)
+    console.print(f"MLflow run {run_id} in experiment {config.mlflow.experiment}")
+    _print_best(config, state)
+    return 0
 
-    from exvad.training.fitting import FitState
 
-    board = ray.remote(num_cpus=0)(Board).remote()
+def trained_checkpoint(
+    config: Config,
+    state: FitState,
+    label_CD: NDArray[np.float32],
+    phrases: LabelPhrases,
+    manifest: Manifest,
+) -> Checkpoint:
+    """Return the checkpoint of the best epoch of a training.
+
+    Args:
+        config: the configuration of the training.
+        state: the state after the last epoch.
+        label_CD: the label embeddings F_L.
+        phrases: the classes with their phrases.
+        manifest: the data set.
+    """
+    labels = torch.from_numpy(label_CD)
+    return Checkpoint(
+        best_network(config, labels, state),
+        labels,
+        phrases,
+        config,
+        state.calibration,
+        {"best": state.best_metrics, "history": state.history},
+        _provenance(config, manifest),
+    )
+
+
+def _provenance(config: Config, manifest: Manifest) -> dict[str, Any]:
+    return {
+        "seed": config.train.seed,
+        "data": manifest.fingerprint(),
+        "selected_on": config.train.select_on,
+    }
+
+
+def _delete_stale_state(config: Config, manifest: Manifest) -> None:
+    """Delete the state of an interrupted training if it had other settings or data.
+
+    RUN/train.json holds the settings and data of the state in RUN/train.
+    """
+    provenance = _provenance(config, manifest)
+    signature = json.dumps([config.model_dump(), provenance], sort_keys=True)
+    signature_file = config.run_path / "train.json"
+    if not signature_file.exists() or signature_file.read_text() != signature:
+        shutil.rmtree(config.run_path / "train", ignore_errors=True)
+        signature_file.write_text(signature)
+
+
+def _fit_on_ray(config: Config, data: RunData, label_CD: NDArray[np.float32]) -> FitState:
+    """Fit on Ray Train, from the state in RUN/train if there is one.
+
+    Returns:
+        The state after the last epoch.
+    """
+    board = ray.remote(num_cpus=0)(EpochBoard).remote()
     trainer = TorchTrainer(
-        worker,
+        train_worker,
         train_loop_config={
             "config": config,
             "banks": [ray.put(bank) for bank in data.banks],
@@ -97,70 +140,20 @@ def fit_on_ray(config: Config, data: RunData, label_CD: Any) -> FitState:
             checkpoint_config=CheckpointConfig(num_to_keep=1),
         ),
     )
-    with following(board, config.train.epochs):
+    with epochs_shown(board, config.train.epochs):
         result = trainer.fit()
     if result.error is not None:
         raise ValueError(f"training stopped: {result.error}")
-    assert result.checkpoint is not None
-    with result.checkpoint.as_directory() as folder:
-        return FitState.from_dict(torch.load(Path(folder) / STATE, weights_only=True))
+    state = load_state(result.checkpoint)
+    assert state is not None, "train.epochs is at least 1"
+    return state
 
 
-def train(config: Config) -> int:
-    """Train a detector on the features and labels of a run and write RUN/checkpoint.
-
-    Args:
-        config: the configuration.
-
-    Returns:
-        The exit code.
-    """
-    import json
-
-    import torch
-
-    from exvad.checkpoints.checkpoint import Checkpoint, save_checkpoint
-    from exvad.inference.network import build_network
-    from exvad.laam.run_labels import RunLabels
-
-    labels = RunLabels.load(config)
-    data = RunData.load(config, ("train", config.train.select_on), all_crops=True)
-    if data.missing:
-        console.print(f"{len(data.missing)} videos without features are left out")
-    label_CD = labels.embeddings(config)
-    provenance = {
-        "seed": config.train.seed,
-        "data": data.manifest.fingerprint(),
-        "selected_on": config.train.select_on,
-    }
-    signature = json.dumps([config.model_dump(), provenance], sort_keys=True)
-    folder = config.run_path / "train"
-    marker = config.run_path / "train.json"
-    if not marker.exists() or marker.read_text() != signature:
-        shutil.rmtree(folder, ignore_errors=True)
-        marker.write_text(signature)
-    with ray_session():
-        state = fit_on_ray(config, data, label_CD)
-    network = build_network(config, data.bank.width, len(label_CD))
-    network.load_state_dict(state.best_weights)
-    trained = Checkpoint(
-        network,
-        torch.from_numpy(label_CD),
-        labels.phrases,
-        config,
-        state.calibration,
-        {"best": state.best, "history": state.history},
-        provenance,
-    )
-    save_checkpoint(config.run_path / "checkpoint", trained)
-    run_id = log_training(config, state)
-    console.print(f"MLflow run {run_id} in experiment {config.mlflow.experiment}")
-    best = state.best
-    flattering = ", which flatters the figures" if config.train.select_on == "test" else ""
+def _print_best(config: Config, state: FitState) -> None:
+    best, split = state.best_metrics, config.train.select_on
+    caution = ", which makes the metrics optimistic" if split == "test" else ""
     console.print(
-        f"best epoch {best['epoch']:.0f} of {config.train.epochs} chosen on "
-        f"{config.train.select_on}{flattering}: "
+        f"best epoch {best['epoch']:.0f} of {config.train.epochs} chosen on {split}{caution}: "
         f"AUC {best['val_auc']:.3f}, mAP {best['val_map']:.3f}; "
         f"checkpoint {config.run_path / 'checkpoint'}"
     )
-    return 0

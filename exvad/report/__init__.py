@@ -1,1 +1,1 @@
-"""The HTML report and its figures."""
+"""HTML reports and drawings of analyses, runs, tables and sweeps."""

@@ -1,4 +1,4 @@
-"""What answers say: analyses of videos and records of live streams. Depends on nothing of exvad."""
+"""The analysis of a video and the records of a live stream; depends on no other room."""
 
 from exvad.results.analysis import Analysis, Caption, DetectedEvent, Explanation
 from exvad.results.live import LiveAlert, LiveNotice, LiveScores, Record

@@ -1,4 +1,4 @@
-"""What the detector says about one video: the record that all who answer share."""
+"""The analysis of one video: scores, events, captions and the explanation."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ class Explanation(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    anomalous: bool = Field(description="whether the language model sees anything abnormal")
-    category: str = Field(description="the class it names; the normal class if nothing is abnormal")
+    anomalous: bool = Field(description="whether the language model finds anything abnormal")
+    category: str = Field(description="class of the video; the normal class if nothing is abnormal")
     summary: str = Field(min_length=1, description="one sentence: what the video shows")
     reason: str = Field(min_length=1, description="one sentence: why that is (not) abnormal")
-    evidence: list[int] = Field(description="1-based numbers of the captions it rests on")
+    evidence: list[int] = Field(description="1-based indices of the captions cited as evidence")
 
     @property
     def text(self) -> str:
@@ -28,48 +28,48 @@ class Caption(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     time: float = Field(ge=0, description="seconds from the start of the video")
-    raw: str = Field(description="what the captioner wrote about this frame, T_i")
-    text: str = Field(description="the cleaned caption of this frame, equation 2")
+    raw: str = Field(description="caption of this frame as the captioner wrote it, T_i")
+    text: str = Field(description="cleaned caption of this frame, equation 2")
 
 
 class DetectedEvent(BaseModel):
-    """A stretch of the video that the detector calls abnormal."""
+    """An interval of the video that the detector classifies as abnormal."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     start: float = Field(ge=0, description="seconds")
     end: float = Field(ge=0, description="seconds")
-    label: str
+    label: str = Field(description="class of the event")
     score: float = Field(ge=0, le=1, description="mean anomaly score inside the event")
     confidence: float = Field(
-        ge=0, le=1, description="how often a validation video of this score was abnormal"
+        ge=0, le=1, description="share of the validation videos of this score that are abnormal"
     )
-    captions: list[int] = Field(description="1-based numbers of the captions inside the event")
+    captions: list[int] = Field(description="1-based indices of the captions inside the event")
 
 
 class Analysis(BaseModel):
-    """Everything the system says about one video: when, what kind, and why."""
+    """The analysis of one video: when something abnormal happens, what kind, and why."""
 
     model_config = ConfigDict(extra="forbid")
 
     video: str = Field(description="file name or identifier, never a full path")
     duration: float = Field(ge=0, description="seconds")
-    num_frames: int = Field(ge=1)
-    fps: float = Field(gt=0)
-    classes: list[str] = Field(description="class names, the normal one first")
+    num_frames: int = Field(ge=1, description="frames of the video")
+    fps: float = Field(gt=0, description="frames per second")
+    classes: list[str] = Field(description="class names, the normal class first")
     label: str = Field(
-        description="most likely class of its events; without any, of the whole video"
+        description="most likely class of the events; without events, of the whole video"
     )
-    anomaly_score: float = Field(ge=0, le=1, description="video-level score")
-    threshold: float = Field(ge=0, le=1, description="snippets above it are abnormal")
+    anomaly_score: float = Field(ge=0, le=1, description="video-level anomaly score")
+    threshold: float = Field(ge=0, le=1, description="snippets that score above it are abnormal")
     times: list[float] = Field(description="[T] seconds of each snippet")
     scores: list[float] = Field(description="[T] coarse anomaly score of each snippet, 0 to 1")
     probabilities: list[list[float]] = Field(description="[T][C] class probabilities per snippet")
-    events: list[DetectedEvent]
-    explanation: Explanation | None = Field(description="None where explaining was switched off")
-    captions: list[Caption]
+    events: list[DetectedEvent] = Field(description="abnormal intervals, in order of time")
+    explanation: Explanation | None = Field(description="None if explaining is switched off")
+    captions: list[Caption] = Field(description="captioned frames, in order of time")
     untrained: list[str] = Field(
-        default=[], description="classes added for this answer, which training never saw"
+        default=[], description="classes added to this request that the network is not trained on"
     )
     problems: list[str] = Field(default=[], description="what could not be read or was skipped")
-    model: str = Field(description="which checkpoint answered")
+    model: str = Field(description="the checkpoint")

@@ -1,4 +1,4 @@
-"""What there is to say of a live stream: scores, alerts, notices."""
+"""Records of a live stream: scores, alerts and notices."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from exvad.results.analysis import Explanation
 
 
 class LiveScores(BaseModel):
-    """New scores of a stream."""
+    """Scores of new snippets of a stream."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -19,30 +19,30 @@ class LiveScores(BaseModel):
 
 
 class LiveAlert(BaseModel):
-    """An alert, each time there is something new about it."""
+    """The state of an alert; emitted again whenever it changes."""
 
     model_config = ConfigDict(extra="forbid")
 
-    number: int = Field(ge=1, description="of the stream's alerts")
+    number: int = Field(ge=1, description="1-based index among the alerts of the stream")
     state: Literal["began", "changed", "lasted", "explained", "ended"] = Field(
-        description="what is new: its class has changed, or it has merely gone on for a while"
+        description="why it was emitted; changed: another class, lasted: it still goes on"
     )
     start: float = Field(description="seconds since the stream began")
-    end: float = Field(description="seconds, so far")
-    label: str
-    peak: float = Field(ge=0, le=1, description="highest score")
-    explanation: Explanation | None = None
-    captions: list[str] = Field([], description="what the explanation rests on, in order of time")
+    end: float = Field(description="seconds since the stream began, so far")
+    label: str = Field(description="class of the alert")
+    peak: float = Field(ge=0, le=1, description="highest anomaly score")
+    explanation: Explanation | None = Field(None, description="None until it is explained")
+    captions: list[str] = Field([], description="captions behind the explanation, in time order")
 
 
 class LiveNotice(BaseModel):
-    """Something about the stream itself."""
+    """A change in the state of the stream itself."""
 
     model_config = ConfigDict(extra="forbid")
 
     kind: str = Field(description="connected, lost, dropped, ended, or unexplained")
-    text: str
-    count: int = Field(0, description="pictures that were dropped")
+    text: str = Field(description="what happened, in words")
+    count: int = Field(0, description="number of dropped frames")
 
 
 Record = LiveScores | LiveAlert | LiveNotice

@@ -1,1 +1,1 @@
-"""The server, on Ray Serve: queue, sources, workers, deployments, HTTP API, page."""
+"""The server on Ray Serve: schemas, queues, sources, workers, deployments, HTTP API and page."""

@@ -1,1 +1,1 @@
-"""Features on disk → network input: part files, fingerprints, failures, feature bank, examples."""
+"""The feature store: part files, schemas, fingerprints, failures, feature bank, examples."""

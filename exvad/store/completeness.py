@@ -1,99 +1,117 @@
-"""Which videos have all their features in a store, and what the others lack."""
+"""Find the videos whose features are complete in a store, and what is missing of the others.
+
+t snippets of a chunk
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any, Literal
+from collections.abc import Collection, Mapping, Sequence
+from typing import TYPE_CHECKING, Literal, NamedTuple
 
 import numpy as np
 
 from exvad.store.store import Store
 
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
 TextKind = Literal["none", "captions", "explanation"]
 
-LAYOUT = ("video_id", "chunk", "crop", "first_snippet", "num_chunks", "times")
+_COLUMNS = ("video_id", "chunk", "crop", "first_snippet", "num_chunks", "times")
+_MAX_SHOWN = 10
 
-Chunks = list[tuple[int, int, np.ndarray[Any, Any]]]  # (chunk, first snippet, times) in order
+
+class StoredChunk(NamedTuple):
+    """The position of a stored chunk in its video, and the times of its snippets in seconds."""
+
+    chunk: int
+    first_snippet: int
+    num_chunks: int
+    times_t: NDArray[np.float64]
 
 
 class MissingFeaturesError(ValueError):
-    """Features of some videos are not (all) in the store.
+    """The store lacks features of some videos.
+
+    Args:
+        missing: video → what is missing.
 
     Attributes:
-        missing: video → what is missing of it.
+        missing: all of them; the message shows the first ten.
     """
 
     def __init__(self, missing: Mapping[str, str]) -> None:
         self.missing = dict(missing)
-        shown = [f"  {video}: {reason}" for video, reason in list(self.missing.items())[:10]]
-        if len(self.missing) > 10:
-            shown.append(f"  … and {len(self.missing) - 10} more")
-        super().__init__(
-            "\n".join(
-                [
-                    f"the store lacks features of {len(self.missing)} videos:",
-                    *shown,
-                    "Preprocess again: only what is missing is done.",
-                ]
-            )
-        )
+        shown = [f"  {video}: {reason}" for video, reason in self.missing.items()][:_MAX_SHOWN]
+        if len(self.missing) > _MAX_SHOWN:
+            shown.append(f"  … and {len(self.missing) - _MAX_SHOWN} more")
+        lines = [
+            f"the store lacks features of {len(self.missing)} videos:",
+            *shown,
+            "Preprocess again: only what is missing is computed.",
+        ]
+        super().__init__("\n".join(lines))
 
 
 def missing_features(
     store: Store, video_ids: Sequence[str], text: TextKind = "none", crop: int = 0
 ) -> dict[str, str]:
-    """What of these videos the store does not have (yet): video → reason; reads no features.
+    """Return what the store lacks of these videos, video → reason, without reading features.
 
     Args:
         store: the feature store.
         video_ids: which videos.
-        text: "none" needs the vision stage alone, the others the language stage too.
+        text: "none" needs the vision stage only, the others the language stage too.
         crop: which crop of the frames.
 
     Raises:
         ValueError: there is no such stage.
     """
-    return survey(store, video_ids, text, crop)[1]
+    return find_chunks(store, video_ids, text, crop)[1]
 
 
-def survey(
+def find_chunks(
     store: Store, video_ids: Sequence[str], text: TextKind, crop: int
-) -> tuple[dict[str, Chunks], dict[str, str]]:
-    """The chunks of each video, in order, and what `missing_features` returns."""
-    layout: dict[str, Chunks] = {video: [] for video in video_ids}
-    planned: dict[str, set[int]] = {video: set() for video in video_ids}
-    for table in store.read_stage("vision").iter_tables(LAYOUT, video_ids):
+) -> tuple[dict[str, list[StoredChunk]], dict[str, str]]:
+    """Return the stored chunks of each video, in order, and what `missing_features` returns."""
+    chunks: dict[str, list[StoredChunk]] = {video: [] for video in video_ids}
+    for table in store.read_stage("vision").iter_tables(_COLUMNS, video_ids):
         for row in table.to_pylist():
             if row["crop"] == crop:
-                times = np.asarray(row["times"], np.float64)
-                layout[row["video_id"]].append((row["chunk"], row["first_snippet"], times))
-                planned[row["video_id"]].add(row["num_chunks"])
-    explained = {(video,) for video in video_ids}
+                times_t = np.asarray(row["times"], np.float64)
+                position = (row["chunk"], row["first_snippet"], row["num_chunks"])
+                chunks[row["video_id"]].append(StoredChunk(*position, times_t))
+    explained: Collection[tuple[str, ...]] = {(video,) for video in video_ids}
     if text != "none":
         explained = store.read_stage("language").keys()
     missing = {}
-    for video in video_ids:
-        chunks = layout[video]
-        chunks.sort(key=lambda chunk: chunk[0])
-        reason = _incomplete(chunks, planned[video])
+    for video, video_chunks in chunks.items():
+        video_chunks.sort(key=lambda chunk: chunk.chunk)
+        reason = _incomplete(video_chunks)
         if reason is None and (video,) not in explained:
             reason = "no explanation"
         if reason is not None:
             missing[video] = reason
-    return layout, missing
+    return chunks, missing
 
 
-def _incomplete(chunks: Chunks, planned: set[int]) -> str | None:
+def _incomplete(chunks: Sequence[StoredChunk]) -> str | None:
+    """Return what is wrong with the chunks of a video, or None if they are complete."""
     if not chunks:
         return "no features"
-    if len(planned) > 1:
-        return f"its chunks disagree on how many there are ({sorted(planned)}): the file changed"
-    count = planned.pop()
+    counts = {chunk.num_chunks for chunk in chunks}
+    if len(counts) > 1:
+        listed = sorted(counts)
+        return f"its chunks disagree on the number of chunks ({listed}): the file changed"
+    count = counts.pop()
     if len(chunks) < count:
         return f"{len(chunks)} of {count} chunks"
-    expected = 0
-    for chunk, first, times in chunks:
-        if first != expected:
-            return f"chunk {chunk} starts at snippet {first}, not {expected}: the file changed"
-        expected += len(times)
+    snippet = 0
+    for chunk in chunks:
+        if chunk.first_snippet != snippet:
+            return (
+                f"chunk {chunk.chunk} starts at snippet {chunk.first_snippet}, not {snippet}: "
+                "the file changed"
+            )
+        snippet += len(chunk.times_t)
     return None

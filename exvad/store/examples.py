@@ -1,6 +1,7 @@
-"""Examples: stored features as the network takes them, and batches of them.
+"""Examples, the network's input made of stored features, and padded batches of them.
 
-B videos · T snippets · C classes · D feature width
+B videos of a batch · T snippets · c captioned snippets · L shortened length · C classes
+D feature width
 """
 
 from __future__ import annotations
@@ -20,13 +21,13 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Example:
-    """One video as the network takes it.
+    """One video as input of the network.
 
     Args:
-        video_id: names the video in messages.
-        visual_TD: image features of its snippets.
-        text: text feature [D], one per snippet [T, D], or None.
-        target_C: multi-hot labels, the normal class first; empty where they are not needed.
+        video_id: name of the video in messages.
+        visual_TD: image features F_I.
+        text: text features F_T, [D] of the video or [T, D] of its snippets; None without text.
+        target_C: multi-hot labels, the normal class first; empty for a prediction.
     """
 
     video_id: str
@@ -37,7 +38,15 @@ class Example:
 
 @dataclass(frozen=True)
 class Batch:
-    """Padded examples."""
+    """Several examples, padded with zeros to the longest.
+
+    Args:
+        video_ids: names of the videos in messages.
+        visual_BTD: image features F_I.
+        lengths_B: number of valid snippets of each video, 1 to T.
+        text: text features F_T, [B, D] of videos or [B, T, D] of snippets; None without text.
+        targets_BC: multi-hot labels, the normal class first.
+    """
 
     video_ids: tuple[str, ...]
     visual_BTD: torch.Tensor
@@ -46,7 +55,7 @@ class Batch:
     targets_BC: torch.Tensor
 
     def to(self, device: torch.device) -> Batch:
-        """Move to a device."""
+        """Return the batch on a device."""
         text = None if self.text is None else self.text.to(device)
         return Batch(
             self.video_ids,
@@ -58,9 +67,10 @@ class Batch:
 
 
 def snippet_text(features: VideoFeatures) -> NDArray[np.float32] | None:
-    """Return a video's text feature: [D] for an explanation, [T, D] for captions, or None.
+    """Return the text features of a video: [D] of its explanation or [T, D] of its captions.
 
-    Every snippet takes the cleaned caption of the captioned snippet nearest to it.
+    Every snippet has the cleaned caption of the nearest captioned snippet. A video without text
+    features gives None.
     """
     if features.text is None:
         return None
@@ -74,7 +84,15 @@ def snippet_text(features: VideoFeatures) -> NDArray[np.float32] | None:
 
 
 def shorten(rows_TD: NDArray[np.float32], limit: int) -> NDArray[np.float32]:
-    """Average a sequence longer than `limit` down to `limit` rows of nearly equal shares."""
+    """Shorten a sequence to at most `limit` rows, each the mean of nearly equally many rows.
+
+    Args:
+        rows_TD: the sequence.
+        limit: L.
+
+    Returns:
+        float32 [min(T, L), D].
+    """
     if len(rows_TD) <= limit:
         return rows_TD
     edges = np.linspace(0, len(rows_TD), limit + 1).astype(int)
@@ -86,7 +104,13 @@ def shorten(rows_TD: NDArray[np.float32], limit: int) -> NDArray[np.float32]:
 def make_example(
     features: VideoFeatures, target_C: NDArray[np.float32], max_snippets: int
 ) -> Example:
-    """Make a training example of a stored video, at most `max_snippets` long."""
+    """Make a training example of a stored video.
+
+    Args:
+        features: of the video.
+        target_C: multi-hot labels, the normal class first.
+        max_snippets: maximum length; a longer video is shortened.
+    """
     visual_TD = shorten(features.visual.astype(np.float32), max_snippets)
     text = snippet_text(features)
     if text is not None and text.ndim == 2:
@@ -95,12 +119,12 @@ def make_example(
 
 
 def whole_example(features: VideoFeatures) -> Example:
-    """Make an example of a whole stored video, without labels: what is predicted."""
+    """Make an example of a stored video at full length and without labels, for prediction."""
     return Example(features.video_id, features.visual.astype(np.float32), snippet_text(features))
 
 
 def collate(examples: Sequence[Example]) -> Batch:
-    """Pad examples to the longest of them."""
+    """Combine examples into a batch, padded with zeros to the longest."""
     lengths = [len(example.visual_TD) for example in examples]
     width = examples[0].visual_TD.shape[1]
     visual_BTD = torch.zeros(len(examples), max(lengths), width)

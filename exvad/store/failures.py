@@ -1,4 +1,4 @@
-"""The log of what preprocessing could not do: a bad input costs its own row here, never the job."""
+"""The log of failures in preprocessing: a bad input costs one row here and does not end the job."""
 
 from __future__ import annotations
 
@@ -9,16 +9,16 @@ from typing import Any
 
 import pyarrow as pa
 
-from exvad.store.parts import Folder
+from exvad.store.parts import PartFolder
 
-LONGEST_MESSAGE = 4000  # characters of a failure's message that are kept
+MAX_MESSAGE = 4000  # characters
 
 
 class FailureLog:
-    """What could not be done and why: one row per attempt that failed.
+    """One row per failed attempt: what failed, in which stage, and why.
 
     Args:
-        root: the store's path or URI.
+        root: path or URI of the store.
     """
 
     SCHEMA = pa.schema(
@@ -30,11 +30,11 @@ class FailureLog:
     )
 
     def __init__(self, root: str | Path) -> None:
-        self._folder = Folder(root, "failures")
+        self._folder = PartFolder(root, "failures")
 
     @property
     def path(self) -> str:
-        """Where the list is, to be shown to users."""
+        """The folder of the log, for messages."""
         return self._folder.path
 
     def append(self, id: str, stage: str, error: str, message: str) -> None:
@@ -44,60 +44,67 @@ class FailureLog:
             id: what failed: a video, or a chunk of one.
             stage: in which stage.
             error: the type of the error.
-            message: what it says; the first 4000 characters are kept.
+            message: its message; the first 4000 characters are stored.
 
         Raises:
-            OSError: the log could not be written.
+            OSError: the log cannot be written.
         """
         self.extend([(id, stage, error, message)])
 
     def extend(self, failures: Sequence[tuple[str, str, str, str]]) -> None:
-        """Record several (id, stage, error, message) in one file; none, no file."""
+        """Record several `(id, stage, error, message)` in one file; without failures, no file.
+
+        Raises:
+            OSError: the log cannot be written.
+        """
         if failures:
             now = datetime.now(UTC)
             self._write(
                 [
-                    {"id": i, "stage": s, "error": e, "message": m[:LONGEST_MESSAGE], "time": now}
+                    {"id": i, "stage": s, "error": e, "message": m[:MAX_MESSAGE], "time": now}
                     for i, s, e, m in failures
                 ]
             )
 
     def rows(self, stage: str | None = None, done: Collection[str] = ()) -> list[dict[str, Any]]:
-        """The latest failure of each (id, stage), sorted by them.
+        """Return the latest failure of each `(id, stage)`, sorted.
 
         Args:
-            stage: only of this stage; None for all.
-            done: ids that succeeded later: their failures are left out.
+            stage: failures of this stage only; None for all.
+            done: ids that succeeded later; their failures are excluded.
         """
         latest: dict[tuple[str, str], dict[str, Any]] = {}
         for row in self._read(self._folder.part_names()):
             key = (row["id"], row["stage"])
             if key not in latest or row["time"] >= latest[key]["time"]:
                 latest[key] = row
-        gone = frozenset(done)
+        excluded = frozenset(done)
         return [
-            latest[key] for key in sorted(latest) if key[0] not in gone and stage in (None, key[1])
+            latest[key]
+            for key in sorted(latest)
+            if key[0] not in excluded and stage in (None, key[1])
         ]
 
     def clear(self, ids: Collection[str] | None = None, stage: str | None = None) -> None:
-        """Forget failures, so that a run takes them up again; may run while others append.
+        """Delete failures, so that a run tries them again; safe while others append.
 
         Args:
-            ids: only of these; None for all.
-            stage: only of this stage; None for all.
+            ids: failures of these ids only; None for all.
+            stage: failures of this stage only; None for all.
         """
-        gone = None if ids is None else frozenset(ids)
+        cleared = None if ids is None else frozenset(ids)
         names = self._folder.part_names()
         rows = list(self._read(names))
-        kept = [
+        remaining = [
             row
             for row in rows
-            if (gone is not None and row["id"] not in gone) or stage not in (None, row["stage"])
+            if (cleared is not None and row["id"] not in cleared)
+            or stage not in (None, row["stage"])
         ]
-        if len(kept) == len(rows):
+        if len(remaining) == len(rows):
             return
-        if kept:
-            self._write(kept)
+        if remaining:
+            self._write(remaining)
         self._folder.remove(names)
 
     def _write(self, rows: list[dict[str, Any]]) -> None:

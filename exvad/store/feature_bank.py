@@ -1,6 +1,6 @@
-"""The features a model trains and runs on, put together from the stages of a store.
+"""The features of many videos, assembled from the stages of a store for training and inference.
 
-Shape suffixes: T snippets of one video, D the CLIP width, c captions of one video.
+T snippets of a video · ΣT snippets of all videos · c captions of a video · D feature width
 """
 
 from __future__ import annotations
@@ -16,43 +16,49 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from exvad.data.atomic import atomic_file, write_json_atomic
-from exvad.store.completeness import MissingFeaturesError, TextKind, missing_features, survey
+from exvad.store.completeness import MissingFeaturesError, TextKind, find_chunks
 from exvad.store.parts import CorruptPartError
 from exvad.store.schema import feature_rows
 from exvad.store.store import Store
 
-__all__ = [
-    "FeatureBank",
-    "MissingFeaturesError",
-    "VideoFeatures",
-    "load_features",
-    "missing_features",
-]
-
 Array = np.ndarray[Any, Any]
 
-ABOUT_VISION = ("caption_snippets", "captions", "num_frames", "fps")
-ABOUT_LANGUAGE = ("captions", "caption_snippets", "cleaned_captions", "explanation", "record")
 BANK_FILE = "bank.json"
 BANK_FORMAT = 1
+_LANGUAGE_COLUMNS = ("captions", "caption_snippets", "cleaned_captions", "explanation", "record")
+_BANK_SCHEMA = pa.schema(
+    {
+        "video_id": pa.string(),
+        "snippets": pa.int64(),
+        "texts": pa.int64(),
+        "caption_snippets": pa.list_(pa.int32()),
+        "captions": pa.list_(pa.string()),
+        "cleaned_captions": pa.list_(pa.string()),
+        "explanation": pa.string(),
+        "record": pa.string(),
+        "num_frames": pa.int64(),
+        "fps": pa.float64(),
+    }
+)
+
+_Row = dict[str, Any]  # a row of the bank's table of videos
 
 
 @dataclass(frozen=True, eq=False)
 class VideoFeatures:
-    """All that the store knows of one video.
+    """The stored features of one video.
 
     Attributes:
         video_id: the video.
-        visual: image features of every snippet, float16; may be read-only.
-        times: seconds of each snippet, float64; may be read-only.
-        text: the explanation's feature [D] or those of the cleaned captions [c, D], float16 and
-            perhaps read-only; None for `text="none"`.
-        caption_snippets: [c] numbers of the snippets that have captions.
-        captions: [c] what the captioner wrote.
-        cleaned_captions: [c] the captions after cleaning (paper, equation 2); empty for
-            `text="none"`.
+        visual: image features of every snippet, float16 [T, D]; may be read-only.
+        times: seconds of each snippet, float64 [T]; may be read-only.
+        text: the explanation's feature, float16 [D], or those of the cleaned captions, float16
+            [c, D]; may be read-only. None for `text="none"`.
+        caption_snippets: [c] indices of the captioned snippets.
+        captions: [c] captions as the captioner wrote them.
+        cleaned_captions: [c] captions after cleaning (paper, equation 2); empty for `text="none"`.
         explanation: the explanation E (equation 3); "" for `text="none"`.
-        record: the validated record behind the explanation; None for `text="none"`.
+        record: the validated record of the explanation; None for `text="none"`.
         num_frames: frames of the video.
         fps: frames per second.
     """
@@ -73,23 +79,27 @@ class VideoFeatures:
 def load_features(
     store: Store, video_ids: Sequence[str], text: TextKind = "none", crop: int = 0
 ) -> dict[str, VideoFeatures]:
-    """Load these videos, in this order; see `FeatureBank.build`."""
+    """Load the features of these videos, in this order; see `FeatureBank.build`."""
     return dict(FeatureBank.build(store, video_ids, text, crop))
 
 
 class FeatureBank(Mapping[str, VideoFeatures]):
-    """Many videos' features, all visual ones in a single array, looked up by video.
+    """The features of many videos in shared arrays, looked up by video.
 
-    Made to be shared: `open` maps the arrays from the disk so that processes hold them once, and
-    in Ray's object store a bank is read without copying. What `bank[video_id]` returns are views.
+    It is made to be shared: `open` maps the arrays from the disk, so all processes of a machine
+    hold them once, and Ray's object store reads a bank without copying. `bank[video_id]` returns
+    views of the arrays.
 
     Args:
         visual: float16 [ΣT, D], the videos one after the other.
         times: float64 [ΣT].
-        text: float16 [Σ, D], one row per explanation or per caption; None for no text.
-        videos: a row per video with `video_id`, `snippets` (its T), `texts` (its rows of `text`)
-            and the plain fields of `VideoFeatures`.
-        text_kind: what `text` holds.
+        text: float16, one row [D] per explanation or per caption; None for no text.
+        videos: one row per video: `video_id`, `snippets` (its T), `texts` (its rows of `text`) and
+            the plain fields of `VideoFeatures`.
+        text_kind: the kind of `text`.
+
+    Raises:
+        ValueError: the arrays do not have the lengths that `videos` gives.
     """
 
     def __init__(
@@ -103,11 +113,12 @@ class FeatureBank(Mapping[str, VideoFeatures]):
         self._row = {video: row for row, video in enumerate(videos["video_id"].to_pylist())}
         self._snippet_ends = np.cumsum(videos["snippets"].to_numpy())
         self._text_ends = np.cumsum(videos["texts"].to_numpy())
-        sizes = (
-            int(self._snippet_ends[-1]) if len(self._row) else 0,
-            int(self._text_ends[-1]) if len(self._row) else 0,
+        expected = (
+            int(self._snippet_ends[-1]) if self._row else 0,
+            int(self._text_ends[-1]) if self._row else 0,
         )
-        if sizes != (len(visual), 0 if text is None else len(text)) or len(times) != len(visual):
+        lengths = (len(visual), 0 if text is None else len(text))
+        if lengths != expected or len(times) != len(visual):
             raise ValueError("the arrays of the feature bank do not fit its table of videos")
 
     def __len__(self) -> int:
@@ -142,7 +153,7 @@ class FeatureBank(Mapping[str, VideoFeatures]):
         return int(self.visual.shape[1])
 
     def lengths(self) -> dict[str, int]:
-        """T of each video, without touching the features."""
+        """Return T of each video, without reading the features."""
         return dict(zip(self._row, self._videos["snippets"].to_pylist(), strict=True))
 
     @classmethod
@@ -158,55 +169,35 @@ class FeatureBank(Mapping[str, VideoFeatures]):
             crop: which crop of the frames.
 
         Raises:
-            MissingFeaturesError: a video is incomplete or absent; `missing_features` tells which
-                beforehand.
-            ValueError: a video is named twice, there is no such stage, or text and image features
+            MissingFeaturesError: a video is incomplete or absent; `missing_features` finds them.
+            ValueError: a video is listed twice, there is no such stage, or text and image features
                 differ in width.
             CorruptPartError: a file of the store is damaged.
         """
         if len(set(video_ids)) != len(video_ids):
-            raise ValueError("a video is named twice in the list of videos to load")
-        layout, missing = survey(store, video_ids, text, crop)
+            raise ValueError("a video is listed twice among the videos to load")
+        chunks, missing = find_chunks(store, video_ids, text, crop)
         if missing:
             raise MissingFeaturesError(missing)
-        plain = {video: _blank(video) for video in video_ids}
-        start, total = {}, 0
-        for video in video_ids:
-            start[video] = total
-            plain[video]["snippets"] = sum(len(times) for _, _, times in layout[video])
-            total += plain[video]["snippets"]
-        vision = store.read_stage("vision")
-        visual = np.empty((total, vision.width or 0), np.float16)
-        times_all = np.empty(total, np.float64)
-        for video in video_ids:
-            times_all[start[video] : start[video] + plain[video]["snippets"]] = np.concatenate(
-                [times for _, _, times in layout[video]]
-            )
-        columns = ["visual", "first_snippet", *ABOUT_VISION]
-        about: dict[str, list[dict[str, Any]]] = {video: [] for video in video_ids}
-        for table in vision.iter_tables(columns, video_ids):
-            rows = table.drop_columns(["visual"]).to_pylist()
-            for row, features in zip(rows, feature_rows(table, "visual"), strict=True):
-                if row["crop"] == crop:
-                    begin = start[row["video_id"]] + row["first_snippet"]
-                    visual[begin : begin + len(features)] = features
-                    about[row["video_id"]].append(row)
-        for video, chunks in about.items():
-            chunks.sort(key=lambda row: int(row["chunk"]))
-            plain[video] |= {n: [v for row in chunks for v in row[n]] for n in ABOUT_VISION[:2]}
-            plain[video] |= {n: chunks[0][n] for n in ABOUT_VISION[2:]}
-        texts = None if text == "none" else _add_language(store, plain, text, visual.shape[1])
-        videos = pa.Table.from_pylist([plain[video] for video in video_ids], schema=_BANK_SCHEMA)
-        return cls(visual, times_all, texts, videos, text)
+        chunk_times = [chunk.times_t for video in video_ids for chunk in chunks[video]]
+        times = np.concatenate([np.empty(0, np.float64), *chunk_times])
+        rows = {
+            video: _new_row(video, sum(len(chunk.times_t) for chunk in chunks[video]))
+            for video in video_ids
+        }
+        visual = _read_visual(store, rows, crop)
+        text_features = None if text == "none" else _read_text(store, rows, text, visual.shape[1])
+        videos = pa.Table.from_pylist(list(rows.values()), schema=_BANK_SCHEMA)
+        return cls(visual, times, text_features, videos, text)
 
     def save(self, directory: str | Path) -> None:
-        """Write the bank into a local folder, replacing one that is there.
+        """Write the bank into a local folder; a bank that is there is replaced.
 
         Raises:
-            OSError: it cannot be written; what is left does not open as a bank.
+            OSError: it cannot be written; the folder does not open as a bank then.
         """
         folder = Path(directory)
-        # The description goes first and comes last: without it the folder is no bank.
+        # Without the description the folder is no bank: it is deleted first and written last.
         (folder / BANK_FILE).unlink(missing_ok=True)
         arrays = {"visual": self.visual, "times": self._times, "text": self._text}
         for name, array in arrays.items():
@@ -223,11 +214,11 @@ class FeatureBank(Mapping[str, VideoFeatures]):
 
         Args:
             directory: its folder.
-            mmap: map the arrays (read-only, shared by all processes of the machine, loaded as
-                they are touched) rather than read them.
+            mmap: map the arrays instead of reading them: they are read-only, shared by all
+                processes of the machine, and loaded on access.
 
         Raises:
-            ValueError: the folder holds no bank, or an unfinished or damaged one.
+            CorruptPartError: the folder has no bank, or an incomplete or damaged one.
         """
         folder = Path(directory)
         try:
@@ -243,31 +234,16 @@ class FeatureBank(Mapping[str, VideoFeatures]):
             }
             videos = pq.read_table(folder / "videos.parquet", schema=_BANK_SCHEMA)
             return cls(arrays["visual"], arrays["times"], arrays.get("text"), videos, kind)
-        except (OSError, ValueError, KeyError, pa.ArrowException) as problem:
+        except (OSError, ValueError, KeyError, pa.ArrowException) as error:
             raise CorruptPartError(
-                f"{folder} is no complete feature bank ({problem}): build and save it again."
-            ) from problem
+                f"{folder} is not a complete feature bank ({error}): build and save it again."
+            ) from error
 
 
-_BANK_SCHEMA = pa.schema(
-    {
-        "video_id": pa.string(),
-        "snippets": pa.int64(),
-        "texts": pa.int64(),
-        "caption_snippets": pa.list_(pa.int32()),
-        "captions": pa.list_(pa.string()),
-        "cleaned_captions": pa.list_(pa.string()),
-        "explanation": pa.string(),
-        "record": pa.string(),
-        "num_frames": pa.int64(),
-        "fps": pa.float64(),
-    }
-)
-
-
-def _blank(video: str) -> dict[str, Any]:
+def _new_row(video: str, snippets: int) -> _Row:
     return {
         "video_id": video,
+        "snippets": snippets,
         "texts": 0,
         "cleaned_captions": [],
         "explanation": "",
@@ -275,27 +251,52 @@ def _blank(video: str) -> dict[str, Any]:
     }
 
 
-def _add_language(
-    store: Store, plain: dict[str, dict[str, Any]], kind: TextKind, width: int
-) -> Array:
-    language = store.read_stage("language")
-    if language.width != width:
+def _read_visual(store: Store, rows: dict[str, _Row], crop: int) -> Array:
+    """Return the image features [ΣT, D]; add raw captions, length and frame rate to the rows."""
+    stage = store.read_stage("vision")
+    lengths = [row["snippets"] for row in rows.values()]
+    starts = dict(zip(rows, np.cumsum([0, *lengths])[:-1].tolist(), strict=True))
+    visual = np.empty((sum(lengths), stage.width or 0), np.float16)
+    columns = ["visual", "first_snippet", "caption_snippets", "captions", "num_frames", "fps"]
+    stored: dict[str, list[dict[str, Any]]] = {video: [] for video in rows}
+    for table in stage.iter_tables(columns, rows):
+        plain_rows = table.drop_columns(["visual"]).to_pylist()
+        for plain, visual_tD in zip(plain_rows, feature_rows(table, "visual"), strict=True):
+            if plain["crop"] == crop:
+                start = starts[plain["video_id"]] + plain["first_snippet"]
+                visual[start : start + len(visual_tD)] = visual_tD
+                stored[plain["video_id"]].append(plain)
+    for video, chunks in stored.items():
+        chunks.sort(key=lambda chunk: int(chunk["chunk"]))
+        rows[video] |= {
+            "caption_snippets": [s for chunk in chunks for s in chunk["caption_snippets"]],
+            "captions": [caption for chunk in chunks for caption in chunk["captions"]],
+            "num_frames": chunks[0]["num_frames"],
+            "fps": chunks[0]["fps"],
+        }
+    return visual
+
+
+def _read_text(store: Store, rows: dict[str, _Row], kind: TextKind, width: int) -> Array:
+    """Return the text features, one row [D] per text; add texts and explanations to the rows."""
+    stage = store.read_stage("language")
+    if stage.width != width:
         raise ValueError(
-            f"text features are {language.width} wide, image features {width}: the stages of "
+            f"text features are {stage.width} wide, image features {width}: the stages of "
             f"{store.root} were made with different encoders"
         )
     column = "text" if kind == "explanation" else "caption_text"
     features: dict[str, Array] = {}
-    for table in language.iter_tables([*ABOUT_LANGUAGE, column], plain):
-        rows = table.drop_columns([column]).to_pylist()
-        for row, matrix in zip(rows, feature_rows(table, column), strict=True):
-            video = row["video_id"]
-            if any(snippet >= plain[video]["snippets"] for snippet in row["caption_snippets"]):
+    for table in stage.iter_tables([*_LANGUAGE_COLUMNS, column], rows):
+        plain_rows = table.drop_columns([column]).to_pylist()
+        for plain, text_cD in zip(plain_rows, feature_rows(table, column), strict=True):
+            video = plain["video_id"]
+            if any(s >= rows[video]["snippets"] for s in plain["caption_snippets"]):
                 raise ValueError(
-                    f"the language stage of {store.root} captions snippets that {video} does not "
-                    "have: it was made from other vision features. Make it afresh with --fresh."
+                    f"the language stage of {store.root} has captions of snippets that {video} "
+                    "does not have: it was made from other vision features. Make it again with "
+                    "--fresh."
                 )
-            plain[video] |= row | {"texts": len(matrix)}
-            features[video] = matrix.copy()
-    none = np.empty((0, width), np.float16)
-    return np.concatenate([none, *(features[video] for video in plain)])
+            rows[video] |= plain | {"texts": len(text_cD)}
+            features[video] = text_cD.copy()
+    return np.concatenate([np.empty((0, width), np.float16), *(features[v] for v in rows)])

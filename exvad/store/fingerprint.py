@@ -1,4 +1,7 @@
-"""What made a stage of the feature store, kept beside it so that two makings never mix."""
+"""The fingerprint of a stage: the settings that determine its content, stored beside its rows.
+
+A stage accepts rows of one fingerprint only, so features of different settings never mix.
+"""
 
 from __future__ import annotations
 
@@ -7,93 +10,101 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from exvad.data.atomic import json_bytes
-from exvad.store.parts import Folder
+from exvad.data.versions import OtherVersionError
+from exvad.store.parts import PartFolder
 
 STAGE_FILE = "stage.json"
-FORMAT = 1  # of the folder: raised when a schema changes, so that old stores are named as such
+FORMAT = 2  # of a stage's folder; format 1 is that of exvad 0.1
 
 
 class FingerprintError(ValueError):
-    """A stage holds what other settings made; mixing the two is refused."""
+    """A stage has the features of other settings; they are never mixed."""
 
 
-def normalised(stage: str, fingerprint: Mapping[str, Any]) -> dict[str, Any]:
-    """The fingerprint as it comes back from JSON, so that comparing is fair (tuples are lists).
+def normalize_fingerprint(stage: str, fingerprint: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a fingerprint as it is read back from JSON, where tuples are lists, for comparison.
 
     Raises:
-        ValueError: it holds something JSON has no form for.
+        ValueError: it contains something that has no JSON form.
     """
     try:
         plain: dict[str, Any] = json.loads(json.dumps(dict(fingerprint), allow_nan=False))
-    except (TypeError, ValueError) as problem:
-        raise ValueError(f"the fingerprint of stage {stage}: {problem}") from problem
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"the fingerprint of stage {stage}: {error}") from error
     return plain
 
 
-def claim(folder: Folder, fingerprint: dict[str, Any], overwrite: bool) -> None:
-    """Write the fingerprint into a new stage folder, or check that it is the one written there.
+def claim_stage(folder: PartFolder, fingerprint: dict[str, Any], overwrite: bool) -> None:
+    """Write the fingerprint into a new stage folder, or compare it with the one stored there.
 
     Args:
         folder: the stage's folder.
-        fingerprint: a normalised fingerprint.
-        overwrite: replace whatever is written there.
+        fingerprint: a normalized fingerprint.
+        overwrite: replace a fingerprint that is stored there, even one of another version.
 
     Raises:
-        FingerprintError: another one is written there; each differing field is named.
-        ValueError: the file is damaged, or there are parts without it.
+        FingerprintError: another fingerprint is stored; the message names each difference.
+        OtherVersionError: another version of exvad wrote the stage.
+        ValueError: `stage.json` is damaged, or missing although there are rows.
     """
-    found = None if overwrite else read_fingerprint(folder)
-    if found is None:
+    stored = None if overwrite else read_fingerprint(folder)
+    if stored is None:
         if folder.part_names():
             raise ValueError(
-                f"{folder.path} holds rows but no {STAGE_FILE}, so nothing tells what made them. "
-                "Use --fresh to delete them and start afresh."
+                f"{folder.path} has rows but no {STAGE_FILE}, so their settings are unknown. "
+                "Use --fresh to delete them and start over."
             )
-        folder.write_bytes(STAGE_FILE, json_bytes({"format": FORMAT, "fingerprint": fingerprint}))
-    elif found != fingerprint:
-        raise FingerprintError(_difference(folder, found, fingerprint))
+        content = {"format": FORMAT, "fingerprint": fingerprint}
+        folder.write_bytes(STAGE_FILE, json_bytes(content))
+    elif stored != fingerprint:
+        raise FingerprintError(_describe_difference(folder, stored, fingerprint))
 
 
-def read_fingerprint(folder: Folder) -> dict[str, Any] | None:
-    """The fingerprint of a stage folder, or None where there is none.
+def read_fingerprint(folder: PartFolder) -> dict[str, Any] | None:
+    """Return the fingerprint of a stage folder, or None if there is none.
 
     Raises:
-        ValueError: the file is damaged or of another format.
+        OtherVersionError: another version of exvad wrote the stage.
+        ValueError: `stage.json` is damaged or of an unknown format.
     """
     data = folder.read_bytes(STAGE_FILE)
     if data is None:
         return None
+    file = folder.file_path(STAGE_FILE)
     try:
         content = json.loads(data)
         version, fingerprint = content["format"], content["fingerprint"]
         if not isinstance(fingerprint, dict):
             raise TypeError("the fingerprint is not an object")
-    except (ValueError, KeyError, TypeError) as problem:
+    except (ValueError, KeyError, TypeError) as error:
         raise ValueError(
-            f"{folder.file(STAGE_FILE)} is damaged ({problem!r}). Restore it, or start afresh "
-            "with --fresh."
-        ) from problem
+            f"{file} is damaged ({error!r}). Restore it, or start over with --fresh."
+        ) from error
+    if version == 1:
+        raise OtherVersionError(
+            folder.path, "0.1", "use another folder, or delete its content with --fresh"
+        )
     if version != FORMAT:
         raise ValueError(
-            f"{folder.file(STAGE_FILE)} is of format {version}; this version of exvad reads "
-            f"format {FORMAT}. Start afresh with --fresh or in another folder."
+            f"{file} is of format {version}; this version of exvad reads format {FORMAT}. Use "
+            "another folder, or start over with --fresh."
         )
     return fingerprint
 
 
-def _difference(folder: Folder, old: dict[str, Any], new: dict[str, Any]) -> str:
-    before, after = dict(_leaves(old)), dict(_leaves(new))
-    lines = [
+def _describe_difference(folder: PartFolder, stored: dict[str, Any], new: dict[str, Any]) -> str:
+    before, after = dict(_leaves(stored)), dict(_leaves(new))
+    differences = [
         f"  {field}: {before.get(field, '(absent)')} → {after.get(field, '(absent)')}"
         for field in sorted({*before, *after})
         if before.get(field) != after.get(field)
     ]
     return "\n".join(
         [
-            f"{folder.path} was made with other settings, and mixing the two is refused:",
-            *lines,
-            "Go back to the old settings, use another folder, or use --fresh to delete what is "
-            "there and start afresh.",
+            f"{folder.path} was made with other settings, and the two cannot be mixed:",
+            *differences,
+            "Use the old settings, use another folder, or use --fresh to delete the content and "
+            "start over.",
         ]
     )
 

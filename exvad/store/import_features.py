@@ -1,6 +1,6 @@
-"""Features from elsewhere: `.npy` and `.npz` files → the store, so that nobody must run an encoder.
+"""Import features from `.npy` and `.npz` files into a store, so that no encoder has to run.
 
-T snippets · D feature width · m phrases
+T snippets · D feature width
 """
 
 from __future__ import annotations
@@ -20,21 +20,22 @@ if TYPE_CHECKING:
     from exvad.data.records import Video
 
 Array = np.ndarray[Any, Any]
-_CROP = re.compile(r"^(?P<video>.+)__(?P<crop>\d{1,2})$")
-_BATCH = 64
+
 UNKNOWN_FPS = 30.0
+_CROP = re.compile(r"^(?P<video>.+)__(?P<crop>\d{1,2})$")
+_BATCH = 64  # rows per part file
 
 
 class ImportFeaturesError(ValueError):
-    """Files of features can't be used: names them and says what is wrong."""
+    """Feature files cannot be imported; the message names the file and the problem."""
 
 
 @dataclass(frozen=True)
-class Imported:
-    """What an import did.
+class ImportSummary:
+    """The result of an import.
 
     Args:
-        videos: videos that got features.
+        videos: number of videos that have features.
         crops: crops per video.
         width: D.
         missing: videos of the manifest without a file.
@@ -46,17 +47,19 @@ class Imported:
     missing: tuple[str, ...]
 
 
-def import_visual(folder: str | Path, manifest: Manifest, store: Store, stride: int) -> Imported:
-    """Read image features into the vision stage of a store.
+def import_visual(
+    folder: str | Path, manifest: Manifest, store: Store, stride: int
+) -> ImportSummary:
+    """Import image features into the vision stage of a store.
 
-    A video's file is `<video>.npy`, or one per crop `<video>__<crop>.npy`, at any depth of the
-    folder; `<video>` is the video's id or the last part of it. It holds [T, D], a row per snippet.
-    What the store already has is left as it is.
+    The file of a video is `<video>.npy`, or `<video>__<crop>.npy` for each crop, at any depth of
+    the folder; `<video>` is the video's id or the last part of it. It has one row per snippet,
+    [T, D]. Rows that are already in the store are kept.
 
     Args:
-        folder: where the files are.
-        manifest: which videos there are.
-        store: where the features go.
+        folder: the folder of the files.
+        manifest: the data set.
+        store: the store to write to.
         stride: frames per snippet.
 
     Raises:
@@ -64,90 +67,155 @@ def import_visual(folder: str | Path, manifest: Manifest, store: Store, stride: 
             same crop of a video, some crops of a video are missing, or an array is not [T, D],
             not finite, of another width, or of another length than its video's other crops.
     """
-    files = _files_of_videos(Path(folder), manifest)
-    crops = max(len(own) for own in files.values())
-    uneven = [video for video, own in files.items() if set(own) != set(range(crops))]
-    if uneven:
-        raise ImportFeaturesError(
-            f"{folder}: {', '.join(uneven[:5])} lack crops that other videos have "
-            f"(0 to {crops - 1}): a file is <video>__<crop>.npy"
-        )
+    files = _find_files(Path(folder), manifest)
+    crops = _count_crops(files, folder)
     stage = store.stage("vision", {"imported": Path(folder).name, "stride": stride, "crops": crops})
-    done = stage.keys()
-    width: int | None = stage.width
+    stored = stage.keys()
+    width = stage.width
     rows: list[dict[str, Any]] = []
     for video in manifest.videos:
-        length: int | None = None
-        for crop, path in sorted(files.get(video.video_id, {}).items()):
-            visual_TD = read_matrix(path, width)
+        for crop, visual_TD in _read_crops(files.get(video.video_id, {}), width):
             width = visual_TD.shape[1]
-            if length not in (None, len(visual_TD)):
-                raise ImportFeaturesError(
-                    f"{path}: {len(visual_TD)} snippets, the video's crop 0 has {length}"
-                )
-            length = len(visual_TD)
-            if (video.video_id, 0, crop) not in done:
+            if (video.video_id, 0, crop) not in stored:
                 rows.append(_vision_row(video, crop, visual_TD, stride))
         if len(rows) >= _BATCH:
             stage.append(rows)
             rows = []
-    if rows:
-        stage.append(rows)
+    stage.append(rows)
     assert width is not None, "there is at least one file"
-    missing = tuple(v.video_id for v in manifest.videos if v.video_id not in files)
-    return Imported(len(files), crops, width, missing)
+    missing = tuple(video.video_id for video in manifest.videos if video.video_id not in files)
+    return ImportSummary(len(files), crops, width, missing)
 
 
-def import_text(source: str | Path, manifest: Manifest, store: Store) -> Imported:
-    """Read one text feature per video, F_T, into the language stage of a store.
+def import_text(source: str | Path, manifest: Manifest, store: Store) -> ImportSummary:
+    """Import one text feature per video, F_T, into the language stage of a store.
 
     Args:
         source: an `.npz` file with an array [D] for each video id, or a folder of `<video>.npy`.
-        manifest: which videos there are.
-        store: where the features go; its vision stage is already there.
+        manifest: the data set.
+        store: the store to write to; it has a vision stage already.
 
     Raises:
-        ImportFeaturesError: no video has a feature, or an array is not [D], not finite, or not as
-            wide as the image features.
+        ImportFeaturesError: no video has a feature, or an array is not [D], not finite, or of
+            another width than the image features.
     """
     width = store.read_stage("vision").width
     stage = store.stage("language", {"imported": Path(source).name})
-    done = {key[0] for key in stage.keys()}  # noqa: SIM118 - a method of the stage
-    known = {video.video_id: video for video in manifest.videos}
-    rows, found = [], set()
-    for video_id, text_D, where in _vectors_of_videos(Path(source), manifest):
+    stored = {key[0] for key in stage.keys()}  # noqa: SIM118 - a method of the stage
+    listed = {video.video_id for video in manifest.videos}
+    imported: set[str] = set()
+    rows = []
+    for video_id, text_D, where in _read_vectors(Path(source), manifest):
         _check_matrix(text_D[None], width, where)
-        found.add(video_id)
-        if video_id not in done and video_id in known:
-            rows.append(
-                {
-                    "video_id": video_id, "captions": [], "caption_snippets": [],
-                    "cleaned_captions": [], "changed": 0, "explanation": "", "record": "{}",
-                    "text": text_D, "caption_text": np.empty((0, len(text_D)), np.float32),
-                    "llm": "imported", "prompt": "imported",
-                }
-            )  # fmt: skip
-    if not found & set(known):
-        raise ImportFeaturesError(f"{source}: holds no text feature of any video of the data set")
+        if video_id in listed:
+            imported.add(video_id)
+            if video_id not in stored:
+                rows.append(_language_row(video_id, text_D))
+    if not imported:
+        raise ImportFeaturesError(f"{source}: has no text feature of any video of the data set")
     for start in range(0, len(rows), _BATCH):
         stage.append(rows[start : start + _BATCH])
-    missing = tuple(video for video in known if video not in found)
-    return Imported(len(found & set(known)), 1, width or 0, missing)
+    missing = tuple(v.video_id for v in manifest.videos if v.video_id not in imported)
+    return ImportSummary(len(imported), 1, width or 0, missing)
 
 
 def read_matrix(path: Path, width: int | None = None) -> Array:
-    """Read an array [T, D] from an `.npy` file, never unpickling.
+    """Read an array [T, D] from an `.npy` file, float32; nothing is unpickled.
+
+    Args:
+        path: the file.
+        width: the expected D; None for any.
 
     Raises:
-        ImportFeaturesError: the file is no such array, holds NaN or infinities, or has another
+        ImportFeaturesError: the file is no such array, contains NaN or infinities, or has another
             width than `width`.
     """
     try:
         matrix_TD = np.load(path, allow_pickle=False)
     except (OSError, ValueError, EOFError) as error:
-        raise ImportFeaturesError(f"{path}: no array that can be read ({error})") from None
+        raise ImportFeaturesError(f"{path}: not a readable array ({error})") from None
     _check_matrix(matrix_TD, width, str(path))
     return np.asarray(matrix_TD, np.float32)
+
+
+def _find_files(folder: Path, manifest: Manifest) -> dict[str, dict[int, Path]]:
+    """Return the feature files below a folder: video → crop → file."""
+    if not folder.is_dir():
+        raise ImportFeaturesError(f"{folder}: there is no such folder")
+    video_of = _video_names(manifest)
+    files: dict[str, dict[int, Path]] = {}
+    for path in sorted(folder.rglob("*.npy")):
+        crop, name = 0, path.stem
+        # The name of a video may end like a crop: the whole name takes precedence.
+        if name not in video_of and (match := _CROP.match(name)):
+            name, crop = match["video"], int(match["crop"])
+        video = video_of.get(name)
+        if video is None:
+            continue
+        earlier = files.setdefault(video, {}).setdefault(crop, path)
+        if earlier != path:
+            raise ImportFeaturesError(f"{earlier} and {path}: both are crop {crop} of {video}")
+    if not files:
+        raise ImportFeaturesError(
+            f"{folder}: has no features of any video; name a file <video>.npy or "
+            f"<video>__<crop>.npy, where <video> is {next(iter(video_of))}, for example"
+        )
+    return files
+
+
+def _video_names(manifest: Manifest) -> Mapping[str, str]:
+    """Return the names of each video, name → id: its id, and if unique the last part of it."""
+    names = {video.video_id: video.video_id for video in manifest.videos}
+    ids_by_name: dict[str, set[str]] = {}
+    for video in manifest.videos:
+        for name in (Path(video.video_id).name, Path(video.path).stem):
+            ids_by_name.setdefault(name, set()).add(video.video_id)
+    for name, ids in ids_by_name.items():
+        if len(ids) == 1:
+            names.setdefault(name, next(iter(ids)))
+    return names
+
+
+def _count_crops(files: Mapping[str, Mapping[int, Path]], folder: str | Path) -> int:
+    crops = max(len(crop_files) for crop_files in files.values())
+    expected = set(range(crops))
+    incomplete = [video for video, crop_files in files.items() if set(crop_files) != expected]
+    if incomplete:
+        raise ImportFeaturesError(
+            f"{folder}: {', '.join(incomplete[:5])} lack crops that other videos have "
+            f"(0 to {crops - 1}): a file is <video>__<crop>.npy"
+        )
+    return crops
+
+
+def _read_crops(files: Mapping[int, Path], width: int | None) -> Iterator[tuple[int, Array]]:
+    """Yield the crops of a video in order, each with its features [T, D]."""
+    length: int | None = None
+    for crop, path in sorted(files.items()):
+        visual_TD = read_matrix(path, width)
+        width = visual_TD.shape[1]
+        if length not in (None, len(visual_TD)):
+            raise ImportFeaturesError(
+                f"{path}: {len(visual_TD)} snippets, the video's crop 0 has {length}"
+            )
+        length = len(visual_TD)
+        yield crop, visual_TD
+
+
+def _read_vectors(source: Path, manifest: Manifest) -> Iterator[tuple[str, Array, str]]:
+    """Yield video id, feature [D] and origin of each text feature."""
+    if source.is_dir():
+        for video, crop_files in _find_files(source, manifest).items():
+            path = crop_files[0]
+            matrix = np.load(path, allow_pickle=False)
+            yield video, np.asarray(matrix, np.float32).reshape(-1), str(path)
+        return
+    try:
+        with np.load(source, allow_pickle=False) as arrays:
+            for name in arrays.files:
+                yield name, np.asarray(arrays[name], np.float32).reshape(-1), f"{source}[{name}]"
+    except (OSError, ValueError, EOFError) as error:
+        raise ImportFeaturesError(f"{source}: not a readable .npz file ({error})") from None
 
 
 def _check_matrix(matrix_TD: Array, width: int | None, where: str) -> None:
@@ -156,60 +224,9 @@ def _check_matrix(matrix_TD: Array, width: int | None, where: str) -> None:
     if not np.issubdtype(matrix_TD.dtype, np.floating):
         raise ImportFeaturesError(f"{where}: numbers of type {matrix_TD.dtype}, not floating point")
     if not np.isfinite(matrix_TD).all():
-        raise ImportFeaturesError(f"{where}: holds NaN or infinite values")
+        raise ImportFeaturesError(f"{where}: contains NaN or infinite values")
     if width not in (None, matrix_TD.shape[1]):
         raise ImportFeaturesError(f"{where}: features {matrix_TD.shape[1]} wide, others {width}")
-
-
-def _files_of_videos(folder: Path, manifest: Manifest) -> dict[str, dict[int, Path]]:
-    if not folder.is_dir():
-        raise ImportFeaturesError(f"{folder}: there is no such folder")
-    names = _names(manifest)
-    files: dict[str, dict[int, Path]] = {}
-    for path in sorted(folder.rglob("*.npy")):
-        crop, stem = 0, path.stem
-        # A video's own name may end like a crop's: a whole name counts before a split one.
-        if stem not in names and (match := _CROP.match(stem)):
-            stem, crop = match["video"], int(match["crop"])
-        video = names.get(stem)
-        if video is None:
-            continue
-        other = files.setdefault(video, {}).setdefault(crop, path)
-        if other != path:
-            raise ImportFeaturesError(f"{other} and {path}: both are crop {crop} of {video}")
-    if not files:
-        raise ImportFeaturesError(
-            f"{folder}: holds no features of any video; a file is <video>.npy or "
-            f"<video>__<crop>.npy, and a video is, for instance, {next(iter(names))}"
-        )
-    return files
-
-
-def _names(manifest: Manifest) -> Mapping[str, str]:
-    """Return the names a video goes by, its id and the last part of it, where that is unique."""
-    names = {video.video_id: video.video_id for video in manifest.videos}
-    short: dict[str, list[str]] = {}
-    for video in manifest.videos:
-        short.setdefault(Path(video.video_id).name, []).append(video.video_id)
-        short.setdefault(Path(video.path).stem, []).append(video.video_id)
-    for name, ids in short.items():
-        if len(set(ids)) == 1:
-            names.setdefault(name, ids[0])
-    return names
-
-
-def _vectors_of_videos(source: Path, manifest: Manifest) -> Iterator[tuple[str, Array, str]]:
-    if source.is_dir():
-        for video, own in _files_of_videos(source, manifest).items():
-            matrix = np.load(own[0], allow_pickle=False)
-            yield video, np.asarray(matrix, np.float32).reshape(-1), str(own[0])
-        return
-    try:
-        with np.load(source, allow_pickle=False) as arrays:
-            for name in arrays.files:
-                yield name, np.asarray(arrays[name], np.float32).reshape(-1), f"{source}[{name}]"
-    except (OSError, ValueError, EOFError) as error:
-        raise ImportFeaturesError(f"{source}: no .npz file that can be read ({error})") from None
 
 
 def _vision_row(video: Video, crop: int, visual_TD: Array, stride: int) -> dict[str, Any]:
@@ -226,4 +243,20 @@ def _vision_row(video: Video, crop: int, visual_TD: Array, stride: int) -> dict[
         "captions": [],
         "num_frames": video.num_frames or len(visual_TD) * stride,
         "fps": fps,
+    }
+
+
+def _language_row(video_id: str, text_D: Array) -> dict[str, Any]:
+    return {
+        "video_id": video_id,
+        "captions": [],
+        "caption_snippets": [],
+        "cleaned_captions": [],
+        "changed": 0,
+        "explanation": "",
+        "record": "{}",
+        "text": text_D,
+        "caption_text": np.empty((0, len(text_D)), np.float32),
+        "llm": "imported",
+        "prompt": "imported",
     }

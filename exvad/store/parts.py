@@ -1,7 +1,7 @@
-"""A folder of immutable parquet part files, on a local disk or at any pyarrow or fsspec URI.
+"""A folder of immutable Parquet part files, on a local disk or at any pyarrow or fsspec URI.
 
-Many writers on many machines add parts at once without locks: names are unique, a part is whole or
-invisible, and names sort by the time of writing.
+Many writers on many machines add parts concurrently without locks: names are unique, a part is
+complete or invisible, and the names sort by the time of writing.
 """
 
 from __future__ import annotations
@@ -20,92 +20,93 @@ import pyarrow.fs as pafs
 import pyarrow.parquet as pq
 
 from exvad.data.atomic import temporary_name, write_bytes_atomic
-from exvad.data.filesystems import resolve
+from exvad.data.filesystems import resolve_filesystem
 
-READERS = 4  # parts read at once: hides the latency of object stores, bounds the memory
+CONCURRENT_READS = 4  # hides the latency of object stores and bounds the memory
 
 
 class CorruptPartError(ValueError):
-    """A file of the store that cannot be read as what it should be."""
+    """A file of the store is damaged or does not belong to it."""
 
 
 class UnwritableError(ValueError):
-    """A part of the store could not be written: says where, why, and what to do."""
+    """A part of the store could not be written; the message says where, why, and what to do."""
 
 
-class Folder:
-    """A folder at a path or URI: atomic writes, sorted listing, parquet parts.
+class PartFolder:
+    """A folder at a path or URI with atomic writes and Parquet part files.
 
     Args:
         root: local path or URI (`s3://bucket/dir`, `file:///dir`, any fsspec protocol).
         name: sub-folder of `root`; "" for the root itself.
+
+    Raises:
+        ValueError: the URI is not supported.
     """
 
     def __init__(self, root: str | Path, name: str = "") -> None:
         try:
-            self.fs, base = resolve(root)
-        except ValueError as problem:
-            raise ValueError(f"cannot open the store {problem}") from problem
+            self.fs, base = resolve_filesystem(root)
+        except ValueError as error:
+            raise ValueError(f"cannot open the store {error}") from error
         self.path = f"{base.rstrip('/')}/{name}".rstrip("/")
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self.path!r})"
 
-    def file(self, name: str) -> str:
-        """The path of the file `name` in this folder, as messages show it."""
+    def file_path(self, name: str) -> str:
+        """Return the path of a file in this folder."""
         return f"{self.path}/{name}"
 
     def read_bytes(self, name: str) -> bytes | None:
-        """The content of a file of this folder, or None where there is none."""
+        """Return the content of a file in this folder, or None if there is none."""
         try:
-            with self.fs.open_input_file(self.file(name)) as file:
+            with self.fs.open_input_file(self.file_path(name)) as file:
                 return bytes(file.read())
         except FileNotFoundError:
             return None
 
     def write_bytes(self, name: str, data: bytes | memoryview) -> None:
-        """Write a file of this folder atomically.
+        """Write a file in this folder atomically.
 
         Raises:
-            OSError: with the errno of the cause (ENOSPC when the disk is full) and the file named;
-                no visible file is left.
+            OSError: it cannot be written; has the errno of the cause (ENOSPC if the disk is full)
+                and the path. No visible file is left.
         """
-        target = self.file(name)
+        path = self.file_path(name)
         try:
             if isinstance(self.fs, pafs.LocalFileSystem):
-                write_bytes_atomic(target, data)
+                write_bytes_atomic(path, data)
             else:
-                self._write_remote(target, name, data)
-        except OSError as problem:
-            reason = problem.strerror or str(problem)
-            raise OSError(
-                problem.errno or errno.EIO, f"cannot write: {reason}", target
-            ) from problem
+                self._write_remote(path, name, data)
+        except OSError as error:
+            reason = error.strerror or str(error)
+            raise OSError(error.errno or errno.EIO, f"cannot write: {reason}", path) from error
 
-    def _write_remote(self, target: str, name: str, data: bytes | memoryview) -> None:
+    def _write_remote(self, path: str, name: str, data: bytes | memoryview) -> None:
         self.fs.create_dir(self.path, recursive=True)
-        temporary = self.file(temporary_name(name))
+        temporary = self.file_path(temporary_name(name))
         try:
             with self.fs.open_output_stream(temporary) as stream:
                 stream.write(data)
-            self.fs.move(temporary, target)
+            self.fs.move(temporary, path)
         except BaseException:
             if self.fs.get_file_info(temporary).type != pafs.FileType.NotFound:
                 self.fs.delete_file(temporary)
             raise
 
     def part_names(self) -> list[str]:
-        """The names of the part files, sorted: the order in which they were written."""
+        """Return the names of the part files, sorted: the order in which they were written."""
         return sorted(name for name in self._names() if _is_part(name))
 
     def add_part(self, table: pa.Table) -> str:
-        """Write `table` as one new part file and return its name.
+        """Write a table as one new part file and return its name.
 
         Raises:
             OSError: see `write_bytes`.
         """
-        # The first part wins where a retried task wrote its rows twice, so names sort by time:
-        # what a later stage has already read stays what the store says.
+        # Names sort by time, because the first of duplicate rows counts: a row that a later stage
+        # has already read is not replaced when a retried task writes it again.
         name = f"{time.time_ns():020d}-{uuid.uuid4().hex}.parquet"
         sink = pa.BufferOutputStream()
         pq.write_table(
@@ -119,13 +120,18 @@ class Folder:
         return name
 
     def read_part(self, name: str, columns: Sequence[str] | None = None) -> pa.Table:
-        """Read the part `name`, or only some of its columns (`[]`: none, which checks the footer).
+        """Read a part.
+
+        Args:
+            name: its name.
+            columns: which columns; None for all, none (`[]`) to check the footer only.
 
         Raises:
-            FileNotFoundError: there is no such part (any more).
+            FileNotFoundError: there is no such part.
             CorruptPartError: it is damaged; the message names it and says what to do.
         """
-        with self.fs.open_input_file(self.file(name)) as file:
+        path = self.file_path(name)
+        with self.fs.open_input_file(path) as file:
             try:
                 part = pq.ParquetFile(file, page_checksum_verification=True)
                 if columns is None:
@@ -135,42 +141,46 @@ class Folder:
                 missing = [column for column in columns if column not in part.schema_arrow.names]
                 if missing:
                     raise CorruptPartError(
-                        f"{self.file(name)} has no column {missing[0]!r}: it is no part of this "
-                        "store. Move it elsewhere."
+                        f"{path} has no column {missing[0]!r}: it is not part of this store. "
+                        "Move it elsewhere."
                     )
                 return part.read(columns=list(columns))
-            except (OSError, pa.ArrowException) as problem:
+            except (OSError, pa.ArrowException) as error:
                 raise CorruptPartError(
-                    f"{self.file(name)} cannot be read ({str(problem).strip()}). "
-                    "If it is damaged, delete it and run again: only what is missing is done anew."
-                ) from problem
+                    f"{path} cannot be read ({str(error).strip()}). If it is damaged, delete it "
+                    "and run again: only what is missing is computed again."
+                ) from error
 
     def read_parts(
         self, names: Sequence[str], columns: Sequence[str] | None = None
     ) -> Iterator[tuple[str, pa.Table]]:
-        """Read several parts, a few at once, and yield (name, table) in the order of `names`."""
+        """Read several parts, a few concurrently; yield (name, table) in the order of `names`.
+
+        Raises:
+            FileNotFoundError, CorruptPartError: see `read_part`.
+        """
         if len(names) < 2:
             yield from ((name, self.read_part(name, columns)) for name in names)
             return
-        with ThreadPoolExecutor(READERS) as pool:
-            ahead: deque[tuple[str, Future[pa.Table]]] = deque()
+        with ThreadPoolExecutor(CONCURRENT_READS) as pool:
+            pending: deque[tuple[str, Future[pa.Table]]] = deque()
             for name in names:
-                if len(ahead) == READERS:
-                    yield _result(ahead.popleft())
-                ahead.append((name, pool.submit(self.read_part, name, columns)))
-            yield from map(_result, ahead)
+                if len(pending) == CONCURRENT_READS:
+                    yield _result(pending.popleft())
+                pending.append((name, pool.submit(self.read_part, name, columns)))
+            yield from map(_result, pending)
 
     def remove(self, names: Sequence[str]) -> None:
-        """Delete these files; one that is gone already is fine."""
+        """Delete files; files that do not exist are ignored."""
         for name in names:
             try:
-                self.fs.delete_file(self.file(name))
+                self.fs.delete_file(self.file_path(name))
             except FileNotFoundError:
                 continue
 
     def remove_parts(self) -> None:
-        """Delete every part, and what interrupted writers left; foreign files stay."""
-        self.remove([n for n in self._names() if _is_part(n) or _is_leftover(n)])
+        """Delete all parts and the temporary files of interrupted writers; keep other files."""
+        self.remove([name for name in self._names() if _is_part(name) or _is_temporary(name)])
 
     def _names(self) -> list[str]:
         selector = pafs.FileSelector(self.path, allow_not_found=True)
@@ -178,13 +188,14 @@ class Folder:
         return [info.base_name for info in infos if info.type == pafs.FileType.File]
 
 
-def _result(pair: tuple[str, Future[pa.Table]]) -> tuple[str, pa.Table]:
-    return pair[0], pair[1].result()
+def _result(item: tuple[str, Future[pa.Table]]) -> tuple[str, pa.Table]:
+    name, future = item
+    return name, future.result()
 
 
 def _is_part(name: str) -> bool:
     return name.endswith(".parquet") and not name.startswith(".")
 
 
-def _is_leftover(name: str) -> bool:
+def _is_temporary(name: str) -> bool:
     return name.startswith(".") and name.endswith(".tmp")

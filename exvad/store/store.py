@@ -1,9 +1,9 @@
-"""The feature store: what preprocessing has made so far, and what is left to do.
+"""The feature store: what preprocessing has computed so far.
 
-A store is a folder (local or any pyarrow or fsspec URI) with the stages `vision` (a row per chunk
-of a video) and `language` (a row per video) and a log of failures; where the captioner is a stage
-of its own, also `captions` (a row per captioned snippet). Any number of writers append at
-once; the content is the same whatever files hold it.
+A store is a folder (a local path, or any pyarrow or fsspec URI) with the stages `vision` (one row
+per chunk and crop of a video) and `language` (one row per video), and a log of failures. If the
+captioner runs in a stage of its own, there is also `captions` (one row per captioned snippet). Any
+number of writers append concurrently. The content does not depend on how rows are split into files.
 """
 
 from __future__ import annotations
@@ -21,90 +21,89 @@ import pyarrow as pa
 from exvad.store.failures import FailureLog
 from exvad.store.fingerprint import (
     STAGE_FILE,
-    FingerprintError,
-    claim,
-    normalised,
+    claim_stage,
+    normalize_fingerprint,
     read_fingerprint,
 )
-from exvad.store.parts import CorruptPartError, Folder
-from exvad.store.schema import FEATURES, KEYS, StageName, build_table, feature_rows, stage_schema
+from exvad.store.parts import PartFolder
+from exvad.store.row_tables import build_table
+from exvad.store.schema import FEATURES, KEYS, StageName, feature_rows, stage_schema
 
-__all__ = ["CorruptPartError", "FailureLog", "FingerprintError", "Stage", "Store", "remaining"]
-
-Key = TypeVar("Key", bound=Hashable)
+_Key = TypeVar("_Key", bound=Hashable)
 
 
-def remaining(planned: Iterable[Key], *finished: Collection[Key]) -> list[Key]:
-    """What of `planned` is in none of `finished`, in the planned order, each key once."""
-    gone = set().union(*finished)
-    return [key for key in dict.fromkeys(planned) if key not in gone]
+def remaining(planned: Iterable[_Key], *finished: Collection[_Key]) -> list[_Key]:
+    """Return what of `planned` is in none of `finished`, in the planned order, each key once."""
+    done = set().union(*finished)
+    return [key for key in dict.fromkeys(planned) if key not in done]
 
 
 class Store:
     """A feature store.
 
     Args:
-        root: local path or URI; made by the first write.
+        root: local path or URI; the first write creates it.
     """
 
     def __init__(self, root: str | Path) -> None:
-        # A relative path must mean the same in workers that run in another folder.
+        # Absolute, because workers may run in another folder.
         self.root = str(root) if "://" in str(root) else str(Path(root).absolute())
         self.failures = FailureLog(self.root)
 
     def stage(self, name: StageName, fingerprint: Mapping[str, Any], fresh: bool = False) -> Stage:
-        """Create a stage, or open it for more rows of the same making.
+        """Create a stage, or open it for more rows of the same settings.
 
         Args:
             name: which stage.
-            fingerprint: what determines the content (model names, prompts, stride, crops, …),
-                anything JSON can hold.
+            fingerprint: the settings that determine the content (model names, prompts, stride,
+                crops, …), as anything JSON can represent.
             fresh: delete the stage's rows and failures first.
 
         Raises:
-            FingerprintError: the stage was made with another fingerprint; each differing field is
-                named.
-            ValueError: `fingerprint` is nothing JSON can hold, `stage.json` is damaged, or there
-                are rows without it.
+            FingerprintError: the stage has another fingerprint; the message names each difference.
+            OtherVersionError: another version of exvad wrote the stage.
+            ValueError: `fingerprint` has no JSON form, or `stage.json` is damaged, or missing
+                although there are rows.
         """
-        wanted = normalised(name, fingerprint)
-        folder = Folder(self.root, name)
+        normalized = normalize_fingerprint(name, fingerprint)
+        folder = PartFolder(self.root, name)
         if fresh:
-            # Rows first: an interruption leaves a stage that still says what made it.
+            # Rows first: after an interruption, the remaining rows still have their fingerprint.
             folder.remove_parts()
             self.failures.clear(stage=name)
-        claim(folder, wanted, overwrite=fresh)
-        return Stage(name, folder, wanted, writable=True)
+        claim_stage(folder, normalized, overwrite=fresh)
+        return Stage(name, folder, normalized, writable=True)
 
     def read_stage(self, name: StageName) -> Stage:
         """Open an existing stage for reading.
 
         Raises:
-            ValueError: there is none, or `stage.json` is damaged.
+            OtherVersionError: another version of exvad wrote the stage.
+            ValueError: there is no such stage, or `stage.json` is damaged.
         """
-        folder = Folder(self.root, name)
+        folder = PartFolder(self.root, name)
         fingerprint = read_fingerprint(folder)
         if fingerprint is None:
             raise ValueError(
-                f"{self.root} has no {name} stage (no {folder.file(STAGE_FILE)}): "
+                f"{self.root} has no {name} stage (no {folder.file_path(STAGE_FILE)}): "
                 "preprocess the videos first."
             )
         return Stage(name, folder, fingerprint, writable=False)
 
 
 class Stage:
-    """One stage of a store; made by `Store.stage` and `Store.read_stage`, may be pickled.
+    """One stage of a store, from `Store.stage` or `Store.read_stage`; it can be pickled.
 
-    Where several rows have the same key (a task was retried after its write), the one of the
-    earliest part counts and the others are as if absent.
+    If several rows have the same key, because a task was retried after its write, the row of the
+    earliest part counts and the others are ignored.
 
     Attributes:
         name: which stage.
-        fingerprint: what determines its content.
+        fingerprint: the settings that determine its content.
     """
 
     def __init__(
-        self, name: StageName, folder: Folder, fingerprint: dict[str, Any], writable: bool
+        self, name: StageName, folder: PartFolder, fingerprint: dict[str, Any], writable: bool
     ) -> None:
         self.name = name
         self.fingerprint = fingerprint
@@ -121,14 +120,14 @@ class Stage:
         return self._width
 
     def append(self, rows: Sequence[Mapping[str, Any]] | pa.Table) -> None:
-        """Add rows as one new part file, whole or not at all; no rows, no file.
+        """Add rows as one new part file, atomically; without rows, no file.
 
         Args:
             rows: mappings, or a table, with exactly the columns of the stage (`schema.py`).
 
         Raises:
-            ValueError: a row is wrong, which names it: see `build_table`.
-            OSError: the file could not be written, such as on a full disk; nothing is left of it.
+            ValueError: a row is invalid, see `build_table`, or the stage is open for reading only.
+            OSError: the file cannot be written, such as on a full disk; nothing is left of it.
         """
         if not self._writable:
             raise ValueError(f"stage {self.name} was opened for reading: use Store.stage to add")
@@ -137,44 +136,46 @@ class Stage:
         table, self._width = build_table(self.name, rows, self.width)
         try:
             self._folder.add_part(table)
-        except OSError as problem:
+        except OSError as error:
             raise OSError(
-                problem.errno or errno.EIO,
-                f"stage {self.name}: {problem.strerror or problem}",
-                problem.filename,
-            ) from problem
+                error.errno or errno.EIO,
+                f"stage {self.name}: {error.strerror or error}",
+                error.filename,
+            ) from error
 
     def keys(self) -> set[tuple[Any, ...]]:
-        """The keys of the rows, (video_id, chunk, crop) or (video_id,); reads nothing else."""
-        return {key for _, rows in self._winners(None) for key in rows}
+        """Return the keys of all rows, such as (video_id, chunk, crop); reads nothing else."""
+        return {key for _, rows in self._first_rows(None) for key in rows}
 
     def iter_tables(
         self, columns: Sequence[str] | None = None, video_ids: Collection[str] | None = None
     ) -> Iterator[pa.Table]:
-        """Yield the rows part by part, each key once, so that memory holds a few parts at most.
+        """Yield the rows part by part, each key once; memory holds a few parts at most.
 
         Args:
-            columns: which columns, the keys always included; None for all.
+            columns: which columns; the keys are always included. None for all.
             video_ids: rows of these videos only; None for all.
 
         Raises:
             CorruptPartError: a part file is damaged.
-            ValueError: a part holds features of another width than the rest.
+            ValueError: the features of a part have another width than the rest.
         """
         keys = list(KEYS[self.name])
-        wanted = None if columns is None else [*keys, *(c for c in columns if c not in keys)]
+        read_columns = None
+        if columns is not None:
+            read_columns = [*keys, *(column for column in columns if column not in keys)]
         videos = None if video_ids is None else frozenset(video_ids)
-        winners = dict(self._winners(videos))
-        chosen = [name for name, rows in winners.items() if rows]
-        for name, table in self._folder.read_parts(chosen, wanted):
+        rows_of_part = dict(self._first_rows(videos))
+        parts = [name for name, rows in rows_of_part.items() if rows]
+        for name, table in self._folder.read_parts(parts, read_columns):
             self._part_width(name, table)
-            rows = list(winners[name].values())
+            rows = list(rows_of_part[name].values())
             yield table if len(rows) == table.num_rows else table.take(pa.array(rows, pa.int64()))
 
     def table(
         self, columns: Sequence[str] | None = None, video_ids: Collection[str] | None = None
     ) -> pa.Table:
-        """All rows sorted by key, each key once: the same whatever files hold them.
+        """Return the rows sorted by key, each key once, whatever files hold them.
 
         Args:
             columns: which columns, in this order; None for all.
@@ -192,34 +193,34 @@ class Stage:
         return table if columns is None else table.select(list(columns))
 
     def digest(self) -> str:
-        """SHA-256 (hex) of the content: equal exactly where every row is equal, bit for bit.
+        """Return the SHA-256 (hex) of the content: equal if and only if all rows are, bit for bit.
 
-        Parts, their order and duplicates do not matter; neither does the fingerprint.
+        It depends neither on the parts, their order and duplicate rows, nor on the fingerprint.
         """
-        rows: dict[tuple[Any, ...], bytes] = {}
+        digests: dict[tuple[Any, ...], bytes] = {}
         for table in self.iter_tables():
-            rows.update(_row_digests(self.name, table))
+            digests.update(_row_digests(self.name, table))
         total = hashlib.sha256(self.name.encode())
-        for key in sorted(rows):
-            total.update(rows[key])
+        for key in sorted(digests):
+            total.update(digests[key])
         return total.hexdigest()
 
-    def _winners(
+    def _first_rows(
         self, videos: Collection[str] | None
     ) -> list[tuple[str, dict[tuple[Any, ...], int]]]:
-        """For each part, in order, the rows that count: key → row number."""
+        """Return, for each part in order, the rows whose key is in no earlier row: key → index."""
         seen: set[tuple[Any, ...]] = set()
-        winners = []
+        first_rows = []
         names = self._folder.part_names()
         for name, table in self._folder.read_parts(names, KEYS[self.name]):
             rows: dict[tuple[Any, ...], int] = {}
             columns = [table[column].to_pylist() for column in KEYS[self.name]]
-            for number, key in enumerate(zip(*columns, strict=True)):
+            for index, key in enumerate(zip(*columns, strict=True)):
                 if key not in seen and (videos is None or key[0] in videos):
                     seen.add(key)
-                    rows[key] = number
-            winners.append((name, rows))
-        return winners
+                    rows[key] = index
+            first_rows.append((name, rows))
+        return first_rows
 
     def _part_width(self, name: str, table: pa.Table) -> int | None:
         """Check a part's feature columns against the schema and the other parts; return D."""
@@ -230,17 +231,16 @@ class Stage:
             vector = kind.value_type if pa.types.is_list(kind) else kind
             width = vector.list_size if pa.types.is_fixed_size_list(vector) else None
             self._width = self._width or width
-            if width is None or width != self._width or kind != _kind(self.name, column, width):
+            if width is None or width != self._width or kind != self._column_type(column, width):
                 raise ValueError(
-                    f"{self._folder.file(name)}: {column} is {kind}, not float16 features "
+                    f"{self._folder.file_path(name)}: {column} is {kind}, not float16 features "
                     f"{self._width or 'D'} wide like the rest of the stage. Another encoder made "
-                    "it: delete the file and run again, or start afresh with --fresh."
+                    "it: delete the file and run again, or start over with --fresh."
                 )
         return self._width
 
-
-def _kind(stage: StageName, column: str, width: int) -> pa.DataType:
-    return stage_schema(stage, width).field(column).type
+    def _column_type(self, column: str, width: int) -> pa.DataType:
+        return stage_schema(self.name, width).field(column).type
 
 
 def _row_digests(stage: StageName, table: pa.Table) -> Iterator[tuple[tuple[Any, ...], bytes]]:

@@ -1,1 +1,8 @@
-"""Training: the loop, the choice of the epoch, and what a Ray Train worker runs."""
+"""Training of the network on video labels (paper, sections 3.5 and 4.1).
+
+- `data.py`: features and labels of a data set → training and selection examples.
+- `trainer.py`: one epoch of gradient steps on the loss of equation 11, in one process.
+- `validation.py`: metrics on the selection examples, and how epochs are compared by them.
+- `fitting.py`: all epochs, the choice of the best one, and resumption after an interruption.
+- `worker.py`: the function that each Ray Train worker runs; the only file that imports Ray.
+"""

@@ -1,6 +1,6 @@
-"""Training: the loop one worker runs. Knows torch, not Ray.
+"""One epoch of training in one process: batches, text dropout, and gradient steps.
 
-B videos of a batch · T snippets · D feature width · C classes
+N videos · B videos of a batch · T snippets · D feature width · C classes
 """
 
 from __future__ import annotations
@@ -24,44 +24,18 @@ if TYPE_CHECKING:
 
 
 class NotFiniteError(ValueError):
-    """A loss is NaN or infinite: names the videos of the batch."""
-
-
-def without_text(batch: Batch, share: float, rng: np.random.Generator) -> Batch:
-    """Take the text from a share of the videos, drawn at random.
-
-    The text is one for a whole video and tells its label nearly alone. A network that always has it
-    need not look; one that must do without it now and then learns where in the video things happen.
-    """
-    if batch.text is None or share == 0:
-        return batch
-    kept_B = torch.from_numpy(rng.random(len(batch.video_ids)) >= share).to(batch.text)
-    return replace(batch, text=batch.text * kept_B.view(-1, *[1] * (batch.text.ndim - 1)))
-
-
-def epoch_batches(
-    targets_NC: NDArray[np.float32], batch_size: int, balanced: bool, seed: int, epoch: int
-) -> list[NDArray[np.intp]]:
-    """Draw the batches of one epoch: every video once, in an order that seed and epoch decide.
-
-    Balanced batches share out normal and abnormal videos evenly over the epoch's steps, so that no
-    video is repeated and every batch has both.
-    """
-    rng = np.random.default_rng([seed, epoch])
-    count = len(targets_NC)
-    steps = max(1, math.ceil(count / batch_size))
-    groups = [np.arange(count)]
-    if balanced:
-        normal_N = targets_NC[:, 0] > 0
-        groups = [np.flatnonzero(normal_N), np.flatnonzero(~normal_N)]
-    parts = [np.array_split(rng.permutation(group), steps) for group in groups]
-    batches = [np.concatenate(shares) for shares in zip(*parts, strict=True)]
-    return [batches[step] for step in rng.permutation(steps) if len(batches[step])]
+    """A loss is NaN or infinite; the message names the videos of the batch."""
 
 
 @dataclass
-class Progress:
-    """What training has done so far; with the model's weights, all it takes to go on."""
+class TrainerState:
+    """The state of a trainer after an epoch, without the weights of the network.
+
+    Args:
+        epoch: index of the last finished epoch.
+        optimizer: state of the optimizer.
+        scheduler: state of the learning-rate scheduler.
+    """
 
     epoch: int
     optimizer: dict[str, Any]
@@ -72,13 +46,13 @@ class Trainer:
     """Trains one replica of the network on its share of every batch.
 
     Args:
-        network: the network, wrapped for data parallelism where there are several workers.
+        network: the network, wrapped for data parallelism if there are several workers.
         label_CD: label embeddings F_L.
-        config: the settings.
-        tau: τ.
-        device: where the network is.
-        rank: this worker's number.
-        world: how many workers there are.
+        config: batch size, learning rate and the like.
+        tau: τ of equations 8 and 9.
+        device: the device of the network.
+        rank: index of this worker.
+        world_size: number of workers.
     """
 
     def __init__(
@@ -89,14 +63,14 @@ class Trainer:
         tau: float,
         device: torch.device,
         rank: int = 0,
-        world: int = 1,
+        world_size: int = 1,
     ) -> None:
         self.network = network
         self.label_CD = label_CD.to(device)
         self.config = config
         self.tau = tau
         self.device = device
-        self.rank, self.world = rank, world
+        self.rank, self.world_size = rank, world_size
         self.optimizer = torch.optim.AdamW(
             network.parameters(), lr=config.learning_rate, weight_decay=config.weight_decay
         )
@@ -107,6 +81,10 @@ class Trainer:
     def train_epoch(self, examples: Sequence[Example], epoch: int) -> dict[str, float]:
         """Train one epoch and return the mean of each loss term.
 
+        Args:
+            examples: all training examples, with labels.
+            epoch: index of the epoch; with the seed it decides the batches.
+
         Raises:
             NotFiniteError: a loss is NaN or infinite.
         """
@@ -116,19 +94,21 @@ class Trainer:
         config = self.config
         batches = epoch_batches(targets_NC, config.batch_size, config.balanced, config.seed, epoch)
         rng = np.random.default_rng([config.seed, epoch, self.rank, 1])
-        for batch in self._batches(examples, batches):
-            terms = self._step(without_text(batch, config.text_dropout, rng), epoch)
+        for batch in self._own_batches(examples, batches):
+            terms = self._step(drop_text(batch, config.text_dropout, rng), epoch)
             for name, value in zip(terms._fields, terms, strict=True):
                 sums[name] = sums.get(name, 0.0) + value.item()
         self.scheduler.step()
         return {name: total / len(batches) for name, total in sums.items()}
 
-    def _batches(
+    def _own_batches(
         self, examples: Sequence[Example], batches: Sequence[NDArray[np.intp]]
     ) -> Iterator[Batch]:
-        for chosen in batches:
-            own = chosen[self.rank :: self.world] if len(chosen) >= self.world else chosen
-            yield collate([examples[index] for index in own]).to(self.device)
+        """Yield this worker's share of every batch; a batch too small to share goes to all."""
+        for indices in batches:
+            if len(indices) >= self.world_size:
+                indices = indices[self.rank :: self.world_size]
+            yield collate([examples[index] for index in indices]).to(self.device)
 
     def _step(self, batch: Batch, epoch: int) -> LossTerms:
         half = self.config.precision == "bfloat16"
@@ -148,18 +128,65 @@ class Trainer:
             names = ", ".join(batch.video_ids[:8])
             raise NotFiniteError(
                 f"the loss is {terms.total.item()} in epoch {epoch + 1} on the videos {names}…: "
-                "lower train.learning_rate, or look at their features"
+                "lower train.learning_rate, or check the features of these videos"
             )
         self.optimizer.zero_grad(set_to_none=True)
         terms.total.backward()  # type: ignore[no-untyped-call]
         self.optimizer.step()
         return terms
 
-    def progress(self, epoch: int) -> Progress:
-        """Return what is needed to go on after `epoch`."""
-        return Progress(epoch, self.optimizer.state_dict(), self.scheduler.state_dict())
+    def state(self, epoch: int) -> TrainerState:
+        """Return the state after the epoch with this index."""
+        return TrainerState(epoch, self.optimizer.state_dict(), self.scheduler.state_dict())
 
-    def restore(self, progress: Progress) -> None:
-        """Go on from where `progress` was taken."""
-        self.optimizer.load_state_dict(progress.optimizer)
-        self.scheduler.load_state_dict(progress.scheduler)
+    def load_state(self, state: TrainerState) -> None:
+        """Restore a state, to continue with the next epoch."""
+        self.optimizer.load_state_dict(state.optimizer)
+        self.scheduler.load_state_dict(state.scheduler)
+
+
+def epoch_batches(
+    targets_NC: NDArray[np.float32], batch_size: int, balanced: bool, seed: int, epoch: int
+) -> list[NDArray[np.intp]]:
+    """Draw the batches of one epoch, every video once.
+
+    Balanced batches all have the same share of normal and abnormal videos, up to one video. No
+    video is repeated for that.
+
+    Args:
+        targets_NC: multi-hot labels, the normal class first.
+        batch_size: maximum number of videos per batch; balanced batches may exceed it by one.
+        balanced: whether batches are balanced.
+        seed: with the epoch it decides the order.
+        epoch: index of the epoch.
+
+    Returns:
+        The indices of the videos of each batch.
+    """
+    rng = np.random.default_rng([seed, epoch])
+    count = len(targets_NC)
+    steps = max(1, math.ceil(count / batch_size))
+    groups = [np.arange(count)]
+    if balanced:
+        normal_N = targets_NC[:, 0] > 0
+        groups = [np.flatnonzero(normal_N), np.flatnonzero(~normal_N)]
+    parts = [np.array_split(rng.permutation(group), steps) for group in groups]
+    batches = [np.concatenate(shares) for shares in zip(*parts, strict=True)]
+    return [batches[step] for step in rng.permutation(steps) if len(batches[step])]
+
+
+def drop_text(batch: Batch, share: float, rng: np.random.Generator) -> Batch:
+    """Set the text features of randomly drawn videos to zero (text dropout).
+
+    One text describes a whole video and nearly determines its label. A network that always has the
+    text may ignore the frames; text dropout makes it learn where in the video an anomaly is.
+
+    Args:
+        batch: the batch; without text it is returned as it is.
+        share: probability that a video loses its text, 0 to 1.
+        rng: draws the videos.
+    """
+    if batch.text is None or share == 0:
+        return batch
+    kept_B = torch.from_numpy(rng.random(len(batch.video_ids)) >= share).to(batch.text)
+    return replace(batch, text=batch.text * kept_B.view(-1, *[1] * (batch.text.ndim - 1)))

@@ -1,4 +1,4 @@
-"""TODO"""
+"""The function that each Ray Train worker runs."""
 
 from __future__ import annotations
 
@@ -6,54 +6,61 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import ray
+import ray.train
+import ray.train.torch
+import torch
+
+from exvad.training.data import training_data
+from exvad.training.fitting import FitState, Replica, train_network
+
 if TYPE_CHECKING:
     from exvad.config import Config
-    from exvad.training.fitting import FitState
 
-STATE = "state.pt"
+STATE_FILE = "state.pt"
 
 
-def worker(settings: dict[str, Any]) -> None:
-    """Train on one Ray Train worker; reports a checkpoint and the figures after every epoch."""
-    import ray
-    import ray.train
-    import ray.train.torch
-    import torch
+def train_worker(settings: dict[str, Any]) -> None:
+    """Train on one Ray Train worker; report a checkpoint and the metrics after every epoch.
 
-    from exvad.inference.network import build_network
-    from exvad.training.fitting import FitState, fit, training_data
-
+    Args:
+        settings: `config`, the configuration; `banks`, object references of the features per crop,
+            the crop that is validated on first; `manifest`, the data set; `label_CD`, the label
+            embeddings F_L as array; `board`, an actor that receives the metrics of every epoch.
+    """
     config: Config = settings["config"]
     bank, *more_crops = ray.get(settings["banks"])
-    label_CD = torch.from_numpy(settings["label_CD"])
     context = ray.train.get_context()
-    torch.manual_seed(config.train.seed)
-    network = build_network(config, bank.width, len(label_CD))
-    resume = None
-    checkpoint = ray.train.get_checkpoint()
-    if checkpoint is not None:
-        with checkpoint.as_directory() as folder:
-            resume = FitState.from_dict(torch.load(Path(folder) / STATE, weights_only=True))
+    rank = context.get_world_rank()
 
     def report(state: FitState) -> None:
-        figures = state.history[-1]
-        ray.get(settings["board"].note.remote(figures))
-        if context.get_world_rank() != 0:
-            ray.train.report(figures)
+        metrics = state.history[-1]
+        ray.get(settings["board"].record.remote(metrics))
+        if rank != 0:
+            ray.train.report(metrics)
             return
         with tempfile.TemporaryDirectory() as folder:
-            torch.save(state.to_dict(), Path(folder) / STATE)
-            ray.train.report(figures, checkpoint=ray.train.Checkpoint.from_directory(folder))
+            torch.save(state.to_dict(), Path(folder) / STATE_FILE)
+            ray.train.report(metrics, checkpoint=ray.train.Checkpoint.from_directory(folder))
 
-    fit(
-        network,
-        label_CD,
-        training_data(bank, settings["manifest"], config, more_crops),
+    train_network(
         config,
-        device=ray.train.torch.get_device(),
-        wrap=ray.train.torch.prepare_model,
-        rank=context.get_world_rank(),
-        world=context.get_world_size(),
-        resume=resume,
+        torch.from_numpy(settings["label_CD"]),
+        training_data(bank, settings["manifest"], config, more_crops),
+        replica=Replica(
+            ray.train.torch.get_device(),
+            rank,
+            context.get_world_size(),
+            ray.train.torch.prepare_model,
+        ),
+        resume=load_state(ray.train.get_checkpoint()),
         on_epoch=report,
     )
+
+
+def load_state(checkpoint: ray.train.Checkpoint | None) -> FitState | None:
+    """Load the state of a Ray Train checkpoint; None if there is no checkpoint yet."""
+    if checkpoint is None:
+        return None
+    with checkpoint.as_directory() as folder:
+        return FitState.from_dict(torch.load(Path(folder) / STATE_FILE, weights_only=True))

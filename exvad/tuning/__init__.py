@@ -1,1 +1,1 @@
-"""The sweep: Ray Tune with Optuna, confirmation, MLflow."""
+"""The sweep: search with Ray Tune and Optuna, confirmation with several seeds, MLflow."""

@@ -1,42 +1,43 @@
-"""Confirmation: the best trials once more with several seeds, because one training may be luck."""
+"""Confirmation: train the best settings again with several seeds, as one training may be luck."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import ray
 
-from exvad.tuning.search import OBJECTIVES, Record
-from exvad.tuning.trial import drawn_overrides, train_once
+from exvad.config import Config, override_config
+from exvad.tuning.records import OBJECTIVES
+from exvad.tuning.trial import train_once
 
 if TYPE_CHECKING:
-    from exvad.config import Config
     from exvad.training.fitting import FitState
 
 
 @dataclass(frozen=True)
-class Confirmed:
-    """A setting trained with several seeds.
+class ConfirmedSetting:
+    """A setting that was trained with several seeds.
 
     Args:
-        parameters: the draw.
-        figures: of each seed: the validation figures of its best epoch.
-        state: of the first seed's training.
-        config: of the first seed.
+        parameters: the drawn settings; empty for the configuration as it is.
+        metrics: per seed, the validation metrics of its best epoch.
+        state: the state of the first seed's training.
+        config: the configuration of the first seed.
     """
 
     parameters: dict[str, Any]
-    figures: list[dict[str, float]]
+    metrics: list[dict[str, float]]
     state: FitState
     config: Config
 
     @property
     def scores(self) -> list[float]:
-        """Of each seed: the mean of validation AUC and mAP, which trials are ranked by."""
+        """Per seed, the mean of validation AUC and mAP: the score that trials are ranked by."""
         names = [name.removeprefix("best_") for name in OBJECTIVES]
-        return [float(np.mean([own[name] for name in names])) for own in self.figures]
+        return [float(np.mean([of_seed[name] for name in names])) for of_seed in self.metrics]
 
     @property
     def mean(self) -> float:
@@ -50,48 +51,39 @@ class Confirmed:
 
 
 def confirm(
-    best: Sequence[Record],
-    seeds: int,
-    preset: str,
-    overrides: Sequence[str],
-    shared: dict[str, Any],
-) -> list[Confirmed]:
-    """Train settings with several seeds, side by side on Ray; the best mean comes first.
+    settings: Sequence[dict[str, Any]], seeds: int, config: Config, shared: Mapping[str, Any]
+) -> list[ConfirmedSetting]:
+    """Train settings with several seeds, side by side on Ray.
 
     Args:
-        best: the settings.
-        seeds: trainings of each.
-        preset: the preset.
-        overrides: dotted overrides of the sweep.
-        shared: `bank`, `manifest` and `labels`, as object references or values.
+        settings: the drawn settings, dotted key → value each.
+        seeds: trainings per setting.
+        config: the configuration of the sweep, which the settings override.
+        shared: `bank`, `manifest` and `labels` of `train_once`, as values or object references.
+
+    Returns:
+        The settings with their results, the best mean score first.
     """
-    import ray
-
-    from exvad.config import load_config
-
-    first = load_config(preset, overrides)
-    resources = {"num_cpus": first.tune.cpus}
-    if first.train.gpu:
-        resources["num_gpus"] = first.tune.gpus
-    task = ray.remote(**resources)(_train)
+    resources = {"num_cpus": config.tune.cpus}
+    if config.train.gpu:
+        resources["num_gpus"] = config.tune.gpus
+    task = ray.remote(**resources)(_train_seed)
+    first_seed = config.train.seed
     configs = [
         [
-            load_config(
-                preset,
-                [*overrides, *drawn_overrides(record.parameters), f"train.seed={seed}"],
-            )
-            for seed in range(first.train.seed, first.train.seed + seeds)
+            override_config(config, {**parameters, "train.seed": seed})
+            for seed in range(first_seed, first_seed + seeds)
         ]
-        for record in best
+        for parameters in settings
     ]
-    waiting = [[task.remote(config, **shared) for config in own] for own in configs]
+    pending = [[task.remote(seeded, **shared) for seeded in of_setting] for of_setting in configs]
     confirmed = []
-    for record, own, references in zip(best, configs, waiting, strict=True):
+    for parameters, of_setting, references in zip(settings, configs, pending, strict=True):
         states = ray.get(references)
-        figures = [state.best for state in states]
-        confirmed.append(Confirmed(record.parameters, figures, states[0], own[0]))
-    return sorted(confirmed, key=lambda each: -each.mean)
+        metrics = [state.best_metrics for state in states]
+        confirmed.append(ConfirmedSetting(parameters, metrics, states[0], of_setting[0]))
+    return sorted(confirmed, key=lambda setting: -setting.mean)
 
 
-def _train(config: Config, bank: Any, manifest: Any, labels: Any) -> FitState:
+def _train_seed(config: Config, bank: Any, manifest: Any, labels: Any) -> FitState:
     return train_once(config, bank, manifest, labels)

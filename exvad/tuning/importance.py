@@ -1,30 +1,41 @@
-"""Which settings matter, as Optuna judges it from the trials."""
+"""The importance of each setting, as Optuna estimates it from the trials."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
-from exvad.tuning.search import Record, best_first
+import optuna
+from optuna.distributions import (
+    BaseDistribution,
+    CategoricalDistribution,
+    FloatDistribution,
+    IntDistribution,
+)
+
+from exvad.tuning.records import TrialRecord, best_first
 from exvad.tuning.space import Choice, Dimension, FloatRange
 
-LEAST_TRIALS = 4
+MIN_TRIALS = 4
 
 
-def importances(records: Sequence[Record], space: dict[str, Dimension]) -> dict[str, float]:
-    """Return the share of the score's differences that each setting explains; empty if unknown.
+def parameter_importance(
+    records: Sequence[TrialRecord], space: dict[str, Dimension]
+) -> dict[str, float]:
+    """Return the share of the variance of the score that each setting explains (fANOVA).
 
     Args:
         records: the trials.
-        space: what was drawn.
-    """
-    import optuna
+        space: the search space.
 
-    done = best_first(records)
-    if len(done) < LEAST_TRIALS or len({record.score for record in done}) == 1:
+    Returns:
+        Setting → share, 0 to 1; empty if there are too few trials or all scores are equal.
+    """
+    ended = best_first(records)
+    if len(ended) < MIN_TRIALS or len({record.score for record in ended}) == 1:
         return {}
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     study = optuna.create_study(direction="maximize")
-    for record in done:
+    for record in ended:
         study.add_trial(
             optuna.trial.create_trial(
                 params={name: record.parameters[name] for name in space},
@@ -33,17 +44,11 @@ def importances(records: Sequence[Record], space: dict[str, Dimension]) -> dict[
             )
         )
     evaluator = optuna.importance.FanovaImportanceEvaluator(seed=0)
-    found = optuna.importance.get_param_importances(study, evaluator=evaluator)
-    return {name: float(share) for name, share in found.items()}
+    importance = optuna.importance.get_param_importances(study, evaluator=evaluator)
+    return {name: float(share) for name, share in importance.items()}
 
 
-def _distribution(dimension: Dimension):  # type: ignore[no-untyped-def]
-    from optuna.distributions import (
-        CategoricalDistribution,
-        FloatDistribution,
-        IntDistribution,
-    )
-
+def _distribution(dimension: Dimension) -> BaseDistribution:
     if isinstance(dimension, Choice):
         return CategoricalDistribution(dimension.values)
     if isinstance(dimension, FloatRange):

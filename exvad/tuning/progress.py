@@ -1,57 +1,65 @@
-"""The sweep as it goes, on the terminal: what runs, what is best so far, what failed."""
+"""The progress of a sweep on the terminal: what runs, what is best so far, what failed."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
 from ray.tune import Callback
+from rich.console import Group
+from rich.live import Live
+from rich.table import Table
 
-if TYPE_CHECKING:
-    from rich.console import Console, Group
-    from rich.live import Live
+from exvad.pipeline import terminal
 
 Phase = Literal["running", "finished", "stopped early", "failed"]
 ENDED: dict[str, Phase] = {"TERMINATED": "finished", "ERROR": "failed"}
 SHOWN_BEST = 5
-PER_SECOND = 4
+REFRESHES_PER_SECOND = 4
 
 
 @dataclass
-class Row:
-    """What is known of a trial.
+class TrialRow:
+    """One trial in the table.
 
     Args:
-        number: which trial, in the order they were drawn.
-        parameters: its draw.
-        phase: where it stands.
-        figures: of its last epoch.
+        index: index of the trial, in the order of the draws.
+        parameters: the drawn settings.
+        phase: the state of the trial.
+        metrics: the metrics of its last epoch.
     """
 
-    number: int
+    index: int
     parameters: Mapping[str, Any]
     phase: Phase = "running"
-    figures: Mapping[str, float] = field(default_factory=dict)
+    metrics: Mapping[str, float] = field(default_factory=dict)
 
     @property
     def score(self) -> float:
-        """The best score of its epochs so far."""
-        return float(self.figures.get("score", -1.0))
+        """The best score of its epochs so far; -1 before the first."""
+        return float(self.metrics.get("score", -1.0))
 
     def settings(self) -> str:
-        """Say the draw in short: `k=4 tau=0.05`."""
-        return " ".join(f"{key.split('.')[-1]}={short(v)}" for key, v in self.parameters.items())
+        """Return the draw in short: `k=4 tau=0.05`."""
+        return " ".join(
+            f"{key.split('.')[-1]}={_short(value)}" for key, value in self.parameters.items()
+        )
 
 
-def short(value: Any) -> str:
-    """Write a drawn value with three digits."""
+def _short(value: Any) -> str:
     return f"{value:.3g}" if isinstance(value, float) else str(value)
 
 
-def summary(rows: Sequence[Row], planned: int, seconds: float) -> str:
-    """Say in one line how far the sweep is."""
+def summary_line(rows: Sequence[TrialRow], planned: int, seconds: float) -> str:
+    """Summarize the state of a sweep in one line.
+
+    Args:
+        rows: the trials that started.
+        planned: number of trials that were planned.
+        seconds: time since the start of the sweep.
+    """
     ended = [row for row in rows if row.phase != "running"]
     parts = [f"{len(ended)} of {planned} trials", f"{len(rows) - len(ended)} running"]
     for phase in ("stopped early", "failed"):
@@ -61,119 +69,119 @@ def summary(rows: Sequence[Row], planned: int, seconds: float) -> str:
     return " · ".join(parts)
 
 
-def best_rows(rows: Sequence[Row]) -> list[Row]:
-    """Return the rows that have a score, the best first."""
+def best_rows(rows: Sequence[TrialRow]) -> list[TrialRow]:
+    """Return the trials that have a score, the best first."""
     scored = [row for row in rows if row.score >= 0 and row.phase != "failed"]
     return sorted(scored, key=lambda row: -row.score)
 
 
-def draw(rows: Sequence[Row], planned: int, seconds: float) -> Group:
-    """Draw the table: the best so far, then what else is running."""
-    from rich.console import Group
-    from rich.table import Table
+def progress_table(rows: Sequence[TrialRow], planned: int, seconds: float) -> Group:
+    """Return the summary line with a table of the best trials and the running ones.
 
+    Args:
+        rows: the trials that started.
+        planned: number of trials that were planned.
+        seconds: time since the start of the sweep.
+    """
     table = Table(box=None, pad_edge=False, header_style="bold")
-    for name, side in (("trial", "right"), ("epoch", "right"), ("AUC", "right"),
-                       ("mAP", "right"), ("", "left"), ("settings", "left")):  # fmt: skip
-        table.add_column(name, justify="right" if side == "right" else "left")
+    for heading in ("trial", "epoch", "AUC", "mAP"):
+        table.add_column(heading, justify="right")
+    for heading in ("", "settings"):
+        table.add_column(heading)
     best = best_rows(rows)
     shown = best[:SHOWN_BEST]
     shown += [row for row in rows if row.phase == "running" and row not in shown]
     for row in shown:
-        figures = row.figures
-        cells = [
-            f"{figures[name]:.3f}" if name in figures else ""
+        metrics = row.metrics
+        epoch = f"{metrics['epoch']:.0f}" if "epoch" in metrics else ""
+        qualities = [
+            f"{metrics[name]:.3f}" if name in metrics else ""
             for name in ("best_val_auc", "best_val_map")
         ]
-        epoch = f"{figures['epoch']:.0f}" if "epoch" in figures else ""
-        mark = "best so far" if best and row is best[0] else row.phase
-        style = "bold green" if mark == "best so far" else None
-        table.add_row(str(row.number), epoch, *cells, mark, row.settings(), style=style)
-    return Group(summary(rows, planned, seconds), table)
+        leads = bool(best) and row is best[0]
+        state, style = ("best so far", "bold green") if leads else (row.phase, None)
+        table.add_row(str(row.index), epoch, *qualities, state, row.settings(), style=style)
+    return Group(summary_line(rows, planned, seconds), table)
 
 
-class Follower(Callback):  # type: ignore[misc]
-    """Follows a sweep: a live table on a terminal, elsewhere a line per ended trial.
+class SweepProgress(Callback):  # type: ignore[misc]
+    """Shows the progress of a sweep: a live table on a terminal, else a line per ended trial.
 
-    Ray Tune keeps it with the sweep and wakes it up on `--resume`, so it holds plain values until
-    the sweep begins.
+    Ray Tune pickles this callback with the sweep and unpickles it on `--resume`. So it holds only
+    plain values until the sweep starts.
 
     Args:
-        planned: how many trials there will be.
-        epochs: of a whole training.
+        planned: number of trials that are planned.
+        epochs: epochs of a full training.
     """
 
     def __init__(self, planned: int, epochs: int) -> None:
         self.planned = planned
         self.epochs = epochs
-        self.rows: dict[str, Row] = {}
-        self._begin = 0.0
+        self._rows: dict[str, TrialRow] = {}
+        self._start = 0.0
         self._live: Live | None = None
 
     def __getstate__(self) -> dict[str, Any]:
-        """Leave the display behind."""
-        return {**self.__dict__, "rows": {}, "_live": None}
+        """Return the state without the display."""
+        return {**self.__dict__, "_rows": {}, "_live": None}
 
     def setup(self, **_: Any) -> None:
-        """Begin to show."""
-        from rich.live import Live
-
-        self._begin = time.monotonic()
-        if self._console.is_terminal:
-            self._live = Live(console=self._console, refresh_per_second=PER_SECOND)
+        """Start the display."""
+        self._start = time.monotonic()
+        if terminal.console.is_terminal:
+            self._live = Live(console=terminal.console, refresh_per_second=REFRESHES_PER_SECOND)
             self._live.start()
 
     def on_trial_start(self, **event: Any) -> None:
-        """Take up a trial."""
+        """Add a trial that starts."""
         for trial in event["trials"]:
-            # Of a sweep that goes on, some trials have ended before.
-            if trial.trial_id not in self.rows and trial.status in ENDED:
-                self._row(trial, ENDED[trial.status], trial.last_result)
+            # A resumed sweep has trials that ended before.
+            if trial.trial_id not in self._rows and trial.status in ENDED:
+                self._update_row(trial, ENDED[trial.status], trial.last_result)
         self._show(event["trial"], "running")
 
     def on_trial_result(self, **event: Any) -> None:
-        """Take up the figures of an epoch."""
+        """Show the metrics of an epoch."""
         self._show(event["trial"], "running", event["result"])
 
     def on_trial_complete(self, **event: Any) -> None:
-        """Note that a trial has ended."""
-        figures = event["trial"].last_result or {}
-        early = figures.get("epoch", self.epochs) < self.epochs
-        self._show(event["trial"], "stopped early" if early else "finished", figures)
+        """Show that a trial ended."""
+        metrics = event["trial"].last_result or {}
+        early = metrics.get("epoch", self.epochs) < self.epochs
+        self._show(event["trial"], "stopped early" if early else "finished", metrics)
 
     def on_trial_error(self, **event: Any) -> None:
-        """Note that a trial has failed."""
+        """Show that a trial failed."""
         self._show(event["trial"], "failed")
 
     def on_experiment_end(self, **_: Any) -> None:
         """Leave the last state on the terminal."""
         if self._live is not None:
-            self._live.update(self._drawn())
+            self._live.update(self._table())
             self._live.stop()
             self._live = None
 
+    def _table(self) -> Group:
+        return progress_table(list(self._rows.values()), self.planned, self._seconds)
+
     @property
-    def _console(self) -> Console:
-        from exvad.pipeline.session import console
+    def _seconds(self) -> float:
+        return time.monotonic() - self._start
 
-        return console
-
-    def _drawn(self) -> Group:
-        return draw(list(self.rows.values()), self.planned, time.monotonic() - self._begin)
-
-    def _show(self, trial: Any, phase: Phase, figures: Mapping[str, Any] | None = None) -> None:
-        row = self._row(trial, phase, figures)
+    def _show(self, trial: Any, phase: Phase, metrics: Mapping[str, Any] | None = None) -> None:
+        row = self._update_row(trial, phase, metrics)
         if self._live is not None:
-            self._live.update(self._drawn())
+            self._live.update(self._table())
         elif phase != "running":
-            rows = list(self.rows.values())
+            rows = list(self._rows.values())
             best = best_rows(rows)
-            known = f"; best so far {best[0].score:.4f} ({best[0].settings()})" if best else ""
-            state = summary(rows, self.planned, time.monotonic() - self._begin)
-            line = f"trial {row.number} {phase}: {state}{known}"
-            self._console.print(line, highlight=False, soft_wrap=True, markup=False)
+            lead = f"; best so far {best[0].score:.4f} ({best[0].settings()})" if best else ""
+            state = summary_line(rows, self.planned, self._seconds)
+            line = f"trial {row.index} {phase}: {state}{lead}"
+            terminal.console.print(line, highlight=False, soft_wrap=True, markup=False)
 
-    def _row(self, trial: Any, phase: Phase, figures: Mapping[str, Any] | None) -> Row:
-        row = self.rows.setdefault(trial.trial_id, Row(len(self.rows), trial.config))
-        row.phase, row.figures = phase, figures or row.figures
+    def _update_row(self, trial: Any, phase: Phase, metrics: Mapping[str, Any] | None) -> TrialRow:
+        row = self._rows.setdefault(trial.trial_id, TrialRow(len(self._rows), trial.config))
+        row.phase, row.metrics = phase, metrics or row.metrics
         return row

@@ -1,4 +1,4 @@
-"""The search: Ray Tune with Optuna's samplers, ASHA, and going on after an interruption."""
+"""The search: Ray Tune with Optuna's samplers and ASHA, resumable after an interruption."""
 
 from __future__ import annotations
 
@@ -8,68 +8,29 @@ import os
 import re
 import signal
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
-if TYPE_CHECKING:
-    from collections.abc import Callable
+import optuna
+from ray import tune
+from ray.exceptions import RayActorError
+from ray.tune.logger import JsonLoggerCallback
+from ray.tune.schedulers import ASHAScheduler
+from ray.tune.search.basic_variant import BasicVariantGenerator
+from ray.tune.search.optuna import OptunaSearch
 
-    from exvad.config import Config
-    from exvad.tuning.progress import Follower
-    from exvad.tuning.space import Dimension
+from exvad.config import Config
+from exvad.tuning.progress import SweepProgress
+from exvad.tuning.records import OBJECTIVES, TrialRecord
+from exvad.tuning.space import Dimension, grid_space, sampling_space
 
 Method = Literal["tpe", "nsga2", "random", "grid"]
-METHODS: tuple[Method, ...] = ("tpe", "nsga2", "random", "grid")
-OBJECTIVES = ("best_val_auc", "best_val_map")
-GRACE, REDUCTION = 8, 3  # of a training, no trial is stopped in the first 1/8; then 1/3 goes on
+# ASHA stops no trial in the first 1/8 of a training; at each later rung a third continues.
+GRACE_DIVISOR, REDUCTION_FACTOR = 8, 3
 CURVES = ("total", "val_auc", "val_map", "val_accuracy", "val_loss")
-
-
-@dataclass(frozen=True)
-class Record:
-    """What is known of a trial.
-
-    Args:
-        parameters: the draw.
-        figures: of the last epoch: best_val_auc, best_val_map, best_epoch, epoch.
-        curve: the figures of every epoch.
-        error: why it failed, if it did.
-        pruned: whether it was stopped early as not promising.
-        unfinished: whether the sweep was interrupted before it ended.
-    """
-
-    parameters: dict[str, Any]
-    figures: dict[str, float]
-    curve: list[dict[str, float]] = field(default_factory=list)
-    error: str | None = None
-    pruned: bool = False
-    unfinished: bool = False
-
-    @property
-    def score(self) -> float:
-        """What trials are ranked by: the mean of video-level AUC and mAP on validation."""
-        return sum(self.figures.get(name, 0.0) for name in OBJECTIVES) / len(OBJECTIVES)
-
-
-def sweep_folder(config: Config, resume: bool) -> Path:
-    """Return the folder of a new sweep, or of the newest one to go on with.
-
-    Raises:
-        ValueError: there is no sweep to go on with.
-    """
-    known = sorted(
-        (int(found[1]), path)
-        for path in config.run_path.glob("sweep*")
-        if (found := re.fullmatch(r"sweep(\d+)", path.name))
-    )
-    if not resume:
-        return config.run_path / f"sweep{known[-1][0] + 1 if known else 1}"
-    if not known:
-        raise ValueError(f"there is no sweep below {config.run_path} to go on with")
-    return known[-1][1]
 
 
 @dataclass(frozen=True)
@@ -77,9 +38,9 @@ class SearchPlan:
     """How to search.
 
     Args:
-        trials: how many draws; grid tries all of its combinations.
-        method: who draws.
-        early_stop: stop trials early that are not promising (ASHA); nsga2 never does.
+        trials: number of trials; `grid` runs all combinations instead.
+        method: the sampler.
+        early_stop: whether ASHA stops trials that are not promising; `nsga2` never stops any.
     """
 
     trials: int
@@ -88,18 +49,36 @@ class SearchPlan:
 
 
 @dataclass(frozen=True)
-class Searched:
-    """What a search found.
+class SearchResult:
+    """The result of a search.
 
     Args:
-        records: the trials that began.
-        planned: how many trials there were to be.
-        interrupted: whether Ctrl-C ended it.
+        records: the trials that started.
+        planned: number of trials that were planned.
+        interrupted: whether Ctrl-C ended the search.
     """
 
-    records: list[Record]
+    records: list[TrialRecord]
     planned: int
     interrupted: bool
+
+
+def sweep_folder(config: Config, resume: bool) -> Path:
+    """Return the folder of a new sweep, or of the newest sweep to resume.
+
+    Raises:
+        ValueError: there is no sweep to resume.
+    """
+    numbered = sorted(
+        (int(match[1]), path)
+        for path in config.run_path.glob("sweep*")
+        if (match := re.fullmatch(r"sweep(\d+)", path.name))
+    )
+    if not resume:
+        return config.run_path / f"sweep{numbered[-1][0] + 1 if numbered else 1}"
+    if not numbered:
+        raise ValueError(f"there is no sweep below {config.run_path} to resume")
+    return numbered[-1][1]
 
 
 def search(
@@ -109,36 +88,31 @@ def search(
     folder: Path,
     plan: SearchPlan,
     resume: bool = False,
-) -> Searched:
-    """Run the search, or what is left of it; Ctrl-C ends it with what is known so far.
+) -> SearchResult:
+    """Run the search, or the rest of it; Ctrl-C ends it with the results so far.
 
     Args:
-        trainable: a function trainable.
-        space: what is drawn.
-        config: its training settings say how many epochs and which resources.
-        folder: where Ray Tune keeps the sweep.
+        trainable: a function trainable of Ray Tune.
+        space: the search space.
+        config: number of epochs, seed, and resources per trial.
+        folder: the folder in which Ray Tune stores the sweep.
         plan: how to search.
-        resume: go on with the sweep in the folder; what has ended is not run again.
+        resume: whether to resume the sweep in the folder; trials that ended are not run again.
     """
-    from ray import tune
-
-    from exvad.tuning.progress import Follower
-    from exvad.tuning.space import grid_space
-
-    cpus, gpus = config.tune.cpus, config.tune.gpus if config.train.gpu else 0
-    function = tune.with_resources(trainable, {"cpu": cpus, "gpu": gpus})
+    resources = {"cpu": config.tune.cpus, "gpu": config.tune.gpus if config.train.gpu else 0}
+    function = tune.with_resources(trainable, resources)
     planned = plan.trials
     if plan.method == "grid":
-        planned = math.prod(len(own["grid_search"]) for own in grid_space(space).values())
-    # What Ray Tune has to say of failed and interrupted trials, the sweep says itself.
+        planned = math.prod(len(points["grid_search"]) for points in grid_space(space).values())
+    # The sweep itself reports failed and interrupted trials.
     logging.getLogger("ray.tune").setLevel(logging.CRITICAL)
     if resume:
         tuner = tune.Tuner.restore(
             str(folder), trainable=function, resume_unfinished=True, restart_errored=False
         )
     else:
-        follower = Follower(planned, config.train.epochs)
-        tuner = _tuner(function, space, config, folder, plan, follower)
+        progress = SweepProgress(planned, config.train.epochs)
+        tuner = _make_tuner(function, space, config, folder, plan, progress)
     with _graceful_interrupt() as interrupted:
         results = tuner.fit()
     records = [
@@ -146,136 +120,104 @@ def search(
         for result in results
         if result.config is not None
     ]
-    return Searched(records, planned, interrupted.is_set())
+    return SearchResult(records, planned, interrupted.is_set())
 
 
 @contextmanager
 def _graceful_interrupt() -> Iterator[threading.Event]:
-    """Let the first Ctrl-C end Ray Tune with its state saved, and tell that it did.
+    """Make the first Ctrl-C end Ray Tune with its state saved.
 
-    Ray Tune does not say afterwards whether it was interrupted; so it is told by its other signal.
+    Ray Tune does not report whether Ctrl-C ended it. So this handler catches Ctrl-C first and
+    passes it on as SIGUSR1, the other signal that ends Ray Tune.
+
+    Yields:
+        An event that is set if Ctrl-C was pressed.
     """
     interrupted = threading.Event()
 
     def pass_on(*_: object) -> None:
         interrupted.set()
-        signal.signal(signal.SIGINT, before)
+        signal.signal(signal.SIGINT, original)
         signal.raise_signal(signal.SIGUSR1)
 
-    # Left in place afterwards: this process has no other use for Ray Tune's own handler.
+    # The variable stays set: this process has no other use for Ray Tune's own handler.
     os.environ["TUNE_DISABLE_SIGINT_HANDLER"] = "1"
-    before = signal.signal(signal.SIGINT, pass_on)
+    original = signal.signal(signal.SIGINT, pass_on)
     try:
         yield interrupted
     finally:
-        signal.signal(signal.SIGINT, before)
+        signal.signal(signal.SIGINT, original)
 
 
-def _tuner(
+def _make_tuner(
     function: Any,
     space: dict[str, Dimension],
     config: Config,
     folder: Path,
     plan: SearchPlan,
-    follower: Follower,
-) -> Any:
-    import optuna
-    from ray import tune
-    from ray.tune.logger import JsonLoggerCallback
-    from ray.tune.schedulers import ASHAScheduler
-    from ray.tune.search.basic_variant import BasicVariantGenerator
-    from ray.tune.search.optuna import OptunaSearch
-
-    from exvad.tuning.space import grid_space, tune_space
-
-    optuna.logging.set_verbosity(optuna.logging.WARNING)
-    seed, trials, method = config.train.seed, plan.trials, plan.method
-    # Starting a process costs more than a small training: trials follow each other in one.
-    settings: dict[str, Any] = {"num_samples": trials, "reuse_actors": True}
-    if method == "nsga2":
-        sampler = optuna.samplers.NSGAIISampler(population_size=max(4, trials // 4), seed=seed)
-        goals = {"metric": list(OBJECTIVES), "mode": ["max"] * len(OBJECTIVES)}
-        settings["search_alg"] = OptunaSearch(sampler=sampler, **goals)
-    else:
-        settings |= {"metric": "score", "mode": "max"}
-        if plan.early_stop:
-            # A trial that is stopped early tells only how it began: enough to sort out the rest.
-            settings["scheduler"] = ASHAScheduler(
-                max_t=config.train.epochs,
-                grace_period=max(1, config.train.epochs // GRACE),
-                reduction_factor=REDUCTION,
-            )
-        if method == "tpe":
-            settings["search_alg"] = OptunaSearch(
-                sampler=optuna.samplers.TPESampler(seed=seed, n_startup_trials=max(5, trials // 4))
-            )
-        if method == "random":
-            settings["search_alg"] = BasicVariantGenerator(random_state=seed)
-    if method == "grid":
-        settings["num_samples"] = 1
+    progress: SweepProgress,
+) -> tune.Tuner:
     return tune.Tuner(
         function,
-        param_space=grid_space(space) if method == "grid" else tune_space(space),
-        tune_config=tune.TuneConfig(**settings),
+        param_space=grid_space(space) if plan.method == "grid" else sampling_space(space),
+        tune_config=_tune_config(plan, config.train.epochs, config.train.seed),
         run_config=tune.RunConfig(
             name=folder.name,
             storage_path=str(folder.parent.resolve()),
             verbose=0,
-            callbacks=[JsonLoggerCallback(), follower],
+            callbacks=[JsonLoggerCallback(), progress],
             checkpoint_config=tune.CheckpointConfig(num_to_keep=1),
         ),
     )
 
 
-def _record(result: Any, epochs: int, interrupted: bool) -> Record:
-    metrics = result.metrics or {}
-    kept = (*OBJECTIVES, "best_epoch", "epoch", *CURVES)
-    figures = {name: float(metrics[name]) for name in kept if name in metrics}
+def _tune_config(plan: SearchPlan, epochs: int, seed: int) -> tune.TuneConfig:
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    # Starting a process takes longer than a small training, so trials share processes.
+    settings: dict[str, Any] = {"num_samples": plan.trials, "reuse_actors": True}
+    if plan.method == "nsga2":
+        population = max(4, plan.trials // 4)
+        sampler = optuna.samplers.NSGAIISampler(population_size=population, seed=seed)
+        goals = {"metric": list(OBJECTIVES), "mode": ["max"] * len(OBJECTIVES)}
+        return tune.TuneConfig(**settings, search_alg=OptunaSearch(sampler=sampler, **goals))
+    settings |= {"metric": "score", "mode": "max"}
+    if plan.early_stop:
+        settings["scheduler"] = ASHAScheduler(
+            max_t=epochs,
+            grace_period=max(1, epochs // GRACE_DIVISOR),
+            reduction_factor=REDUCTION_FACTOR,
+        )
+    if plan.method == "tpe":
+        # Stopped trials report only their first epochs. That is enough to rank the other trials.
+        startup = max(5, plan.trials // 4)
+        tpe = optuna.samplers.TPESampler(seed=seed, n_startup_trials=startup)
+        settings["search_alg"] = OptunaSearch(sampler=tpe)
+    elif plan.method == "random":
+        settings["search_alg"] = BasicVariantGenerator(random_state=seed)
+    else:
+        settings["num_samples"] = 1
+    return tune.TuneConfig(**settings)
+
+
+def _record(result: Any, epochs: int, interrupted: bool) -> TrialRecord:
+    last = result.metrics or {}
+    names = (*OBJECTIVES, "best_epoch", "epoch", *CURVES)
+    metrics = {name: float(last[name]) for name in names if name in last}
     rows = result.metrics_dataframe
     curve = [] if rows is None else rows.to_dict("records")
-    error = None if result.error is None else reason(result.error)
-    short = error is None and figures.get("epoch", 0) < epochs
-    unfinished = short and interrupted and not metrics.get("done")
-    pruned = short and not unfinished
-    return Record(dict(result.config), figures, curve, error, pruned, unfinished)
+    error = None if result.error is None else failure_reason(result.error)
+    ended_early = error is None and metrics.get("epoch", 0) < epochs
+    unfinished = ended_early and interrupted and not last.get("done")
+    pruned = ended_early and not unfinished
+    return TrialRecord(dict(result.config), metrics, curve, error, pruned, unfinished)
 
 
-def reason(error: Exception) -> str:
-    """Say in one line why a trial failed.
+def failure_reason(error: Exception) -> str:
+    """Return in one line why a trial failed.
 
     Args:
-        error: what Ray Tune caught; of an exception in the trial, the trace with its last line.
+        error: the error that Ray Tune caught; for an exception in the trial, its traceback.
     """
-    from ray.exceptions import RayActorError
-
     if isinstance(error, RayActorError):
-        return "its process died, as when memory runs out"
+        return "its process died, as it does when memory runs out"
     return str(error).strip().splitlines()[-1]
-
-
-def best_first(records: Sequence[Record]) -> list[Record]:
-    """Return the trials that ended well, the best first."""
-    usable = [
-        record
-        for record in records
-        if record.error is None and record.figures and not record.unfinished
-    ]
-    return sorted(usable, key=lambda record: -record.score)
-
-
-def pareto_front(records: Sequence[Record]) -> list[Record]:
-    """Return the trials that no other beats in AUC without losing in mAP."""
-
-    def values(record: Record) -> tuple[float, ...]:
-        return tuple(record.figures[name] for name in OBJECTIVES)
-
-    usable = best_first(records)
-    return [
-        record
-        for record in usable
-        if not any(
-            all(a >= b for a, b in zip(values(other), values(record), strict=True))
-            and values(other) != values(record)
-            for other in usable
-        )
-    ]

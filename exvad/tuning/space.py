@@ -1,13 +1,16 @@
-"""The search space: a YAML file of configuration keys, checked before anything starts."""
+"""The search space: a YAML file of configuration keys, validated before the search starts."""
 
 from __future__ import annotations
 
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
+import numpy as np
+import yaml
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError, model_validator
+from ray import tune
 
-from exvad.config import load_config
+from exvad.config import Config, ConfigError, override_config
 
 
 class _Range(BaseModel):
@@ -18,7 +21,7 @@ class _Range(BaseModel):
     log: bool = False
 
     @model_validator(mode="after")
-    def _ordered(self) -> _Range:
+    def _check_order(self) -> _Range:
         if self.low >= self.high or (self.log and self.low <= 0):
             raise ValueError("low must lie below high, and above 0 for a logarithmic range")
         return self
@@ -31,13 +34,13 @@ class FloatRange(_Range):
 
 
 class IntRange(_Range):
-    """A whole number from low to high, both included."""
+    """An integer from low to high, both included."""
 
     type: Literal["int"]
 
 
 class Choice(BaseModel):
-    """One of some values."""
+    """One of several values."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -49,25 +52,23 @@ Dimension = Annotated[FloatRange | IntRange | Choice, Field(discriminator="type"
 _SPACE = TypeAdapter(dict[str, Dimension])
 
 
-def read_space(path: Path, preset: str) -> dict[str, Dimension]:
-    """Read a search space and try its corners on the preset.
+def read_space(path: Path, config: Config) -> dict[str, Dimension]:
+    """Read a search space and check that its extreme values fit a configuration.
 
     Args:
         path: YAML file of configuration key → dimension.
-        preset: the preset whose keys are searched.
+        config: the configuration whose settings are searched.
 
     Raises:
-        ValueError: the file is missing or malformed, or a key or value does not fit the preset.
+        ValueError: the file is missing or malformed, or a key or value does not fit.
     """
-    import yaml
-
     if not path.is_file():
         raise ValueError(f"no search space {path}")
     try:
-        values = yaml.safe_load(path.read_text("utf-8"))
-        if not isinstance(values, dict) or not values:
-            raise ValueError(f"{path}: a space maps settings to how they are drawn")
-        space = _SPACE.validate_python(values)
+        content = yaml.safe_load(path.read_text("utf-8"))
+        if not isinstance(content, dict) or not content:
+            raise ValueError(f"{path}: a search space maps settings to how they are drawn")
+        space = _SPACE.validate_python(content)
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise ValueError(f"{path}: not YAML ({' '.join(str(error).split())})") from None
     except ValidationError as error:
@@ -75,13 +76,16 @@ def read_space(path: Path, preset: str) -> dict[str, Dimension]:
         key = ".".join(str(part) for part in first["loc"])
         raise ValueError(f"{path}: {key}: {first['msg']}") from None
     for key, dimension in space.items():
-        for value in corners(dimension):
-            load_config(preset, [f"{key}={value}"])
+        for value in extreme_values(dimension):
+            try:
+                override_config(config, {key: value})
+            except ConfigError as error:
+                raise ValueError(f"{path}: {error}") from None
     return space
 
 
-def corners(dimension: Dimension) -> list[Any]:
-    """Return the extreme values of a dimension, or all of a choice."""
+def extreme_values(dimension: Dimension) -> list[Any]:
+    """Return the ends of a range, or all values of a choice."""
     if isinstance(dimension, Choice):
         return list(dimension.values)
     if isinstance(dimension, IntRange):
@@ -93,37 +97,32 @@ def grid_space(space: dict[str, Dimension], points: int = 3) -> dict[str, Any]:
     """Translate a space into a grid: all values of a choice, a few of a range.
 
     Args:
-        space: the space.
-        points: values per range, its ends among them, evenly spaced on its own scale.
+        space: the search space.
+        points: values per range, both ends included, evenly spaced on the range's own scale.
     """
-    import numpy as np
-    from ray import tune
-
     grids: dict[str, Any] = {}
     for key, dimension in space.items():
         if isinstance(dimension, Choice):
             grids[key] = tune.grid_search(list(dimension.values))
             continue
-        spread = np.geomspace if dimension.log else np.linspace
-        values = [float(value) for value in spread(dimension.low, dimension.high, points)]
+        spacing = np.geomspace if dimension.log else np.linspace
+        values = [float(value) for value in spacing(dimension.low, dimension.high, points)]
         if isinstance(dimension, IntRange):
             values = sorted({round(value) for value in values})
         grids[key] = tune.grid_search(values)
     return grids
 
 
-def tune_space(space: dict[str, Dimension]) -> dict[str, Any]:
+def sampling_space(space: dict[str, Dimension]) -> dict[str, Any]:
     """Translate a space into Ray Tune's sampling domains."""
-    from ray import tune
-
     domains: dict[str, Any] = {}
     for key, dimension in space.items():
         if isinstance(dimension, Choice):
             domains[key] = tune.choice(dimension.values)
         elif isinstance(dimension, IntRange):
-            draw = tune.lograndint if dimension.log else tune.randint
-            domains[key] = draw(int(dimension.low), int(dimension.high) + 1)
+            integers = tune.lograndint if dimension.log else tune.randint
+            domains[key] = integers(int(dimension.low), int(dimension.high) + 1)
         else:
-            spread = tune.loguniform if dimension.log else tune.uniform
-            domains[key] = spread(dimension.low, dimension.high)
+            floats = tune.loguniform if dimension.log else tune.uniform
+            domains[key] = floats(dimension.low, dimension.high)
     return domains

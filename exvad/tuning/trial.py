@@ -1,25 +1,24 @@
-"""One trial: a training with one draw of the space, reported after every epoch."""
+"""One trial: a training with one draw of the search space, reported after every epoch."""
 
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import torch
+from ray import tune
+
+from exvad.config import Config, override_config
+from exvad.training.data import training_data
+from exvad.training.fitting import FitState, OnEpoch, Replica, train_network
+
 if TYPE_CHECKING:
-    from exvad.config import Config
     from exvad.data.manifest import Manifest
     from exvad.laam.run_labels import RunLabels
     from exvad.store.feature_bank import FeatureBank
-    from exvad.training.fitting import FitState, OnEpoch
 
-STATE = "state.pt"
-
-
-def drawn_overrides(drawn: dict[str, Any]) -> list[str]:
-    """Return a draw of the space as dotted overrides."""
-    return [f"{key}={value}" for key, value in drawn.items()]
+WEIGHTS = "weights.pt"
 
 
 def train_once(
@@ -29,51 +28,59 @@ def train_once(
     labels: RunLabels,
     on_epoch: OnEpoch | None = None,
 ) -> FitState:
-    """Train with one configuration."""
-    import torch
+    """Train a detector in this process.
 
-    from exvad.inference.network import build_network
-    from exvad.training.fitting import fit, training_data
+    Args:
+        config: the configuration of the training.
+        bank: features of the training and validation videos.
+        manifest: the data set.
+        labels: its classes with their vectors.
+        on_epoch: called with the state after every epoch.
 
-    label_CD = torch.from_numpy(labels.embeddings(config))
-    torch.manual_seed(config.train.seed)
-    device = torch.device("cuda" if config.train.gpu else "cpu")
-    network = build_network(config, bank.width, len(label_CD))
-    data = training_data(bank, manifest, config)
-    return fit(network, label_CD, data, config, device=device, on_epoch=on_epoch)
+    Returns:
+        The state after the last epoch.
+    """
+    return train_network(
+        config,
+        torch.from_numpy(labels.embeddings(config)),
+        training_data(bank, manifest, config),
+        replica=Replica(torch.device("cuda" if config.train.gpu else "cpu")),
+        on_epoch=on_epoch,
+    )
 
 
-def trial(
+def run_trial(
     drawn: dict[str, Any],
-    preset: str,
-    overrides: Sequence[str],
+    config: Config,
     bank: FeatureBank,
     manifest: Manifest,
     labels: RunLabels,
 ) -> None:
-    """Run one trial inside Ray Tune; the best epoch so far is its checkpoint."""
-    import torch
-    from ray import tune
+    """Run one trial inside Ray Tune; the best epoch so far is its checkpoint.
 
-    from exvad.config import load_config
-
+    Args:
+        drawn: the draw of the search space, dotted key → value.
+        config: the configuration of the sweep, which the draw overrides.
+        bank: features of the training and validation videos.
+        manifest: the data set.
+        labels: its classes with their vectors.
+    """
     torch.set_num_threads(1)
-    config = load_config(preset, [*overrides, *drawn_overrides(drawn)])
+    train_once(override_config(config, drawn), bank, manifest, labels, _report_epoch)
 
-    def report(state: FitState) -> None:
-        now, best = state.history[-1], state.best
-        figures = {
-            **now,
-            "best_epoch": best["epoch"],
-            "best_val_auc": best["val_auc"],
-            "best_val_map": best["val_map"],
-            "score": (best["val_auc"] + best["val_map"]) / 2,
-        }
-        if now["epoch"] != best["epoch"]:
-            tune.report(figures)
-            return
-        with tempfile.TemporaryDirectory() as folder:
-            torch.save(state.best_weights, Path(folder) / STATE)
-            tune.report(figures, checkpoint=tune.Checkpoint.from_directory(folder))
 
-    train_once(config, bank, manifest, labels, report)
+def _report_epoch(state: FitState) -> None:
+    last, best = state.history[-1], state.best_metrics
+    metrics = {
+        **last,
+        "best_epoch": best["epoch"],
+        "best_val_auc": best["val_auc"],
+        "best_val_map": best["val_map"],
+        "score": (best["val_auc"] + best["val_map"]) / 2,
+    }
+    if last["epoch"] != best["epoch"]:
+        tune.report(metrics)
+        return
+    with tempfile.TemporaryDirectory() as folder:
+        torch.save(state.best_weights, Path(folder) / WEIGHTS)
+        tune.report(metrics, checkpoint=tune.Checkpoint.from_directory(folder))

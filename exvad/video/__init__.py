@@ -1,1 +1,1 @@
-"""Video files and cameras → frames: container, chunks, decoding, sandbox, live sources."""
+"""Videos → frames: containers, packet survey, chunks, decoding, sandbox, live sources."""

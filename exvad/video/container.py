@@ -1,6 +1,7 @@
-"""Open a video file, local or remote, and read its packets and frames; FFmpeg's errors get a name.
+"""Open video files, local or remote, and read their packets and frames.
 
-FFmpeg's own log stays off, as PyAV sets it: what goes wrong is said by `VideoError`.
+Every failure becomes a `VideoError`; FFmpeg's own log stays off, as PyAV sets it. PyAV is imported
+only where it is used, so that processes that decode in a sandbox never load FFmpeg.
 """
 
 from __future__ import annotations
@@ -11,31 +12,32 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
+from exvad.data.filesystems import resolve_filesystem
+
 if TYPE_CHECKING:
     from av.container import InputContainer
     from av.packet import Packet
     from av.video.frame import VideoFrame
     from av.video.stream import VideoStream
 
-# Only these are let open what they are handed. Others play files or addresses that they name, and
-# do so before anybody can ask which kind of file it is (hls, dash, concat, imf, sdp), draw text, or
-# are made for single pictures and for sound.
+# Only these demuxers may open a file. Others open the files and URLs that the file names, even
+# before its format is known (hls, dash, concat, imf, sdp), render text, or read images and audio.
 VIDEO_FORMATS = (
     "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,avi,mpegts,mpeg,mpegvideo,m4v,asf,flv,live_flv,kux,ogg,"
     "gif,mxf,nut,ivf,obu,av1,h264,hevc,vvc,h261,h263,mjpeg,mpjpeg,vc1,vc1test,dirac,cavsvideo,avs2,"
     "avs3,dv,rm,wtv,nuv,nsv,pva,gxf,dhav,swf,ty,yuv4mpegpipe"
 )
-# Codecs that mark the pictures no other one needs. HEVC does too, but for its own layer only.
-_MARKS_UNREFERENCED = {"h264", "mpeg1video", "mpeg2video", "mpeg4"}
-_REMOTE_BUFFER = 1 << 20  # bytes per read of a remote file: each is a request of its own
+# Codecs that mark frames which no other frame refers to. HEVC does too, but per layer only.
+_NONREF_CODECS = {"h264", "mpeg1video", "mpeg2video", "mpeg4"}
+_REMOTE_BUFFER = 1 << 20  # bytes per read of a remote file: each read is one request
 
 
 class VideoError(ValueError):
-    """A file can't be read as a video: names it and says why.
+    """A file can't be read as a video.
 
     Args:
-        path: the file; user names, passwords and queries of a URI are left out of the message.
-        reason: why, in words that follow the name and a colon.
+        path: the file; the message omits user names, passwords and queries of a URI.
+        reason: the cause, as the part of the sentence after `path: `.
     """
 
     def __init__(self, path: str, reason: str) -> None:
@@ -43,26 +45,26 @@ class VideoError(ValueError):
         super().__init__(f"{self.path}: {reason}")
 
     def __reduce__(self) -> tuple[type[VideoError], tuple[str, str]]:
-        return VideoError, (self.path, self.reason)
+        return type(self), (self.path, self.reason)
 
 
 class DecodingLimitError(VideoError):
-    """A file takes more time or memory to decode than it may: the rest of it is not worth a try."""
-
-    def __reduce__(self) -> tuple[type[VideoError], tuple[str, str]]:
-        return DecodingLimitError, (self.path, self.reason)
+    """Decoding a file exceeds its limit of time or memory; the rest of it is not worth a try."""
 
 
 @contextlib.contextmanager
 def open_video(path: str) -> Iterator[tuple[InputContainer, VideoStream]]:
-    """Open a file's first video stream that is no cover picture.
+    """Open a file and its first video stream that is not a cover picture.
 
     Args:
         path: local path, or a URI (with `://`) that pyarrow or fsspec can open.
 
+    Yields:
+        The open container and its video stream.
+
     Raises:
-        VideoError: it is missing, no file, empty, no video, has sound only or an unknown codec;
-            also where FFmpeg or the storage fails later, while the file is open.
+        VideoError: the file is missing, empty, not a video, has only sound or an unknown codec;
+            also if FFmpeg or the storage fails while the file is open.
     """
     import av
 
@@ -72,11 +74,11 @@ def open_video(path: str) -> Iterator[tuple[InputContainer, VideoStream]]:
             source = stack.enter_context(_open_remote(path))
         else:
             _check_local(path)
-            # The prefix keeps FFmpeg from taking a name like "a:b.mp4" for a protocol.
+            # Without the prefix, FFmpeg takes a name like "a:b.mp4" for a protocol.
             source = f"file:{path}"
         try:
-            container = stack.enter_context(_opened(path, source))
-            yield container, _picture_stream(path, container)
+            container = stack.enter_context(_open_container(path, source))
+            yield container, _video_stream(path, container)
         except av.error.InvalidDataError as error:
             raise VideoError(
                 path,
@@ -88,52 +90,57 @@ def open_video(path: str) -> Iterator[tuple[InputContainer, VideoStream]]:
 
 
 def read_packets(container: InputContainer, stream: VideoStream) -> Iterator[Packet[VideoStream]]:
-    """Yield the packets that hold something, up to the end or to where the file is broken off."""
+    """Yield the packets that have data, up to the end or to where the file is truncated."""
     import av
 
-    # A packet without data would tell the decoder that the video ends here. Where a stream begins
-    # later than FFmpeg looks ahead (sound that is switched on), PyAV counts it among those that it
-    # was asked for, after the last packet, and doesn't find it.
+    # A packet without data would signal the end to the decoder. If another stream begins later
+    # than FFmpeg's probing reaches (sound that is switched on), PyAV fails to look it up after the
+    # last packet and raises IndexError.
     with contextlib.suppress(av.error.InvalidDataError, IndexError):
         for packet in container.demux(stream):
             if packet.size:
                 yield packet
 
 
-def read_frames(
+def decode_frames(
     container: InputContainer,
     stream: VideoStream,
-    key: int | None = None,
-    wanted: Container[int] | None = None,
+    keyframe: int | None = None,
+    needed: Container[int] | None = None,
 ) -> Iterator[VideoFrame]:
-    """Yield the frames that can be decoded, in the order they are shown.
+    """Yield the frames that can be decoded, in the order in which they are shown.
 
     Args:
-        container: the open file, at its start or where it was seeked to.
+        container: the open file, at its beginning or at the position of a seek.
         stream: its video stream.
-        key: leave out what comes before the keyframe with this pts; yield nothing if it is not
-            there.
-        wanted: the frames with these pts are enough, so that others may be left out; None for all.
+        keyframe: skip what comes before the keyframe with this pts; if it is not found, yield
+            nothing.
+        needed: pts of the frames that are needed; others may be skipped. None for all.
     """
-    skipping = key is not None
+    is_skipping = keyframe is not None
     codec = stream.codec_context
-    leaving_out = wanted is not None and codec.codec.canonical_name in _MARKS_UNREFERENCED
+    can_skip = needed is not None and codec.codec.canonical_name in _NONREF_CODECS
     for packet in read_packets(container, stream):
-        if skipping and packet.is_keyframe and packet.pts is not None:
-            assert key is not None
-            if packet.pts > key:
+        if is_skipping and packet.is_keyframe and packet.pts is not None:
+            assert keyframe is not None
+            if packet.pts > keyframe:
                 return
-            skipping = packet.pts != key
-        if not skipping:
-            if leaving_out:
-                assert wanted is not None
-                codec.skip_frame = "DEFAULT" if packet.pts in wanted else "NONREF"
+            is_skipping = packet.pts != keyframe
+        if not is_skipping:
+            if can_skip:
+                assert needed is not None
+                codec.skip_frame = "DEFAULT" if packet.pts in needed else "NONREF"
             yield from decode_packet(stream, packet)
     yield from decode_packet(stream, None)
 
 
 def decode_packet(stream: VideoStream, packet: Packet[VideoStream] | None) -> list[VideoFrame]:
-    """Return the frames ready after a packet (None: the end); after a damaged one, none."""
+    """Return the frames that are ready after a packet; none after a damaged one.
+
+    Args:
+        stream: the video stream.
+        packet: its next packet; None for the end of the stream.
+    """
     import av
 
     try:
@@ -142,7 +149,7 @@ def decode_packet(stream: VideoStream, packet: Packet[VideoStream] | None) -> li
         return []
 
 
-def _opened(path: str, source: Any) -> InputContainer:
+def _open_container(path: str, source: Any) -> InputContainer:
     import av
 
     try:
@@ -154,7 +161,7 @@ def _opened(path: str, source: Any) -> InputContainer:
         )
     except av.error.ArgumentError as error:
         raise VideoError(
-            path, "is another kind of file, not a video, or a damaged one; convert it, say, to MP4"
+            path, "is another kind of file, not a video, or damaged; convert it to MP4, for example"
         ) from error
     return container
 
@@ -167,7 +174,7 @@ def _check_local(path: str) -> None:
         if file.is_dir():
             raise VideoError(path, "is a folder, not a video file")
         if not file.is_file():
-            raise VideoError(path, "is no regular file")
+            raise VideoError(path, "is not a regular file")
         if not file.stat().st_size:
             raise VideoError(path, "the file is empty")
     except OSError as error:
@@ -175,26 +182,24 @@ def _check_local(path: str) -> None:
 
 
 @contextlib.contextmanager
-def _open_remote(path: str) -> Iterator[Any]:
-    from exvad.data.filesystems import resolve
-
+def _open_remote(uri: str) -> Iterator[Any]:
     try:
-        filesystem, place = resolve(path)
-        file = filesystem.open_input_file(place)
+        filesystem, path = resolve_filesystem(uri)
+        file = filesystem.open_input_file(path)
     except FileNotFoundError as error:
-        raise VideoError(path, "there is no such file") from error
+        raise VideoError(uri, "there is no such file") from error
     except (OSError, ValueError) as error:
         # The text of the error may repeat the URI with its secrets.
         cause = error.__cause__ or error
         reason = str(cause) if isinstance(cause, ImportError) else type(cause).__name__
-        raise VideoError(path, f"can't be opened ({reason})") from error
+        raise VideoError(uri, f"can't be opened ({reason})") from error
     with file:
         if not file.size():
-            raise VideoError(path, "the file is empty")
+            raise VideoError(uri, "the file is empty")
         yield file
 
 
-def _picture_stream(path: str, container: InputContainer) -> VideoStream:
+def _video_stream(path: str, container: InputContainer) -> VideoStream:
     streams = [
         stream
         for stream in container.streams.video
@@ -203,7 +208,7 @@ def _picture_stream(path: str, container: InputContainer) -> VideoStream:
     if not streams:
         raise VideoError(path, "has no video stream, only sound or a cover picture")
     if streams[0].codec_context is None:
-        raise VideoError(path, "its codec is not known here: convert it, say, to H.264")
+        raise VideoError(path, "its codec is not supported; convert it to H.264, for example")
     return streams[0]
 
 

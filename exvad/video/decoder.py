@@ -1,21 +1,22 @@
-"""Who decodes a video file: this process, or one of its own (`exvad.video.sandbox`)."""
+"""The protocol of decoders, and the one that decodes in this process."""
 
 from __future__ import annotations
 
 from pathlib import Path
 from typing import Protocol
 
-from exvad.video.chunks import Chunk, VideoInfo, plan_chunks
+from exvad.video.chunks import Chunk, plan_chunks
 from exvad.video.decoding import DecodedChunk, decode_chunk
+from exvad.video.survey import VideoInfo
 
 
 class Decoder(Protocol):
-    """Cuts video files into chunks and decodes them."""
+    """Splits video files into chunks and decodes them."""
 
     def plan(
         self, video_id: str, path: str | Path, stride: int, snippets_per_chunk: int
     ) -> tuple[VideoInfo, list[Chunk]]:
-        """Cut a video into chunks; see `exvad.video.chunks.plan_chunks`."""
+        """Split a video into chunks; see `exvad.video.chunks.plan_chunks`."""
         ...
 
     def decode(self, chunk: Chunk, short_side: int | None = None) -> DecodedChunk:
@@ -23,13 +24,16 @@ class Decoder(Protocol):
         ...
 
 
-class PlainDecoder:
-    """Decodes in this process: right for files one trusts."""
+class InProcessDecoder:
+    """Decodes in this process, without limits: for trusted files.
+
+    `exvad.video.sandbox.DecodingProcess` decodes untrusted files.
+    """
 
     def plan(
         self, video_id: str, path: str | Path, stride: int, snippets_per_chunk: int
     ) -> tuple[VideoInfo, list[Chunk]]:
-        """Cut a video into chunks; see `exvad.video.chunks.plan_chunks`."""
+        """Split a video into chunks; see `exvad.video.chunks.plan_chunks`."""
         return plan_chunks(video_id, path, stride, snippets_per_chunk)
 
     def decode(self, chunk: Chunk, short_side: int | None = None) -> DecodedChunk:

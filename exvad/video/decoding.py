@@ -1,4 +1,7 @@
-"""TODO"""
+"""Decode chunks of a video, and single frames at given times.
+
+t snippets of a chunk · H, W pixels · C colours
+"""
 
 from __future__ import annotations
 
@@ -9,27 +12,26 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from exvad.video.chunks import Chunk, make_chunk, quarter_turns, survey_packets
-from exvad.video.container import (
-    VideoError,
-    open_video,
-)
-from exvad.video.container import read_frames as frames_of
+from exvad.video.chunks import Chunk, make_chunk
+from exvad.video.container import VideoError, decode_frames, open_video
+from exvad.video.survey import quarter_turns, survey_packets
 
 if TYPE_CHECKING:
     from av.video.frame import VideoFrame
     from av.video.stream import VideoStream
     from numpy.typing import NDArray
 
+_ROUNDING = 1e-3  # seconds: rounded times, as records have them, still select their own frame
+
 
 @dataclass(frozen=True)
 class DecodedChunk:
-    """The pictures of a chunk.
+    """The frames of a chunk.
 
     Args:
-        frames: RGB, uint8 [t, H, W, 3]; one size, that of the first picture.
-        times: seconds of each, float64 [t].
-        problems: what could not be read and was replaced by its nearest neighbour.
+        frames: RGB, uint8 [t, H, W, 3]; all of the size of the first frame.
+        times: seconds of each frame, float64 [t].
+        problems: frames that could not be decoded and were replaced by their nearest neighbour.
     """
 
     frames: NDArray[np.uint8]
@@ -38,85 +40,96 @@ class DecodedChunk:
 
 
 def decode_chunk(chunk: Chunk, short_side: int | None = None, threads: int = 1) -> DecodedChunk:
-    """Decode the snippets of a chunk; nothing limits how long that takes but the caller.
+    """Decode the snippets of a chunk; the caller has to limit the time.
 
-    The frames are those a decoding from the start gives. It holds them and one frame of the file's
-    own size at a time. A picture of another size than the first one (a resolution that changes
-    midway) is stretched to it.
+    The frames are the same as those of decoding the file from its start. Memory holds them and one
+    frame of the file's size. If the resolution changes midway, later frames are scaled to the size
+    of the first one.
 
     Args:
         chunk: which frames.
-        short_side: larger pictures are scaled down to this many pixels; None keeps their size.
-        threads: of the decoder; 0 for one per core. With more than one, every thread holds some
-            more frames.
+        short_side: larger frames are scaled down to this many pixels on the shorter side; None
+            keeps their size.
+        threads: threads of the decoder; 0 for one per core. Every thread holds some more frames.
 
     Raises:
         VideoError: no frame of the chunk can be decoded.
+        ValueError: `short_side` is below 1.
     """
     if short_side is not None and short_side < 1:
         raise ValueError(f"short_side must be at least 1 pixel, not {short_side}")
-    reader = _ChunkReader(chunk, short_side, threads)
-    found = False
+    decoder = _ChunkDecoder(chunk, short_side, threads)
+    complete = False
     if chunk.pts:
         starts = (*chunk.seeks, None)
-        # A decoder that is not given every picture may lose count of those it has to hold back.
-        found = any(
-            reader.read_by_time(start, sparing) for start in starts for sparing in (True, False)
+        # Without the frames that no other one needs, a decoder may output too few of the others.
+        complete = any(
+            decoder.decode_by_time(start, skip_unneeded)
+            for start in starts
+            for skip_unneeded in (True, False)
         )
-    if not found:
-        reader.read_by_count()
-    return reader.result()
+    if not complete:
+        decoder.decode_by_count()
+    return decoder.result()
 
 
 def read_frames(
     path: str | Path, times: Sequence[float], short_side: int | None = None
 ) -> list[NDArray[np.uint8]]:
-    """Decode the frames shown at some moments, RGB uint8 [H, W, 3] each.
+    """Decode the frames that are shown at given times.
 
     Args:
         path: local path or URI.
-        times: seconds from the first frame, in any order; what lies outside the video means its
+        times: seconds since the first frame, in any order; times outside the video select its
             first or last frame.
-        short_side: larger pictures are scaled down to this many pixels; None keeps their size.
+        short_side: larger frames are scaled down to this many pixels on the shorter side; None
+            keeps their size.
+
+    Returns:
+        RGB frames, uint8 [H, W, 3] each, in the order of `times`.
 
     Raises:
-        VideoError: the file can't be read, or the frame at one of the times can't be decoded.
+        VideoError: the file can't be read, or one of the frames can't be decoded.
     """
-    survey = survey_packets(str(path))
-    # Rounded times, as records carry them, still mean the frame they were taken from.
-    shown = np.searchsorted(survey.seconds, np.asarray(times, float) + 1e-3, side="right") - 1
-    pictures: dict[int, NDArray[np.uint8]] = {}
-    for frame in sorted({max(0, int(number)) for number in shown}):
-        chunk = make_chunk(survey, range(frame, frame + 1))
-        pictures[frame] = decode_chunk(chunk, short_side).frames[0]
-    return [pictures[max(0, int(number))] for number in shown]
+    survey = survey_packets(path)
+    shown = np.searchsorted(survey.seconds, np.asarray(times, float) + _ROUNDING, side="right") - 1
+    indices = [max(0, int(index)) for index in shown]
+    frames: dict[int, NDArray[np.uint8]] = {}
+    for index in sorted(set(indices)):
+        chunk = make_chunk(survey, range(index, index + 1))
+        frames[index] = decode_chunk(chunk, short_side).frames[0]
+    return [frames[index] for index in indices]
 
 
-class _ChunkReader:
-    """Collects the pictures of a chunk, upright, as RGB and in one size."""
+class _ChunkDecoder:
+    """Collects the frames of a chunk, upright, in RGB and of one size."""
 
     def __init__(self, chunk: Chunk, short_side: int | None, threads: int) -> None:
         from av.video.reformatter import VideoReformatter
 
         self.chunk, self.short_side, self.threads = chunk, short_side, threads
-        # One for all frames: making it anew for each took up to two thirds of the time.
+        # One for all frames: a new one per frame took up to two thirds of the time.
         self.reformatter = VideoReformatter()
-        self.found = np.zeros(chunk.num_snippets, bool)
+        self.is_decoded = np.zeros(chunk.num_snippets, bool)
         self.frames_tHWC: NDArray[np.uint8] | None = None
         self.turns = 0
 
-    def read_by_time(self, start: int | None, sparing: bool) -> bool:
-        """Seek to `start` (None: read from the file's start) and decode; False if in vain.
+    def decode_by_time(self, start: int | None, skip_unneeded: bool) -> bool:
+        """Seek and decode the frames by their pts.
 
-        In vain means that the file does not keep what its times promise, so that another way has
-        to be tried: the keyframe is not found there or needs earlier frames (as with intra
-        refresh), or the frames come in another order. Sparing leaves out pictures that neither we
-        nor others need, and is in vain if a frame is missing then.
+        Args:
+            start: where to seek to, in the file's time base; None for the file's beginning.
+            skip_unneeded: do not decode frames that neither the chunk nor other frames need.
+
+        Returns:
+            Whether the frames are right. They are not if the keyframe is not found at `start`, if
+            it needs earlier frames (as with intra refresh), if frames come in another order, or if
+            one is missing after unneeded ones were skipped. Then another way has to be tried.
         """
         import av
 
-        place = {pts: number for number, pts in enumerate(self.chunk.pts)}
-        self.found[:] = False
+        snippet_of = {pts: snippet for snippet, pts in enumerate(self.chunk.pts)}
+        self.is_decoded[:] = False
         previous: int | None = None
         with open_video(self.chunk.path) as (container, stream):
             self._set_threads(stream)
@@ -125,52 +138,59 @@ class _ChunkReader:
                     container.seek(start, stream=stream)
                 except av.error.FFmpegError:
                     return False
-            key = None if start is None else self.chunk.seeks[0]
-            for frame in frames_of(container, stream, key, place if sparing else None):
+            keyframe = None if start is None else self.chunk.seeks[0]
+            needed = snippet_of if skip_unneeded else None
+            for frame in decode_frames(container, stream, keyframe, needed):
                 pts = frame.pts
                 if pts is None or (previous is not None and pts <= previous):
                     return False
-                if key is not None and previous is None and not (pts == key and _is_intra(frame)):
+                is_first = keyframe is not None and previous is None
+                if is_first and not (pts == keyframe and _is_intra(frame)):
                     return False
                 previous = pts
-                if pts in place:
-                    self._keep(place[pts], frame)
+                if pts in snippet_of:
+                    self._store(snippet_of[pts], frame)
                 if pts >= self.chunk.pts[-1]:
                     break
             else:
-                return not sparing and (start is None or bool(self.found.any()))
-        return not sparing or bool(self.found.all())
+                return not skip_unneeded and (start is None or bool(self.is_decoded.any()))
+        return not skip_unneeded or bool(self.is_decoded.all())
 
-    def read_by_count(self) -> None:
-        """Decode from the file's start and count."""
+    def decode_by_count(self) -> None:
+        """Decode from the file's beginning and count the frames."""
         first, stride = self.chunk.first_frame, self.chunk.stride
-        self.found[:] = False
+        self.is_decoded[:] = False
         with open_video(self.chunk.path) as (container, stream):
             self._set_threads(stream)
-            for count, frame in enumerate(frames_of(container, stream)):
-                number, between = divmod(count - first, stride)
-                if number >= 0 and not between:
-                    self._keep(number, frame)
-                if number >= self.chunk.num_snippets - 1:
+            for index, frame in enumerate(decode_frames(container, stream)):
+                snippet, remainder = divmod(index - first, stride)
+                if snippet >= 0 and not remainder:
+                    self._store(snippet, frame)
+                if snippet >= self.chunk.num_snippets - 1:
                     return
 
     def result(self) -> DecodedChunk:
-        """Return the pictures, with neighbours in place of those that are missing."""
+        """Return the frames, with the nearest neighbour in place of each missing one.
+
+        Raises:
+            VideoError: no frame was decoded.
+        """
         times = np.array(self.chunk.times)
-        there = np.flatnonzero(self.found)
-        if self.frames_tHWC is None or not len(there):
-            span = f"{times[0]:.1f} to {times[-1]:.1f}"
-            raise VideoError(self.chunk.path, f"no frame can be decoded from second {span}")
-        missing = np.flatnonzero(~self.found)
-        for number in missing:
-            self.frames_tHWC[number] = self.frames_tHWC[there[np.abs(there - number).argmin()]]
+        decoded = np.flatnonzero(self.is_decoded)
+        if self.frames_tHWC is None or not len(decoded):
+            interval = f"{times[0]:.1f} to {times[-1]:.1f}"
+            raise VideoError(self.chunk.path, f"no frame can be decoded from second {interval}")
+        missing = np.flatnonzero(~self.is_decoded)
+        for snippet in missing:
+            nearest = decoded[np.abs(decoded - snippet).argmin()]
+            self.frames_tHWC[snippet] = self.frames_tHWC[nearest]
         problems = []
         if len(missing):
-            where = ", ".join(f"{time:.1f}" for time in times[missing[:5]])
-            where += ", …" if len(missing) > 5 else ""
+            seconds = ", ".join(f"{time:.1f}" for time in times[missing[:5]])
+            seconds += ", …" if len(missing) > 5 else ""
             problems.append(
-                f"{len(missing)} of {len(times)} frames can't be decoded (at second {where}); "
-                "the nearest ones stand in for them"
+                f"{len(missing)} of {len(times)} frames can't be decoded (at second {seconds}); "
+                "the nearest frames replace them"
             )
         return DecodedChunk(self.frames_tHWC, times, problems)
 
@@ -178,25 +198,32 @@ class _ChunkReader:
         stream.thread_type = "NONE" if self.threads == 1 else "AUTO"
         stream.codec_context.thread_count = self.threads
 
-    def _keep(self, number: int, frame: VideoFrame) -> None:
+    def _store(self, snippet: int, frame: VideoFrame) -> None:
         if self.frames_tHWC is None:
-            scale = min(1.0, (self.short_side or 10**9) / min(frame.width, frame.height))
-            wide, tall = max(1, round(frame.width * scale)), max(1, round(frame.height * scale))
-            self.turns = quarter_turns(frame)
-            upright = (wide, tall) if self.turns % 2 else (tall, wide)
-            self.frames_tHWC = np.empty((self.chunk.num_snippets, *upright, 3), np.uint8)
-        tall, wide = self.frames_tHWC.shape[1:3]
+            self.frames_tHWC = self._allocate(frame)
+        height, width = self.frames_tHWC.shape[1:3]
         if self.turns % 2:
-            tall, wide = wide, tall
-        picture = self.reformatter.reformat(
-            frame, width=wide, height=tall, format="rgb24", interpolation="AREA"
+            height, width = width, height
+        scaled = self.reformatter.reformat(
+            frame, width=width, height=height, format="rgb24", interpolation="AREA"
         )
-        self.frames_tHWC[number] = np.rot90(picture.to_ndarray(), self.turns)
-        self.found[number] = True
+        self.frames_tHWC[snippet] = np.rot90(scaled.to_ndarray(), self.turns)
+        self.is_decoded[snippet] = True
+
+    def _allocate(self, first: VideoFrame) -> NDArray[np.uint8]:
+        """Return the array of all frames; the first frame decides on size and rotation."""
+        scale = min(1.0, (self.short_side or 10**9) / min(first.width, first.height))
+        width, height = max(1, round(first.width * scale)), max(1, round(first.height * scale))
+        self.turns = quarter_turns(first)
+        upright = (width, height) if self.turns % 2 else (height, width)
+        return np.empty((self.chunk.num_snippets, *upright, 3), np.uint8)
 
 
 def _is_intra(frame: VideoFrame) -> bool:
-    """Whether a frame needs no other; key_frame alone also marks where an intra refresh begins."""
+    """Return whether a frame needs no other frame.
+
+    `key_frame` alone is not enough: it also marks the begin of an intra refresh.
+    """
     from av.video.frame import PictureType
 
     kind = frame.pict_type

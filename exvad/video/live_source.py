@@ -1,88 +1,57 @@
-"""Pictures of a source that never ends: a camera's RTSP, a stream over HTTP, a file still growing.
+"""Frames of a live source: an RTSP camera, a stream over HTTP, or a file that still grows.
 
-Decoding runs in a thread of its own and hands over through a short queue. Whoever looks at the
-pictures slower than they come misses some, the oldest first, and is told how many; the delay stays
-that of the queue, and so does the memory.
+A thread of its own decodes and fills a short buffer. If frames come faster than they are taken, the
+oldest are dropped and counted, so delay and memory are bounded by the buffer.
 """
 
 from __future__ import annotations
 
 import threading
 import time
-from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, suppress
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
 from exvad.video.container import VIDEO_FORMATS, VideoError
+from exvad.video.frame_buffer import FrameBuffer, LiveFrame, Notice
 
 if TYPE_CHECKING:
-    from numpy.typing import NDArray
+    from av.video.frame import VideoFrame
+    from av.video.reformatter import VideoReformatter
 
-PAUSES = (1.0, 2.0, 5.0, 10.0, 30.0)
+RETRY_SECONDS = (1.0, 2.0, 5.0, 10.0, 30.0)
 RTSP_TIMEOUT = 10.0
 POLL_SECONDS = 0.1
-STEP = 1e-3  # seconds: time never stands still
+MIN_STEP = 1e-3  # seconds between the times of two frames: times increase strictly
 
 
 class Readable(Protocol):
-    """Bytes as they come; `read` waits for some, and returns none at the end."""
+    """A source of bytes that arrive over time."""
 
     def read(self, size: int = -1) -> bytes:
-        """Return at most `size` bytes, b"" at the end."""
+        """Wait for data and return at most `size` bytes; b"" at the end."""
         ...
 
 
 Opener = Callable[[threading.Event], AbstractContextManager["Readable | str"]]
 
 
-@dataclass(frozen=True)
-class LiveFrame:
-    """One picture of a stream.
-
-    Args:
-        frame: RGB, uint8 [H, W, 3].
-        time: seconds since the stream began; goes on growing over an interruption.
-        came: when it was decoded, in seconds since 1970.
-    """
-
-    frame: NDArray[np.uint8]
-    time: float
-    came: float = 0.0
-
-
-@dataclass(frozen=True)
-class Notice:
-    """Something about the stream itself.
-
-    Args:
-        kind: `connected`, `lost`, `dropped` (pictures that nobody had the time for) or `ended`.
-        text: what happened.
-        count: pictures that were dropped.
-    """
-
-    kind: str
-    text: str
-    count: int = 0
-
-
 class LiveSource:
-    """A source that is opened, read, and opened again when it breaks.
+    """A source that is opened, read, and opened again when the connection breaks.
 
     Args:
-        open: opens the source: gives its bytes, or an address that FFmpeg opens itself.
-        name: how it is called in notices.
-        stride: frames per picture.
-        short_side: larger pictures are scaled down to this many pixels.
-        ahead: pictures that may wait; more replace the oldest.
-        lives: how often a source that broke off without a single picture is opened again, in a
-            row; None for ever.
-        ends: whether the end of the bytes is the end of the stream, as it is of a file.
-        since: seconds the stream has been watched for already.
+        open: opens the source: returns its bytes, or an address that FFmpeg opens itself.
+        name: name of the source in notices.
+        stride: every `stride`-th frame is yielded.
+        short_side: larger frames are scaled down to this many pixels on the shorter side.
+        buffer_size: maximum number of waiting frames; further frames replace the oldest.
+        max_retries: how often in a row a source without a single frame is opened again; None for
+            no limit.
+        ends_with_data: whether the end of the bytes is the end of the stream, as for a file.
+        start_time: seconds since the stream began, if it was watched before.
     """
 
     def __init__(
@@ -91,207 +60,179 @@ class LiveSource:
         name: str,
         stride: int,
         short_side: int,
-        ahead: int = 64,
-        lives: int | None = None,
-        ends: bool = False,
-        since: float = 0.0,
+        buffer_size: int = 64,
+        max_retries: int | None = None,
+        ends_with_data: bool = False,
+        start_time: float = 0.0,
     ) -> None:
         self.open, self.name = open, name
-        self.stride, self.short_side, self.ahead = stride, short_side, ahead
-        self.lives, self.ends, self.since = lives, ends, since
+        self.stride, self.short_side, self.buffer_size = stride, short_side, buffer_size
+        self.max_retries, self.ends_with_data = max_retries, ends_with_data
+        self.start_time = start_time
 
     def follow(self, stopped: threading.Event) -> Iterator[list[LiveFrame] | Notice]:
-        """Yield what has come in since the last time, until the stream ends or is stopped.
+        """Yield new frames and notices until the stream ends or is stopped.
 
         Args:
-            stopped: set it to end; a read that is under way is not waited for.
+            stopped: set it to stop; the generator does not wait for a read in progress.
         """
-        hall = FrameBuffer(self.ahead)
-        thread = threading.Thread(target=self._read, args=(hall, stopped), daemon=True)
+        buffer = FrameBuffer(self.buffer_size)
+        thread = threading.Thread(target=self._read, args=(buffer, stopped), daemon=True)
         thread.start()
         while not stopped.is_set():
-            found = hall.take(POLL_SECONDS)
-            yield from found
-            if not found and not thread.is_alive():
+            items = buffer.take(POLL_SECONDS)
+            yield from items
+            if not items and not thread.is_alive():
                 return
 
-    def _read(self, hall: FrameBuffer, stopped: threading.Event) -> None:
-        began, failures, last = time.monotonic() - self.since, 0, self.since - STEP
+    def _read(self, buffer: FrameBuffer, stopped: threading.Event) -> None:
+        """Fill the buffer, and open the source again whenever it breaks."""
+        began = time.monotonic() - self.start_time
+        failures, last_time = 0, self.start_time - MIN_STEP
         while not stopped.is_set():
-            # A source may be read faster than it plays: time goes on from wherever it is.
-            base, seen = max(time.monotonic() - began, last + STEP), 0
+            # A source may be read faster than it plays, so its times may be ahead of the clock.
+            connected_at = max(time.monotonic() - began, last_time + MIN_STEP)
+            has_frames = False
             try:
-                for picture in self._pictures(base, stopped, hall):
-                    seen, last = seen + 1, picture.time
-                    hall.put(picture)
+                for frame in self._frames(connected_at, stopped, buffer):
+                    has_frames, last_time = True, frame.time
+                    buffer.put_frame(frame)
                     if stopped.is_set():
                         return
                 reason = "it ended"
-                if self.ends:
-                    hall.tell(Notice("ended", f"{self.name}: {reason}"))
+                if self.ends_with_data:
+                    buffer.put_notice(Notice("ended", f"{self.name}: {reason}"))
                     return
             except ValueError as error:
                 reason = error.reason if isinstance(error, VideoError) else str(error)
-            failures = 0 if seen else failures + 1
-            if self.lives is not None and failures > self.lives:
-                hall.tell(Notice("ended", f"{self.name}: given up, {reason}"))
+            failures = 0 if has_frames else failures + 1
+            if self.max_retries is not None and failures > self.max_retries:
+                buffer.put_notice(Notice("ended", f"{self.name}: given up, {reason}"))
                 return
-            pause = PAUSES[min(failures, len(PAUSES) - 1)]
-            hall.tell(Notice("lost", f"{self.name}: {reason}; tried again in {pause:.0f} s"))
+            pause = RETRY_SECONDS[min(failures, len(RETRY_SECONDS) - 1)]
+            text = f"{self.name}: {reason}; trying again in {pause:.0f} s"
+            buffer.put_notice(Notice("lost", text))
             stopped.wait(pause)
 
-    def _pictures(
-        self, base: float, stopped: threading.Event, hall: FrameBuffer
+    def _frames(
+        self, connected_at: float, stopped: threading.Event, buffer: FrameBuffer
     ) -> Iterator[LiveFrame]:
+        """Open the source once and yield every `stride`-th frame of it."""
         import av
         from av.video.reformatter import VideoReformatter
 
         reformatter = VideoReformatter()
-        clock = _Clock(base)
+        clock = _Clock(connected_at)
         with self.open(stopped) as source:
-            address = isinstance(source, str)
-            # By default FFmpeg looks at five seconds before it hands out the first picture.
-            options = {"analyzeduration": "500000", "fpsprobesize": "0"}
-            if address:
-                options["rtsp_transport"] = "tcp"
-            else:
-                options["format_whitelist"] = VIDEO_FORMATS
-            allowed = "rtsp,rtp,tcp,udp" if address else ""
             try:
-                with av.open(
-                    source,
-                    container_options={**options, "protocol_whitelist": allowed},
-                    timeout=RTSP_TIMEOUT if address else None,
-                    metadata_errors="replace",
-                ) as container:
+                with av.open(source, metadata_errors="replace", **_options(source)) as container:
                     if not container.streams.video:
-                        raise VideoError(self.name, "has no pictures")
+                        raise VideoError(self.name, "has no video stream")
                     stream = container.streams.video[0]
-                    hall.tell(Notice("connected", "the source is open"))
-                    for number, frame in enumerate(_frames(container, stream)):
+                    buffer.put_notice(Notice("connected", "the source is open"))
+                    for index, frame in enumerate(_decode(container, stream)):
                         if stopped.is_set():
                             return
-                        if number % self.stride:
-                            continue
-                        seconds = clock.read(frame.time)
-                        scale = min(1.0, self.short_side / min(frame.width, frame.height))
-                        small = reformatter.reformat(
-                            frame,
-                            width=max(1, round(frame.width * scale)),
-                            height=max(1, round(frame.height * scale)),
-                            format="rgb24",
-                            interpolation="AREA",
-                        )
-                        pixels = np.asarray(small.to_ndarray(), np.uint8)
-                        yield LiveFrame(pixels, seconds, time.time())
+                        if index % self.stride == 0:
+                            seconds = clock.read(frame.time)
+                            pixels = _scale(reformatter, frame, self.short_side)
+                            yield LiveFrame(pixels, seconds, time.time())
             except (av.error.FFmpegError, OSError) as error:
                 raise VideoError(self.name, f"broke off ({error.strerror or error})") from None
 
 
 def growing_file(path: Path, idle_seconds: float = 30) -> Opener:
-    """Return what opens a file that something still writes to.
+    """Return the opener of a file that is still being written.
 
     Args:
-        path: MPEG-TS, Matroska, fragmented MP4: a container that can be read while it grows.
-        idle_seconds: without a new byte for so long, the file has ended.
+        path: MPEG-TS, Matroska or fragmented MP4: a container that can be read while it grows.
+        idle_seconds: the file has ended if no byte is added for this long.
     """
 
     @contextmanager
     def open(stopped: threading.Event) -> Iterator[Readable]:
         try:
             with path.open("rb") as file:
-                yield _Tail(file, idle_seconds, stopped)
+                yield _GrowingFile(file, idle_seconds, stopped)
         except OSError as error:
             raise VideoError(path.name, f"can't be read ({error.strerror})") from None
 
     return open
 
 
-class _Tail:
-    """Reads a file and waits at its end for more."""
+class _GrowingFile:
+    """Reads a file and waits for more at its end."""
 
     def __init__(self, file: Any, idle_seconds: float, stopped: threading.Event) -> None:
-        self._file, self._idle, self._stopped = file, idle_seconds, stopped
+        self._file, self._idle_seconds, self._stopped = file, idle_seconds, stopped
 
     def read(self, size: int = -1) -> bytes:
-        until = time.monotonic() + self._idle
+        deadline = time.monotonic() + self._idle_seconds
         while not self._stopped.is_set():
             data: bytes = self._file.read(size)
-            if data or time.monotonic() > until:
+            if data or time.monotonic() > deadline:
                 return data
             self._stopped.wait(POLL_SECONDS)
         return b""
 
 
 class _Clock:
-    """Seconds since the stream began, by the pictures' own times as far as these make sense."""
+    """Converts the times of a source's frames to strictly increasing times of the stream.
 
-    def __init__(self, base: float) -> None:
-        self._base, self._began = base, time.monotonic()
+    Args:
+        connected_at: time of the stream at which the source was opened.
+    """
+
+    def __init__(self, connected_at: float) -> None:
+        self._connected_at, self._began = connected_at, time.monotonic()
         self._first: float | None = None
-        self._last = base - STEP
+        self._last = connected_at - MIN_STEP
 
-    def read(self, own: float | None) -> float:
-        if own is not None:
-            self._first = own if self._first is None else self._first
-            seconds = self._base + own - self._first
+    def read(self, source_time: float | None) -> float:
+        """Return the stream's time of a frame with this time of its own, if it has one."""
+        if source_time is not None:
+            self._first = source_time if self._first is None else self._first
+            seconds = self._connected_at + source_time - self._first
         else:
-            seconds = self._base + time.monotonic() - self._began
-        # A camera that sets its clock back must not turn time around.
-        self._last = max(seconds, self._last + STEP)
+            seconds = self._connected_at + time.monotonic() - self._began
+        # A camera that sets its clock back must not make the time decrease.
+        self._last = max(seconds, self._last + MIN_STEP)
         return self._last
 
 
-class FrameBuffer:
-    """Where pictures wait, a few at most, and notices."""
-
-    def __init__(self, size: int) -> None:
-        self._size = size
-        self._pictures: deque[LiveFrame] = deque()
-        self._notices: list[Notice] = []
-        self._dropped = 0
-        self._came = threading.Condition()
-
-    def put(self, picture: LiveFrame) -> None:
-        with self._came:
-            self._pictures.append(picture)
-            if len(self._pictures) > self._size:
-                self._pictures.popleft()
-                self._dropped += 1
-            self._came.notify()
-
-    def tell(self, notice: Notice) -> None:
-        with self._came:
-            self._notices.append(notice)
-            self._came.notify()
-
-    def take(self, seconds: float) -> list[list[LiveFrame] | Notice]:
-        with self._came:
-            if not self._pictures and not self._notices:
-                self._came.wait(seconds)
-            told: list[list[LiveFrame] | Notice] = []
-            # Pictures came before a notice of the end, and after one of the beginning.
-            begun = [notice for notice in self._notices if notice.kind == "connected"]
-            others = [notice for notice in self._notices if notice.kind != "connected"]
-            if self._dropped:
-                text = f"{self._dropped} pictures were left out, to keep up with the stream"
-                others.insert(0, Notice("dropped", text, self._dropped))
-            told += begun
-            if self._pictures:
-                told.append(list(self._pictures))
-            told += others
-            self._pictures.clear()
-            self._notices, self._dropped = [], 0
-            return told
+def _options(source: Readable | str) -> dict[str, Any]:
+    """Return the arguments of `av.open`: an address may be RTSP only, bytes open nothing else."""
+    # By default FFmpeg analyzes five seconds of a stream before it outputs the first frame.
+    options = {"analyzeduration": "500000", "fpsprobesize": "0"}
+    if isinstance(source, str):
+        options |= {"rtsp_transport": "tcp", "protocol_whitelist": "rtsp,rtp,tcp,udp"}
+        return {"container_options": options, "timeout": RTSP_TIMEOUT}
+    options |= {"format_whitelist": VIDEO_FORMATS, "protocol_whitelist": ""}
+    return {"container_options": options, "timeout": None}
 
 
-def _frames(container: Any, stream: Any) -> Iterator[Any]:
+def _scale(
+    reformatter: VideoReformatter, frame: VideoFrame, short_side: int
+) -> np.ndarray[Any, np.dtype[np.uint8]]:
+    scale = min(1.0, short_side / min(frame.width, frame.height))
+    scaled = reformatter.reformat(
+        frame,
+        width=max(1, round(frame.width * scale)),
+        height=max(1, round(frame.height * scale)),
+        format="rgb24",
+        interpolation="AREA",
+    )
+    return np.asarray(scaled.to_ndarray(), np.uint8)
+
+
+def _decode(container: Any, stream: Any) -> Iterator[Any]:
     import av
 
-    # PyAV looks in vain for a stream that began later than FFmpeg looked ahead (see read_packets).
+    # PyAV raises IndexError for a stream that begins later than FFmpeg's probing reaches; see
+    # `exvad.video.container.read_packets`.
     with suppress(IndexError):
         for packet in container.demux(stream):
             try:
                 yield from packet.decode()
             except av.error.InvalidDataError:
-                continue  # a damaged picture of a live stream is gone; the next one comes anyway
+                continue  # a damaged frame is lost; the next ones can be decoded

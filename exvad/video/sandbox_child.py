@@ -1,6 +1,6 @@
 """The child process of `sandbox.py`: decodes within limits until its input is closed.
 
-A question is a line of JSON; an answer is a line of JSON, and after it the pictures as raw bytes.
+A request is one line of JSON. A response is one line of JSON, followed by the frames as raw bytes.
 """
 
 from __future__ import annotations
@@ -19,42 +19,56 @@ from exvad.video.container import VideoError
 from exvad.video.decoding import decode_chunk, read_frames
 
 
-def answer(question: dict[str, Any]) -> tuple[dict[str, Any], bytes]:
-    """Return the answer to a question, and the bytes that follow it."""
+def respond(request: dict[str, Any]) -> tuple[dict[str, Any], bytes]:
+    """Return the head of the response to a request, and the bytes that follow it."""
+    method, arguments = request["method"], request["arguments"]
     try:
-        if question["do"] == "plan":
-            info, chunks = plan_chunks(*question["arguments"])
+        if method == "plan":
+            info, chunks = plan_chunks(*arguments)
             return {"info": asdict(info), "chunks": [chunk.to_row() for chunk in chunks]}, b""
-        if question["do"] == "frames":
-            frames = read_frames(*question["arguments"])
+        if method == "read_frames":
+            frames = read_frames(*arguments)
             shapes = [frame.shape for frame in frames]
             return {"shapes": shapes}, b"".join(frame.tobytes() for frame in frames)
-        row, short_side = question["arguments"]
+        assert method == "decode", method
+        row, short_side = arguments
         decoded = decode_chunk(Chunk.from_row(row), short_side)
     except VideoError as error:
         return {"error": error.reason}, b""
     except MemoryError:
         return {"memory": True}, b""
-    told = {"shape": decoded.frames.shape, "problems": decoded.problems}
-    return {**told, "times": decoded.times.tolist()}, decoded.frames.tobytes()
+    head = {
+        "shape": decoded.frames.shape,
+        "times": decoded.times.tolist(),
+        "problems": decoded.problems,
+    }
+    return head, decoded.frames.tobytes()
 
 
 def main(max_bytes: int) -> None:
-    """Answer questions from standard input on standard output until either is closed."""
-    answers = os.fdopen(os.dup(1), "wb")
-    os.dup2(2, 1)  # nothing that a library prints may pass for an answer
+    """Respond on standard output to requests on standard input, until either is closed.
+
+    Args:
+        max_bytes: limit of the address space.
+    """
+    output = os.fdopen(os.dup(1), "wb")
+    os.dup2(2, 1)  # what a library prints must not be taken for a response
     resource.setrlimit(resource.RLIMIT_AS, (max_bytes, max_bytes))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))
-    threading.Thread(target=end_with, args=(os.getppid(),), daemon=True).start()
+    threading.Thread(target=exit_with_parent, args=(os.getppid(),), daemon=True).start()
     for line in sys.stdin.buffer:
-        told, pictures = answer(json.loads(line))
-        answers.write(json.dumps(told).encode() + b"\n" + pictures)
-        answers.flush()
+        head, frames = respond(json.loads(line))
+        output.write(json.dumps(head).encode() + b"\n" + frames)
+        output.flush()
 
 
-def end_with(parent: int) -> None:
-    """End when the parent has, even in the middle of a picture that never ends."""
+def exit_with_parent(parent: int) -> None:
+    """Exit when the parent process ends, even in the middle of decoding.
+
+    Args:
+        parent: process id of the parent.
+    """
     while os.getppid() == parent:
         time.sleep(1)
     os._exit(1)

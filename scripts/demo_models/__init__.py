@@ -1,1 +1,1 @@
-"""Training of the demo world's three tiny models."""
+"""Training of the demo's three small models: CLIP, captioner and language model."""

@@ -1,4 +1,7 @@
-"""Train the demo's CLIP: a small ViT and text transformer, contrastively, on world frames."""
+"""Train the demo's CLIP, a small ViT and text transformer, contrastively on demo-world frames.
+
+B frames of a batch · P patches · H, W pixels · C color channels · D feature width
+"""
 
 from __future__ import annotations
 
@@ -10,6 +13,7 @@ from typing import Any
 import numpy as np
 import open_clip
 import torch
+from numpy.typing import NDArray
 from safetensors.torch import save_file
 from torch import distributed
 from torch.nn import functional as F
@@ -17,18 +21,19 @@ from torch.nn import functional as F
 from exvad.data.world.activities import NORMAL
 from exvad.data.world.language import PHRASES, REASONS
 from exvad.laam.label_vectors import TEMPLATE
-from exvad.laam.phrases import readable
-from scripts.demo_models import workers
+from exvad.laam.phrases import readable_label
 from scripts.demo_models.frames import SIDE, Frames
 from scripts.demo_models.grounding import Grounding
-from scripts.demo_models.schedule import set_rate
+from scripts.demo_models.schedule import set_learning_rate
+from scripts.demo_models.workers import WORKERS, averaged_step
 
+BATCH = 96
 CONTEXT = 32
 GROUNDING_WEIGHT = 1.0
 
 
 def config(vocab_size: int) -> dict[str, Any]:
-    """Return the open_clip description of the model."""
+    """Return the open_clip configuration of the model."""
     return {
         "model_cfg": {
             "embed_dim": 128,
@@ -62,38 +67,53 @@ def config(vocab_size: int) -> dict[str, Any]:
     }
 
 
-def spoken(caption: str, label: str, rng: np.random.Generator) -> str:
-    """Say a frame in one of the ways the detector will: caption, phrase, label or explanation."""
+def sample_text(caption: str, label: str, rng: np.random.Generator) -> str:
+    """Draw a text about a frame, of one of the kinds that the detector encodes.
+
+    Args:
+        caption: true caption of the frame.
+        label: its class.
+        rng: draws the kind: caption, label phrase, class name or explanation.
+    """
     draw = rng.random()
     if draw < 0.5:
         return caption
     if draw < 0.78:
         return str(rng.choice(PHRASES[label]))
     if draw < 0.88 and label != NORMAL:
-        name = readable(label)
+        name = readable_label(label)
         return name if rng.random() < 0.5 else TEMPLATE.format(label=name)
     return REASONS[label] if draw < 0.94 else f"{caption}."
 
 
-def images(pictures_BHWC: np.ndarray[Any, Any]) -> torch.Tensor:
-    """Normalise uint8 pictures as the model's preprocessing does."""
-    return torch.from_numpy(pictures_BHWC).permute(0, 3, 1, 2).float().div(127.5).sub(1)
+def normalise(frames_BHWC: NDArray[np.uint8]) -> torch.Tensor:
+    """Return frames as the model's preprocessing does, float32 [B, C, H, W], -1 to 1."""
+    return torch.from_numpy(frames_BHWC).permute(0, 3, 1, 2).float().div(127.5).sub(1)
 
 
 def contrastive_loss(
     image_BD: torch.Tensor, text_BD: torch.Tensor, texts: list[str], scale: torch.Tensor
 ) -> torch.Tensor:
-    """Symmetric InfoNCE in which equal texts share the mass."""
+    """Return the symmetric InfoNCE loss, in which frames with equal texts are all positives."""
     logits_BB = scale * image_BD @ text_BD.T
-    number = {text: index for index, text in enumerate(dict.fromkeys(texts))}
-    ids_B = torch.tensor([number[text] for text in texts])
+    text_ids = {text: index for index, text in enumerate(dict.fromkeys(texts))}
+    ids_B = torch.tensor([text_ids[text] for text in texts])
     same_BB = (ids_B[:, None] == ids_B[None, :]).float()
     target_BB = same_BB / same_BB.sum(1, keepdim=True)
     return (F.cross_entropy(logits_BB, target_BB) + F.cross_entropy(logits_BB.T, target_BB)) / 2
 
 
 def train(rank: int, frames: Frames, folder: Path, vocab_size: int, steps: int, seed: int) -> None:
-    """Train as one of the workers; the first writes model and configuration into `folder`."""
+    """Train in one of the workers; the first one writes the model into `folder`.
+
+    Args:
+        rank: index of the worker.
+        frames: what to train on.
+        folder: has the tokenizer.
+        vocab_size: of the tokenizer.
+        steps: number of steps.
+        seed: of weights and batches.
+    """
     torch.manual_seed(seed)
     rng = np.random.default_rng([seed, rank])
     settings = config(vocab_size)
@@ -106,26 +126,26 @@ def train(rank: int, frames: Frames, folder: Path, vocab_size: int, steps: int, 
     model = open_clip.CLIP(cfg["embed_dim"], cfg["vision_cfg"], cfg["text_cfg"])
     model.visual.output_tokens = True
     grounding = Grounding(cfg["vision_cfg"]["width"], SIDE // cfg["vision_cfg"]["patch_size"])
-    learned = [*model.parameters(), *grounding.parameters()]
-    optimizer = torch.optim.AdamW(learned, lr=1e-3, weight_decay=0.05)
-    start, batch = time.monotonic(), 96
+    parameters = [*model.parameters(), *grounding.parameters()]
+    optimizer = torch.optim.AdamW(parameters, lr=1e-3, weight_decay=0.05)
+    start = time.monotonic()
     for step in range(steps):
-        set_rate(optimizer, 1e-3, step, steps)
-        pick = frames.pick(rng, batch)
-        texts = [spoken(frames.captions[i], frames.labels[i], rng) for i in pick]
+        set_learning_rate(optimizer, 1e-3, step, steps)
+        indices = frames.sample(rng, BATCH)
+        texts = [sample_text(frames.captions[i], frames.labels[i], rng) for i in indices]
         with torch.autocast("cpu", dtype=torch.bfloat16):
-            image_BD, patches_BPD = model.visual(images(frames.pictures[pick]))
+            image_BD, patches_BPD = model.visual(normalise(frames.images[indices]))
             image_BD = F.normalize(image_BD, dim=-1)
-            grounded = grounding(patches_BPD, frames, pick)
+            grounding_loss = grounding(patches_BPD, frames, indices)
             text_BD = model.encode_text(tokenize(texts), normalize=True)
         scale = model.logit_scale.exp().clamp(max=100)
         loss = contrastive_loss(image_BD.float(), text_BD.float(), texts, scale)
-        workers.step(optimizer, loss + GROUNDING_WEIGHT * grounded)
+        averaged_step(optimizer, loss + GROUNDING_WEIGHT * grounding_loss)
         if rank == 0 and step % 50 == 49:
-            rate = step * batch * workers.WORKERS / (time.monotonic() - start)
+            rate = step * BATCH * WORKERS / (time.monotonic() - start)
             print(
-                f"clip step {step}: contrast {loss.item():.3f}, grounding {grounded.item():.3f}, "
-                f"{rate:.0f} images/s",
+                f"clip step {step}: contrastive loss {loss.item():.3f}, "
+                f"grounding loss {grounding_loss.item():.3f}, {rate:.0f} frames/s",
                 flush=True,
             )
     if rank > 0:

@@ -1,4 +1,7 @@
-"""Train the demo's language model: a small Llama that reads captions and writes explanations."""
+"""Train the demo's language model: a small Llama that reads captions and writes explanations.
+
+B prompts of a batch · L tokens
+"""
 
 from __future__ import annotations
 
@@ -6,31 +9,43 @@ import json
 import time
 from collections.abc import Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import torch
 from transformers import AutoTokenizer, LlamaConfig, LlamaForCausalLM
 
-from exvad.aegm.explanation import (
-    ExplanationError,
-    explanation_prompt,
-    parse_explanation,
-    refused_prompt,
-)
+from exvad.aegm.explanation import explanation_prompt, retry_prompt
+from exvad.aegm.explanation_format import ExplanationError, parse_explanation
 from exvad.aegm.prompts import load_prompt
-from exvad.data.world.activities import ACTIVITIES, CLASSES, NORMAL, possible
+from exvad.data.world.activities import ACTIVITIES, CLASSES, NORMAL, possible_activities
 from exvad.data.world.language import PHRASES, explain
 from exvad.data.world.scene import Scene
 from exvad.laam.phrases import phrase_prompt
-from scripts.demo_models import workers
 from scripts.demo_models.frames import scene_label
-from scripts.demo_models.schedule import set_rate
+from scripts.demo_models.schedule import set_learning_rate
+from scripts.demo_models.workers import WORKERS, averaged_step
 
+BATCH = 12
+BATCHES_SORTED_TOGETHER = 8
 MAX_CAPTIONS = 24
+RETRY_EVERY = 8
+
+
+class CaptionError(NamedTuple):
+    """A wrong caption that the captioner writes for frames of one segment of a scene.
+
+    Args:
+        caption: the wrong caption.
+        probability: of the wrong caption, for each frame.
+    """
+
+    caption: str
+    probability: float
 
 
 def config(vocab_size: int) -> LlamaConfig:
-    """Return the model's sizes; heads are 32 wide, which vLLM's CPU kernels ask for."""
+    """Return the configuration of the model; vLLM's CPU kernels need heads of width 32."""
     return LlamaConfig(
         vocab_size=vocab_size,
         hidden_size=128,
@@ -47,89 +62,111 @@ def config(vocab_size: int) -> LlamaConfig:
     )
 
 
-def misread(scene: Scene, rng: np.random.Generator) -> dict[int, tuple[str, float]]:
-    """Draw how a captioner misreads each segment of a scene: as what, and how often."""
-    slips = {}
+def sample_caption_errors(scene: Scene, rng: np.random.Generator) -> dict[int, CaptionError]:
+    """Draw the captioner's errors in a scene: start frame of each segment → its error."""
+    place = scene.place
+    errors = {}
     for segment in scene.segments:
         label = CLASSES[rng.integers(len(CLASSES))]
-        choices = possible(label, scene.place.name) or possible(NORMAL, scene.place.name)
+        choices = possible_activities(label, place.name) or possible_activities(NORMAL, place.name)
         activity = ACTIVITIES[choices[rng.integers(len(choices))]]
-        often = float(rng.choice([0.04, 0.25, 0.6], p=[0.65, 0.2, 0.15]))
-        slips[segment.start] = (f"{activity.says(segment.cast)} {scene.place.phrase}", often)
-    return slips
+        probability = float(rng.choice([0.04, 0.25, 0.6], p=[0.65, 0.2, 0.15]))
+        caption = f"{activity.caption(segment.cast)} {place.phrase}"
+        errors[segment.start] = CaptionError(caption, probability)
+    return errors
 
 
-def reading(seed: int, rng: np.random.Generator) -> list[str]:
-    """Return one video's captions, evenly spaced, with a captioner's slips."""
+def sample_captions(seed: int, rng: np.random.Generator) -> list[str]:
+    """Return captions of one scene at equal distances, with errors of a captioner.
+
+    Args:
+        seed: of the scene.
+        rng: draws the number of captions and the errors.
+    """
     scene = Scene(seed, scene_label(seed))
     count = int(rng.integers(1, MAX_CAPTIONS + 1)) if rng.random() < 0.3 else 16
-    slips = misread(scene, rng)
+    errors = sample_caption_errors(scene, rng)
     captions = []
     for frame in np.linspace(0, scene.num_frames - 1, count).astype(int):
-        wrong, often = slips[scene.segment(int(frame)).start]
-        captions.append(wrong if rng.random() < often else scene.caption(int(frame)))
+        error = errors[scene.segment(int(frame)).start]
+        is_wrong = rng.random() < error.probability
+        captions.append(error.caption if is_wrong else scene.caption(int(frame)))
     return captions
 
 
-def dialogues(readings: Sequence[list[str]]) -> list[tuple[str, str]]:
-    """Return (prompt, answer) pairs: explanations, and the phrases of every label.
+def training_pairs(videos: Sequence[list[str]]) -> list[tuple[str, str]]:
+    """Return pairs of prompt and answer: an explanation per video, then the phrases of each label.
 
-    Every eighth explanation is asked for a second time, after an answer that was refused.
+    The prompt of every eighth explanation is a retry after an invalid answer.
+
+    Args:
+        videos: the captions of each video.
     """
-    ask, ask_phrases = load_prompt("explanation_demo"), load_prompt("phrases_demo")
-    explanations = []
-    for number, captions in enumerate(readings):
-        prompt = explanation_prompt(ask, captions, CLASSES)
+    template, phrase_template = load_prompt("explanation_demo"), load_prompt("phrases_demo")
+    pairs = []
+    for index, captions in enumerate(videos):
+        prompt = explanation_prompt(template, captions, CLASSES)
         answer = explain(captions).model_dump_json()
-        if number % 8 == 0:
-            broken = answer[: 1 + number * 37 % (len(answer) - 1)]
+        if index % RETRY_EVERY == 0:
+            invalid = answer[: 1 + index * 37 % (len(answer) - 1)]
             try:
-                parse_explanation(broken, CLASSES, len(captions))
+                parse_explanation(invalid, CLASSES, len(captions))
             except ExplanationError as error:
-                prompt = refused_prompt(prompt, error)
-        explanations.append((prompt, answer))
-    return explanations + [
-        (phrase_prompt(ask_phrases, label, len(phrases)), json.dumps(list(phrases)))
+                prompt = retry_prompt(prompt, error)
+        pairs.append((prompt, answer))
+    return pairs + [
+        (phrase_prompt(phrase_template, label, len(phrases)), json.dumps(list(phrases)))
         for label, phrases in PHRASES.items()
     ]
 
 
 def train(
-    rank: int, readings: Sequence[list[str]], folder: Path, vocab: int, steps: int, seed: int
+    rank: int, videos: Sequence[list[str]], folder: Path, vocab_size: int, steps: int, seed: int
 ) -> None:
-    """Train as one of the workers; the first writes the model beside its tokenizer."""
+    """Train in one of the workers; the first one writes the model into `folder`.
+
+    Args:
+        rank: index of the worker.
+        videos: the captions of each video to train on.
+        folder: has the tokenizer.
+        vocab_size: of the tokenizer.
+        steps: number of steps.
+        seed: of weights and batches.
+    """
     torch.manual_seed(seed)
     rng = np.random.default_rng([seed, rank])
     tokenizer = AutoTokenizer.from_pretrained(folder)
-    pairs = dialogues(readings)
-    phrase_pairs = len(PHRASES)
+    pairs = training_pairs(videos)
     prompts = tokenizer([prompt for prompt, _ in pairs]).input_ids
     answers = tokenizer([answer for _, answer in pairs], add_special_tokens=False).input_ids
     rows = [(p, [*a, tokenizer.eos_token_id]) for p, a in zip(prompts, answers, strict=True)]
-    lengths = np.array([len(p) + len(a) for p, a in rows])
-    model = LlamaForCausalLM(config(vocab))
+    lengths = np.array([len(prompt) + len(answer) for prompt, answer in rows])
+    model = LlamaForCausalLM(config(vocab_size))
     optimizer = torch.optim.AdamW(model.parameters(), lr=1e-3, weight_decay=0.02)
-    start, batch = time.monotonic(), 12
+    start = time.monotonic()
     for step in range(steps):
-        set_rate(optimizer, 1.5e-3, step, steps)
-        pick = rng.integers(0, len(rows), batch * 8)
-        pick = pick[np.argsort(lengths[pick])].reshape(8, batch)[rng.integers(8)]
+        set_learning_rate(optimizer, 1.5e-3, step, steps)
+        # One batch of rows of similar length.
+        indices = rng.integers(0, len(rows), BATCH * BATCHES_SORTED_TOGETHER)
+        by_length = indices[np.argsort(lengths[indices])].reshape(BATCHES_SORTED_TOGETHER, BATCH)
+        indices = by_length[rng.integers(BATCHES_SORTED_TOGETHER)]
         if step % 3 == 0:
-            pick[:4] = len(rows) - 1 - rng.integers(0, phrase_pairs, 4)
-        longest = int(lengths[pick].max())
-        ids_BL = torch.zeros(batch, longest, dtype=torch.long)
-        labels_BL = torch.full((batch, longest), -100)
-        for row, index in enumerate(pick):
+            # The last rows are those of the label phrases.
+            indices[:4] = len(rows) - 1 - rng.integers(0, len(PHRASES), 4)
+        longest = int(lengths[indices].max())
+        ids_BL = torch.zeros(BATCH, longest, dtype=torch.long)
+        labels_BL = torch.full((BATCH, longest), -100)
+        for row, index in enumerate(indices):
             prompt, answer = rows[index]
             ids = torch.tensor(prompt + answer)
             ids_BL[row, : len(ids)] = ids
             labels_BL[row, len(prompt) : len(ids)] = ids[len(prompt) :]
-        mask_BL = (torch.arange(longest) < torch.from_numpy(lengths[pick])[:, None]).long()
+        mask_BL = (torch.arange(longest) < torch.from_numpy(lengths[indices])[:, None]).long()
         with torch.autocast("cpu", dtype=torch.bfloat16):
             loss = model(input_ids=ids_BL, attention_mask=mask_BL, labels=labels_BL).loss
-        workers.step(optimizer, loss)
+        averaged_step(optimizer, loss)
         if rank == 0 and step % 100 == 99:
-            rate = step * batch * workers.WORKERS / (time.monotonic() - start)
+            rate = step * BATCH * WORKERS / (time.monotonic() - start)
             print(f"llm step {step}: loss {loss.item():.4f}, {rate:.0f} videos/s", flush=True)
     if rank > 0:
         return

@@ -1,26 +1,32 @@
-"""Measure the demo models on world frames none of them has seen, and write their model cards."""
+"""Measure the demo models on frames that training did not use, and write their model cards.
+
+N frames or captions · D feature width
+"""
 
 from __future__ import annotations
 
 import json
 import re
+import sys
 from collections import Counter
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from exvad.aegm.explanation import ExplanationError, explain
+from exvad.aegm.explanation import explain
+from exvad.aegm.explanation_format import ExplanationError
 from exvad.aegm.prompts import load_prompt
 from exvad.data.world.activities import CLASSES
 from exvad.data.world.language import caption_class
-from exvad.data.world.language import explain as careful_reader
+from exvad.data.world.language import explain as reference_explanation
 from exvad.data.world.scene import Scene
 from exvad.data.world.seeds import seeds
 from exvad.encoders.captioner import TransformersCaptioner
 from exvad.encoders.clip import ClipEncoder
 from exvad.encoders.llm import TransformersLLM
-from scripts.demo_models.frames import draw, scene_label
+from exvad.encoders.vectors import unit_vectors
+from scripts.demo_models.frames import render_frames, scene_label
 
 SCENES = 240
 VIDEOS = 96
@@ -28,45 +34,51 @@ CAPTIONS = 16
 
 
 def token_f1(written: str, true: str) -> float:
-    """Return the F1 of the words two captions share."""
+    """Return the F1 of the words that a written caption shares with the true one."""
     shared = sum((Counter(written.split()) & Counter(true.split())).values())
     return 2 * shared / (len(written.split()) + len(true.split()))
 
 
 def caption_quality(captioner: TransformersCaptioner) -> dict[str, float]:
-    """Return exact match, token F1 and class accuracy of captions on unseen frames."""
-    frames = draw(seeds("quality", SCENES))
-    written = captioner.caption(frames.pictures)
+    """Return exact match, token F1 and class accuracy of the captions of unseen frames."""
+    frames = render_frames(seeds("quality", SCENES))
+    written = captioner.caption(frames.images)
     pairs = list(zip(written, frames.captions, strict=True))
-    named = [caption_class(text) for text in written]
+    predicted = [caption_class(text) for text in written]
     return {
         "frames": len(pairs),
         "exact_match": float(np.mean([a == b for a, b in pairs])),
         "token_f1": float(np.mean([token_f1(a, b) for a, b in pairs])),
         "class_accuracy": float(
-            np.mean([a == b for a, b in zip(named, frames.labels, strict=True)])
+            np.mean([a == b for a, b in zip(predicted, frames.labels, strict=True)])
         ),
     }
 
 
 def retrieval_quality(clip: ClipEncoder, among: int = 100, rounds: int = 20) -> dict[str, float]:
-    """Return how often a frame finds its caption among 100 different ones."""
-    frames = draw(seeds("quality", SCENES, 1))
-    first = {caption: row for row, caption in reversed(list(enumerate(frames.captions)))}
-    captions = list(first)
-    image_ND = _unit(clip.encode_images(frames.pictures[list(first.values())]))
-    text_ND = _unit(clip.encode_texts(captions))
+    """Return how often a frame is most similar to its own caption.
+
+    Args:
+        clip: the model.
+        among: number of different captions to choose from.
+        rounds: number of random choices of them.
+    """
+    frames = render_frames(seeds("quality", SCENES, 1))
+    first_row = {caption: row for row, caption in reversed(list(enumerate(frames.captions)))}
+    captions = list(first_row)
+    image_ND = unit_vectors(clip.encode_images(frames.images[list(first_row.values())]))
+    text_ND = unit_vectors(clip.encode_texts(captions))
     rng = np.random.default_rng(0)
     hits = []
     for _ in range(rounds):
-        pick = rng.choice(len(captions), among, replace=False)
-        similarity = image_ND[pick] @ text_ND[pick].T
+        rows = rng.choice(len(captions), among, replace=False)
+        similarity = image_ND[rows] @ text_ND[rows].T
         hits.append((similarity.argmax(1) == np.arange(among)).mean())
     return {"captions": len(captions), "recall_at_1_among_100": float(np.mean(hits))}
 
 
 def explanation_quality(llm: TransformersLLM, captioner: TransformersCaptioner) -> dict[str, float]:
-    """Return how often the explanation names the video's class, from true and written captions."""
+    """Return the class accuracy of explanations, from true and from written captions."""
     prompt = load_prompt("explanation_demo")
     true, written, labels = [], [], []
     for seed in seeds("quality", VIDEOS, 2):
@@ -78,15 +90,20 @@ def explanation_quality(llm: TransformersLLM, captioner: TransformersCaptioner) 
 
     def accuracy(videos: list[list[str]]) -> float:
         answers = explain(videos, llm, prompt, CLASSES, attempts=1)
-        named = ["" if isinstance(a, ExplanationError) else a.category for a in answers]
-        return float(np.mean([a == b for a, b in zip(named, labels, strict=True)]))
+        predicted = ["" if isinstance(a, ExplanationError) else a.category for a in answers]
+        return float(np.mean([a == b for a, b in zip(predicted, labels, strict=True)]))
 
     return {
         "videos": len(labels),
         "class_accuracy_true_captions": accuracy(true),
         "class_accuracy_written_captions": accuracy(written),
         "careful_reader_written_captions": float(
-            np.mean([careful_reader(v).category == b for v, b in zip(written, labels, strict=True)])
+            np.mean(
+                [
+                    reference_explanation(captions).category == label
+                    for captions, label in zip(written, labels, strict=True)
+                ]
+            )
         ),
     }
 
@@ -117,28 +134,22 @@ CARDS = {
 def write_cards(folder: Path, quality: dict[str, Any]) -> None:
     """Write QUALITY.json and a model card for each model."""
     (folder / "quality.json").write_text(json.dumps(quality, indent=2) + "\n")
-    for name, what in CARDS.items():
-        figures = "\n".join(
+    for name, description in CARDS.items():
+        metrics = "\n".join(
             f"- {re.sub('_', ' ', key)}: {value:.3f}"
             if isinstance(value, float)
             else f"- {key}: {value}"
             for key, value in quality[name].items()
         )
         (folder / name / "README.md").write_text(
-            f"# exvad demo {name}\n\n{what}, trained from scratch on the demo world's drawn frames "
-            "and texts only, by `python -m scripts.demo_models.train`. Weights are float16, "
+            f"# exvad demo {name}\n\n{description}, trained from scratch on the demo world's drawn "
+            "frames and texts only, by `python -m scripts.demo_models.train`. Weights are float16, "
             "licensed Apache-2.0 like the code.\n\n"
-            f"Measured on scenes whose seeds no training used:\n\n{figures}\n\n"
-            "It knows nothing but the demo world: on real footage what it says means nothing.\n"
+            f"Measured on scenes that were not used in training:\n\n{metrics}\n\n"
+            "It was trained on the demo world only. Its output for real footage is meaningless.\n"
         )
 
 
-def _unit(rows_ND: Any) -> Any:
-    return rows_ND / np.linalg.norm(rows_ND, axis=1, keepdims=True)
-
-
 if __name__ == "__main__":
-    import sys
-
-    place = Path(sys.argv[1] if len(sys.argv) > 1 else "exvad/assets/weights")
-    write_cards(place, measure(place))
+    weights = Path(sys.argv[1] if len(sys.argv) > 1 else "exvad/assets/weights")
+    write_cards(weights, measure(weights))

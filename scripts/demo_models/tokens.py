@@ -1,4 +1,4 @@
-"""The one small byte-level BPE tokenizer that the three demo models share."""
+"""The small byte-level BPE tokenizer of the three demo models."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ IMAGE = "<image>"
 
 
 def train_tokenizer(texts: Iterable[str], vocab_size: int) -> Tokenizer:
-    """Learn merges from texts; ids 0, 1, 2 are padding, beginning and end."""
+    """Train a tokenizer on texts; its ids 0, 1 and 2 are padding, begin and end."""
     tokenizer = Tokenizer(models.BPE())
     tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
     tokenizer.decoder = decoders.ByteLevel()
@@ -28,7 +28,14 @@ def train_tokenizer(texts: Iterable[str], vocab_size: int) -> Tokenizer:
 
 
 def save_tokenizer(tokenizer: Tokenizer, folder: Path, template: str, padding_side: str) -> None:
-    """Write the tokenizer for one model: `template` is what it puts around a text."""
+    """Save the tokenizer of one model.
+
+    Args:
+        tokenizer: the trained tokenizer.
+        folder: the folder of the model.
+        template: where special tokens go around a text `$A`.
+        padding_side: `left` or `right`.
+    """
     copy = Tokenizer.from_str(tokenizer.to_str())
     special = [(token, copy.token_to_id(token)) for token in (BOS, EOS)]
     copy.post_processor = processors.Sequence(

@@ -1,7 +1,7 @@
 """Train the three demo models from a seed and measure them on unseen frames.
 
-`python -m scripts.demo_models.train [--out FOLDER] [--seed 0]` takes under 30 minutes on two cores:
-CLIP, the captioner that sees with CLIP's image encoder, and the language model.
+`python -m scripts.demo_models.train [--out FOLDER] [--seed 0]` takes under 30 minutes on two cores.
+It trains CLIP, then the captioner with CLIP's image encoder, then the language model.
 """
 
 from __future__ import annotations
@@ -12,47 +12,43 @@ import os
 import shutil
 from pathlib import Path
 
+import numpy as np
+
 from exvad.data.world.language import PHRASES, REASONS, explain
 from exvad.data.world.seeds import seeds
-from scripts.demo_models import frames, tokens
-from scripts.demo_models.workers import train_together
+from scripts.demo_models import captioner, clip, llm, tokens
+from scripts.demo_models.frames import load_frames, render_frames, save_frames
+from scripts.demo_models.quality import measure, write_cards
+from scripts.demo_models.workers import run_workers
 
 SCENES = 12_000
-READINGS = 8_000
+LLM_SCENES = 8_000
 VOCABULARY = 768
 CLIP_STEPS = 1_100
 CAPTIONER_STEPS = 2_400
 LLM_STEPS = 600
 
 
-def train_clip(rank: int, cache: Path, out: Path, seed: int) -> None:
-    """Train CLIP into OUT/clip."""
-    from scripts.demo_models import clip, frames
-
-    clip.train(rank, frames.load(cache), out / "clip", VOCABULARY, CLIP_STEPS, seed)
+def train_clip(rank: int, frames: Path, out: Path, seed: int) -> None:
+    """Train CLIP into OUT/clip, in one of the workers."""
+    clip.train(rank, load_frames(frames), out / "clip", VOCABULARY, CLIP_STEPS, seed)
 
 
-def train_captioner(rank: int, cache: Path, out: Path, seed: int) -> None:
-    """Train the captioner into OUT/captioner; CLIP must be there."""
-    from scripts.demo_models import captioner, frames
-
+def train_captioner(rank: int, frames: Path, out: Path, seed: int) -> None:
+    """Train the captioner into OUT/captioner, in one of the workers; CLIP must be trained."""
     folder = out / "captioner"
-    captioner.train(rank, frames.load(cache), folder, VOCABULARY, CAPTIONER_STEPS, seed)
+    captioner.train(rank, load_frames(frames), folder, VOCABULARY, CAPTIONER_STEPS, seed)
 
 
 def train_llm(rank: int, out: Path, seed: int) -> None:
-    """Train the language model into OUT/llm."""
-    import numpy as np
-
-    from scripts.demo_models import llm
-
+    """Train the language model into OUT/llm, in one of the workers."""
     rng = np.random.default_rng(seed)
-    readings = [llm.reading(scene, rng) for scene in seeds("encoders", READINGS, 2)]
-    llm.train(rank, readings, out / "llm", VOCABULARY, LLM_STEPS, seed)
+    videos = [llm.sample_captions(scene, rng) for scene in seeds("encoders", LLM_SCENES, 2)]
+    llm.train(rank, videos, out / "llm", VOCABULARY, LLM_STEPS, seed)
 
 
 def make_tokenizers(captions: list[str], out: Path) -> None:
-    """Learn one tokenizer and write it for each model."""
+    """Train one tokenizer on texts of the demo world and save it for each model."""
     records = [explain(captions[i : i + 8]).model_dump_json() for i in range(0, 8000, 8)]
     phrases = [phrase for group in PHRASES.values() for phrase in group] * 20
     lists = [json.dumps(list(group)) for group in PHRASES.values()] * 20
@@ -67,32 +63,29 @@ def make_tokenizers(captions: list[str], out: Path) -> None:
 
 
 def main() -> None:
-    """Train, measure, and write the models with their cards."""
-    command = argparse.ArgumentParser(description=__doc__)
-    command.add_argument("--out", type=Path, default=Path("exvad/assets/weights"))
-    command.add_argument("--seed", type=int, default=0)
-    options = command.parse_args()
+    """Train and measure the models, and write them with their model cards."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--out", type=Path, default=Path("exvad/assets/weights"))
+    parser.add_argument("--seed", type=int, default=0)
+    options = parser.parse_args()
     os.environ["OMP_NUM_THREADS"] = "1"
     os.environ["TOKENIZERS_PARALLELISM"] = "false"
     draft: Path = options.out.with_name(f".{options.out.name}.new")
     shutil.rmtree(draft, ignore_errors=True)
     draft.mkdir(parents=True)
-    cache = draft / "frames"
-    # Seeds of a use hold 10,000 scenes a draw: the encoders' frames take two draws.
+    frames_folder = draft / "frames"
+    # Each seed of a use gives at most 10,000 scenes, so the frames need two.
     scenes = [*seeds("encoders", SCENES // 2, 0), *seeds("encoders", SCENES // 2, 1)]
-    drawn = frames.draw(scenes)
-    frames.save(drawn, cache)
-    make_tokenizers(drawn.captions, draft)
-    del drawn
-    train_together(train_clip, cache, draft, options.seed)
-    train_together(train_captioner, cache, draft, options.seed)
-    train_together(train_llm, draft, options.seed)
-    shutil.rmtree(cache)
+    frames = render_frames(scenes)
+    save_frames(frames, frames_folder)
+    make_tokenizers(frames.captions, draft)
+    del frames
+    run_workers(train_clip, frames_folder, draft, options.seed)
+    run_workers(train_captioner, frames_folder, draft, options.seed)
+    run_workers(train_llm, draft, options.seed)
+    shutil.rmtree(frames_folder)
     shutil.rmtree(options.out, ignore_errors=True)
     draft.rename(options.out)
-
-    from scripts.demo_models.quality import measure, write_cards
-
     write_cards(options.out, measure(options.out))
 
 

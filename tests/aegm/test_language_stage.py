@@ -1,4 +1,4 @@
-"""The language stage turns captioned videos into rows that the store takes."""
+"""The language stage: captioned videos to rows of the feature store."""
 
 from __future__ import annotations
 
@@ -12,13 +12,9 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from exvad.aegm.explanation import ExplanationError
-from exvad.aegm.language_stage import (
-    CaptionedVideo,
-    LanguageSettings,
-    LanguageStage,
-    language_fingerprint,
-)
+from exvad.aegm.captioned_videos import CaptionedVideo
+from exvad.aegm.explanation_format import ExplanationError
+from exvad.aegm.language_stage import LanguageSettings, LanguageStage, language_fingerprint
 from exvad.aegm.prompts import Prompt
 from exvad.aegm.text_feature import text_feature
 from exvad.config import load_config
@@ -47,9 +43,9 @@ NORMAL = json.dumps(
 )
 
 
-def video(name: str, captions: list[str], pictures: list[str]) -> CaptionedVideo:
-    """A video whose frames show what `pictures` say, whatever the captions say."""
-    image_cD = FakeEncoder().encode_texts(pictures)
+def video(name: str, captions: list[str], contents: list[str]) -> CaptionedVideo:
+    """Return a video whose frames show `contents`; its captions may say something else."""
+    image_cD = FakeEncoder().encode_texts(contents)
     return CaptionedVideo(name, [4 * i for i in range(len(captions))], captions, image_cD)
 
 
@@ -59,7 +55,7 @@ VIDEOS = [
 ]
 
 
-def test_the_rows_fit_the_store(tmp_path: Path) -> None:
+def test_explain_returns_rows_that_the_store_accepts(tmp_path: Path) -> None:
     stage = LanguageStage(FakeEncoder(), ScriptedLLM([NORMAL, ARSON]), SETTINGS)
     rows = [row for row in stage.explain(VIDEOS) if not isinstance(row, ExplanationError)]
     store = Store(tmp_path / "store").stage("language", {"llm": "scripted"})
@@ -76,7 +72,7 @@ def test_the_rows_fit_the_store(tmp_path: Path) -> None:
     assert stored["b"]["prompt"] == SETTINGS.prompt.identity
 
 
-def test_a_row_holds_the_features_of_its_texts() -> None:
+def test_explain_encodes_explanation_and_captions() -> None:
     encoder = FakeEncoder()
     (row,) = LanguageStage(encoder, ScriptedLLM([NORMAL]), SETTINGS).explain(VIDEOS[:1])
     assert not isinstance(row, ExplanationError)
@@ -86,22 +82,26 @@ def test_a_row_holds_the_features_of_its_texts() -> None:
     )
 
 
-def test_distinct_captions_of_a_video_are_encoded_once() -> None:
+def test_explain_encodes_each_distinct_caption_of_a_video_once() -> None:
     encoder = FakeEncoder()
     LanguageStage(encoder, ScriptedLLM([NORMAL, ARSON]), SETTINGS).explain(VIDEOS)
-    assert encoder.batches[:2] == [["a man walks", "a car burns"], ["a car burns", "a fire"]]
+    assert encoder.text_batches[:2] == [["a man walks", "a car burns"], ["a car burns", "a fire"]]
 
 
-class CompanyEncoder(FakeEncoder):
-    """Its features depend a little on how many texts came along, as matrix products do."""
+class BatchDependentEncoder(FakeEncoder):
+    """An encoder whose features depend slightly on the batch size, as in matrix products."""
 
     def encode_texts(self, texts: Sequence[str]) -> NDArray[np.float32]:
         return super().encode_texts(texts) * np.float32(1 + len(texts) / 64)
 
 
-def test_a_row_does_not_depend_on_which_videos_came_along() -> None:
-    alone = LanguageStage(CompanyEncoder(), ScriptedLLM([ARSON]), SETTINGS).explain(VIDEOS[1:])
-    both = LanguageStage(CompanyEncoder(), ScriptedLLM([NORMAL, ARSON]), SETTINGS).explain(VIDEOS)
+def test_explain_gives_a_row_that_does_not_depend_on_the_other_videos() -> None:
+    alone = LanguageStage(BatchDependentEncoder(), ScriptedLLM([ARSON]), SETTINGS).explain(
+        VIDEOS[1:]
+    )
+    both = LanguageStage(BatchDependentEncoder(), ScriptedLLM([NORMAL, ARSON]), SETTINGS).explain(
+        VIDEOS
+    )
     one, other = alone[0], both[1]
     assert not isinstance(one, ExplanationError)
     assert not isinstance(other, ExplanationError)
@@ -109,22 +109,22 @@ def test_a_row_does_not_depend_on_which_videos_came_along() -> None:
         np.testing.assert_array_equal(one[name], other[name])
 
 
-def test_the_model_reads_the_cleaned_captions() -> None:
+def test_explain_prompts_with_the_cleaned_captions() -> None:
     llm = ScriptedLLM([NORMAL])
     LanguageStage(FakeEncoder(), llm, SETTINGS).explain(VIDEOS[:1])
-    assert llm.asked == [["1: a man walks\n2: a man walks\n3: a man walks\nrecord:"]]
+    assert llm.prompts == [["1: a man walks\n2: a man walks\n3: a man walks\nrecord:"]]
 
 
-def test_cleaning_keeps_to_the_window_of_the_settings() -> None:
-    seen = video("c", ["a fire", "a man", "a dog"], ["a dog", "a man", "a dog"])
-    for window, reached in [(None, True), (2, True), (1, False)]:
+def test_explain_cleans_within_the_window_of_the_settings() -> None:
+    far = video("c", ["a fire", "a man", "a dog"], ["a dog", "a man", "a dog"])
+    for window, in_window in [(None, True), (2, True), (1, False)]:
         settings = replace(SETTINGS, window=window)
-        (row,) = LanguageStage(FakeEncoder(), ScriptedLLM([NORMAL]), settings).explain([seen])
+        (row,) = LanguageStage(FakeEncoder(), ScriptedLLM([NORMAL]), settings).explain([far])
         assert isinstance(row, dict)
-        assert (row["cleaned_captions"][0] == "a dog") == reached
+        assert (row["cleaned_captions"][0] == "a dog") == in_window
 
 
-def test_a_video_without_an_explanation_costs_its_own_row_only() -> None:
+def test_explain_returns_the_error_of_one_video_and_the_rows_of_the_others() -> None:
     llm = ScriptedLLM(["rubbish", ARSON], ["rubbish"])
     first, second = LanguageStage(FakeEncoder(), llm, SETTINGS).explain(VIDEOS)
     assert isinstance(first, ExplanationError)
@@ -132,9 +132,9 @@ def test_a_video_without_an_explanation_costs_its_own_row_only() -> None:
     assert second["video_id"] == "b"
 
 
-def test_the_settings_come_from_the_configuration() -> None:
+def test_settings_are_read_from_the_configuration() -> None:
     config = load_config("demo", ["cleaning.window=3", "llm.attempts=5", "llm.model=my/llm"])
-    settings = LanguageSettings.of(config, ["Normal", "Arson"])
+    settings = LanguageSettings.from_config(config, ["Normal", "Arson"])
     assert settings.prompt.name == "explanation_demo"
     assert settings.classes == CLASSES
     assert (settings.window, settings.attempts, settings.llm_name) == (3, 5, "my/llm")
@@ -151,7 +151,7 @@ def test_the_settings_come_from_the_configuration() -> None:
         "cleaning.window=2",
     ],
 )
-def test_the_fingerprint_changes_with_what_determines_the_rows(override: str) -> None:
+def test_language_fingerprint_changes_with_the_settings_of_the_rows_only(override: str) -> None:
     def fingerprint(*overrides: str) -> dict[str, Any]:
         return language_fingerprint(load_config("demo", overrides), CLASSES)
 
@@ -160,6 +160,6 @@ def test_the_fingerprint_changes_with_what_determines_the_rows(override: str) ->
     json.dumps(fingerprint())
 
 
-def test_the_fingerprint_changes_with_the_classes() -> None:
+def test_language_fingerprint_changes_with_the_classes() -> None:
     config = load_config("demo")
     assert language_fingerprint(config, CLASSES) != language_fingerprint(config, ("Normal",))

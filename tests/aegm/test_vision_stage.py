@@ -1,4 +1,4 @@
-"""The vision stage sees a real video chunk by chunk and writes rows that the store takes."""
+"""The vision stage: a video to chunks, captioned snippets, and rows of the feature store."""
 
 from __future__ import annotations
 
@@ -6,8 +6,16 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
-from exvad.aegm.vision_stage import ChunkTask, VisionStage, plan_video, vision_fingerprint
+from exvad.aegm.vision_stage import (
+    ChunkTask,
+    VisionStage,
+    choose_captioned_snippets,
+    plan_video,
+    vision_fingerprint,
+)
 from exvad.config import load_config
 from exvad.data.world import Scene, render_video
 from exvad.store.store import Store
@@ -20,13 +28,13 @@ SCENE = Scene(3, "Arson", 11, 13)
 
 @pytest.fixture(scope="module")
 def video(tmp_path_factory: pytest.TempPathFactory) -> str:
-    """A short world video."""
+    """A short video of the demo world."""
     path = tmp_path_factory.mktemp("video") / "v.mp4"
     render_video(SCENE, path)
     return str(path)
 
 
-def test_chunks_cover_the_video_and_share_its_captioned_snippets(video: str) -> None:
+def test_plan_video_covers_the_video_and_distributes_its_captioned_snippets(video: str) -> None:
     config = load_config("demo", ["data.snippets_per_chunk=4", "captioner.per_video=5"])
     info, tasks = plan_video("v", video, config)
     total = -(-SCENE.num_frames // 16)
@@ -39,23 +47,25 @@ def test_chunks_cover_the_video_and_share_its_captioned_snippets(video: str) -> 
     assert all(ChunkTask.from_row(task.to_row()) == task for task in tasks)
 
 
-def test_the_rows_fit_the_store_and_do_not_depend_on_the_chunks(video: str, tmp_path: Path) -> None:
-    seen = []
+def test_encode_chunk_gives_rows_that_do_not_depend_on_the_chunk_size(
+    video: str, tmp_path: Path
+) -> None:
+    contents = []
     for size in (256, 4):
         config = load_config("demo", [f"data.snippets_per_chunk={size}", "captioner.per_video=5"])
         captioner = FakeCaptioner()
-        stage = VisionStage(FakeEncoder(), captioner, config.data.short_side)
+        stage = VisionStage(FakeEncoder(), captioner)
         _, tasks = plan_video("v", video, config)
         rows = []
         for task in tasks:
             decoded = decode_chunk(task.chunk, config.data.short_side)
             assert decoded.problems == []
-            rows.append(stage.see(task, decoded))
+            rows.append(stage.encode_chunk(task, decoded))
         store = Store(tmp_path / f"{size}").stage("vision", vision_fingerprint(config))
         store.append(rows)
         assert len(store.keys()) == len(tasks)
-        assert captioner.seen == 5
-        seen.append(
+        assert captioner.num_frames == 5
+        contents.append(
             (
                 np.concatenate([row["visual"] for row in rows]),
                 np.concatenate([row["times"] for row in rows]),
@@ -63,16 +73,35 @@ def test_the_rows_fit_the_store_and_do_not_depend_on_the_chunks(video: str, tmp_
                 [caption for row in rows for caption in row["captions"]],
             )
         )
-    whole, cut = seen
-    for one, other in zip(whole, cut, strict=True):
-        np.testing.assert_array_equal(one, other)
+    for of_one_chunk, of_many_chunks in zip(*contents, strict=True):
+        np.testing.assert_array_equal(of_one_chunk, of_many_chunks)
 
 
-def test_a_file_that_is_no_video_is_refused(tmp_path: Path) -> None:
+def test_plan_video_rejects_a_file_that_is_not_a_video(tmp_path: Path) -> None:
     path = tmp_path / "v.mp4"
     path.write_bytes(b"no video")
     with pytest.raises(VideoError, match=r"v\.mp4"):
         plan_video("v", str(path), load_config("demo"))
+
+
+@settings(deadline=None)
+@given(st.integers(1, 5000), st.integers(1, 64))
+def test_choose_captioned_snippets_gives_unique_ascending_indices(total: int, n: int) -> None:
+    chosen = choose_captioned_snippets(total, n)
+    assert len(chosen) == min(total, n)
+    assert chosen == sorted(set(chosen))
+    assert chosen[0] >= 0
+    assert chosen[-1] < total
+
+
+@settings(deadline=None)
+@given(st.integers(1, 5000), st.integers(1, 64))
+def test_choose_captioned_snippets_gives_equal_distances(total: int, n: int) -> None:
+    chosen = choose_captioned_snippets(total, n)
+    gaps = np.diff(chosen)
+    assert gaps.size == 0 or gaps.max() - gaps.min() <= 1
+    # The margins before the first and after the last snippet are equal, too.
+    assert abs(chosen[0] - (total - 1 - chosen[-1])) <= 1
 
 
 @pytest.mark.parametrize(
@@ -89,7 +118,7 @@ def test_a_file_that_is_no_video_is_refused(tmp_path: Path) -> None:
         "captioner.max_new_tokens=3",
     ],
 )
-def test_the_fingerprint_changes_with_what_determines_the_rows(override: str) -> None:
+def test_vision_fingerprint_changes_with_the_settings_of_the_rows_only(override: str) -> None:
     plain = vision_fingerprint(load_config("demo"))
     assert vision_fingerprint(load_config("demo", [override])) != plain
     assert vision_fingerprint(load_config("demo", ["clip.batch_size=3", "run=other"])) == plain

@@ -1,4 +1,4 @@
-"""The oracle is the posterior of the rule: right as often as it says it is."""
+"""Planted features: the oracle is the calibrated posterior of the rule."""
 
 from __future__ import annotations
 
@@ -10,25 +10,24 @@ import pytest
 from bench.planted import CLASSES, DECOY, TWIN, Planting
 
 
-def test_the_oracle_is_right_as_often_as_it_says() -> None:
+def test_oracle_is_calibrated() -> None:
     rule = Planting(signal=1.5, decoys=0.3)
-    said, true, labels = [], [], []
+    predicted, true = [], []
     for video in rule.draw(2000, 0):
         inside_T, label_C = rule.oracle(video.example)
         start, end = video.window or (0, 0)
-        said.append(inside_T)
+        predicted.append(inside_T)
         true.append((np.arange(len(inside_T)) >= start) & (np.arange(len(inside_T)) < end))
-        labels.append(label_C[video.example.target_C.argmax()])
         assert label_C.sum() == pytest.approx(1, abs=1e-5)
         assert inside_T.max() <= 1 - label_C[0] + 1e-5
-    said_T, true_T = np.concatenate(said), np.concatenate(true)
+    predicted_T, true_T = np.concatenate(predicted), np.concatenate(true)
     for low, high in ((0.0, 0.1), (0.1, 0.3), (0.3, 0.6), (0.6, 0.9), (0.9, 1.1)):
-        chosen = (said_T >= low) & (said_T < high)
+        chosen = (predicted_T >= low) & (predicted_T < high)
         assert chosen.sum() > 300
-        assert true_T[chosen].mean() == pytest.approx(said_T[chosen].mean(), abs=0.06)
+        assert true_T[chosen].mean() == pytest.approx(predicted_T[chosen].mean(), abs=0.06)
 
 
-def test_without_a_signal_nothing_is_known_but_the_prior() -> None:
+def test_oracle_returns_the_prior_without_a_signal() -> None:
     rule = Planting(signal=0)
     (video,) = rule.draw(1, 0)
     inside_T, label_C = rule.oracle(video.example)
@@ -36,19 +35,19 @@ def test_without_a_signal_nothing_is_known_but_the_prior() -> None:
     np.testing.assert_allclose(inside_T, inside_T[::-1], atol=1e-6)
 
 
-def test_only_the_text_tells_twins_and_decoys() -> None:
+def test_oracle_distinguishes_twins_and_decoys_by_their_text_only() -> None:
     rule = Planting(signal=6, twins=True, decoys=0.3)
     for video in rule.draw(60, 0):
         label = int(video.example.target_C.argmax())
-        _, seen_C = rule.oracle(video.example)
-        _, told_C = rule.oracle(video.example, with_text=True)
-        assert told_C[label] > 0.99
+        _, visual_C = rule.oracle(video.example)
+        _, text_C = rule.oracle(video.example, with_text=True)
+        assert text_C[label] > 0.99
         if label in (TWIN, DECOY):
-            assert seen_C[TWIN] == pytest.approx(seen_C[DECOY], abs=1e-6)
-            assert seen_C[0] > 0.1
+            assert visual_C[TWIN] == pytest.approx(visual_C[DECOY], abs=1e-6)
+            assert visual_C[0] > 0.1
 
 
-def test_a_seed_decides_what_is_drawn() -> None:
+def test_draw_depends_on_the_seed() -> None:
     rule = Planting()
     one, same, other = (rule.draw(3, seed) for seed in (1, 1, 2))
     for a, b in zip(one, same, strict=True):

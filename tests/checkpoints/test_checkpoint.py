@@ -1,13 +1,15 @@
-"""A checkpoint comes back as it was saved, or says what is wrong with it."""
+"""A checkpoint loads as it was saved, or the error names the problem."""
 
 from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 
+import exvad
 import exvad.checkpoints.checkpoint
 from exvad.checkpoints.checkpoint import (
     Checkpoint,
@@ -15,6 +17,7 @@ from exvad.checkpoints.checkpoint import (
     load_checkpoint,
     save_checkpoint,
 )
+from exvad.data.versions import OtherVersionError
 from exvad.inference.calibration import Calibration
 from exvad.inference.network import build_network
 from exvad.laam.phrases import LabelPhrases
@@ -24,7 +27,8 @@ LABELS = LabelPhrases(phrases={label: [f"{label} {n}" for n in range(4)] for lab
                       origin="test")  # fmt: skip
 
 
-def save(folder: Path, seed: int = 0) -> None:
+def save(folder: Path, seed: int = 0, provenance: dict[str, Any] | None = None) -> None:
+    """Save an untrained checkpoint whose configuration names the user's folders."""
     torch.manual_seed(seed)
     settings = config(f"run={folder.parent}", f"data.root={folder.parent}/videos")
     network = build_network(settings, WIDTH, len(CLASSES))
@@ -35,14 +39,14 @@ def save(folder: Path, seed: int = 0) -> None:
         settings,
         Calibration(branch="alignment", threshold=0.25),
         {"best": {"val_auc": 0.9}},
-        {"seed": seed},
+        {"seed": seed, **(provenance or {})},
     )
     save_checkpoint(folder, trained)
 
 
 def outputs(checkpoint: Checkpoint) -> torch.Tensor:
-    found = checkpoint.predict(examples(3, seed=5))
-    return torch.cat([torch.from_numpy(p.probabilities_TC) for p in found])
+    predictions = checkpoint.predict(examples(3, seed=5))
+    return torch.cat([torch.from_numpy(p.probabilities_TC) for p in predictions])
 
 
 @pytest.fixture
@@ -51,7 +55,7 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path / "checkpoint"
 
 
-def test_what_is_saved_comes_back(folder: Path) -> None:
+def test_load_checkpoint_returns_what_was_saved(folder: Path) -> None:
     checkpoint = load_checkpoint(folder)
     torch.manual_seed(0)
     fresh = build_network(config(), WIDTH, len(CLASSES)).state_dict()
@@ -64,7 +68,7 @@ def test_what_is_saved_comes_back(folder: Path) -> None:
     assert torch.equal(outputs(checkpoint), outputs(load_checkpoint(folder)))
 
 
-def test_no_file_tells_the_users_folders(folder: Path) -> None:
+def test_save_checkpoint_stores_no_path_of_the_user(folder: Path) -> None:
     for path in folder.iterdir():
         assert str(folder.parent).encode() not in path.read_bytes(), path.name
 
@@ -72,9 +76,9 @@ def test_no_file_tells_the_users_folders(folder: Path) -> None:
 @pytest.mark.parametrize(
     "name", ["model.safetensors", "config.yaml", "labels.json", "metrics.json", "provenance.json"]
 )
-def test_a_missing_or_damaged_part_is_named(folder: Path, name: str) -> None:
-    whole = (folder / name).read_bytes()
-    (folder / name).write_bytes(whole[: len(whole) // 2])
+def test_load_checkpoint_names_a_missing_or_damaged_file(folder: Path, name: str) -> None:
+    content = (folder / name).read_bytes()
+    (folder / name).write_bytes(content[: len(content) // 2])
     with pytest.raises(ValueError, match=r"checkpoint|labels\.json"):
         load_checkpoint(folder)
     (folder / name).unlink()
@@ -82,19 +86,39 @@ def test_a_missing_or_damaged_part_is_named(folder: Path, name: str) -> None:
         load_checkpoint(folder)
 
 
-def test_weights_of_another_network_are_refused(folder: Path) -> None:
+def test_load_checkpoint_refuses_weights_of_another_network(folder: Path) -> None:
     text = (folder / "config.yaml").read_text()
     (folder / "config.yaml").write_text(text.replace("layers: 1", "layers: 2"))
     with pytest.raises(CheckpointError, match="damaged"):
         load_checkpoint(folder)
 
 
-def test_a_folder_that_is_not_there_is_named(tmp_path: Path) -> None:
+@pytest.mark.parametrize("version", ["0.1.0", "0.1", "1.0.0"])
+def test_load_checkpoint_refuses_a_version_with_another_format(folder: Path, version: str) -> None:
+    path = folder / "provenance.json"
+    path.write_text(json.dumps({**json.loads(path.read_text()), "version": version}))
+    (folder / "config.yaml").write_text("of: another version")
+    with pytest.raises(OtherVersionError) as refusal:
+        load_checkpoint(folder)
+    message = str(refusal.value)
+    assert str(folder) in message
+    assert f"written by exvad {version}, and this is exvad {exvad.__version__}" in message
+    assert message.endswith(f"train again with this version, or load it with exvad {version}")
+
+
+def test_save_checkpoint_writes_the_current_version(tmp_path: Path) -> None:
+    save(tmp_path / "checkpoint", provenance={"version": "0.1.0", "weights": "old"})
+    provenance = load_checkpoint(tmp_path / "checkpoint").provenance
+    assert provenance["version"] == exvad.__version__
+    assert provenance["weights"] != "old"
+
+
+def test_load_checkpoint_names_a_missing_folder(tmp_path: Path) -> None:
     with pytest.raises(CheckpointError, match="does not exist"):
         load_checkpoint(tmp_path / "none")
 
 
-def test_a_crash_while_saving_leaves_the_old_checkpoint(
+def test_save_checkpoint_leaves_the_old_checkpoint_after_a_crash(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     before = outputs(load_checkpoint(folder))

@@ -1,4 +1,4 @@
-"""Where a detector is looked for: a folder, a run, or a name, and in which MLflow."""
+"""References resolve to a folder, and the tracking URI comes from the right place."""
 
 from __future__ import annotations
 
@@ -8,17 +8,19 @@ from pathlib import Path
 import mlflow
 import pytest
 
-from exvad.checkpoints.registry import resolve_checkpoint, tracking_place
+from exvad.checkpoints.registry import newest_checkpoint, resolve_checkpoint, resolve_tracking_uri
 
 
 @pytest.fixture(autouse=True)
-def nowhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def no_mlflow(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
     mlflow.set_tracking_uri(None)
 
 
-def test_without_an_mlflow_one_is_asked_for_and_none_is_made(tmp_path: Path) -> None:
+def test_resolve_checkpoint_without_an_mlflow_names_the_setting_and_creates_nothing(
+    tmp_path: Path,
+) -> None:
     for reference in ("models:/exvad@champion", "0" * 32):
         with pytest.raises(ValueError, match=r"set MLFLOW_TRACKING_URI.*runs/\*/mlflow\.db"):
             resolve_checkpoint(reference)
@@ -26,16 +28,25 @@ def test_without_an_mlflow_one_is_asked_for_and_none_is_made(tmp_path: Path) -> 
     assert resolve_checkpoint("some/folder") == Path("some/folder")
 
 
-def test_the_newest_run_is_asked_unless_another_place_is_named(
+def test_resolve_tracking_uri_is_that_of_the_newest_run_unless_one_is_given(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for age, name in enumerate(("new", "old")):
         (tmp_path / "runs" / name).mkdir(parents=True)
         (tmp_path / "runs" / name / "mlflow.db").touch()
         os.utime(tmp_path / "runs" / name / "mlflow.db", (100 - age, 100 - age))
-    assert tracking_place() == f"sqlite:///{tmp_path}/runs/new/mlflow.db"
+    assert resolve_tracking_uri() == f"sqlite:///{tmp_path}/runs/new/mlflow.db"
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://there:5000")
-    assert tracking_place() == "http://there:5000"
+    assert resolve_tracking_uri() == "http://there:5000"
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "sqlite:///runs/old/mlflow.db")
-    assert tracking_place() == f"sqlite:///{tmp_path}/runs/old/mlflow.db"
-    assert tracking_place("databricks") == "databricks"
+    assert resolve_tracking_uri() == f"sqlite:///{tmp_path}/runs/old/mlflow.db"
+    assert resolve_tracking_uri("databricks") == "databricks"
+
+
+def test_newest_checkpoint_is_that_of_the_newest_run(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="no checkpoint matches runs"):
+        newest_checkpoint()
+    for age, name in enumerate(("new", "old")):
+        (tmp_path / "runs" / name / "checkpoint").mkdir(parents=True)
+        os.utime(tmp_path / "runs" / name / "checkpoint", (100 - age, 100 - age))
+    assert newest_checkpoint() == Path("runs/new/checkpoint")

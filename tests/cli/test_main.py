@@ -1,39 +1,120 @@
-"""The command line: help is instant, mistakes are sentences."""
+"""The command line: help is instant, mistakes are one sentence, completion covers all verbs."""
 
 from __future__ import annotations
 
+import json
+import re
 import subprocess
 import sys
-import time
+from pathlib import Path
 
 import pytest
+import yaml
 
-from exvad.cli.main import main
+from exvad.cli.main import VERBS, main
+from exvad.config import load_config
+
+HEAVY = {"torch", "ray", "open_clip", "transformers", "mlflow"}
+ALL_HELPS = f"""
+import contextlib, io, json, sys, time
+from exvad.cli.main import VERBS, build_parser
+
+seconds, helps = {{}}, {{}}
+for words in [[], *([verb] for verb in VERBS), ["config", "show"]]:
+    start = time.monotonic()
+    with contextlib.redirect_stdout(io.StringIO()) as output, contextlib.suppress(SystemExit):
+        build_parser().parse_args([*words, "--help"])
+    helps[" ".join(words)] = output.getvalue()
+    seconds[" ".join(words)] = time.monotonic() - start
+json.dump([helps, seconds, sorted({HEAVY} & set(sys.modules))], sys.stdout)
+"""
+SETTING_VERBS = set(VERBS) - {"analyze", "serve", "config"}
 
 
-def test_help_answers_in_under_a_second_without_heavy_imports() -> None:
-    code = (
-        "import sys; from exvad.cli.main import main\n"
-        "try: main(['--help'])\n"
-        "except SystemExit: pass\n"
-        "heavy = {'torch', 'ray', 'open_clip', 'transformers', 'mlflow'} & set(sys.modules)\n"
-        "sys.exit(len(heavy))"
+@pytest.fixture(scope="module")
+def helps() -> dict[str, str]:
+    """The help of every verb, printed by one process that must not load heavy packages."""
+    finished = subprocess.run(
+        [sys.executable, "-c", ALL_HELPS], capture_output=True, text=True, check=True, timeout=60
     )
-    begin = time.monotonic()
-    finished = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
-    assert finished.returncode == 0
-    assert "analyze" in finished.stdout
-    assert time.monotonic() - begin < 3
+    texts, seconds, heavy = json.loads(finished.stdout)
+    assert heavy == []
+    assert all(second < 1 for second in seconds.values()), seconds
+    return dict(texts)
 
 
-def test_without_a_verb_the_help_is_shown(capsys: pytest.CaptureFixture[str]) -> None:
+def test_every_verb_has_a_help_without_heavy_imports(helps: dict[str, str]) -> None:
+    assert set(helps) == {"", *VERBS, "config show"}
+    for verb, text in helps.items():
+        assert text.startswith(f"usage: exvad {verb}".rstrip()), text
+        assert len(text.splitlines()) > 5
+    assert all(verb in helps[""] for verb in VERBS)
+    for verb in SETTING_VERBS:
+        assert "section.field=value" in helps[verb]
+
+
+def test_every_option_with_a_value_shows_its_default(helps: dict[str, str]) -> None:
+    optional = {"--text", "--labels", "--html", "--print-completion"}
+    for verb, text in helps.items():
+        options = re.findall(r"^  (--[\w-]+) [A-Z{].*?(?=^  -|\Z)", text, re.M | re.S)
+        entries = re.split(r"^  (?=-)", text, flags=re.M)[1:]
+        for option in set(options) - optional:
+            (entry,) = (entry for entry in entries if entry.startswith(f"{option} "))
+            assert re.search(r"\[[^\]]+\]\s*$", entry), f"exvad {verb}: {entry}"
+
+
+def test_without_a_verb_the_help_is_printed(capsys: pytest.CaptureFixture[str]) -> None:
     assert main([]) == 0
     assert "demo" in capsys.readouterr().out
 
 
-def test_a_wrong_setting_is_one_sentence(capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["demo", "modle.tau=1"]) == 2
-    assert "did you mean model?" in capsys.readouterr().err
+def test_config_show_prints_the_configuration_that_preset_reads(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert main(["config", "show", "model.tau=0.5", "--preset", "ucf_crime", "data.crops=5"]) == 0
+    shown = yaml.safe_load(capsys.readouterr().out)
+    expected = load_config("ucf_crime", ["model.tau=0.5", "data.crops=5"])
+    assert shown == expected.model_dump(by_alias=True)
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh"])
+def test_completion_script_knows_all_verbs(shell: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit, match="0"):
+        main(["--print-completion", shell])
+    script = capsys.readouterr().out
+    for verb in VERBS:
+        assert verb in script
+    assert "--no-early-stop" in script
+
+
+def test_bash_completes_verbs_actions_and_options(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit, match="0"):
+        main(["--print-completion", "bash"])
+    script = capsys.readouterr().out
+    for words, expected in (
+        (["exvad", "import"], "import-features"),
+        (["exvad", "config", "sh"], "show"),
+        (["exvad", "train", "--select"], "--select-on"),
+        (["exvad", "train", "--select-on", "v"], "val"),
+    ):
+        line = (
+            f"{script}\nCOMP_WORDS=({' '.join(words)})\nCOMP_CWORD={len(words) - 1}\n"
+            '_shtab_exvad\necho "${COMPREPLY[@]}"'
+        )
+        finished = subprocess.run(["bash", "-c", line], capture_output=True, text=True, check=True)
+        assert finished.stdout.split() == [expected], words
+
+
+def test_wrong_setting_is_one_sentence_and_exit_code_2(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    for verb in sorted(SETTING_VERBS - {"reproduce", "import-features"}):
+        assert main([verb, "modle.tau=1"]) == 2
+        assert "did you mean model?" in capsys.readouterr().err
+    assert main(["reproduce", "demo", "modle.tau=1"]) == 2
+    assert main(["import-features", "folder", "modle.tau=1"]) == 2
+    assert main(["config", "show", "modle.tau=1"]) == 2
+    assert capsys.readouterr().err.count("did you mean model?") == 3
 
 
 def test_overrides_may_stand_anywhere_but_must_be_overrides(
@@ -45,3 +126,20 @@ def test_overrides_may_stand_anywhere_but_must_be_overrides(
         with pytest.raises(SystemExit):
             main(wrong)
         assert "unrecognized arguments" in capsys.readouterr().err
+
+
+def test_an_error_of_a_verb_is_one_line_without_a_traceback(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    assert main(["train", f"run={tmp_path}"]) == 2
+    captured = capsys.readouterr()
+    assert captured.err.startswith("exvad: ")
+    assert len(captured.err.splitlines()) == 1
+    assert captured.out == ""
+
+
+def test_module_runs_as_the_command() -> None:
+    finished = subprocess.run(
+        [sys.executable, "-m", "exvad.cli", "--version"], capture_output=True, text=True, check=True
+    )
+    assert re.fullmatch(r"exvad \d+\.\d+\.\d+\n", finished.stdout)

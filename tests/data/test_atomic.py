@@ -1,4 +1,4 @@
-"""Local files are whole or absent."""
+"""Atomic writes: a file is complete or absent."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import pytest
 from exvad.data.atomic import write_bytes_atomic, write_json_atomic, write_text_atomic
 
 
-def test_the_written_bytes_come_back_and_nothing_else_is_left(tmp_path: Path) -> None:
+def test_write_bytes_atomic_replaces_the_file_and_leaves_no_other(tmp_path: Path) -> None:
     target = tmp_path / "new" / "folder" / "file.bin"
     write_bytes_atomic(target, b"first")
     write_bytes_atomic(target, b"second")
@@ -28,7 +28,7 @@ def test_text_and_json_are_written_as_utf8(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf"), object()])
-def test_what_json_cannot_hold_is_refused_before_anything_is_touched(
+def test_write_json_atomic_refuses_values_without_a_json_form(
     tmp_path: Path, value: object
 ) -> None:
     write_json_atomic(tmp_path / "a.json", 1)
@@ -38,7 +38,7 @@ def test_what_json_cannot_hold_is_refused_before_anything_is_touched(
 
 
 @pytest.mark.parametrize("call", ["fsync", "replace"])
-def test_a_failing_disk_leaves_the_old_file_and_no_other(
+def test_a_failed_write_leaves_the_old_file_and_no_other(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, call: str
 ) -> None:
     target = tmp_path / "file.bin"

@@ -1,4 +1,4 @@
-"""Hundreds of broken and hostile files over HTTP: each gets an answer or a reason, and no more."""
+"""Hundreds of broken and hostile files over HTTP: each one gets a result or a reason, only that."""
 
 from __future__ import annotations
 
@@ -19,7 +19,6 @@ import httpx2 as httpx
 import psutil
 import pytest
 import torch
-import uvicorn
 
 from exvad.checkpoints.checkpoint import Checkpoint, save_checkpoint
 from exvad.config import load_config
@@ -27,22 +26,19 @@ from exvad.detector.detector import Detector
 from exvad.inference.calibration import Calibration
 from exvad.inference.network import build_network
 from exvad.laam.phrases import LabelPhrases
-from exvad.serving.api.application import create_api
-from exvad.serving.queue.analyses import Queue
-from exvad.serving.settings import ServerSettings
-from exvad.serving.workers.analysis_worker import Worker
 from exvad.video.sandbox import DecodingProcess
 from tests.helpers.broken_files import BrokenFile, broken_files
 from tests.helpers.fakes import FakeCaptioner, FakeEncoder, ScriptedLLM
+from tests.helpers.server import Server
 from tests.helpers.videos import write_video
 
 MIB = 2**20
-CHILD_BYTES = 1024 * MIB  # address space of the decoding process, and so the most it can hold
-GROWTH_BYTES = 400 * MIB  # what the server, its worker and the test may need beside
-ANSWER_SECONDS = 20
-IN_OPEN = 0x20
+CHILD_BYTES = 1024 * MIB  # address space of the decoding process
+GROWTH_BYTES = 400 * MIB  # of the server, its worker and the test
+RESPONSE_SECONDS = 20
+IN_OPEN = 0x20  # of inotify: a file was opened
 WIDTH = 16
-LISTS = (".m3u8", ".ffconcat", ".mpd", ".sdp", ".idx")  # FFmpeg goes by these names, too
+PLAYLISTS = (".m3u8", ".ffconcat", ".mpd", ".sdp", ".idx")  # which FFmpeg detects by name
 NASTIEST = (
     "empty", "zeros", "random", "a.json", "a.zip", "a.srt", "sound.m4a", "segment-0.m3u8",
     "map-0.m3u8", "key-3.m3u8", "live-3.m3u8", "main-3.m3u8", "list-1.ffconcat", "list-4.ffconcat",
@@ -56,51 +52,66 @@ NASTIEST = (
 )  # fmt: skip
 
 
-class Watch:
-    """Tells whether somebody opened a secret video or called a port of this machine."""
+class AccessMonitor:
+    """Detects whether a secret video is opened or a port of this machine is called.
+
+    Args:
+        folder: a folder for the secret video.
+
+    Attributes:
+        secret: the secret video.
+        url: a URL that the server must not fetch.
+    """
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.secret = write_video(folder / "secret.ts", 40)
         self._libc = ctypes.CDLL(None, use_errno=True)
         self._inotify = self._libc.inotify_init1(os.O_NONBLOCK)
-        told = self._libc.inotify_add_watch(self._inotify, os.fsencode(folder), IN_OPEN)
-        assert self._inotify >= 0, "inotify is there"
-        assert told >= 0, "the folder can be watched"
+        watch = self._libc.inotify_add_watch(self._inotify, os.fsencode(folder), IN_OPEN)
+        assert self._inotify >= 0, "inotify is not available"
+        assert watch >= 0, "the folder can't be watched"
         self._listener = socket.socket()
         self._listener.bind(("127.0.0.1", 0))
         self._listener.listen(128)
         self._listener.setblocking(False)
         self.url = f"http://127.0.0.1:{self._listener.getsockname()[1]}"
 
-    def seen(self) -> list[str]:
-        """Return what happened since the last time."""
-        found = []
+    def take_accesses(self) -> list[str]:
+        """Return the accesses since the last call."""
+        accesses = []
         with contextlib.suppress(BlockingIOError):
             if self.secret.name.encode() in os.read(self._inotify, 2**16):
-                found.append("opened the secret")
+                accesses.append("opened the secret")
         with contextlib.suppress(BlockingIOError):
             caller, _ = self._listener.accept()
             caller.close()
-            found.append("called the port")
-        return found
+            accesses.append("called the port")
+        return accesses
 
     def close(self) -> None:
+        """Stop detecting."""
         os.close(self._inotify)
         self._listener.close()
 
 
-class Gauge:
-    """Measures the memory of this process and of those it started, while it runs."""
+class MemoryGauge:
+    """Measures the memory of this process and of its children. Use it as a context manager.
+
+    Attributes:
+        before: resident bytes of this process at the start.
+        peak: largest number of resident bytes of this process.
+        child_peak: largest number of resident bytes of one child process.
+    """
 
     def __init__(self) -> None:
-        self._own = psutil.Process()
-        self.before = self._own.memory_info().rss
-        self.most = self.most_of_a_child = 0
+        self._process = psutil.Process()
+        self.before = self._process.memory_info().rss
+        self.peak = self.child_peak = 0
         self._ended = threading.Event()
         self._thread = threading.Thread(target=self._run, daemon=True)
 
-    def __enter__(self) -> Gauge:
+    def __enter__(self) -> MemoryGauge:
         self._thread.start()
         return self
 
@@ -110,54 +121,35 @@ class Gauge:
 
     def _run(self) -> None:
         while not self._ended.wait(0.02):
-            self.most = max(self.most, self._own.memory_info().rss)
-            for child in self._own.children(recursive=True):
+            self.peak = max(self.peak, self._process.memory_info().rss)
+            for child in self._process.children(recursive=True):
                 with contextlib.suppress(psutil.NoSuchProcess):
-                    self.most_of_a_child = max(self.most_of_a_child, child.memory_info().rss)
+                    self.child_peak = max(self.child_peak, child.memory_info().rss)
 
 
-class Server:
-    """A server on a port of its own, with a detector that decodes in a process of its own."""
+class FileClient:
+    """Sends files to a server, which answers once they are analyzed.
 
-    def __init__(self, folder: Path, root: Path) -> None:
-        self.settings = ServerSettings(spool=folder / "spool", allowed_root=root)
-        self.box = DecodingProcess(CHILD_BYTES, seconds=5, file_seconds=8)
-        self.stopped = threading.Event()
-        listening = socket.socket()
-        listening.bind(("127.0.0.1", 0))
-        self.http = uvicorn.Server(uvicorn.Config(create_api(self.settings), log_level="error"))
-        queue = Queue(self.settings.spool / "queue.sqlite")
-        worker = Worker(small_detector(folder / "checkpoint", self.box), queue, self.settings)
-        self.threads = [
-            threading.Thread(target=self.http.run, kwargs={"sockets": [listening]}, daemon=True),
-            threading.Thread(target=worker.run, args=(self.stopped,), daemon=True),
-        ]
-        for thread in self.threads:
-            thread.start()
-        self.client = httpx.Client(
-            base_url=f"http://127.0.0.1:{listening.getsockname()[1]}", timeout=60, trust_env=False
-        )
+    Args:
+        url: URL of the server.
+    """
 
-    def send(self, name: str, content: bytes) -> httpx.Response:
-        query: dict[str, str | int] = {"name": name, "wait": ANSWER_SECONDS}
-        return self.client.post("/v1/analyses", params=query, content=content)
+    def __init__(self, url: str) -> None:
+        self.http = httpx.Client(base_url=url, timeout=60, trust_env=False)
 
-    def name(self, path: Path) -> httpx.Response:
-        return self.client.post(
-            "/v1/analyses", params={"wait": ANSWER_SECONDS}, json={"path": path.name}
-        )
+    def upload(self, name: str, content: bytes) -> httpx.Response:
+        """Upload a file."""
+        query: dict[str, str | int] = {"name": name, "wait": RESPONSE_SECONDS}
+        return self.http.post("/v1/analyses", params=query, content=content)
 
-    def end(self) -> None:
-        self.client.close()
-        self.stopped.set()
-        self.http.should_exit = True
-        for thread in self.threads:
-            thread.join(20)
-        self.box.close()
+    def submit_path(self, path: Path) -> httpx.Response:
+        """Submit the path of a file below the allowed root."""
+        query = {"wait": RESPONSE_SECONDS}
+        return self.http.post("/v1/analyses", params=query, json={"path": path.name})
 
 
-def small_detector(folder: Path, box: DecodingProcess) -> Detector:
-    """A real detector whose frozen models are fakes."""
+def make_detector(folder: Path, decoder: DecodingProcess) -> Detector:
+    """Make a small detector whose frozen models are fakes."""
     config = load_config("demo", ["model.text=none"])
     labels = LabelPhrases(phrases={"Normal": ["a"], "Arson": ["b"]}, origin="test")
     torch.manual_seed(0)
@@ -166,101 +158,118 @@ def small_detector(folder: Path, box: DecodingProcess) -> Detector:
     calibration = Calibration(branch="classifier", threshold=0.5)
     save_checkpoint(folder, Checkpoint(network, label_CD, labels, config, calibration, {}, {}))
     models = SimpleNamespace(clip=FakeEncoder(WIDTH), captioner=FakeCaptioner(), llm=ScriptedLLM())
-    return Detector(folder, models=models, decoder=box)
+    return Detector(folder, models=models, decoder=decoder)
 
 
 @pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory, watch: Watch) -> Iterator[Server]:
-    server = Server(tmp_path_factory.mktemp("server"), watch.folder)
-    yield server
-    server.end()
+def client(
+    tmp_path_factory: pytest.TempPathFactory, monitor: AccessMonitor
+) -> Iterator[FileClient]:
+    """A client of a server that decodes in a process with limits."""
+    folder = tmp_path_factory.mktemp("server")
+    with (
+        DecodingProcess(CHILD_BYTES, seconds=5, file_seconds=8) as decoder,
+        Server(folder, allowed_root=monitor.folder) as server,
+    ):
+        server.start_worker(make_detector(folder / "checkpoint", decoder))
+        client = FileClient(server.url)
+        yield client
+        client.http.close()
 
 
 @pytest.fixture(scope="module")
-def watch(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Watch]:
-    watch = Watch(tmp_path_factory.mktemp("secret"))
-    yield watch
-    watch.close()
+def monitor(tmp_path_factory: pytest.TempPathFactory) -> Iterator[AccessMonitor]:
+    monitor = AccessMonitor(tmp_path_factory.mktemp("secret"))
+    yield monitor
+    monitor.close()
 
 
 @pytest.fixture(scope="module")
-def corpus(tmp_path_factory: pytest.TempPathFactory, watch: Watch) -> list[BrokenFile]:
+def corpus(tmp_path_factory: pytest.TempPathFactory, monitor: AccessMonitor) -> list[BrokenFile]:
     folder = tmp_path_factory.mktemp("corpus")
-    return broken_files(folder, seed=20, secret=watch.secret, url=watch.url)
+    return broken_files(folder, seed=20, secret=monitor.secret, url=monitor.url)
 
 
-def complaints(server: Server, watch: Watch, file: BrokenFile) -> Iterator[str]:
-    """Send a file, or name it where it lies; tell what is wrong with what comes back."""
+def find_faults(client: FileClient, monitor: AccessMonitor, file: BrokenFile) -> Iterator[str]:
+    """Upload a file, and submit a playlist as a path too; yield what is wrong with the server."""
     began = time.monotonic()
-    yield from wrong_with(server, file, server.send(file.name, file.content))
-    if file.name.endswith(LISTS):
-        path = watch.folder / file.name
+    yield from response_faults(client, file, client.upload(file.name, file.content))
+    if file.name.endswith(PLAYLISTS):
+        path = monitor.folder / file.name
         path.write_bytes(file.content)
-        yield from wrong_with(server, file, server.name(path))
-    if time.monotonic() - began > ANSWER_SECONDS:
+        yield from response_faults(client, file, client.submit_path(path))
+    if time.monotonic() - began > RESPONSE_SECONDS:
         yield "took too long"
-    yield from watch.seen()
+    yield from monitor.take_accesses()
 
 
-def wrong_with(server: Server, file: BrokenFile, response: httpx.Response) -> Iterator[str]:
-    told = response.json()
+def response_faults(
+    client: FileClient, file: BrokenFile, response: httpx.Response
+) -> Iterator[str]:
+    """Yield what is wrong with a response to a file."""
+    answer = response.json()
     if 400 <= response.status_code < 500:
-        reason = told["detail"]
-    elif response.status_code == 200 and told["state"] == "failed":
-        reason = told["error"]
-    elif response.status_code == 200 and told["state"] == "done":
-        result = told["result"]
+        reason = answer["detail"]
+    elif response.status_code == 200 and answer["state"] == "failed":
+        reason = answer["error"]
+    elif response.status_code == 200 and answer["state"] == "done":
+        result = answer["result"]
         numbers = [*result["times"], *result["scores"], *chain(*result["probabilities"])]
         numbers += [result["duration"], result["fps"], result["anomaly_score"]]
         if not result["scores"] or not all(map(math.isfinite, numbers)):
             yield "has scores that are no numbers"
-        if file.fate == "fails":
-            yield f"is none, but was taken for a video of {result['num_frames']} frames"
+        if file.expected == "fails":
+            yield f"is no video, but was taken for one of {result['num_frames']} frames"
         reason = " ".join(result["problems"])
     else:
-        yield f"got status {response.status_code}, state {told.get('state')}"
+        yield f"got status {response.status_code}, state {answer.get('state')}"
         return
-    if told.get("state") != "done" and (file.fate == "answered" or len(reason.split()) < 4):
+    if answer.get("state") != "done" and (file.expected == "answered" or len(reason.split()) < 4):
         yield f"was refused: {reason!r}"
     if re.search(r"(?<!\w)/\w", reason) or len(reason) > 1000:
-        yield f"tells too much: {reason!r}"
-    if told.get("id"):
-        server.client.delete(f"/v1/analyses/{told['id']}")
+        yield f"reveals too much: {reason!r}"
+    if answer.get("id"):
+        client.http.delete(f"/v1/analyses/{answer['id']}")
 
 
-def check(server: Server, watch: Watch, corpus: Sequence[BrokenFile], folder: Path) -> None:
-    """Send all files, and make sure that they did no harm."""
+def check(
+    client: FileClient, monitor: AccessMonitor, corpus: Sequence[BrokenFile], folder: Path
+) -> None:
+    """Send files, and assert that the server answers correctly and works as before."""
     good = write_video(folder / "good.mp4", 60, size=(64, 48)).read_bytes()
-    before = server.send("good.mp4", good).json()
+    before = client.upload("good.mp4", good).json()
     assert before["state"] == "done"
-    watch.seen()
-    with Gauge() as gauge:
-        wrong = [
-            f"{file.name} {each}" for file in corpus for each in complaints(server, watch, file)
+    monitor.take_accesses()
+    with MemoryGauge() as gauge:
+        faults = [
+            f"{file.name} {fault}"
+            for file in corpus
+            for fault in find_faults(client, monitor, file)
         ]
-    assert not wrong, "\n".join(wrong)
-    assert gauge.most_of_a_child < CHILD_BYTES
-    assert gauge.most - gauge.before < GROWTH_BYTES
-    after = server.send("good.mp4", good).json()
+    assert not faults, "\n".join(faults)
+    assert gauge.child_peak < CHILD_BYTES
+    assert gauge.peak - gauge.before < GROWTH_BYTES
+    after = client.upload("good.mp4", good).json()
     assert after["state"] == "done"
     assert after["result"] == before["result"]
-    watch.secret.read_bytes()
-    with socket.create_connection(("127.0.0.1", int(watch.url.rpartition(":")[2]))):
-        assert watch.seen() == ["opened the secret", "called the port"], "it would have seen it"
+    monitor.secret.read_bytes()
+    with socket.create_connection(("127.0.0.1", int(monitor.url.rpartition(":")[2]))):
+        accesses = monitor.take_accesses()
+    assert accesses == ["opened the secret", "called the port"], "the monitor does not work"
 
 
-def test_the_nastiest_files_get_a_reason_or_an_answer(
-    server: Server, watch: Watch, corpus: list[BrokenFile], tmp_path: Path
+def test_nastiest_files_get_a_reason_or_a_result(
+    client: FileClient, monitor: AccessMonitor, corpus: list[BrokenFile], tmp_path: Path
 ) -> None:
     nastiest = [file for file in corpus if file.name in NASTIEST]
     assert len(nastiest) == len(NASTIEST)
-    check(server, watch, nastiest, tmp_path)
+    check(client, monitor, nastiest, tmp_path)
 
 
 @pytest.mark.slow
 @pytest.mark.timeout(900)
-def test_every_broken_file_gets_a_reason_or_an_answer(
-    server: Server, watch: Watch, corpus: list[BrokenFile], tmp_path: Path
+def test_all_broken_files_get_a_reason_or_a_result(
+    client: FileClient, monitor: AccessMonitor, corpus: list[BrokenFile], tmp_path: Path
 ) -> None:
     assert len(corpus) >= 500
-    check(server, watch, corpus, tmp_path)
+    check(client, monitor, corpus, tmp_path)

@@ -1,46 +1,36 @@
-"""The main job as a user runs it: `exvad demo` on a small world, then `exvad analyze`."""
+"""The main job as users run it: `exvad demo` on a small world, then `exvad analyze`."""
 
 from __future__ import annotations
 
 import json
 import sqlite3
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
 from exvad.detector.detector import Detector
 from exvad.results import Analysis
+from tests.helpers.processes import run_exvad
 
 SMALL = ("data.world.train_videos=100", "data.world.test_videos=24", "data.world.seed=7")
 TEST_VIDEOS = 24
 IOUS = ("0.1", "0.2", "0.3", "0.4", "0.5", "average")
 
 
-def exvad(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-    """Run the command in a folder."""
-    return subprocess.run(
-        [sys.executable, "-m", "exvad.cli.main", *arguments],
-        cwd=folder,
-        capture_output=True,
-        text=True,
-        timeout=290,
-        check=False,
-    )
-
-
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder in which the demo has run."""
     folder = tmp_path_factory.mktemp("demo")
-    finished = exvad(folder, "demo", *SMALL)
+    finished = run_exvad("demo", *SMALL, folder=folder)
     assert finished.returncode == 0, finished.stdout + finished.stderr
-    assert "what came out" in finished.stdout
+    assert "results" in finished.stdout
+    assert "explanation (Ex-VAD)" in finished.stdout
     assert "exvad analyze" in finished.stdout
     return folder
 
 
-def test_the_summary_has_every_figure(folder: Path) -> None:
+def test_demo_writes_a_summary_with_every_metric(folder: Path) -> None:
     summary = json.loads((folder / "runs/demo/summary.json").read_text())
     assert summary["videos"] == summary["explained"] == TEST_VIDEOS
     assert summary["failed"] == 0
@@ -53,13 +43,13 @@ def test_the_summary_has_every_figure(folder: Path) -> None:
     assert summary["seconds_total"] >= sum(summary["seconds"].values()) - 1
 
 
-def test_even_a_small_world_teaches_something(folder: Path) -> None:
+def test_demo_learns_from_a_small_world(folder: Path) -> None:
     summary = json.loads((folder / "runs/demo/summary.json").read_text())
     assert summary["frame_auc"] > 0.7
     assert summary["explanation_class_accuracy"] > 0.6
 
 
-def test_the_report_stands_on_its_own(folder: Path) -> None:
+def test_report_is_self_contained(folder: Path) -> None:
     page = (folder / "runs/demo/report.html").read_text()
     assert "test0000" in page
     assert "data:image/jpeg" in page
@@ -67,7 +57,7 @@ def test_the_report_stands_on_its_own(folder: Path) -> None:
     assert str(folder) not in page
 
 
-def test_the_checkpoint_holds_no_pickle_and_no_path(folder: Path) -> None:
+def test_checkpoint_holds_no_pickle_and_no_path(folder: Path) -> None:
     checkpoint = folder / "runs/demo/checkpoint"
     names = {path.name for path in checkpoint.iterdir()}
     assert names == {
@@ -90,9 +80,14 @@ def test_mlflow_has_the_training(folder: Path) -> None:
     assert params["train.lambda"] == "1.0"
 
 
-def test_analyze_answers_in_json_and_html(folder: Path) -> None:
+def analyze(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    """Run `exvad analyze` in a folder."""
+    return run_exvad("analyze", *arguments, folder=folder)
+
+
+def test_analyze_prints_json_and_writes_html(folder: Path) -> None:
     video = "runs/demo/videos/seed7/test0000.mp4"
-    finished = exvad(folder, "analyze", video, "--json", "--html", "out.html")
+    finished = analyze(folder, video, "--json", "--html", "out.html")
     assert finished.returncode == 0, finished.stderr
     assert "newest run" in finished.stderr
     analysis = Analysis.model_validate_json(finished.stdout)
@@ -103,64 +98,67 @@ def test_analyze_answers_in_json_and_html(folder: Path) -> None:
     assert "test0000.mp4" in (folder / "out.html").read_text()
 
 
-def test_a_broken_file_costs_only_itself(folder: Path) -> None:
+def test_analyze_reports_a_broken_file_and_continues(folder: Path) -> None:
     (folder / "text.mp4").write_text("no video")
-    checkpoint = "runs/demo/checkpoint"
     video = "runs/demo/videos/seed7/test0001.mp4"
-    finished = exvad(folder, "analyze", "text.mp4", video, "--checkpoint", checkpoint)
+    finished = analyze(folder, "text.mp4", video, "--checkpoint", "runs/demo/checkpoint")
     assert finished.returncode == 1
     assert "text.mp4: can't be read as a video" in finished.stderr
     assert "test0001.mp4" in finished.stdout
     assert "why:" in finished.stdout
 
 
-def test_without_a_run_analyze_says_what_to_do(tmp_path: Path) -> None:
-    finished = exvad(tmp_path, "analyze", "video.mp4")
+def test_analyze_without_a_run_names_the_demo(tmp_path: Path) -> None:
+    finished = analyze(tmp_path, "video.mp4")
     assert finished.returncode == 2
     assert "exvad demo" in finished.stderr
 
 
 @pytest.mark.shared
-def test_real_clips_are_answered_with_right_lengths(folder: Path, shared_data: Path) -> None:
+def test_detector_scores_real_clips_to_their_end(folder: Path, shared_data: Path) -> None:
     detector = Detector(folder / "runs/demo/checkpoint")
-    for name, frames in (
+    for name, num_frames in (
         ("vtest.avi", 795),
         ("fight/fi001.mp4", None),
         ("normal/nofi001.mp4", None),
     ):
         analysis = detector.analyze(shared_data / "videos" / name)
-        assert frames in (None, analysis.num_frames)
+        assert num_frames in (None, analysis.num_frames)
         assert len(analysis.scores) == -(-analysis.num_frames // 16)
         assert analysis.duration == pytest.approx(analysis.num_frames / analysis.fps, abs=0.1)
 
 
 @pytest.mark.slow
-def test_reproduce_trains_several_seeds_once_and_writes_the_tables(folder: Path) -> None:
+def test_reproduce_trains_every_seed_once_and_writes_the_tables(folder: Path) -> None:
     command = ("reproduce", "demo", *SMALL, "--seeds", "2", "train.epochs=3")
-    finished = exvad(folder, *command)
+    finished = run_exvad(*command, folder=folder)
     assert finished.returncode == 0, finished.stdout + finished.stderr
     tables = (folder / "runs/demo/tables.md").read_text()
     assert "measured, vadclip, 2 seeds" in tables
+    assert (folder / "runs/demo/tables.html").exists()
+    record = json.loads((folder / "runs/demo/reproduction.json").read_text())
+    assert len(record["runs"]) == 2
+    assert record["random_baseline"]["frame_auc"] < 0.9
     written = (folder / "runs/demo/seed1/summary.json").stat().st_mtime_ns
-    assert exvad(folder, *command).returncode == 0
+    assert run_exvad(*command, folder=folder).returncode == 0
     assert (folder / "runs/demo/seed1/summary.json").stat().st_mtime_ns == written
 
 
 @pytest.mark.slow
-def test_ablations_go_on_where_they_stopped(folder: Path) -> None:
+def test_ablate_trains_only_what_is_missing(folder: Path) -> None:
     plan = folder / "plan.yaml"
     plan.write_text(
-        "tables: [{title: Text, figures: [frame_auc, map_0.5], rows: "
+        "tables: [{title: Text, metrics: [frame_auc, map_0.5], rows: "
         "{none: {model.text: none}, captions: {model.text: captions}}}]\n"
-        "curves: [{title: Top-k, setting: labels.k, values: [0, 4], figures: [map_average]}]\n"
+        "curves: [{title: Top-k, setting: labels.k, values: [0, 4], metrics: [map_average]}]\n"
     )
     command = ("ablate", "--plan", str(plan), *SMALL, "train.epochs=2")
-    finished = exvad(folder, *command)
+    finished = run_exvad(*command, folder=folder)
     assert finished.returncode == 0, finished.stdout + finished.stderr
-    assert "4 of 4 trainings are to be done" in finished.stderr
+    assert "4 of 4 trainings are missing" in finished.stderr
     results = sorted((folder / "runs/demo/ablations").glob("*.json"))
     results[0].unlink()
-    finished = exvad(folder, *command)
-    assert "1 of 4 trainings are to be done" in finished.stderr
+    finished = run_exvad(*command, folder=folder)
+    assert "1 of 4 trainings are missing" in finished.stderr
     assert "| captions |" in (folder / "runs/demo/ablations/tables.md").read_text()
     assert (folder / "runs/demo/ablations/curve1.svg").exists()

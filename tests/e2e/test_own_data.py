@@ -1,10 +1,8 @@
-"""Videos of one's own through the four jobs: a folder per class, and a CSV, as the README says."""
+"""Videos of a user through the four jobs: a folder per class, and a CSV, as the README says."""
 
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -14,10 +12,11 @@ import pytest
 from exvad.data.manifest_files import read_manifest
 from exvad.data.world.render import render_video
 from exvad.data.world.scene import Scene
-from exvad.store.feature_bank import load_features, missing_features
+from exvad.store.completeness import missing_features
+from exvad.store.feature_bank import load_features
 from exvad.store.store import Store
+from tests.helpers.processes import run_exvad
 
-ROOT = Path(__file__).resolve().parents[2]
 PRESET = """
 device: cpu
 data: {short_side: 120, validation: 0.3}
@@ -34,44 +33,36 @@ pytestmark = pytest.mark.slow
 
 @pytest.fixture(scope="module")
 def videos(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder per split and class."""
+    """The folder of the videos, with a folder per split and class."""
     folder, seed = tmp_path_factory.mktemp("own") / "videos", 0
     for split, count in (("train", 6), ("test", 2)):
         for label in ("Normal", "Arson", "Fighting"):
             (folder / split / label).mkdir(parents=True)
-            for number in range(count):
+            for index in range(count):
                 seed += 1
-                path = folder / split / label / f"{label}{split}{number}.mp4"
+                path = folder / split / label / f"{label}{split}{index}.mp4"
                 render_video(Scene(seed, label, 11, 12), path)
     return folder
 
 
 def run_jobs(folder: Path, *overrides: str) -> dict[str, Any]:
-    """Run the four jobs into `folder`; return the summary."""
+    """Run the four jobs with a preset of the user; return the summary."""
     preset = folder / "my.yaml"
     preset.write_text(PRESET)
     for job in ("preprocess", "labels", "train", "evaluate"):
-        finished = subprocess.run(
-            [sys.executable, f"jobs/{job}.py", "--preset", str(preset), *overrides,
-             f"run={folder}/mine"],
-            cwd=ROOT,
-            capture_output=True,
-            text=True,
-            timeout=300,
-            check=False,
-        )  # fmt: skip
+        finished = run_exvad(job, "--preset", preset, *overrides, f"run={folder}/mine")
         assert finished.returncode == 0, f"{job}: {finished.stdout}{finished.stderr}"
     summary: dict[str, Any] = json.loads((folder / "mine/summary.json").read_text())
     assert (folder / "mine/report.html").exists()
     return summary
 
 
-def test_a_folder_per_class_goes_through_the_four_jobs(videos: Path, tmp_path: Path) -> None:
+def test_jobs_take_a_folder_per_class(videos: Path, tmp_path: Path) -> None:
     summary = run_jobs(tmp_path, "data.kind=folder", f"data.root={videos}")
     assert summary["videos"] == 6
 
 
-def test_a_csv_with_several_labels_a_video_and_five_crops(videos: Path, tmp_path: Path) -> None:
+def test_jobs_take_a_csv_with_several_labels_and_five_crops(videos: Path, tmp_path: Path) -> None:
     lines = ["# classes: Normal, Arson, Fighting, Brawl", "path,split,labels,events"]
     for path in sorted(videos.rglob("*.mp4")):
         split, label = path.relative_to(videos).parts[:2]

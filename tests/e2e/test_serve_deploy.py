@@ -1,4 +1,4 @@
-"""`serve deploy deploy/serve.yaml` on a cluster that runs, and a configuration that is refused."""
+"""`serve deploy deploy/serve.yaml` on a running cluster, and a configuration that is refused."""
 
 from __future__ import annotations
 
@@ -13,62 +13,68 @@ import pytest
 import yaml
 
 from exvad.client import Client
-from exvad.data.world.render import render_video
-from exvad.data.world.scene import Scene
-from tests.helpers.checkpoints import save
-from tests.helpers.cluster import ROOT, cluster, free_port
+from exvad.data.world import Scene, render_video
+from tests.helpers.checkpoints import save_untrained_checkpoint
+from tests.helpers.cluster import cluster
+from tests.helpers.processes import ROOT, free_port
 
 __all__ = ["cluster"]
 SERVE = str(Path(sys.executable).with_name("serve"))
+DEPLOY_SECONDS = 120
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(400)]
 
 
-def deployed(place: Path, config: dict[str, Any], environment: dict[str, str]) -> dict[str, Any]:
-    """Deploy, and return how the application stands once it is decided."""
-    place.write_text(yaml.safe_dump(config))
-    asked = [SERVE, "deploy", "-a", environment["RAY_API_SERVER_ADDRESS"], str(place)]
-    told = subprocess.run(
-        asked, cwd=ROOT, env=environment, capture_output=True, text=True, check=False
-    )
-    assert told.returncode == 0, told.stderr
-    for _ in range(120):
+def run_serve(environment: dict[str, str], verb: str, *arguments: str) -> str:
+    """Run a command of Ray Serve on the cluster; return its output."""
+    address = environment["RAY_API_SERVER_ADDRESS"]
+    completed = subprocess.run(
+        [SERVE, verb, "-a", address, *arguments],
+        cwd=ROOT, env=environment, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert completed.returncode == 0, completed.stderr
+    return completed.stdout
+
+
+def deploy(path: Path, config: dict[str, Any], environment: dict[str, str]) -> dict[str, Any]:
+    """Deploy a configuration; return the status of the application once it runs or has failed."""
+    path.write_text(yaml.safe_dump(config))
+    run_serve(environment, "deploy", str(path))
+    for _ in range(DEPLOY_SECONDS):
         time.sleep(1)
-        status = subprocess.run(
-            [SERVE, "status", "-a", environment["RAY_API_SERVER_ADDRESS"]],
-            env=environment, capture_output=True, text=True, check=True,
-        )  # fmt: skip
-        found: dict[str, Any] = yaml.safe_load(status.stdout)["applications"]["exvad"]
-        if found["status"] in ("RUNNING", "DEPLOY_FAILED"):
-            return found
-    raise AssertionError(json.dumps(found))
+        applications = yaml.safe_load(run_serve(environment, "status"))["applications"]
+        status: dict[str, Any] = applications["exvad"]
+        if status["status"] in ("RUNNING", "DEPLOY_FAILED"):
+            return status
+    raise AssertionError(json.dumps(status))
 
 
 @pytest.fixture
 def config(tmp_path: Path) -> dict[str, Any]:
-    shipped: dict[str, Any] = yaml.safe_load((ROOT / "deploy/serve.yaml").read_text())
-    shipped["http_options"]["port"] = free_port()
-    shipped["applications"][0]["args"] |= {
-        "checkpoint": str(save(tmp_path / "checkpoint")),
+    """The shipped configuration with a checkpoint, a spool and a port of the test."""
+    config: dict[str, Any] = yaml.safe_load((ROOT / "deploy/serve.yaml").read_text())
+    config["http_options"]["port"] = free_port()
+    config["applications"][0]["args"] |= {
+        "checkpoint": str(save_untrained_checkpoint(tmp_path / "checkpoint")),
         "spool": str(tmp_path / "spool"),
     }
-    return shipped
+    return config
 
 
-def test_the_shipped_configuration_serves_and_a_wrong_key_is_named(
+def test_shipped_configuration_serves_and_an_unknown_setting_is_named(
     cluster: dict[str, str],
     config: dict[str, Any],
     tmp_path: Path,
 ) -> None:
-    found = deployed(tmp_path / "serve.yaml", config, cluster)
-    assert found["status"] == "RUNNING", found
-    assert set(found["deployments"]) == {
+    status = deploy(tmp_path / "serve.yaml", config, cluster)
+    assert status["status"] == "RUNNING", status
+    assert set(status["deployments"]) == {
         "Decoder", "Clip", "Captioner", "Explainer", "Analyst", "Front"
     }  # fmt: skip
     render_video(Scene(4, "Robbery", 11, 12), tmp_path / "clip.mp4")
     with Client(f"http://127.0.0.1:{config['http_options']['port']}", retries=8) as client:
         assert client.analyze(tmp_path / "clip.mp4", timeout=120).scores
     config["applications"][0]["args"]["replicas"] = 3
-    refused = deployed(tmp_path / "wrong.yaml", config, cluster)
+    refused = deploy(tmp_path / "wrong.yaml", config, cluster)
     assert refused["status"] == "DEPLOY_FAILED"
     assert "replicas" in refused["message"]

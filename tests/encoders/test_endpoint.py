@@ -1,4 +1,4 @@
-"""A chat endpoint that is down, busy, broken or silent, for real over HTTP."""
+"""The chat endpoint client, against an HTTP server that is down, busy, broken or silent."""
 
 from __future__ import annotations
 
@@ -26,17 +26,28 @@ Reply = tuple[int, bytes, dict[str, str]]
 CLASSES = ("Normal", "Arson")
 
 
-def said(text: str) -> Reply:
+def completion(text: str) -> Reply:
+    """Return the reply of a chat completion with this text."""
     return 200, json.dumps({"choices": [{"message": {"content": text}}]}).encode(), {}
 
 
 class Server:
-    """Answers as a function of the request's body says; keeps what was asked."""
+    """An HTTP server that records its requests.
+
+    Args:
+        answer: called with the body and the number of a request; returns the reply, or None to
+            close the connection without one.
+
+    Attributes:
+        requests: the bodies of the requests.
+        headers: their headers.
+        max_concurrent: the largest number of requests at the same time.
+    """
 
     def __init__(self, answer: Callable[[dict[str, Any], int], Reply | None]) -> None:
-        self.asked: list[dict[str, Any]] = []
+        self.requests: list[dict[str, Any]] = []
         self.headers: list[Any] = []
-        self.busiest = self.busy = 0
+        self.max_concurrent = self.concurrent = 0
         lock = threading.Lock()
         server = self
 
@@ -44,14 +55,14 @@ class Server:
             def do_POST(self) -> None:
                 body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
                 with lock:
-                    server.asked.append(body)
+                    server.requests.append(body)
                     server.headers.append(self.headers)
-                    number = len(server.asked)
-                    server.busy += 1
-                    server.busiest = max(server.busy, server.busiest)
+                    number = len(server.requests)
+                    server.concurrent += 1
+                    server.max_concurrent = max(server.concurrent, server.max_concurrent)
                 reply = answer(body, number)
                 with lock:
-                    server.busy -= 1
+                    server.concurrent -= 1
                 if reply is None:
                     self.connection.close()
                     return
@@ -63,7 +74,7 @@ class Server:
                 self.wfile.write(content)
 
             def log_message(self, *_: object) -> None:
-                """Say nothing."""
+                """Log nothing."""
 
         self.http = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
         self.url = f"http://127.0.0.1:{self.http.server_address[1]}/v1"
@@ -72,6 +83,7 @@ class Server:
 
 @pytest.fixture
 def serving() -> Iterator[Callable[..., Server]]:
+    """Start servers, and stop them after the test."""
     servers: list[Server] = []
 
     def start(answer: Callable[[dict[str, Any], int], Reply | None]) -> Server:
@@ -85,49 +97,62 @@ def serving() -> Iterator[Callable[..., Server]]:
 
 
 def endpoint(url: str, **settings: Any) -> ChatEndpoint:
+    """Return a client of the endpoint at a URL."""
     return ChatEndpoint("m", EndpointConfig(base_url=url, **settings), 64)
 
 
-def test_answers_come_in_order_and_side_by_side(serving: Callable[..., Server]) -> None:
+def test_complete_sends_requests_in_parallel_and_keeps_their_order(
+    serving: Callable[..., Server],
+) -> None:
     def echo(body: dict[str, Any], _: int) -> Reply:
         time.sleep(0.05)
-        return said(body["messages"][0]["content"].upper())
+        return completion(body["messages"][0]["content"].upper())
 
     server = serving(echo)
     llm = EndpointLLM(endpoint(server.url, concurrency=4))
     prompts = [f"prompt {n}" for n in range(20)]
     assert llm.complete(prompts) == [prompt.upper() for prompt in prompts]
-    assert 1 < server.busiest <= 4
-    assert server.asked[0]["temperature"] == 0
-    assert server.asked[0]["max_tokens"] == 64
+    assert 1 < server.max_concurrent <= 4
+    assert server.requests[0]["temperature"] == 0
+    assert server.requests[0]["max_tokens"] == 64
 
 
 @pytest.mark.parametrize("failure", [429, 500, 503, None, "rubbish"])
-def test_what_passes_is_waited_out(serving: Callable[..., Server], failure: Any) -> None:
-    def moody(_: dict[str, Any], number: int) -> Reply | None:
+def test_complete_retries_after_temporary_failures(
+    serving: Callable[..., Server], failure: Any
+) -> None:
+    def fail_twice(_: dict[str, Any], number: int) -> Reply | None:
         if number > 2:
-            return said("well")
+            return completion("well")
         if failure is None:
             return None
         if failure == "rubbish":
             return 200, b"<html>", {}
         return failure, b"later", {"Retry-After": "0"}
 
-    server = serving(moody)
+    server = serving(fail_twice)
     assert EndpointLLM(endpoint(server.url)).complete(["a"]) == ["well"]
-    assert len(server.asked) == 3
+    assert len(server.requests) == 3
 
 
-def test_retry_after_is_honoured(serving: Callable[..., Server]) -> None:
-    begin = time.monotonic()
+def test_complete_names_an_endpoint_that_gives_no_chat_completion(
+    serving: Callable[..., Server],
+) -> None:
+    server = serving(lambda *_: (200, b'{"status": "ok"}', {}))
+    with pytest.raises(EndpointError, match=r"127\.0\.0\.1:.* is no chat completion"):
+        EndpointLLM(endpoint(server.url)).complete(["a"])
+
+
+def test_complete_waits_as_long_as_retry_after_says(serving: Callable[..., Server]) -> None:
+    start = time.monotonic()
     server = serving(
-        lambda _, number: said("ok") if number > 1 else (429, b"", {"Retry-After": "2"})
+        lambda _, number: completion("ok") if number > 1 else (429, b"", {"Retry-After": "2"})
     )
     EndpointLLM(endpoint(server.url)).complete(["a"])
-    assert time.monotonic() - begin >= 2
+    assert time.monotonic() - start >= 2
 
 
-def test_one_that_stays_silent_is_given_up_in_one_sentence(serving: Callable[..., Server]) -> None:
+def test_complete_gives_up_after_its_patience(serving: Callable[..., Server]) -> None:
     server = serving(lambda *_: (503, b"starting", {}))
     with pytest.raises(EndpointError, match=r"no answer for 1 s \(503: starting\)"):
         EndpointLLM(endpoint(server.url, patience=1)).complete(["a"])
@@ -135,63 +160,67 @@ def test_one_that_stays_silent_is_given_up_in_one_sentence(serving: Callable[...
         EndpointLLM(endpoint("http://127.0.0.1:9/v1", patience=0.5)).complete(["a"])
 
 
-def test_a_refused_key_is_told_at_once_and_never_shown(
+def test_complete_reports_a_rejected_key_at_once_and_without_the_key(
     serving: Callable[..., Server], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("MY_KEY", "secret-123")
     server = serving(lambda *_: (401, b"bad key", {}))
     with pytest.raises(EndpointError, match="401: bad key") as caught:
         EndpointLLM(endpoint(server.url, api_key_env="MY_KEY")).complete(["a"])
-    assert len(server.asked) == 1
+    assert len(server.requests) == 1
     assert server.headers[0]["Authorization"] == "Bearer secret-123"
     assert "secret-123" not in str(caught.value)
 
 
-def test_an_unanswerable_prompt_costs_only_itself(serving: Callable[..., Server]) -> None:
+def test_complete_returns_an_empty_answer_for_a_rejected_prompt_only(
+    serving: Callable[..., Server],
+) -> None:
     def strict(body: dict[str, Any], _: int) -> Reply:
         long = len(body["messages"][0]["content"]) > 10
-        return (400, b"too long", {}) if long else said("fine")
+        return (400, b"too long", {}) if long else completion("fine")
 
     llm = EndpointLLM(endpoint(serving(strict).url))
     assert llm.complete(["a", "b" * 20, "c"]) == ["fine", "", "fine"]
 
 
-def test_the_rate_is_kept(serving: Callable[..., Server]) -> None:
-    server = serving(lambda *_: said("x"))
-    begin = time.monotonic()
+def test_complete_keeps_the_rate_limit(serving: Callable[..., Server]) -> None:
+    server = serving(lambda *_: completion("x"))
+    start = time.monotonic()
     EndpointLLM(endpoint(server.url, requests_per_minute=600)).complete(["a"] * 6)
-    assert time.monotonic() - begin >= 0.5
+    assert time.monotonic() - start >= 0.5
 
 
-def test_pictures_travel_as_jpeg(serving: Callable[..., Server]) -> None:
-    server = serving(lambda *_: said("a red square"))
+def test_caption_sends_frames_as_jpeg(serving: Callable[..., Server]) -> None:
+    server = serving(lambda *_: completion("a red square"))
     frames = np.zeros((2, 24, 32, 3), np.uint8)
     frames[..., 0] = 250
     assert EndpointCaptioner(endpoint(server.url), "What?").caption(frames) == ["a red square"] * 2
-    text, image = server.asked[0]["messages"][0]["content"]
+    text, image = server.requests[0]["messages"][0]["content"]
     assert text["text"] == "What?"
     data = base64.b64decode(image["image_url"]["url"].split(",")[1])
-    with Image.open(io.BytesIO(data)) as picture:
-        assert picture.size == (32, 24)
-        assert picture.getpixel((5, 5))[0] > 200  # type: ignore[index]
+    with Image.open(io.BytesIO(data)) as image_file:
+        assert image_file.size == (32, 24)
+        assert image_file.getpixel((5, 5))[0] > 200  # type: ignore[index]
 
 
-def test_rubbish_is_asked_for_again_and_a_record_in_prose_is_found(
+def test_explain_retries_an_invalid_answer_and_finds_json_in_prose(
     serving: Callable[..., Server],
 ) -> None:
     record = Explanation(anomalous=True, category="Arson", summary="s", reason="r", evidence=[1])
 
     def model(_: dict[str, Any], number: int) -> Reply:
         if number == 1:
-            return said("I am {not} sure")
-        return said(f"Set {{A}}. ```json\n{record.model_dump_json()}\n``` Hope {{this}} helps")
+            return completion("I am {not} sure")
+        return completion(
+            f"Set {{A}}. ```json\n{record.model_dump_json()}\n``` Hope {{this}} helps"
+        )
 
     llm = EndpointLLM(endpoint(serving(model).url))
     assert explain([["a bin burns"]], llm, load_prompt("explanation"), CLASSES) == [record]
 
 
-def test_one_line_of_the_preset_switches(serving: Callable[..., Server]) -> None:
-    server = serving(lambda *_: said("hello"))
+def test_backend_openai_loads_the_endpoint_models(serving: Callable[..., Server]) -> None:
+    server = serving(lambda *_: completion("hello"))
     config = load_config(
         "ucf_crime",
         ["llm.backend=openai", f"llm.endpoint.base_url={server.url}", "captioner.backend=openai",
@@ -199,4 +228,4 @@ def test_one_line_of_the_preset_switches(serving: Callable[..., Server]) -> None
     )  # fmt: skip
     assert load_llm(config).complete(["a"]) == ["hello"]
     assert load_captioner(config).caption(np.zeros((1, 8, 8, 3), np.uint8)) == ["hello"]
-    assert server.asked[0]["model"] == "meta-llama/Llama-3.1-8B-Instruct"
+    assert server.requests[0]["model"] == "meta-llama/Llama-3.1-8B-Instruct"

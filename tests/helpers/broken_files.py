@@ -1,6 +1,6 @@
-"""Hundreds of files that are no sound video: cut, damaged, lying, disguised or merely strange.
+"""A corpus of hundreds of broken files: truncated, damaged, inconsistent, disguised or unusual.
 
-Every one is made from a seed, so that a file that does harm can be made again by its name.
+Every file follows from a seed, so that a harmful one can be made again by its name.
 """
 
 from __future__ import annotations
@@ -16,8 +16,8 @@ from typing import Any
 
 import numpy as np
 
-from tests.helpers import broken_headers as lies
-from tests.helpers.broken_giants import Fate, giants, jpeg
+from tests.helpers import broken_headers
+from tests.helpers.broken_giants import Outcome, giants, jpeg
 from tests.helpers.videos import write_audio, write_video
 
 SIZE = (48, 32)
@@ -58,46 +58,47 @@ FRAMES = 34
 
 @dataclass(frozen=True)
 class BrokenFile:
-    """A file that nobody should trust.
+    """A file that must not harm the server.
 
     Args:
-        name: says what is wrong with it; no two have the same.
+        name: unique; describes what is wrong with it.
         content: its bytes.
-        fate: whether there is a picture in it to be answered about.
+        expected: whether its analysis fails, is answered, or either.
     """
 
     name: str
     content: bytes
-    fate: Fate = "either"
+    expected: Outcome = "either"
 
 
 def valid_files(folder: Path) -> dict[str, bytes]:
-    """Write a small sound video of every kind, and return their contents."""
-    made: dict[str, bytes] = {}
-    for name, more in VALID.items():
-        path = write_video(folder / name, FRAMES, **{"size": SIZE, **more})
-        made[name] = path.read_bytes()
-    return made
+    """Write a small valid video of every kind; return their contents by name."""
+    contents: dict[str, bytes] = {}
+    for name, options in VALID.items():
+        path = write_video(folder / name, FRAMES, **{"size": SIZE, **options})
+        contents[name] = path.read_bytes()
+    return contents
 
 
 def broken_files(folder: Path, seed: int, secret: Path, url: str) -> list[BrokenFile]:
     """Return the corpus.
 
     Args:
-        folder: where the videos they are made from are written.
-        seed: of what is cut off and flipped where.
-        secret: a video that playlists name; nobody may open it.
-        url: an address that playlists name; nobody may ask it.
+        folder: a folder for the valid videos that the files are made from.
+        seed: determines which parts are removed or changed.
+        secret: a video that playlists name; it must not be opened.
+        url: a URL that playlists name; it must not be requested.
     """
     valid = valid_files(folder)
     rng = np.random.default_rng(seed)
     damaged = [BrokenFile(name, content) for name, content in _damaged(valid, rng)]
-    lists = [BrokenFile(name, text.encode(), "fails") for name, text in _lists(secret, url)]
-    huge = [BrokenFile(*each) for each in giants(valid["a.gif"])]
-    return [*damaged, *lists, *huge, *_strangers(folder), *_odd(folder, valid)]
+    playlists = [BrokenFile(name, text.encode(), "fails") for name, text in _playlists(secret, url)]
+    huge = [BrokenFile(*giant) for giant in giants(valid["a.gif"])]
+    return [*damaged, *playlists, *huge, *_other_formats(folder), *_unusual(folder, valid)]
 
 
 def _damaged(valid: dict[str, bytes], rng: np.random.Generator) -> Iterator[tuple[str, bytes]]:
+    """Yield names and copies of valid videos with parts removed, changed or exchanged."""
     for name, content in valid.items():
         for share in (0.02, 0.3, 0.6, 0.95):
             yield f"cut-{share}-{name}", content[: int(len(content) * share)]
@@ -109,27 +110,27 @@ def _damaged(valid: dict[str, bytes], rng: np.random.Generator) -> Iterator[tupl
         yield f"swap-{name}", content[cuts[0] :] + content[: cuts[0]]
         other = rng.choice(sorted(valid))
         yield f"spliced-{other}-{name}", content[: cuts[1]] + valid[str(other)][cuts[0] :]
-    for kind, told in (
-        ("mp4", lies.mp4_lies(valid["h264.mp4"])),
-        ("avi", lies.avi_lies(valid["mpeg4.avi"])),
-        ("mkv", lies.matroska_lies(valid["h264.mkv"])),
-        ("webm", lies.matroska_lies(valid["vp8.webm"])),
-        ("flv", lies.flv_lies(valid["flv1.flv"])),
-        ("gif", lies.gif_lies(valid["a.gif"])),
-        ("ts", lies.ts_lies(valid["h264.ts"])),
+    for kind, copies in (
+        ("mp4", broken_headers.mp4_lies(valid["h264.mp4"])),
+        ("avi", broken_headers.avi_lies(valid["mpeg4.avi"])),
+        ("mkv", broken_headers.matroska_lies(valid["h264.mkv"])),
+        ("webm", broken_headers.matroska_lies(valid["vp8.webm"])),
+        ("flv", broken_headers.flv_lies(valid["flv1.flv"])),
+        ("gif", broken_headers.gif_lies(valid["a.gif"])),
+        ("ts", broken_headers.ts_lies(valid["h264.ts"])),
     ):
-        for name, content in told:
+        for name, content in copies:
             yield f"lie-{name}.{kind}", content
     boxes = _boxes(valid["first.mp4"])
     for number in range(10):
         order = rng.permutation(len(boxes) * 2)[: len(boxes) + number % 3] % len(boxes)
-        yield f"boxes-{number}.mp4", b"".join(boxes[place] for place in order)
+        yield f"boxes-{number}.mp4", b"".join(boxes[index] for index in order)
 
 
 def _flipped(content: bytes, rng: np.random.Generator, reach: int, count: int) -> bytes:
     changed = bytearray(content)
-    for place in rng.integers(0, min(reach, len(content)), count):
-        changed[place] ^= int(rng.integers(1, 256))
+    for offset in rng.integers(0, min(reach, len(content)), count):
+        changed[offset] ^= int(rng.integers(1, 256))
     return bytes(changed)
 
 
@@ -142,43 +143,43 @@ def _boxes(content: bytes) -> list[bytes]:
     return boxes
 
 
-def _lists(secret: Path, url: str) -> Iterator[tuple[str, str]]:
-    """Yield texts that make FFmpeg and others open what they name."""
-    there = secret.as_uri()
-    places = (there, str(secret), "file:///etc/passwd", f"{url}/a.ts", secret.name)
-    for number, place in enumerate(places):
+def _playlists(secret: Path, url: str) -> Iterator[tuple[str, str]]:
+    """Yield names and texts that make FFmpeg and others open the files and URLs they name."""
+    uri = secret.as_uri()
+    targets = (uri, str(secret), "file:///etc/passwd", f"{url}/a.ts", secret.name)
+    for number, target in enumerate(targets):
         head = "#EXTM3U\n#EXT-X-VERSION:7\n#EXT-X-TARGETDURATION:4\n"
-        end = f"#EXTINF:4,\n{place}\n#EXT-X-ENDLIST\n"
+        end = f"#EXTINF:4,\n{target}\n#EXT-X-ENDLIST\n"
         yield f"segment-{number}.m3u8", head + end
-        yield f"live-{number}.m3u8", head + f"#EXTINF:4,\n{place}\n"
-        yield f"map-{number}.m3u8", head + f'#EXT-X-MAP:URI="{place}"\n' + end
-        yield f"key-{number}.m3u8", head + f'#EXT-X-KEY:METHOD=AES-128,URI="{place}"\n' + end
-        yield f"main-{number}.m3u8", f"#EXTM3U\n#EXT-X-STREAM-INF:BANDWIDTH=1\n{place}\n"
-        yield f"list-{number}.ffconcat", f"ffconcat version 1.0\nfile '{place}'\nduration 2\n"
+        yield f"live-{number}.m3u8", head + f"#EXTINF:4,\n{target}\n"
+        yield f"map-{number}.m3u8", head + f'#EXT-X-MAP:URI="{target}"\n' + end
+        yield f"key-{number}.m3u8", head + f'#EXT-X-KEY:METHOD=AES-128,URI="{target}"\n' + end
+        yield f"main-{number}.m3u8", f"#EXTM3U\n#EXT-X-STREAM-INF:BANDWIDTH=1\n{target}\n"
+        yield f"list-{number}.ffconcat", f"ffconcat version 1.0\nfile '{target}'\nduration 2\n"
         yield (
             f"option-{number}.ffconcat",
             "ffconcat version 1.0\nstream\n"
-            f"file {place}\noption protocol_whitelist file,http,tcp\noption safe 0\n",
+            f"file {target}\noption protocol_whitelist file,http,tcp\noption safe 0\n",
         )
         yield (
             f"plan-{number}.mpd",
             '<?xml version="1.0"?><MPD xmlns="urn:mpeg:dash:schema:mpd:2011" type="static" '
             'mediaPresentationDuration="PT4S"><Period><AdaptationSet mimeType="video/mp4">'
-            f'<Representation id="1" bandwidth="1"><BaseURL>{place}</BaseURL>'
+            f'<Representation id="1" bandwidth="1"><BaseURL>{target}</BaseURL>'
             "</Representation></AdaptationSet></Period></MPD>",
         )
-        yield f"entity-{number}.xml", f'<!DOCTYPE a [<!ENTITY b SYSTEM "{place}">]><a>&b;</a>'
+        yield f"entity-{number}.xml", f'<!DOCTYPE a [<!ENTITY b SYSTEM "{target}">]><a>&b;</a>'
         yield (
             f"picture-{number}.svg",
             '<svg xmlns="http://www.w3.org/2000/svg" width="30000" height="30000" '
-            f'xmlns:xlink="http://www.w3.org/1999/xlink"><image xlink:href="{place}"/></svg>',
+            f'xmlns:xlink="http://www.w3.org/1999/xlink"><image xlink:href="{target}"/></svg>',
         )
     yield "call.sdp", f"v=0\no=- 0 0 IN IP4 127.0.0.1\ns=x\nc=IN IP4 127.0.0.1\nu={url}\nt=0 0\n"
-    yield "subtitles.idx", f"# VobSub index file, v7\nsize: 720x480\n# {there}\ntimestamp: 0\n"
+    yield "subtitles.idx", f"# VobSub index file, v7\nsize: 720x480\n# {uri}\ntimestamp: 0\n"
 
 
-def _strangers(folder: Path) -> Iterator[BrokenFile]:
-    """Yield what is no video, or has sound or text only."""
+def _other_formats(folder: Path) -> Iterator[BrokenFile]:
+    """Yield files that are not videos, or have only sound or text."""
     zipped, archive = io.BytesIO(), io.BytesIO()
     with zipfile.ZipFile(zipped, "w", zipfile.ZIP_DEFLATED) as file:
         file.writestr("a.mp4", bytes(2**20))
@@ -218,8 +219,8 @@ def _strangers(folder: Path) -> Iterator[BrokenFile]:
     yield BrokenFile("empty", b"", "fails")
 
 
-def _odd(folder: Path, valid: dict[str, bytes]) -> Iterator[BrokenFile]:
-    """Yield what is strange but may be seen, looks endless, or is nested without end."""
+def _unusual(folder: Path, valid: dict[str, bytes]) -> Iterator[BrokenFile]:
+    """Yield valid but unusual videos, apparently endless ones, and deeply nested ones."""
     other = write_video(folder / "other.ts", 20, size=(64, 96)).read_bytes()
     yield BrokenFile("sizes.ts", valid["h264.ts"] + other, "answered")
     yield BrokenFile("sizes.mjpeg", jpeg((48, 32)) * 20 + jpeg((320, 20)) * 20, "answered")
@@ -253,20 +254,20 @@ def _odd(folder: Path, valid: dict[str, bytes]) -> Iterator[BrokenFile]:
 
 
 def _endless(content: bytes, count: int, vain: bool = False) -> bytes:
-    """Let an MP4 file's sample table name its first picture `count` times.
+    """Return an MP4 file whose sample table lists its first frame `count` times.
 
     Args:
         content: the file.
-        count: how many frames it has then.
-        vain: all but the first frame are at a place where there is no picture.
+        count: number of frames.
+        vain: all but the first frame are at an offset without a frame.
     """
     (size,) = struct.unpack_from(">I", content, content.index(b"stsz") + 16)
-    (place,) = struct.unpack_from(">I", content, content.index(b"stco") + 12)
-    other = 0 if vain else place
+    (offset,) = struct.unpack_from(">I", content, content.index(b"stco") + 12)
+    other = 0 if vain else offset
     boxes = [
         (b"stsc", struct.pack(">5I", 0, 1, 1, 1, 1)),
         (b"stsz", struct.pack(">3I", 0, size, count)),
-        (b"stco", struct.pack(f">{count + 2}I", 0, count, place, *[other] * (count - 1))),
+        (b"stco", struct.pack(f">{count + 2}I", 0, count, offset, *[other] * (count - 1))),
         (b"stts", struct.pack(">4I", 0, 1, count, 512)),
     ]
     changed = content[: content.index(b"stsc") - 4]

@@ -1,4 +1,4 @@
-"""Small files that declare pictures of tens or hundreds of millions of pixels."""
+"""Small files that declare images of tens or hundreds of millions of pixels."""
 
 from __future__ import annotations
 
@@ -12,11 +12,15 @@ from PIL import Image
 
 from tests.helpers.broken_headers import with_screen
 
-Fate = Literal["fails", "answered", "either"]
+Outcome = Literal["fails", "answered", "either"]
 
 
-def giants(gif: bytes) -> Iterator[tuple[str, bytes, Fate]]:
-    """Yield small files that declare pictures of tens or hundreds of millions of pixels."""
+def giants(gif: bytes) -> Iterator[tuple[str, bytes, Outcome]]:
+    """Yield name, content and expected outcome of small files that declare huge images.
+
+    Args:
+        gif: a valid GIF file.
+    """
     png, tiff, bomb = _png(30_000, 30_000), _tiff(30_000), jpeg((8, 8))
     frame = bomb.index(b"\xff\xc0") + 5
     bomb = bomb[:frame] + struct.pack(">HH", 65_000, 65_000) + bomb[frame + 4 :]
@@ -42,7 +46,7 @@ def giants(gif: bytes) -> Iterator[tuple[str, bytes, Fate]]:
 
 
 def jpeg(size: tuple[int, int]) -> bytes:
-    """Return a JPEG picture of one colour."""
+    """Return a JPEG image of one colour."""
     file = io.BytesIO()
     Image.new("RGB", size, (200, 120, 40)).save(file, "jpeg")
     return file.getvalue()
@@ -64,17 +68,17 @@ def _tiff(side: int) -> bytes:
     return b"II*\0" + struct.pack("<IH", 8, len(tags)) + entries + bytes(100)
 
 
-def _avi(codec: bytes, pictures: list[bytes], side: int) -> bytes:
-    """Put pictures into an AVI file that declares `side` × `side` pixels."""
+def _avi(codec: bytes, images: list[bytes], side: int) -> bytes:
+    """Return an AVI file of these images that declares `side` × `side` pixels."""
 
     def part(name: bytes, content: bytes) -> bytes:
         return name + struct.pack("<I", len(content)) + content + bytes(len(content) % 2)
 
-    count = len(pictures)
+    count = len(images)
     main = struct.pack("<14I", 40_000, 0, 0, 0, count, 0, 1, 0, side, side, 0, 0, 0, 0)
     stream = b"vids" + codec + struct.pack("<10I", 0, 0, 0, 1, 25, 0, count, 0, 0, 0) + bytes(8)
     shape = struct.pack("<IiiHH4sIiiII", 40, side, side, 1, 24, codec, 0, 0, 0, 0, 0)
     header = part(b"LIST", b"strl" + part(b"strh", stream) + part(b"strf", shape))
-    body = b"movi" + b"".join(part(b"00dc", picture) for picture in pictures)
+    body = b"movi" + b"".join(part(b"00dc", image) for image in images)
     lists = part(b"LIST", b"hdrl" + part(b"avih", main) + header) + part(b"LIST", body)
     return part(b"RIFF", b"AVI " + lists)

@@ -1,4 +1,4 @@
-"""Headers that lie: single fields of valid MP4, AVI, Matroska, FLV, GIF and TS files, changed."""
+"""Wrong headers: MP4, AVI, Matroska, FLV, GIF and TS files with single fields changed."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import struct
 from collections.abc import Iterator, Sequence
 
 Field = tuple[str, int, str, Sequence[object]]
-# Field of an MP4 box: (its type, bytes from the end of the type, struct code, values).
+# Fields of MP4 boxes: type of the box, offset from the end of the type, struct code, values.
 _MP4: list[Field] = [
     ("mvhd", 12, ">I", [0, 1, 2**31, 2**32 - 1]),
     ("mvhd", 16, ">I", [0, 2**31, 2**32 - 1]),
@@ -47,7 +47,7 @@ _MP4: list[Field] = [
     *[(name, -8, ">I", [0, 1, 7, 2**31, 2**32 - 1]) for name in ("ftyp", "moov", "trak", "stbl")],
     *[(name, -8, ">I", [0, 1, 2**32 - 1]) for name in ("mdat", "mdia", "minf", "stsz", "avcC")],
 ]
-# The same of an AVI file, after a chunk's name and size.
+# The same for AVI: name of the chunk, offset from the end of the name.
 _AVI: list[Field] = [
     ("RIFF", -4, "<I", [0, 2**31, 2**32 - 1]),
     ("avih", 4, "<I", [0, 1, 2**32 - 1]),
@@ -67,7 +67,7 @@ _AVI: list[Field] = [
     ("idx1", 0, "<I", [0, 2**31, 2**32 - 1]),
     ("idx1", 12, "<I", [0, 2**32 - 1]),
 ]
-# Elements of a Matroska file whose value is overwritten, byte by byte the same or as given.
+# Ids of Matroska elements whose value is overwritten.
 _MATROSKA = {
     "TimestampScale": bytes.fromhex("2ad7b1"),
     "Duration": bytes.fromhex("4489"),
@@ -79,6 +79,7 @@ _MATROSKA = {
     "ClusterTimestamp": bytes.fromhex("e7"),
     "DocTypeReadVersion": bytes.fromhex("4285"),
 }
+# Ids of Matroska elements whose size is overwritten.
 _MATROSKA_SIZES = {
     "EBML": bytes.fromhex("1a45dfa3"),
     "Segment": bytes.fromhex("18538067"),
@@ -170,7 +171,7 @@ def with_screen(content: bytes, width: int, height: int) -> bytes:
 
 
 def ts_lies(content: bytes) -> Iterator[tuple[str, bytes]]:
-    """Yield names and copies of a transport stream whose clock jumps or whose packets are amiss."""
+    """Yield names and copies of a transport stream with a jumping clock or wrong packets."""
     starts = [at for at in range(0, len(content) - 188, 188) if b"\0\0\1\xe0" in content[at:][:188]]
     for share in (4, 2):
         changed = bytearray(content)
@@ -186,19 +187,22 @@ def ts_lies(content: bytes) -> Iterator[tuple[str, bytes]]:
 
 
 def _fields(content: bytes, fields: list[Field]) -> Iterator[tuple[str, bytes]]:
+    """Yield names and copies of a file, each with one field changed."""
     for name, offset, code, values in fields:
         at = content.find(name.encode())
         if at < 0:
             continue
         for value in values:
-            told = value if isinstance(value, tuple) else (value,)
-            place = at + len(name) + offset
-            if place + struct.calcsize(code) <= len(content):
+            values_of_field = value if isinstance(value, tuple) else (value,)
+            start = at + len(name) + offset
+            if start + struct.calcsize(code) <= len(content):
                 shown = "-".join(
-                    part.hex() if isinstance(part, bytes) else str(part) for part in told
+                    part.hex() if isinstance(part, bytes) else str(part) for part in values_of_field
                 )
-                yield f"{name}{offset:+}={shown}", _put(content, place, struct.pack(code, *told))
+                packed = struct.pack(code, *values_of_field)
+                yield f"{name}{offset:+}={shown}", _put(content, start, packed)
 
 
 def _put(content: bytes, at: int, value: bytes) -> bytes:
+    """Return the content with `value` at the offset `at`."""
     return content[:at] + value + content[at + len(value) :]

@@ -1,4 +1,4 @@
-"""A real browser for tests: tabs that keep what goes wrong in them, and what a person can tell."""
+"""A real browser for tests of the page: tabs that record errors, and accessibility checks."""
 
 from __future__ import annotations
 
@@ -12,159 +12,199 @@ from typing import Any
 import pytest
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 
-ARGUMENTS = [
+BROWSER_ARGUMENTS = [
     "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
     "--disable-background-networking", "--disable-component-update", "--disable-sync",
     "--no-proxy-server", "--host-resolver-rules=MAP * ~NOTFOUND , EXCLUDE 127.0.0.1",
 ]  # fmt: skip
-PATIENCE = 20_000  # milliseconds, for a machine that is busy
+TIMEOUT_MS = 20_000  # long enough for a busy machine
+DESKTOP = {"width": 1280, "height": 860}
 PHONE = {"width": 390, "height": 844}
 MARKUP = "<img src=x onerror=\"document.title='owned'\">"
+MIN_CONTRAST = 4.5  # WCAG 2.2, level AA, for text
+MAX_TAB_PRESSES = 150
 
-# Every text that is seen, with its contrast by WCAG 2.2: colour on what lies behind it.
+# The contrast of every visible text with its background, as WCAG 2.2 defines it.
 CONTRASTS = """() => {
-  const parts = (colour) => colour.match(/[\\d.]+/g).map(Number);
-  const light = (colour) => {
-    const [r, g, b] = parts(colour).slice(0, 3).map((value) => {
+  const channels = (colour) => colour.match(/[\\d.]+/g).map(Number);
+  const luminance = (colour) => {
+    const [r, g, b] = channels(colour).slice(0, 3).map((value) => {
       const share = value / 255;
       return share <= 0.04045 ? share / 12.92 : ((share + 0.055) / 1.055) ** 2.4;
     });
     return 0.2126 * r + 0.7152 * g + 0.0722 * b;
   };
-  const behind = (element) => {
-    for (let at = element; at; at = at.parentElement) {
-      const { backgroundColor } = getComputedStyle(at);
-      const alpha = parts(backgroundColor)[3] ?? 1;
+  const background = (element) => {
+    for (let ancestor = element; ancestor; ancestor = ancestor.parentElement) {
+      const { backgroundColor } = getComputedStyle(ancestor);
+      const alpha = channels(backgroundColor)[3] ?? 1;
       if (alpha === 1) return backgroundColor;
-      if (alpha !== 0) throw new Error("a half transparent ground");
+      if (alpha !== 0) throw new Error("a half transparent background");
     }
-    throw new Error("no ground");
+    throw new Error("no background");
   };
-  const found = {};
+  const contrasts = {};
   for (const element of document.body.querySelectorAll("*")) {
-    const own = [...element.childNodes].some((node) => node.nodeType === 3 && node.data.trim());
-    if (!own || !element.checkVisibility()) continue;
-    const { color } = getComputedStyle(element);
-    const [high, low] = [light(color), light(behind(element))].sort((a, b) => b - a);
-    found[element.textContent.trim()] = (high + 0.05) / (low + 0.05);
+    const isText = (node) => node.nodeType === Node.TEXT_NODE && node.data.trim();
+    if (![...element.childNodes].some(isText) || !element.checkVisibility()) continue;
+    const pair = [getComputedStyle(element).color, background(element)].map(luminance);
+    const [light, dark] = pair.sort((a, b) => b - a);
+    contrasts[element.textContent.trim()] = (light + 0.05) / (dark + 0.05);
   }
-  return found;
+  return contrasts;
 }"""
 
-# What can be reached by keyboard, and is there to be seen.
-CONTROLS = """() => {
-  const kinds = "a[href], button, input, textarea, video, summary";
-  const seen = (each) => each.checkVisibility() && !each.disabled;
-  return [...document.querySelectorAll(kinds)].filter(seen).length;
+NUM_CONTROLS = """() => {
+  const selector = "a[href], button, input, textarea, video, summary";
+  const isUsable = (control) => control.checkVisibility() && !control.disabled;
+  return [...document.querySelectorAll(selector)].filter(isUsable).length;
 }"""
 
-# What has focus, once each; whether it can be told from looking.
-FOCUSED = """() => {
+# Remember the focused element; return whether its focus is visible, or null if none has focus.
+IS_FOCUS_VISIBLE = """() => {
   const element = document.activeElement;
   if (element === document.body) return null;
-  const outlined = (each) => getComputedStyle(each).outlineStyle !== "none";
-  window.reached ??= new Set();
-  window.reached.add(element);
-  return outlined(element) || outlined(element.parentElement);
+  const hasOutline = (candidate) => getComputedStyle(candidate).outlineStyle !== "none";
+  window.tabStops ??= new Set();
+  window.tabStops.add(element);
+  return hasOutline(element) || hasOutline(element.parentElement);
 }"""
 
-WIDER = "() => document.documentElement.scrollWidth - document.documentElement.clientWidth"
+OVERFLOW = "() => document.documentElement.scrollWidth - document.documentElement.clientWidth"
+
+# Roles that need an accessible name.
+NAMED_ROLES = {
+    "button", "link", "textbox", "spinbutton", "checkbox", "image", "progressbar", "region",
+    "navigation", "Video", "DisclosureTriangle",
+}  # fmt: skip
 
 
 class Tab:
-    """A tab of the browser that keeps what went wrong in it, and where it asked."""
+    """A tab of the browser that records errors and requests to other servers.
+
+    Args:
+        page: Playwright's page.
+        url: the server's address, without a slash at the end.
+
+    Attributes:
+        errors: errors and warnings of the console, and uncaught exceptions.
+        foreign_requests: addresses of requests to other servers.
+    """
 
     def __init__(self, page: Page, url: str) -> None:
         self.page, self.url = page, url
-        self.wrong: list[str] = []
-        self.elsewhere: list[str] = []
-        page.set_default_timeout(PATIENCE)
+        self.errors: list[str] = []
+        self.foreign_requests: list[str] = []
+        page.set_default_timeout(TIMEOUT_MS)
         page.on(
-            "console", lambda said: self._said(said.type, f"{said.text} {said.location['url']}")
+            "console",
+            lambda message: self._record_message(
+                message.type, f"{message.text} {message.location['url']}"
+            ),
         )
-        page.on("pageerror", lambda error: self.wrong.append(str(error)))
-        page.on("request", lambda asked: self._asked(asked.url))
+        page.on("pageerror", lambda error: self.errors.append(str(error)))
+        page.on("request", lambda request: self._record_request(request.url))
 
-    def _said(self, kind: str, text: str) -> None:
+    def _record_message(self, kind: str, text: str) -> None:
         if kind in ("error", "warning"):
-            self.wrong.append(text)
+            self.errors.append(text)
 
-    def _asked(self, url: str) -> None:
+    def _record_request(self, url: str) -> None:
         if not url.startswith((self.url, "data:", "blob:")):
-            self.elsewhere.append(url)
+            self.foreign_requests.append(url)
 
-    def only_wrong(self, pattern: str) -> None:
-        """Let pass what this test brought about."""
-        self.wrong = [text for text in self.wrong if not re.search(pattern, text)]
+    def expect_errors(self, pattern: str) -> None:
+        """Drop recorded errors that match a regular expression: the test provoked them."""
+        self.errors = [text for text in self.errors if not re.search(pattern, text)]
 
-    def open(self, place: str = "") -> Page:
-        self.page.goto(f"{self.url}/{place}")
+    def open(self, path: str = "") -> Page:
+        """Open a path of the server, such as `#live`."""
+        self.page.goto(f"{self.url}/{path}")
         return self.page
 
 
 @contextmanager
-def chromium() -> Iterator[Browser]:
-    """Start the browser; without it tests are skipped, but never where CI is set."""
-    found = shutil.which("chromium")
-    if found is None:
-        missing = "chromium is not here: the page can't be tried"
+def launch_chromium() -> Iterator[Browser]:
+    """Start Chromium. Skip the test where it is not installed, but fail it where CI is set."""
+    program = shutil.which("chromium")
+    if program is None:
+        reason = "chromium is not installed"
         if os.environ.get("CI"):
-            pytest.fail(missing)
-        pytest.skip(missing)
+            pytest.fail(reason)
+        pytest.skip(reason)
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=found, args=ARGUMENTS)
-        expect.set_options(timeout=PATIENCE)
+        browser = playwright.chromium.launch(executable_path=program, args=BROWSER_ARGUMENTS)
+        expect.set_options(timeout=TIMEOUT_MS)
         yield browser
         browser.close()
 
 
 @contextmanager
-def opened(browser: Browser, url: str, **given: Any) -> Iterator[Tab]:
-    """Open a tab; at its end nothing may have gone wrong, and nobody else been asked."""
-    context = browser.new_context(**{"viewport": {"width": 1280, "height": 860}, **given})
+def open_tab(browser: Browser, url: str, **options: Any) -> Iterator[Tab]:
+    """Open a tab; at the end, check that it had no errors and sent no foreign requests.
+
+    Args:
+        browser: the browser.
+        url: the server's address.
+        options: of Playwright's browser context.
+    """
+    context = browser.new_context(**{"viewport": DESKTOP, **options})
     tab = Tab(context.new_page(), url)
     try:
         yield tab
-        assert tab.wrong == []
-        assert tab.elsewhere == []
+        assert tab.errors == []
+        assert tab.foreign_requests == []
     finally:
         context.close()
 
 
-def unnamed_controls(page: Page) -> list[str]:
-    """The roles of what a screen reader can only call by its role."""
+def horizontal_overflow(page: Page) -> int:
+    """Return by how many pixels the page is wider than its viewport."""
+    pixels: int = page.evaluate(OVERFLOW)
+    return pixels
+
+
+def roles_without_name(page: Page) -> list[str]:
+    """Return the roles of elements that should have an accessible name but have none."""
     session = page.context.new_cdp_session(page)
     nodes = session.send("Accessibility.getFullAXTree")["nodes"]
-    roles = {"button", "link", "textbox", "spinbutton", "checkbox", "image", "progressbar",
-             "region", "navigation", "Video", "DisclosureTriangle"}  # fmt: skip
     return [
         node["role"]["value"]
         for node in nodes
         if not node["ignored"]
-        and node["role"]["value"] in roles
+        and node["role"]["value"] in NAMED_ROLES
         and not node.get("name", {}).get("value")
     ]
 
 
-def too_faint(page: Page) -> dict[str, float]:
-    """The texts whose contrast is below what WCAG asks for."""
+def low_contrast_texts(page: Page) -> dict[str, float]:
+    """Return the visible texts whose contrast is below `MIN_CONTRAST`, with their contrast."""
     contrasts: dict[str, float] = page.evaluate(CONTRASTS)
     assert len(contrasts) > 10
-    return {text: ratio for text, ratio in contrasts.items() if ratio < 4.5}
+    return {text: contrast for text, contrast in contrasts.items() if contrast < MIN_CONTRAST}
 
 
-def reached_by_tab(page: Page) -> int:
-    """Press Tab until the focus has been everywhere; return how many places that were."""
-    page.evaluate("() => { document.activeElement.blur(); window.reached = new Set(); }")
-    rounds = 0  # the first begins wherever the focus was
-    for _ in range(150):
+def num_controls(page: Page) -> int:
+    """Return the number of visible, enabled controls."""
+    count: int = page.evaluate(NUM_CONTROLS)
+    return count
+
+
+def num_tab_stops(page: Page) -> int:
+    """Press Tab until the focus has been everywhere; return the number of elements that had it.
+
+    Asserts that the focus is always visible.
+    """
+    page.evaluate("() => { document.activeElement.blur(); window.tabStops = new Set(); }")
+    rounds = 0  # the first round starts where the focus was, so it may be incomplete
+    for _ in range(MAX_TAB_PRESSES):
         page.keyboard.press("Tab")
-        seen = page.evaluate(FOCUSED)
-        if seen is None:
+        is_visible = page.evaluate(IS_FOCUS_VISIBLE)
+        if is_visible is None:
             rounds += 1
             if rounds == 2:
                 break
             continue
-        assert seen, page.evaluate("() => document.activeElement.outerHTML")
-    found: int = page.evaluate("() => window.reached.size")
-    return found
+        assert is_visible, page.evaluate("() => document.activeElement.outerHTML")
+    count: int = page.evaluate("() => window.tabStops.size")
+    return count

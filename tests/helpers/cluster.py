@@ -1,10 +1,9 @@
-"""TODO"""
+"""A Ray cluster of one node, started as the README says."""
 
 from __future__ import annotations
 
 import os
 import shutil
-import socket
 import subprocess
 import sys
 import tempfile
@@ -14,31 +13,24 @@ from pathlib import Path
 
 import pytest
 
-from tests.helpers.processes import stop
-
-ROOT = Path(__file__).resolve().parents[2]
-
+from tests.helpers.processes import free_port, stop
 
 RAY = str(Path(sys.executable).with_name("ray"))
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+STARTUP_SECONDS = 60
 
 
 @pytest.fixture(scope="module")
 def cluster() -> Iterator[dict[str, str]]:
-    """A cluster of one node; what a client of it has in its environment."""
+    """A running cluster; yields the environment of its clients."""
     port, dashboard = free_port(), free_port()
-    # As the README says: the same setting for the cluster and for those who talk to it.
+    # The cluster and its clients use the same setting, as the README says.
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
     environment = {**os.environ, "RAY_AUTH_MODE": "token", "PATH": path}
     environment.pop("RAY_ADDRESS", None)
-    # Ray notes its newest cluster in this folder; a note of ours would mislead others later.
-    own = tempfile.mkdtemp(prefix="ray")
-    environment["RAY_TMPDIR"] = own
+    # Ray writes the address of its newest cluster into this folder. In the default folder the
+    # address would mislead later sessions.
+    folder = tempfile.mkdtemp(prefix="ray")
+    environment["RAY_TMPDIR"] = folder
     token = subprocess.run(
         [RAY, "get-auth-token", "--generate"], env=environment, capture_output=True, check=False
     )
@@ -55,19 +47,22 @@ def cluster() -> Iterator[dict[str, str]]:
     )  # fmt: skip
     address = f"http://127.0.0.1:{dashboard}"
     try:
-        for _ in range(60):
-            listing = subprocess.run(
-                [RAY, "job", "list", "--address", address],
-                env=environment,
-                capture_output=True,
-                check=False,
-            )
-            if listing.returncode == 0:
-                break
-            time.sleep(1)
-        else:
-            pytest.fail(f"the cluster did not come up: {listing.stderr.decode()[-500:]}")
+        _wait_for_jobs_api(address, environment)
         yield {**environment, "RAY_API_SERVER_ADDRESS": address, "CLUSTER": f"127.0.0.1:{port}"}
     finally:
         stop(head)
-        shutil.rmtree(own, ignore_errors=True)
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _wait_for_jobs_api(address: str, environment: dict[str, str]) -> None:
+    for _ in range(STARTUP_SECONDS):
+        listing = subprocess.run(
+            [RAY, "job", "list", "--address", address],
+            env=environment,
+            capture_output=True,
+            check=False,
+        )
+        if listing.returncode == 0:
+            return
+        time.sleep(1)
+    pytest.fail(f"the cluster did not start: {listing.stderr.decode()[-500:]}")

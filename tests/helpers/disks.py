@@ -1,4 +1,4 @@
-"""A file system of a test's own that is soon full."""
+"""Small file systems, to test what happens when the disk is full."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import pytest
 
 @contextmanager
 def small_disk(folder: Path, size: str) -> Iterator[Path]:
-    """Mount a file system of a size such as `64k` on a new folder."""
+    """Mount a file system of a size such as `64k` on a new folder; skip the test if not allowed."""
     folder.mkdir()
     mounted = subprocess.run(
         ["mount", "-t", "tmpfs", "-o", f"size={size}", "tmpfs", str(folder)],
@@ -28,7 +28,7 @@ def small_disk(folder: Path, size: str) -> Iterator[Path]:
 
 
 def fill(folder: Path) -> Path:
-    """Write a file that leaves no room at all; return it."""
+    """Fill the file system of a folder with one file; return the file."""
     path = folder / "filler"
     with path.open("wb", buffering=0) as file:
         for size in (2**16, 2**12, 1):

@@ -1,4 +1,4 @@
-"""Stand-ins for the frozen models that several tests share: quick, and the same in every run."""
+"""Fake frozen models: fast, and deterministic across processes."""
 
 from __future__ import annotations
 
@@ -13,70 +13,70 @@ if TYPE_CHECKING:
 
 
 class FakeEncoder:
-    """Maps equal texts and equal pictures to equal vectors and different ones far apart.
+    """An image and text encoder that maps equal inputs to equal vectors and others far apart.
 
     Args:
         width: D.
 
     Attributes:
-        batches: the texts of every call.
+        text_batches: the texts of every call of `encode_texts`.
     """
 
     def __init__(self, width: int = 16) -> None:
         self.width = width
-        self.batches: list[list[str]] = []
+        self.text_batches: list[list[str]] = []
 
     def encode_images(self, frames: NDArray[np.uint8]) -> NDArray[np.float32]:
-        """Encode RGB pictures [N, H, W, 3] into features [N, D]."""
-        return self._rows([frame.tobytes() for frame in frames])
+        """Encode RGB frames [N, H, W, 3] into features [N, D]."""
+        return self._encode([frame.tobytes() for frame in frames])
 
     def encode_texts(self, texts: Sequence[str]) -> NDArray[np.float32]:
         """Encode texts into features [N, D], none of them of length 1."""
-        self.batches.append(list(texts))
-        return self._rows([text.encode() for text in texts])
+        self.text_batches.append(list(texts))
+        return self._encode([text.encode() for text in texts])
 
-    def _rows(self, contents: Sequence[bytes]) -> NDArray[np.float32]:
-        rows_ND = np.empty((len(contents), self.width), np.float32)
+    def _encode(self, contents: Sequence[bytes]) -> NDArray[np.float32]:
+        features_ND = np.empty((len(contents), self.width), np.float32)
         for row, content in enumerate(contents):
             seed = int.from_bytes(hashlib.sha256(content).digest()[:8], "big")
-            rows_ND[row] = np.random.default_rng(seed).normal(size=self.width)
-        return rows_ND
+            features_ND[row] = np.random.default_rng(seed).normal(size=self.width)
+        return features_ND
 
 
 class ScriptedLLM:
-    """A language model that gives prepared answers, one list per call.
+    """A language model with prepared answers.
 
     Args:
-        rounds: the answers of the first call, of the second one, …
+        rounds: the answers of the first call, of the second call, …
 
     Attributes:
-        asked: the prompts of every call.
+        prompts: the prompts of every call.
     """
 
     def __init__(self, *rounds: Sequence[str]) -> None:
         self.rounds = list(rounds)
-        self.asked: list[list[str]] = []
+        self.prompts: list[list[str]] = []
 
     def complete(self, prompts: Sequence[str]) -> list[str]:
-        """Return the answers of this call; fails where the test expected no such call."""
-        assert len(self.asked) < len(self.rounds), f"asked once too often: {prompts}"
-        answers = self.rounds[len(self.asked)]
-        self.asked.append(list(prompts))
+        """Return the answers of this call; fail if the test prepared none."""
+        assert len(self.prompts) < len(self.rounds), f"unexpected call with {prompts}"
+        answers = self.rounds[len(self.prompts)]
+        self.prompts.append(list(prompts))
         assert len(answers) == len(prompts), f"{len(answers)} answers for {prompts}"
         return list(answers)
 
 
 class FakeCaptioner:
-    """Names the mean brightness of a picture.
+    """A captioner that names the mean brightness of a frame.
 
     Attributes:
-        seen: how many pictures it was given.
+        num_frames: number of frames captioned so far.
     """
 
     def __init__(self) -> None:
-        self.seen = 0
+        self.num_frames = 0
 
     def caption(self, frames: NDArray[np.uint8]) -> list[str]:
-        """Write one caption for each picture of [N, H, W, 3]."""
-        self.seen += len(frames)
+        """Return one caption for each frame of [N, H, W, 3]."""
+        self.num_frames += len(frames)
         return [f"a picture of brightness {int(frame.mean())}" for frame in frames]

@@ -1,4 +1,7 @@
-"""Features with planted anomalies: a class's direction is added in a window of the video."""
+"""Features with planted anomalies: the direction of a class is added in an interval of the video.
+
+T snippets · C classes · D feature width
+"""
 
 from __future__ import annotations
 
@@ -23,7 +26,7 @@ CLASSES = ("Normal", "Fighting", "Arson", "Robbery", "Explosion")
 
 
 def directions(seed: int = 0) -> NDArray[np.float32]:
-    """One direction per class, [C, D] of unit length."""
+    """Return one direction per class, [C, D], of unit length."""
     rng = np.random.default_rng(seed)
     rows = rng.normal(size=(len(CLASSES), WIDTH)).astype(np.float32)
     unit: NDArray[np.float32] = rows / np.linalg.norm(rows, axis=1, keepdims=True)
@@ -33,10 +36,17 @@ def directions(seed: int = 0) -> NDArray[np.float32]:
 def examples(
     count: int, seed: int, lengths: Sequence[int] = (6, 40), signal: float = 4.0
 ) -> list[Example]:
-    """Videos in turn normal and abnormal, the anomaly a third of the video long."""
+    """Return examples, alternately abnormal and normal; the anomaly is a third of the video long.
+
+    Args:
+        count: number of examples.
+        seed: another seed, other examples.
+        lengths: minimum and maximum T.
+        signal: length of the planted direction; the noise has a standard deviation of 1.
+    """
     rng = np.random.default_rng(seed)
     class_CD = directions()
-    made = []
+    planted = []
     for number in range(count):
         length = int(rng.integers(lengths[0], lengths[1] + 1))
         visual_TD = rng.normal(size=(length, WIDTH)).astype(np.float32) + class_CD[0]
@@ -46,12 +56,12 @@ def examples(
             visual_TD[start : start + max(1, length // 3)] += signal * class_CD[label]
         target_C = np.zeros(len(CLASSES), np.float32)
         target_C[label] = 1
-        made.append(Example(f"v{number}", visual_TD, None, target_C))
-    return made
+        planted.append(Example(f"v{number}", visual_TD, None, target_C))
+    return planted
 
 
 def config(*overrides: str) -> Config:
-    """A configuration for planted features."""
+    """Return a configuration for planted features."""
     return load_config(
         "demo",
         [
@@ -66,17 +76,16 @@ def config(*overrides: str) -> Config:
 
 
 def plant_run(folder: Path, videos: int, validation: float, phrases: int = 0) -> Path:
-    """Put planted features, a manifest and label embeddings into the run `folder/run`; return it.
-
-    Nothing needs an encoder: the features and labels are imported.
+    """Import planted features and labels, with a manifest, into the run `folder/run`; return it.
 
     Args:
-        folder: where the imported files and the run go.
-        videos: how many, the classes in turn.
-        validation: share of them to choose the epoch by.
-        phrases: of each class.
+        folder: the folder of the imported files and of the run.
+        videos: number of videos; the classes alternate.
+        validation: share of the videos for validation.
+        phrases: phrases per class.
     """
-    rng, class_CD, listed = np.random.default_rng(0), directions(), []
+    rng, class_CD = np.random.default_rng(0), directions()
+    listed = []
     (folder / "in").mkdir(parents=True)
     for number in range(videos):
         label = number % len(CLASSES)
@@ -90,8 +99,8 @@ def plant_run(folder: Path, videos: int, validation: float, phrases: int = 0) ->
     import_visual(folder / "in", manifest, Store(settings.store_path), 16)
     write_manifest(manifest, str(folder / "run/manifest.parquet"))
     rows: dict[str, Any] = {
-        label: np.stack([own_D + 0.1 * number for number in range(1 + phrases)])
-        for label, own_D in zip(CLASSES, class_CD, strict=True)
+        label: np.stack([class_D + 0.1 * number for number in range(1 + phrases)])
+        for label, class_D in zip(CLASSES, class_CD, strict=True)
     }
     np.savez(folder / "labels.npz", **rows)
     import_labels(folder / "labels.npz", CLASSES, settings)

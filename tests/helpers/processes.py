@@ -1,15 +1,64 @@
-"""Processes that tests start, and end with all that they started themselves."""
+"""Processes that tests start: the `exvad` command, free ports, and stopping of what was started."""
 
 from __future__ import annotations
 
+import os
+import socket
 import subprocess
+import sys
+from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import psutil
 
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def exvad_command(*arguments: object) -> list[str]:
+    """Return the command line of an `exvad` verb."""
+    return [sys.executable, "-m", "exvad.cli", *map(str, arguments)]
+
+
+def run_exvad(
+    *arguments: object,
+    folder: Path = ROOT,
+    timeout: float = 280,
+    environment: Mapping[str, str] | None = None,
+) -> subprocess.CompletedProcess[str]:
+    """Run an `exvad` verb to its end.
+
+    Args:
+        arguments: the verb and its arguments.
+        folder: the working folder.
+        timeout: seconds.
+        environment: variables to add to those of the tests.
+    """
+    return subprocess.run(
+        exvad_command(*arguments),
+        cwd=folder,
+        env={**os.environ, **(environment or {})},
+        capture_output=True,
+        text=True,
+        timeout=timeout,
+        check=False,
+    )
+
+
+def free_port() -> int:
+    """Return a TCP port of this machine that nothing listens on."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
 
 def stop(process: subprocess.Popen[Any], gently: bool = True) -> None:
-    """End a process and its descendants, and nothing else; without `gently`, by kill -9."""
+    """Stop a process and its descendants, and nothing else.
+
+    Args:
+        process: the process.
+        gently: whether to send SIGTERM first; otherwise only SIGKILL.
+    """
     family = [psutil.Process(process.pid), *psutil.Process(process.pid).children(recursive=True)]
     if gently:
         process.terminate()

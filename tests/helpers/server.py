@@ -1,59 +1,76 @@
-"""TODO"""
+"""The HTTP server and its workers in threads of the test."""
 
 from __future__ import annotations
 
 import socket
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import uvicorn
 
 from exvad.serving.api.application import create_api
-from exvad.serving.queue.analyses import Queue
+from exvad.serving.queue.analyses import AnalysisQueue
 from exvad.serving.settings import ServerSettings
-from exvad.serving.workers.analysis_worker import Worker
-from tests.helpers.served import MadeDetector
+from exvad.serving.workers.analysis_worker import AnalysisWorker
+from tests.helpers.fake_detector import FakeDetector
+
+JOIN_SECONDS = 20
 
 
 class Server:
-    """A server on a port of its own, whose worker can be told to begin."""
+    """A server on a free port. Use it as a context manager, or stop it.
 
-    def __init__(self, folder: Path, **changed: Any) -> None:
-        self.settings = ServerSettings(spool=folder / "spool", **{"max_waiting": 2, **changed})
-        self.socket = socket.socket()
-        self.socket.bind(("127.0.0.1", 0))
-        self.socket.listen(64)  # who comes before it is up waits
-        self.url = f"http://127.0.0.1:{self.socket.getsockname()[1]}"
+    Args:
+        folder: folder for uploads and the database.
+        settings: settings that differ from the defaults; at most two analyses wait.
+
+    Attributes:
+        settings: all settings.
+        url: URL of the server.
+        http: the HTTP server.
+        stopped: set when the server stops.
+    """
+
+    def __init__(self, folder: Path, **settings: Any) -> None:
+        self.settings = ServerSettings(spool=folder / "spool", **{"max_waiting": 2, **settings})
+        self.stopped = threading.Event()
+        self._threads: list[threading.Thread] = []
+        self._socket = socket.socket()
+        self._socket.bind(("127.0.0.1", 0))
+        self._socket.listen(64)  # early connections wait until the server accepts them
+        self.url = f"http://127.0.0.1:{self._socket.getsockname()[1]}"
         config = uvicorn.Config(create_api(self.settings), log_level="error")
         self.http = uvicorn.Server(config)
-        self.stopped = threading.Event()
-        self.threads = [
-            threading.Thread(target=self.http.run, kwargs={"sockets": [self.socket]}, daemon=True)
-        ]
-        self.threads[0].start()
+        self.start_thread(lambda _: self.http.run(sockets=[self._socket]))
 
-    def begin(self) -> None:
-        queue = Queue(self.settings.spool / "queue.sqlite")
-        worker = Worker(MadeDetector(), queue, self.settings)  # type: ignore[arg-type]
-        thread = threading.Thread(target=worker.run, args=(self.stopped,), daemon=True)
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.stop()
+
+    def start_thread(self, run: Callable[[threading.Event], None]) -> None:
+        """Run a function in a thread; it must return once the event is set."""
+        thread = threading.Thread(target=run, args=(self.stopped,), daemon=True)
         thread.start()
-        self.threads.append(thread)
+        self._threads.append(thread)
 
-    def end(self) -> None:
+    def start_worker(self, detector: Any = None) -> None:
+        """Start to analyze the submitted videos, with a `FakeDetector` unless one is given."""
+        detector = FakeDetector() if detector is None else detector
+        worker = AnalysisWorker(detector, AnalysisQueue(self.settings.database_path), self.settings)
+        self.start_thread(worker.run)
+
+    def connect(self) -> socket.socket:
+        """Open a connection, for tests that send parts of a request."""
+        return socket.create_connection(self._socket.getsockname(), timeout=10)
+
+    def stop(self) -> None:
+        """Stop the server and its workers."""
         self.stopped.set()
         self.http.should_exit = True
-        for thread in self.threads:
-            thread.join(20)
-        self.socket.close()
-
-
-@contextmanager
-def serving(folder: Path, **changed: Any) -> Iterator[Server]:
-    server = Server(folder, **changed)
-    try:
-        yield server
-    finally:
-        server.end()
+        for thread in self._threads:
+            thread.join(JOIN_SECONDS)
+        self._socket.close()

@@ -1,7 +1,7 @@
-"""Real little video files whose every frame tells its own index.
+"""Small real video files whose frames show their own index, and how to decode and read them.
 
-The index is written into the picture as 4 × 3 blocks, orange for a 1 and black for a 0, so that it
-can be read back after lossy coding, scaling and in gray.
+A frame shows its index as 4 × 3 blocks, orange for a 1 and black for a 0, so that it can be read
+back after lossy coding, scaling and conversion to gray.
 """
 
 from __future__ import annotations
@@ -15,40 +15,44 @@ from typing import TYPE_CHECKING
 import av
 import numpy as np
 
+from exvad.video.chunks import Chunk, plan_chunks
+from exvad.video.decoding import decode_chunk
+
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 COLUMNS, ROWS = 4, 3
 ORANGE = (255, 170, 60)
 TICKS = 1000
+FAST_VPX = {"cpu-used": "16", "deadline": "realtime"}
 
 
 def draw_index(index: int, size: tuple[int, int]) -> NDArray[np.uint8]:
-    """Draw an index (below 4,096) as a picture of `size` (width, height): RGB uint8 [H, W, 3]."""
+    """Return a frame that shows an index below 4,096, RGB uint8 [H, W, 3]; `size` is (W, H)."""
     assert 0 <= index < 2 ** (COLUMNS * ROWS)
     width, height = size
     row_H = np.arange(height) * ROWS // height
     column_W = np.arange(width) * COLUMNS // width
     bit_HW = index >> (row_H[:, None] * COLUMNS + column_W) & 1
-    picture: NDArray[np.uint8] = (bit_HW[:, :, None] * np.array(ORANGE)).astype(np.uint8)
-    return picture
+    frame_HWC: NDArray[np.uint8] = (bit_HW[:, :, None] * np.array(ORANGE)).astype(np.uint8)
+    return frame_HWC
 
 
-def read_index(picture: NDArray[np.uint8]) -> int:
-    """Read the index that `draw_index` drew, from the middle of every block."""
-    height, width = picture.shape[:2]
+def read_index(frame_HWC: NDArray[np.uint8]) -> int:
+    """Return the index that a frame shows, read from the middle of every block."""
+    height, width = frame_HWC.shape[:2]
     index = 0
     for bit in range(COLUMNS * ROWS):
         row, column = divmod(bit, COLUMNS)
         y, x = int((row + 0.5) * height / ROWS), int((column + 0.5) * width / COLUMNS)
-        block = picture[max(y - 1, 0) : y + 1, max(x - 1, 0) : x + 1, 1]
+        block = frame_HWC[max(y - 1, 0) : y + 1, max(x - 1, 0) : x + 1, 1]
         index |= int(block.mean() > 85) << bit
     return index
 
 
-def read_indices(pictures: Sequence[NDArray[np.uint8]] | NDArray[np.uint8]) -> list[int]:
-    """Read the indices of several pictures."""
-    return [read_index(picture) for picture in pictures]
+def read_indices(frames: Sequence[NDArray[np.uint8]] | NDArray[np.uint8]) -> list[int]:
+    """Return the indices that several frames show."""
+    return [read_index(frame_HWC) for frame_HWC in frames]
 
 
 def write_video(
@@ -67,28 +71,28 @@ def write_video(
     turns: int = 0,
     first: int = 0,
 ) -> Path:
-    """Write a video whose frames show `first`, `first` + 1, …
+    """Write a video whose frames show `first`, `first` + 1, …; return its path.
 
     Args:
-        path: where; its suffix chooses the container.
-        num_frames: how many frames.
+        path: the file; its suffix selects the container.
+        num_frames: number of frames.
         codec: FFmpeg's name of the encoder.
         fps: frames per second.
-        size: width and height as shown (when turned, the stored picture lies on its side).
-        gop: most frames from one keyframe to the next.
-        b_frames: most B-frames in a row.
+        size: width and height as shown (a turned video is stored on its side).
+        gop: maximum frames from one keyframe to the next.
+        b_frames: maximum B-frames in a row.
         pix_fmt: pixel format.
-        milliseconds: when each frame is shown, for a variable rate; needs a container with times.
-        options: more of the encoder.
-        faststart: an mp4's index comes first, so that a truncated copy still has it.
-        turns: quarter turns clockwise a player has to make (mp4 only).
+        milliseconds: time of each frame, for a variable rate; needs a container with times.
+        options: further options of the encoder.
+        faststart: store the index of an MP4 file first, so that a truncated copy has it.
+        turns: clockwise quarter turns that a player has to make (MP4 only).
         first: index of the first frame.
     """
-    more = {"crf": "12", "preset": "ultrafast"} if codec == "libx264" else {}
+    defaults = {"crf": "12", "preset": "ultrafast"} if codec == "libx264" else {}
     container_options = {"movflags": "+faststart"} if faststart else {}
     with av.open(str(path), "w", options=container_options) as container:
-        stream = container.add_stream(codec, rate=fps, options={**more, **(options or {})})
-        assert isinstance(stream, av.VideoStream), f"{codec} codes no pictures"
+        stream = container.add_stream(codec, rate=fps, options={**defaults, **(options or {})})
+        assert isinstance(stream, av.VideoStream), f"{codec} is not a video codec"
         stream.width, stream.height = size[::-1] if turns % 2 else size
         stream.pix_fmt = pix_fmt
         stream.gop_size = gop
@@ -96,16 +100,16 @@ def write_video(
             stream.codec_context.max_b_frames = b_frames
         if codec != "libx264":
             stream.bit_rate = 2_000_000
-        base = Fraction(1, fps)
+        time_base = Fraction(1, fps)
         if milliseconds is not None:
-            base = Fraction(1, TICKS)
-            stream.codec_context.time_base = base
-        for number in range(num_frames):
-            upright = draw_index(first + number, size)
+            time_base = Fraction(1, TICKS)
+            stream.codec_context.time_base = time_base
+        for index in range(num_frames):
+            upright = draw_index(first + index, size)
             stored = np.ascontiguousarray(np.rot90(upright, turns))
             frame = av.VideoFrame.from_ndarray(stored, format="rgb24")
-            frame.time_base = base
-            frame.pts = number if milliseconds is None else milliseconds[number]
+            frame.time_base = time_base
+            frame.pts = index if milliseconds is None else milliseconds[index]
             container.mux(stream.encode(frame))
         container.mux(stream.encode())
     if turns:
@@ -113,8 +117,26 @@ def write_video(
     return path
 
 
+def decode_video(
+    path: Path | str, stride: int = 16, snippets_per_chunk: int = 256, short_side: int | None = None
+) -> tuple[list[int], list[float], list[str], list[Chunk]]:
+    """Plan and decode a whole video; return the indices it shows, their times, problems, chunks."""
+    _, chunks = plan_chunks("clip", path, stride, snippets_per_chunk)
+    indices: list[int] = []
+    times: list[float] = []
+    problems: list[str] = []
+    for chunk in chunks:
+        decoded = decode_chunk(chunk, short_side)
+        assert decoded.frames.dtype == np.uint8
+        assert decoded.frames.shape[0] == len(decoded.times) == chunk.num_snippets
+        indices += read_indices(decoded.frames)
+        times += decoded.times.tolist()
+        problems += decoded.problems
+    return indices, times, problems, chunks
+
+
 def write_audio(path: Path) -> Path:
-    """Write a tenth of a second of silence, without any picture."""
+    """Write a tenth of a second of silence, without video; return its path."""
     with av.open(str(path), "w") as container:
         stream = container.add_stream("aac", rate=16_000)
         stream.layout = "mono"
@@ -128,7 +150,7 @@ def write_audio(path: Path) -> Path:
 
 
 def truncated(path: Path, share: float) -> Path:
-    """Copy the first part of a file, beside it."""
+    """Copy the first `share` of a file to a file beside it; return its path."""
     content = path.read_bytes()
     copy = path.with_stem(f"{path.stem}-truncated")
     copy.write_bytes(content[: int(len(content) * share)])

@@ -1,4 +1,4 @@
-"""What the network says becomes an answer whose parts do not contradict each other."""
+"""The analysis of a video: its parts do not contradict each other."""
 
 from __future__ import annotations
 
@@ -8,14 +8,16 @@ import pytest
 from exvad.checkpoints.checkpoint import Checkpoint, load_checkpoint
 from exvad.inference.prediction import Prediction
 from exvad.store.feature_bank import VideoFeatures
-from tests.helpers.checkpoints import save
+from tests.helpers.checkpoints import save_untrained_checkpoint
 
 T = 20
 
 
 @pytest.fixture(scope="module")
 def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Checkpoint:
-    return load_checkpoint(save(tmp_path_factory.mktemp("answers") / "checkpoint"))
+    return load_checkpoint(
+        save_untrained_checkpoint(tmp_path_factory.mktemp("answers") / "checkpoint")
+    )
 
 
 def video() -> VideoFeatures:
@@ -25,28 +27,32 @@ def video() -> VideoFeatures:
     )
 
 
-def said(checkpoint: Checkpoint, high: slice, label: str) -> Prediction:
-    """A video of which every snippet looks normal, but for some that look a little less so."""
+def prediction(checkpoint: Checkpoint, event: slice, label: str) -> Prediction:
+    """Return a prediction in which normal is the most probable class even inside the event."""
     classes = checkpoint.labels.classes
     probabilities_TC = np.full((T, len(classes)), 0.01, np.float32)
     probabilities_TC[:, 0] = 0.9
-    probabilities_TC[high, classes.index(label)] = 0.3
+    probabilities_TC[event, classes.index(label)] = 0.3
     scores_T = np.zeros(T, np.float32)
-    scores_T[high] = 0.8
+    scores_T[event] = 0.8
     return Prediction({"classifier": scores_T, "alignment": scores_T}, probabilities_TC)
 
 
 @pytest.mark.parametrize("label", ["Robbery", "Fighting"])
-def test_a_video_with_an_event_is_called_by_it_and_not_normal(
-    checkpoint: Checkpoint, label: str
+def test_compose_gives_the_video_a_class_of_its_events(checkpoint: Checkpoint, label: str) -> None:
+    analysis = checkpoint.compose(video(), prediction(checkpoint, slice(5, 9), label), "v.mp4")
+    assert [(event.label, event.start, event.end) for event in analysis.events] == [
+        (label, 8, 14.4)
+    ]
+    assert analysis.label == label
+    assert np.argmax(np.max(analysis.probabilities, axis=0)) == 0, (
+        "normal is the most probable class of the video"
+    )
+
+
+def test_compose_gives_a_video_without_events_its_most_probable_class(
+    checkpoint: Checkpoint,
 ) -> None:
-    answer = checkpoint.compose(video(), said(checkpoint, slice(5, 9), label), "v.mp4")
-    assert [(event.label, event.start, event.end) for event in answer.events] == [(label, 8, 14.4)]
-    assert answer.label == label
-    assert np.argmax(np.max(answer.probabilities, axis=0)) == 0, "as a whole it looks normal"
-
-
-def test_a_video_without_events_is_called_what_it_looks_like(checkpoint: Checkpoint) -> None:
-    answer = checkpoint.compose(video(), said(checkpoint, slice(0, 0), "Robbery"), "v.mp4")
-    assert answer.events == []
-    assert answer.label == checkpoint.labels.classes[0]
+    analysis = checkpoint.compose(video(), prediction(checkpoint, slice(0, 0), "Robbery"), "v.mp4")
+    assert analysis.events == []
+    assert analysis.label == checkpoint.labels.classes[0]

@@ -1,4 +1,4 @@
-"""Alerts: hysteresis, least duration, cool-down; as properties of every course of a score."""
+"""Alerts follow the rule: hysteresis, minimum duration and cool-down."""
 
 from __future__ import annotations
 
@@ -12,51 +12,53 @@ CLASSES = ("Normal", "Arson", "Fighting")
 ARSON, FIGHT = [0.1, 0.8, 0.1], [0.1, 0.1, 0.8]
 
 
-def run(
-    rule: AlertRule, scores: list[float], shares: list[list[float]] | None = None
+def track(
+    rule: AlertRule, scores: list[float], probabilities: list[list[float]] | None = None
 ) -> list[tuple[str, Alert]]:
-    """Feed a score per second; return the changes."""
-    alarm = AlertTracker(rule, CLASSES)
-    told: list[tuple[str, Alert]] = []
+    """Return the changes that one score per second causes."""
+    tracker = AlertTracker(rule, CLASSES)
+    changes: list[tuple[str, Alert]] = []
     for second, score in enumerate(scores):
-        told += alarm.feed(float(second), score, shares[second] if shares else ARSON)
-    return told
+        changes += tracker.update(
+            float(second), score, probabilities[second] if probabilities else ARSON
+        )
+    return changes
 
 
-def test_an_alert_begins_after_the_least_time_and_ends_below_off() -> None:
+def test_tracker_begins_an_alert_after_the_minimum_time_and_ends_it_below_off() -> None:
     rule = AlertRule(on=0.5, off=0.3, least_seconds=2, cool_down_seconds=0)
-    told = run(rule, [0.1, 0.6, 0.7, 0.9, 0.4, 0.4, 0.2, 0.1])
-    assert [change for change, _ in told] == ["began", "ended"]
-    began, ended = told[0][1], told[1][1]
+    changes = track(rule, [0.1, 0.6, 0.7, 0.9, 0.4, 0.4, 0.2, 0.1])
+    assert [change for change, _ in changes] == ["began", "ended"]
+    began, ended = changes[0][1], changes[1][1]
     assert (began.start, began.end) == (1.0, 3.0)
     assert (ended.start, ended.end, ended.peak, ended.peak_time) == (1.0, 6.0, 0.9, 3.0)
 
 
-def test_a_short_flicker_is_no_alert() -> None:
+def test_tracker_ignores_a_short_peak() -> None:
     rule = AlertRule(on=0.5, off=0.3, least_seconds=2, cool_down_seconds=0)
-    assert run(rule, [0.9, 0.9, 0.4, 0.9, 0.9, 0.1]) == []
+    assert track(rule, [0.9, 0.9, 0.4, 0.9, 0.9, 0.1]) == []
 
 
-def test_nothing_rings_in_the_cool_down() -> None:
+def test_tracker_begins_no_alert_in_the_cool_down() -> None:
     rule = AlertRule(on=0.5, off=0.5, least_seconds=0, cool_down_seconds=4)
-    told = run(rule, [0.9, 0.1, 0.9, 0.9, 0.1, 0.9])
-    assert [(change, alert.start) for change, alert in told] == [
+    changes = track(rule, [0.9, 0.1, 0.9, 0.9, 0.1, 0.9])
+    assert [(change, alert.start) for change, alert in changes] == [
         ("began", 0.0), ("ended", 0.0), ("began", 5.0),
     ]  # fmt: skip
 
 
-def test_the_class_is_that_of_the_whole_alert_so_far() -> None:
+def test_tracker_labels_an_alert_by_all_its_snippets() -> None:
     rule = AlertRule(on=0.5, off=0.3, least_seconds=0, cool_down_seconds=0)
-    told = run(rule, [0.9] * 4, [ARSON, FIGHT, FIGHT, FIGHT])
-    assert [(change, alert.label) for change, alert in told] == [
+    changes = track(rule, [0.9] * 4, [ARSON, FIGHT, FIGHT, FIGHT])
+    assert [(change, alert.label) for change, alert in changes] == [
         ("began", "Arson"), ("changed", "Fighting"),
     ]  # fmt: skip
 
 
-def test_an_alert_that_goes_on_is_told_now_and_then() -> None:
+def test_tracker_reports_a_lasting_alert_every_few_seconds() -> None:
     rule = AlertRule(on=0.5, off=0.3, least_seconds=0, cool_down_seconds=0)
-    told = run(rule, [*[0.6] * 12, 0.9, 0.1])
-    assert [(change, alert.end, alert.peak) for change, alert in told] == [
+    changes = track(rule, [*[0.6] * 12, 0.9, 0.1])
+    assert [(change, alert.end, alert.peak) for change, alert in changes] == [
         ("began", 0.0, 0.6), ("lasted", 5.0, 0.6), ("lasted", 10.0, 0.6), ("ended", 13.0, 0.9),
     ]  # fmt: skip
 
@@ -64,7 +66,7 @@ def test_an_alert_that_goes_on_is_told_now_and_then() -> None:
 @pytest.mark.parametrize(
     "wrong", [{"on": 0.5, "off": 0.6}, {"on": 1.5, "off": 0.6}, {"on": 0.5, "off": -0.1}]
 )
-def test_an_impossible_rule_is_refused(wrong: dict[str, float]) -> None:
+def test_alert_rule_refuses_impossible_values(wrong: dict[str, float]) -> None:
     with pytest.raises(ValueError, match="must hold"):
         AlertRule(**wrong)
     with pytest.raises(ValueError, match="negative"):
@@ -80,12 +82,14 @@ rules = st.builds(
 
 
 @given(rules, st.lists(st.floats(0, 1), max_size=60))
-def test_alerts_never_overlap_and_keep_their_distance(rule: AlertRule, scores: list[float]) -> None:
-    told = run(rule, scores)
-    assert told == run(rule, scores), "the same course gives the same alerts"
+def test_tracker_alerts_never_overlap_and_keep_the_cool_down(
+    rule: AlertRule, scores: list[float]
+) -> None:
+    changes = track(rule, scores)
+    assert changes == track(rule, scores), "the same scores give the same alerts"
     open_since: float | None = None
     ended = -100.0
-    for change, alert in told:
+    for change, alert in changes:
         if change == "began":
             assert open_since is None
             assert alert.start >= ended + rule.cool_down_seconds

@@ -1,3 +1,8 @@
+"""Alignment map and label adapters.
+
+B videos · T snippets · C classes · D feature width
+"""
+
 from __future__ import annotations
 
 import torch
@@ -9,7 +14,9 @@ from exvad.modeling.alignment import LabelAdapter, LearnablePrompt, alignment_ma
 
 @settings(deadline=None, max_examples=30)
 @given(st.integers(0, 2**16), st.floats(0.01, 100))
-def test_the_map_is_the_cosine_of_every_snippet_with_every_label(seed: int, scale: float) -> None:
+def test_alignment_map_is_the_cosine_of_every_snippet_with_every_label(
+    seed: int, scale: float
+) -> None:
     torch.manual_seed(seed)
     fused_BTD = scale * torch.randn(2, 3, 6)
     label_CD = torch.nn.functional.normalize(torch.randn(4, 6), dim=-1)
@@ -17,7 +24,7 @@ def test_the_map_is_the_cosine_of_every_snippet_with_every_label(seed: int, scal
     torch.testing.assert_close(alignment_map(fused_BTD, label_CD), expected)
 
 
-def test_a_label_adapter_starts_as_the_identity_and_can_be_trained() -> None:
+def test_label_adapters_start_as_the_identity_and_are_trainable() -> None:
     label_CD = torch.randn(4, 6)
     for adapter in (LabelAdapter(6), LearnablePrompt(4, 6)):
         adapted_CD = adapter(label_CD)
@@ -28,7 +35,7 @@ def test_a_label_adapter_starts_as_the_identity_and_can_be_trained() -> None:
             assert parameter.grad.abs().sum() > 0
 
 
-def test_a_label_adapter_scales_and_shifts() -> None:
+def test_label_adapter_scales_and_shifts() -> None:
     adapter = LabelAdapter(2)
     with torch.no_grad():
         adapter.scale_D.copy_(torch.tensor([1.0, 0.0]))
@@ -37,7 +44,7 @@ def test_a_label_adapter_scales_and_shifts() -> None:
     torch.testing.assert_close(adapted_CD, torch.tensor([[2.0, 2.5], [6.0, 4.5]]))
 
 
-def test_a_learnable_prompt_moves_all_classes_and_each_one() -> None:
+def test_learnable_prompt_adds_a_shared_offset_and_one_per_class() -> None:
     prompt = LearnablePrompt(2, 2)
     with torch.no_grad():
         prompt.shared_D.fill_(1)

@@ -1,3 +1,8 @@
+"""The coarse-grained classifier: equation 5, snippet by snippet.
+
+B videos · T snippets · D feature width
+"""
+
 from __future__ import annotations
 
 import torch
@@ -6,7 +11,7 @@ from exvad.modeling.classifier import AnomalyClassifier
 from exvad.modeling.feed_forward import FeedForward
 
 
-def test_the_logits_are_a_layer_over_the_ffn_and_its_residual() -> None:
+def test_classifier_is_a_linear_layer_over_the_ffn_with_residual() -> None:
     torch.manual_seed(0)
     classifier = AnomalyClassifier(FeedForward(6, 12), 6)
     fused_BTD = torch.randn(2, 5, 6)

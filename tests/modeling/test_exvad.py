@@ -1,4 +1,7 @@
-"""B videos · T snippets · C classes · D feature width."""
+"""The whole network: padding, batches, gradients, size and precision.
+
+B videos · T snippets · C classes · D feature width
+"""
 
 from __future__ import annotations
 
@@ -57,7 +60,9 @@ def assert_same_video(one: Output, row: int, other: Output, other_row: int, leng
 
 @settings(deadline=None, max_examples=40)
 @given(ragged, st.integers(1, 9), st.sampled_from(["add", "concat", "gated"]))
-def test_padding_never_changes_a_result(lengths: list[int], window: int, fusion: Fusion) -> None:
+def test_exvad_output_does_not_depend_on_the_length_of_padding(
+    lengths: list[int], window: int, fusion: Fusion
+) -> None:
     model = small(window, fusion, layers=2)
     visual_BTD, lengths_B, text_BD, label_CD = inputs(lengths)
     together = model(visual_BTD, lengths_B, text_BD, label_CD)
@@ -69,18 +74,20 @@ def test_padding_never_changes_a_result(lengths: list[int], window: int, fusion:
 
 @settings(deadline=None, max_examples=30)
 @given(ragged, st.integers(1, 9))
-def test_what_stands_in_the_padding_never_matters(lengths: list[int], window: int) -> None:
+def test_exvad_output_does_not_depend_on_values_in_the_padding(
+    lengths: list[int], window: int
+) -> None:
     model = small(window)
     visual_BTD, lengths_B, text_BD, label_CD = inputs(lengths, snippets=24)
     padding_BT = torch.arange(24) >= lengths_B[:, None]
     first = model(visual_BTD, lengths_B, text_BD, label_CD)
-    loud_BTD = visual_BTD.masked_fill(padding_BT[..., None], 1e3)
-    second = model(loud_BTD, lengths_B, text_BD, label_CD)
+    changed_BTD = visual_BTD.masked_fill(padding_BT[..., None], 1e3)
+    second = model(changed_BTD, lengths_B, text_BD, label_CD)
     for row, length in enumerate(lengths):
         assert_same_video(first, row, second, row, length)
 
 
-def test_padding_gets_no_gradient() -> None:
+def test_exvad_gives_padding_no_gradient() -> None:
     visual_BTD, lengths_B, text_BD, label_CD = inputs([5, 21])
     visual_BTD.requires_grad_()
     terms = step(small(), (visual_BTD, lengths_B, text_BD, label_CD))
@@ -92,7 +99,7 @@ def test_padding_gets_no_gradient() -> None:
 
 @settings(deadline=None, max_examples=30)
 @given(ragged, st.data())
-def test_permuting_videos_permutes_results(lengths: list[int], data: st.DataObject) -> None:
+def test_exvad_output_is_permuted_with_the_videos(lengths: list[int], data: st.DataObject) -> None:
     order = torch.tensor(data.draw(st.permutations(range(len(lengths)))))
     model = small()
     visual_BTD, lengths_B, text_BD, label_CD = inputs(lengths)
@@ -102,7 +109,7 @@ def test_permuting_videos_permutes_results(lengths: list[int], data: st.DataObje
         assert_same_video(permuted, row, straight, source, lengths[source])
 
 
-def test_videos_of_a_batch_do_not_see_each_other() -> None:
+def test_exvad_output_of_a_video_does_not_depend_on_others_in_the_batch() -> None:
     model = small()
     visual_BTD, lengths_B, text_BD, label_CD = inputs([21, 6])
     before = model(visual_BTD, lengths_B, text_BD, label_CD)
@@ -113,7 +120,7 @@ def test_videos_of_a_batch_do_not_see_each_other() -> None:
     assert (before.logits_BT[0] - after.logits_BT[0]).abs().max() > 1e-3
 
 
-def test_permuting_abnormal_classes_permutes_the_map() -> None:
+def test_exvad_alignment_map_is_permuted_with_the_abnormal_classes() -> None:
     model = small()
     visual_BTD, lengths_B, text_BD, label_CD = inputs([7])
     straight = model(visual_BTD, lengths_B, text_BD, label_CD)
@@ -122,7 +129,7 @@ def test_permuting_abnormal_classes_permutes_the_map() -> None:
     torch.testing.assert_close(swapped.logits_BT, straight.logits_BT)
 
 
-def test_the_map_holds_cosines_and_labels_have_unit_length() -> None:
+def test_exvad_alignment_map_contains_cosines_with_unit_labels() -> None:
     output = small()(*inputs([20, 3]))
     assert output.similarity_BTC.abs().max() <= 1 + 1e-12
     torch.testing.assert_close(
@@ -131,7 +138,7 @@ def test_the_map_holds_cosines_and_labels_have_unit_length() -> None:
 
 
 @pytest.mark.parametrize("label_prompt", ["name", "augmented", "learnable"])
-def test_training_starts_from_the_given_labels(
+def test_exvad_starts_from_the_given_label_embeddings(
     label_prompt: Literal["name", "augmented", "learnable"],
 ) -> None:
     model = build_exvad(WIDTH, CLASSES, label_prompt=label_prompt).double()
@@ -144,7 +151,7 @@ def test_training_starts_from_the_given_labels(
     ("label_prompt", "label_adapter", "trainable"),
     [("augmented", True, 2), ("augmented", False, 0), ("learnable", True, 4), ("name", False, 0)],
 )
-def test_only_what_is_asked_for_moves_the_labels(
+def test_build_exvad_adds_trainable_label_parts_only_if_configured(
     label_prompt: Literal["name", "augmented", "learnable"], label_adapter: bool, trainable: int
 ) -> None:
     model = build_exvad(WIDTH, CLASSES, label_prompt=label_prompt, label_adapter=label_adapter)
@@ -152,7 +159,7 @@ def test_only_what_is_asked_for_moves_the_labels(
 
 
 @pytest.mark.parametrize("lambda_", [0.0, 1.0])
-def test_the_contrastive_loss_trains_the_label_adapter(lambda_: float) -> None:
+def test_contrastive_loss_trains_the_label_adapter(lambda_: float) -> None:
     model = small()
     data = inputs([6, 9])
     cts = step(model, data).cts
@@ -162,7 +169,7 @@ def test_the_contrastive_loss_trains_the_label_adapter(lambda_: float) -> None:
     assert (moved > 0) == (lambda_ > 0)
 
 
-def test_every_parameter_learns() -> None:
+def test_exvad_has_a_gradient_for_every_parameter() -> None:
     model = small(layers=2, fusion="gated")
     step(model, inputs([21, 9, 6])).total.backward()  # type: ignore[no-untyped-call]
     for name, parameter in model.named_parameters():
@@ -171,7 +178,7 @@ def test_every_parameter_learns() -> None:
         assert parameter.grad.abs().sum() > 0, name
 
 
-def test_without_text_there_is_no_fusion() -> None:
+def test_build_exvad_without_text_has_no_fusion() -> None:
     model = build_exvad(WIDTH, CLASSES, text="none").double()
     visual_BTD, lengths_B, text_BD, label_CD = inputs([5])
     assert not list(model.fusion.parameters())
@@ -180,7 +187,7 @@ def test_without_text_there_is_no_fusion() -> None:
         model(visual_BTD, lengths_B, text_BD, label_CD)
 
 
-def test_captions_are_fused_snippet_by_snippet() -> None:
+def test_exvad_fuses_captions_snippet_by_snippet() -> None:
     model = small()
     visual_BTD, lengths_B, text_BD, label_CD = inputs([9])
     text_BTD = text_BD[:, None].repeat(1, 9, 1)
@@ -191,17 +198,17 @@ def test_captions_are_fused_snippet_by_snippet() -> None:
     assert moved_T.tolist() == [t == 4 for t in range(9)]
 
 
-def test_an_odd_width_is_refused() -> None:
+def test_build_exvad_rejects_an_odd_width() -> None:
     with pytest.raises(ValueError, match="width is 7"):
         build_exvad(7, CLASSES)
 
 
-def test_the_paper_s_size_at_the_ucf_crime_setting() -> None:
+def test_build_exvad_has_the_size_of_the_paper_for_ucf_crime() -> None:
     model = build_exvad(512, 14)
     assert sum(p.numel() for p in model.parameters() if p.requires_grad) == 9_979_393
 
 
-def test_a_video_takes_at_most_three_billion_multiply_adds() -> None:
+def test_exvad_takes_at_most_three_billion_multiply_adds_per_video() -> None:
     model = build_exvad(512, 14)
     video = torch.zeros(1, 256, 512), torch.tensor([256]), torch.zeros(1, 512)
     counter = FlopCounterMode(display=False)
@@ -210,7 +217,7 @@ def test_a_video_takes_at_most_three_billion_multiply_adds() -> None:
     assert 2.4e9 < counter.get_total_flops() / 2 <= 3.0e9
 
 
-def test_a_seed_decides_weights_and_training() -> None:
+def test_exvad_training_is_reproducible_from_a_seed() -> None:
     results = []
     for _ in range(2):
         model = small(layers=2)
@@ -223,7 +230,7 @@ def test_a_seed_decides_weights_and_training() -> None:
     assert torch.equal(*results)
 
 
-def test_a_few_steps_lower_the_loss() -> None:
+def test_exvad_loss_falls_within_a_few_steps() -> None:
     model, data = small(), inputs([21, 5, 8, 12])
     optimizer = torch.optim.AdamW(model.parameters(), lr=1e-2)
     first = step(model, data).total.item()
@@ -235,7 +242,7 @@ def test_a_few_steps_lower_the_loss() -> None:
 
 
 @pytest.mark.parametrize("fusion", ["add", "concat", "gated"])
-def test_bfloat16_autocast_stays_near_float32(fusion: Fusion) -> None:
+def test_exvad_loss_under_bfloat16_autocast_is_close_to_float32(fusion: Fusion) -> None:
     torch.manual_seed(0)
     model = build_exvad(64, CLASSES, fusion=fusion)
     data = torch.randn(2, 30, 64), torch.tensor([30, 11]), torch.randn(2, 64), torch.randn(3, 64)
@@ -248,7 +255,7 @@ def test_bfloat16_autocast_stays_near_float32(fusion: Fusion) -> None:
     assert all(p.grad is not None and p.grad.isfinite().all() for p in model.parameters())
 
 
-def compiled_equals_eager(backend: str) -> None:
+def assert_compiled_equals_eager(backend: str) -> None:
     torch.compiler.reset()
     model, data = small(layers=2), inputs([21, 5])
     eager = step(model, data)
@@ -258,17 +265,17 @@ def compiled_equals_eager(backend: str) -> None:
     assert all(p.grad is not None for p in model.parameters())
 
 
-def test_forward_and_loss_compile_into_one_graph() -> None:
-    compiled_equals_eager("aot_eager")
+def test_exvad_compiles_into_one_graph() -> None:
+    assert_compiled_equals_eager("aot_eager")
 
 
 @pytest.mark.slow
-def test_inductor_computes_what_eager_does() -> None:
-    compiled_equals_eager("inductor")
+def test_exvad_compiled_by_inductor_equals_eager() -> None:
+    assert_compiled_equals_eager("inductor")
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
-def test_coarse_scores_come_from_either_branch(dtype: torch.dtype) -> None:
+def test_coarse_scores_use_the_requested_branch(dtype: torch.dtype) -> None:
     output = Output(
         torch.tensor([[0.0, 40.0]], dtype=dtype),
         torch.tensor([[[0.5, 0.5, 0.5], [-1.0, 1.0, 1.0]]], dtype=dtype),

@@ -1,3 +1,5 @@
+"""QuickGELU and the two-layer perceptron."""
+
 from __future__ import annotations
 
 import torch
@@ -10,7 +12,7 @@ def test_quick_gelu_is_x_times_a_sigmoid() -> None:
     torch.testing.assert_close(quick_gelu(x), x * torch.sigmoid(1.702 * x))
 
 
-def test_the_feed_forward_is_two_layers_with_quick_gelu_between() -> None:
+def test_feed_forward_is_two_layers_with_quick_gelu() -> None:
     torch.manual_seed(0)
     ffn = FeedForward(6, 12).double()
     x = torch.randn(2, 5, 6, dtype=torch.float64)

@@ -1,4 +1,7 @@
-"""B videos · T snippets · D feature width."""
+"""Fusion of visual and text features.
+
+B videos · T snippets · D feature width · E twice the feature width
+"""
 
 from __future__ import annotations
 
@@ -20,19 +23,19 @@ def repeated(text_BD: torch.Tensor) -> torch.Tensor:
     return text_BD[:, None].repeat(1, 5, 1)
 
 
-def test_adding_adds_the_text_to_every_snippet() -> None:
+def test_add_fusion_adds_the_text_to_every_snippet() -> None:
     visual_BTD, text_BD = features()
     torch.testing.assert_close(AddFusion()(visual_BTD, text_BD), visual_BTD + repeated(text_BD))
 
 
-def test_concatenating_projects_the_concatenation() -> None:
+def test_concat_fusion_projects_the_concatenation() -> None:
     visual_BTD, text_BD = features()
     fusion = ConcatFusion(WIDTH)
     pair_BTE = torch.cat([visual_BTD, repeated(text_BD)], -1)
     torch.testing.assert_close(fusion(visual_BTD, text_BD), fusion.linear(pair_BTE))
 
 
-def test_a_gate_decides_how_much_text_is_added() -> None:
+def test_gated_fusion_adds_the_gated_text() -> None:
     visual_BTD, text_BD = features()
     fusion = GatedFusion(WIDTH)
     pair_BTE = torch.cat([visual_BTD, repeated(text_BD)], -1)
@@ -41,18 +44,18 @@ def test_a_gate_decides_how_much_text_is_added() -> None:
 
 
 @pytest.mark.parametrize("fusion", [AddFusion(), ConcatFusion(WIDTH), GatedFusion(WIDTH)])
-def test_text_of_snippets_and_of_videos_fuse_alike(fusion: nn.Module) -> None:
+def test_fusion_of_repeated_video_text_equals_fusion_of_the_video_text(fusion: nn.Module) -> None:
     visual_BTD, text_BD = features()
     torch.testing.assert_close(fusion(visual_BTD, repeated(text_BD)), fusion(visual_BTD, text_BD))
 
 
 @pytest.mark.parametrize("fusion", [AddFusion(), ConcatFusion(WIDTH), GatedFusion(WIDTH)])
-def test_missing_text_is_refused(fusion: nn.Module) -> None:
+def test_fusion_rejects_missing_text(fusion: nn.Module) -> None:
     with pytest.raises(ValueError, match="language stage"):
         fusion(features()[0], None)
 
 
-def test_without_text_the_visual_features_pass_through() -> None:
+def test_visual_only_returns_the_visual_features_and_rejects_text() -> None:
     visual_BTD, text_BD = features()
     fusion = VisualOnly()
     assert fusion(visual_BTD, None) is visual_BTD

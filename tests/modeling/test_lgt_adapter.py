@@ -1,4 +1,7 @@
-"""B videos · T snippets · D feature width · W snippets per window."""
+"""LGT-Adapter: windows, graphs, and padding.
+
+B videos · T snippets · D feature width · W snippets per window
+"""
 
 from __future__ import annotations
 
@@ -35,14 +38,14 @@ def transformer(window: int, layers: int = 2, heads: int = 1) -> LocalTransforme
 
 
 def reference_transformer(local: LocalTransformer, x_TD: torch.Tensor, heads: int) -> torch.Tensor:
-    """One video without padding, attention over all pairs, with a mask of who may see whom."""
+    """Transform one video without padding, by full attention with a mask of the windows."""
     window_T = torch.arange(len(x_TD)) // local.window
-    sees_TT = window_T[:, None] == window_T[None, :]
+    same_window_TT = window_T[:, None] == window_T[None, :]
     for block in local.blocks:
         assert isinstance(block, WindowBlock)
         projected = block.attention.project_in(block.attention_norm(x_TD))
         q, k, v = projected.view(len(x_TD), 3, heads, -1).permute(1, 2, 0, 3)
-        scores = (q @ k.mT / math.sqrt(q.shape[-1])).masked_fill(~sees_TT, -torch.inf)
+        scores = (q @ k.mT / math.sqrt(q.shape[-1])).masked_fill(~same_window_TT, -torch.inf)
         mixed = (scores.softmax(-1) @ v).transpose(0, 1).flatten(1)
         x_TD = x_TD + block.attention.project_out(mixed)
         hidden = block.mlp.expand(block.mlp_norm(x_TD))
@@ -56,7 +59,7 @@ def reference_transformer(local: LocalTransformer, x_TD: torch.Tensor, heads: in
     heads=st.sampled_from([1, 2]),
     lengths=st.lists(st.integers(1, 20), min_size=1, max_size=3),
 )
-def test_windows_attend_as_a_masked_full_attention_does(
+def test_local_transformer_equals_masked_full_attention(
     window: int, heads: int, lengths: list[int]
 ) -> None:
     local = transformer(window, heads=heads)
@@ -68,7 +71,7 @@ def test_windows_attend_as_a_masked_full_attention_does(
         torch.testing.assert_close(out_BTD[row, :length], expected)
 
 
-def test_a_change_stays_in_its_window() -> None:
+def test_local_transformer_keeps_a_change_in_its_window() -> None:
     local = transformer(window=4)
     x_BTD = torch.randn(1, 11, WIDTH, dtype=torch.float64)
     changed_BTD = x_BTD.clone()
@@ -80,7 +83,7 @@ def test_a_change_stays_in_its_window() -> None:
     assert (moved_T[8:] == 0).all()
 
 
-def test_a_window_of_padding_makes_no_nan_in_result_or_gradient() -> None:
+def test_local_transformer_has_no_nan_for_a_window_of_padding() -> None:
     local = transformer(window=4)
     x_BTD = torch.randn(2, 12, WIDTH, dtype=torch.float64, requires_grad=True)
     out_BTD = local(x_BTD, mask_of([3, 12], 12))
@@ -90,12 +93,12 @@ def test_a_window_of_padding_makes_no_nan_in_result_or_gradient() -> None:
     assert x_BTD.grad.isfinite().all()
 
 
-def test_heads_that_do_not_divide_the_width_are_refused() -> None:
+def test_window_attention_rejects_heads_that_do_not_divide_the_width() -> None:
     with pytest.raises(ValueError, match="3 heads"):
         WindowAttention(8, heads=3)
 
 
-def test_the_similarity_graph_is_a_softmax_over_the_valid_snippets() -> None:
+def test_similarity_adjacency_is_a_softmax_over_the_valid_snippets() -> None:
     torch.manual_seed(0)
     lengths = [5, 2, 9]
     x_BTD = torch.randn(3, 9, WIDTH, dtype=torch.float64)
@@ -115,7 +118,7 @@ def test_the_similarity_graph_is_a_softmax_over_the_valid_snippets() -> None:
     assert above >= 6
 
 
-def test_the_distance_graph_decays_with_the_gap_and_skips_padding() -> None:
+def test_distance_adjacency_decays_with_the_distance_and_ignores_padding() -> None:
     adjacency_BTT = DistanceAdjacency(10)(mask_of([6, 3], 6))
     for row, length in enumerate([6, 3]):
         for i in range(6):
@@ -124,11 +127,11 @@ def test_the_distance_graph_decays_with_the_gap_and_skips_padding() -> None:
                 assert float(adjacency_BTT[row, i, j]) == pytest.approx(expected)
 
 
-def test_the_distance_graph_is_not_stored_in_checkpoints() -> None:
+def test_distance_adjacency_is_not_stored_in_checkpoints() -> None:
     assert not DistanceAdjacency(4).state_dict()
 
 
-def test_the_convolution_is_a_conv1d_over_time() -> None:
+def test_temporal_convolution_equals_conv1d() -> None:
     torch.manual_seed(0)
     convolution = TemporalConvolution(6, 4).double()
     x_BTD = torch.randn(3, 7, 6, dtype=torch.float64)
@@ -136,7 +139,7 @@ def test_the_convolution_is_a_conv1d_over_time() -> None:
     torch.testing.assert_close(convolution(x_BTD), expected)
 
 
-def test_a_graph_branch_is_two_graph_layers_with_residuals() -> None:
+def test_graph_branch_is_two_graph_layers_with_residuals() -> None:
     torch.manual_seed(0)
     branch = GraphBranch(6, 3).double()
     x_BTD = torch.randn(2, 7, 6, dtype=torch.float64)
@@ -147,19 +150,19 @@ def test_a_graph_branch_is_two_graph_layers_with_residuals() -> None:
     torch.testing.assert_close(branch(x_BTD, adjacency_BTT), out * torch.sigmoid(1.702 * out))
 
 
-def test_the_adapter_joins_position_windows_and_both_graphs() -> None:
+def test_lgt_adapter_combines_positions_windows_and_both_graphs() -> None:
     adapter = LGTAdapter(transformer(4), WIDTH, max_snippets=16).double()
     lengths_B, valid_BT = torch.tensor([9, 4]), mask_of([9, 4], 9)
     visual_BTD = torch.randn(2, 9, WIDTH, dtype=torch.float64)
     local_BTD = adapter.local(visual_BTD + adapter.position_TD[:9], valid_BT)
     local_BTD = local_BTD * valid_BT[..., None]
-    alike = adapter.similarity_branch(local_BTD, similarity_adjacency(local_BTD, valid_BT))
+    similar = adapter.similarity_branch(local_BTD, similarity_adjacency(local_BTD, valid_BT))
     near = adapter.distance_branch(local_BTD, adapter.distance_adjacency(valid_BT))
-    expected = adapter.linear(torch.cat([alike, near], -1))
+    expected = adapter.linear(torch.cat([similar, near], -1))
     torch.testing.assert_close(adapter(visual_BTD, lengths_B), expected)
 
 
-def test_a_clip_longer_than_the_positions_is_refused() -> None:
+def test_lgt_adapter_rejects_a_clip_longer_than_max_snippets() -> None:
     adapter = LGTAdapter(transformer(4).float(), WIDTH, max_snippets=16)
     with pytest.raises(ValueError, match=r"17 snippets.*at most 16"):
         adapter(torch.zeros(1, 17, WIDTH), torch.tensor([17]))

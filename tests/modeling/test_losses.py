@@ -1,4 +1,7 @@
-"""B videos · T snippets · C classes · D feature width."""
+"""The losses: equations 7 to 11, video by video.
+
+B videos · T snippets · C classes · D feature width
+"""
 
 from __future__ import annotations
 
@@ -29,7 +32,7 @@ def top_mean(values: list[float], divisor: int) -> float:
 
 @settings(deadline=None, max_examples=60)
 @given(ragged, seeds, st.sampled_from([1, 2, 5, 16, 100]))
-def test_the_top_k_mean_is_that_of_every_video_and_class_on_its_own(
+def test_mil_top_k_mean_pools_every_video_and_class_separately(
     lengths: list[int], seed: int, divisor: int
 ) -> None:
     torch.manual_seed(seed)
@@ -46,7 +49,7 @@ def test_the_top_k_mean_is_that_of_every_video_and_class_on_its_own(
 
 @settings(deadline=None, max_examples=40)
 @given(ragged, seeds)
-def test_the_binary_loss_is_that_of_the_mean_top_score(lengths: list[int], seed: int) -> None:
+def test_bce_loss_is_the_cross_entropy_of_the_mean_top_score(lengths: list[int], seed: int) -> None:
     torch.manual_seed(seed)
     logits_BT = 3 * torch.randn(len(lengths), max(lengths), dtype=torch.float64)
     y_B = torch.randint(0, 2, (len(lengths),))
@@ -59,7 +62,9 @@ def test_the_binary_loss_is_that_of_the_mean_top_score(lengths: list[int], seed:
 
 @settings(deadline=None, max_examples=40)
 @given(ragged, seeds)
-def test_the_alignment_loss_shares_the_mass_among_the_labels(lengths: list[int], seed: int) -> None:
+def test_alignment_loss_divides_the_probability_among_the_labels(
+    lengths: list[int], seed: int
+) -> None:
     torch.manual_seed(seed)
     similarity_BTC = 2 * torch.rand(len(lengths), max(lengths), 4, dtype=torch.float64) - 1
     targets_BC = torch.randint(0, 2, (len(lengths), 4)).float()
@@ -75,12 +80,12 @@ def test_the_alignment_loss_shares_the_mass_among_the_labels(lengths: list[int],
     assert float(loss) == pytest.approx(expected)
 
 
-def test_the_contrastive_loss_counts_only_classes_near_to_normal() -> None:
+def test_contrastive_loss_ignores_classes_opposite_to_normal() -> None:
     label_CD = torch.tensor([[2.0, 0.0], [3.0, 4.0], [-1.0, 0.0], [0.0, 1.0]])
     assert float(contrastive_loss(label_CD)) == pytest.approx(0.6)
 
 
-def test_the_whole_loss_weighs_its_terms() -> None:
+def test_exvad_loss_is_the_weighted_sum_of_its_terms() -> None:
     torch.manual_seed(0)
     output = Output(torch.randn(3, 20), torch.rand(3, 20, 4), torch.randn(4, 6).abs())
     lengths_B = torch.tensor([20, 1, 17])
@@ -95,7 +100,7 @@ def test_the_whole_loss_weighs_its_terms() -> None:
     torch.testing.assert_close(terms.total, terms.bce + terms.mce + 0.3 * terms.cts)
 
 
-def test_gradients_match_finite_differences() -> None:
+def test_exvad_loss_gradients_match_finite_differences() -> None:
     torch.manual_seed(0)
     lengths_B = torch.tensor([9, 1, 6])
     targets_BC = torch.tensor([[1.0, 0, 0], [0, 1, 1], [0, 0, 1]])
@@ -115,7 +120,7 @@ def test_gradients_match_finite_differences() -> None:
 
 
 @pytest.mark.parametrize("size", [30.0, 200.0])
-def test_confident_scores_keep_a_finite_loss_and_a_gradient(size: float) -> None:
+def test_bce_loss_of_confident_scores_is_finite_with_a_gradient(size: float) -> None:
     logits_BT = torch.tensor([[size] * 16, [-size] * 16], requires_grad=True)
     loss = bce_loss(logits_BT, torch.tensor([0, 1]), torch.tensor([16, 16]))
     loss.backward()  # type: ignore[no-untyped-call]
@@ -126,7 +131,7 @@ def test_confident_scores_keep_a_finite_loss_and_a_gradient(size: float) -> None
 
 
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
-def test_half_precision_scores_are_summed_in_float32(dtype: torch.dtype) -> None:
+def test_exvad_loss_of_half_precision_scores_is_computed_in_float32(dtype: torch.dtype) -> None:
     torch.manual_seed(0)
     output = Output(
         torch.randn(2, 20).to(dtype), torch.rand(2, 20, 3).to(dtype), torch.randn(3, 6).to(dtype)

@@ -1,124 +1,104 @@
-"""The preprocess job: real Ray, real files, the demo's models; broken input and a kill half-way."""
+"""The preprocess job on real Ray with the demo's models: good and broken files, and a kill -9."""
 
 from __future__ import annotations
 
 import os
 import signal
 import subprocess
-import sys
 import time
 from pathlib import Path
 
 import av
 import pytest
 
-from exvad.data.manifest_files import read_manifest
-from exvad.data.world import Scene, render_video
-from exvad.data.world.activities import CLASSES
-from exvad.store.feature_bank import missing_features
+from exvad.cli.main import main
+from exvad.data.world import Scene
+from exvad.store.completeness import missing_features
 from exvad.store.store import Store
+from tests.helpers.processes import exvad_command, run_exvad
+from tests.helpers.world_videos import render_videos, write_listing
 
-ROOT = Path(__file__).resolve().parents[2]
 LABELS = ("Normal", "Fighting", "Arson", "Explosion", "Normal", "Robbery")
+GOOD = ("v0", "v1", "v2", "v3", "v4", "v5", "single")
+BAD = ("empty", "text", "truncated", "audio", "missing")
+ONE_ACTOR = [
+    f"stages.{stage}.{end}_actors=1" for stage in ("vision", "language") for end in ("min", "max")
+]
 
 
-def job(run: Path, manifest: Path, *flags: str) -> list[str]:
-    """The command line of the job on a manifest."""
-    return [
-        sys.executable,
-        str(ROOT / "jobs/preprocess.py"),
-        *flags,
-        "--preset",
-        "demo",
-        "data.kind=manifest",
-        f"data.manifest={manifest}",
-        f"run={run}",
-        "stages.vision.max_actors=1",
-        "stages.vision.min_actors=1",
-        "stages.language.max_actors=1",
-        "stages.language.min_actors=1",
-    ]
-
-
-def run_job(run: Path, manifest: Path, *flags: str) -> subprocess.CompletedProcess[str]:
-    """Run the job to its end."""
-    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
-    return subprocess.run(
-        job(run, manifest, *flags),
-        env=environment,
-        capture_output=True,
-        text=True,
-        timeout=240,
-        check=False,
-    )
+def arguments(run: Path, listing: Path, *flags: str) -> list[str]:
+    """Return the arguments of the job on a manifest."""
+    dataset = ["data.kind=manifest", f"data.manifest={listing}"]
+    return ["preprocess", *flags, *dataset, f"run={run}", *ONE_ACTOR]
 
 
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Six short world videos, and every kind of broken file."""
+def listing(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The manifest of six good videos, a video of one frame, and every kind of broken file."""
     folder = tmp_path_factory.mktemp("videos")
-    for number, label in enumerate(LABELS):
-        scene = Scene(5_000_000 + number, label, min_snippets=11, max_snippets=13)
-        render_video(scene, folder / f"good{number}.mp4")
+    videos = render_videos(folder, LABELS, seed=5_000_000)
     (folder / "empty.mp4").touch()
     (folder / "text.mp4").write_text("this is no video\n" * 50)
-    whole = (folder / "good0.mp4").read_bytes()
-    (folder / "truncated.mp4").write_bytes(whole[: len(whole) // 2])
-    with av.open(str(folder / "audio.mp4"), "w") as container:
+    content = videos[0][0].read_bytes()
+    (folder / "truncated.mp4").write_bytes(content[: len(content) // 2])
+    write_audio(folder / "audio.mp4")
+    write_single_frame(folder / "single.mp4")
+    others = [(folder / f"{name}.mp4", "Normal") for name in ("single", *BAD)]
+    return write_listing(folder / "videos.csv", [*videos, *others])
+
+
+def write_audio(path: Path) -> None:
+    """Write a file that has sound but no video."""
+    with av.open(str(path), "w") as container:
         stream = container.add_stream("aac", rate=16000)
         frame = av.AudioFrame(format="fltp", layout="mono", samples=1024)
         frame.sample_rate = 16000
         frame.planes[0].update(bytes(4096))
         container.mux(stream.encode(frame))
         container.mux(stream.encode())
-    with av.open(str(folder / "single.mp4"), "w") as container:
-        still = container.add_stream("libx264", rate=10)
-        still.width, still.height, still.pix_fmt = 160, 120, "yuv420p"
-        picture = av.VideoFrame.from_ndarray(Scene(1).render(0), format="rgb24")
-        container.mux(still.encode(picture))
-        container.mux(still.encode())
-    return folder
 
 
-def write_manifest(path: Path, rows: list[tuple[str, str]]) -> Path:
-    """Write a CSV manifest of (file, label) rows."""
-    lines = [f"# classes: {', '.join(CLASSES)}", "video_id,path,split,labels"]
-    lines += [f"{Path(name).stem},{name},train,{label}" for name, label in rows]
-    path.write_text("\n".join(lines) + "\n")
-    return path
+def write_single_frame(path: Path) -> None:
+    """Write a video of one frame."""
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("libx264", rate=10)
+        stream.width, stream.height, stream.pix_fmt = 160, 120, "yuv420p"
+        frame = av.VideoFrame.from_ndarray(Scene(1).render(0), format="rgb24")
+        container.mux(stream.encode(frame))
+        container.mux(stream.encode())
 
 
 @pytest.fixture(scope="module")
-def good(folder: Path) -> Path:
-    return write_manifest(
-        folder / "good.csv", [(f"good{n}.mp4", label) for n, label in enumerate(LABELS)]
-    )
-
-
-@pytest.fixture(scope="module")
-def undisturbed(folder: Path, good: Path, tmp_path_factory: pytest.TempPathFactory) -> Store:
+def undisturbed(listing: Path, tmp_path_factory: pytest.TempPathFactory) -> Store:
+    """The store that the job fills; broken files fail alone, but --strict reports them."""
     run = tmp_path_factory.mktemp("undisturbed")
-    finished = run_job(run, good)
-    assert finished.returncode == 0, finished.stderr
-    assert "6 of 6 videos are ready, 0 failed" in finished.stderr
+    finished = run_exvad(*arguments(run, listing, "--strict"))
+    assert finished.returncode == 1, finished.stderr
+    assert "7 of 12 videos are ready, 5 failed" in finished.stderr
+    assert "--retry-failed" in finished.stderr
     return Store(run / "store")
 
 
-def test_every_video_is_seen_and_explained(undisturbed: Store, good: Path) -> None:
-    ids = [video.video_id for video in read_manifest(good).videos]
-    assert missing_features(undisturbed, ids, "explanation") == {}
+def test_preprocess_encodes_and_explains_every_good_video(undisturbed: Store) -> None:
+    assert missing_features(undisturbed, GOOD, "explanation") == {}
     rows = undisturbed.read_stage("language").table().to_pylist()
+    assert {row["video_id"] for row in rows} == set(GOOD)
     assert all(row["explanation"] and row["captions"] for row in rows)
 
 
+def test_preprocess_logs_each_bad_file_with_its_name(undisturbed: Store) -> None:
+    failures = {row["id"]: row["message"] for row in undisturbed.failures.rows()}
+    assert set(failures) == set(BAD)
+    for name in BAD:
+        assert f"{name}.mp4" in failures[name]
+
+
 @pytest.mark.slow
-def test_a_killed_run_goes_on_and_ends_up_equal(
-    undisturbed: Store, good: Path, tmp_path: Path
+def test_preprocess_resumes_after_a_kill_and_ends_up_equal(
+    undisturbed: Store, listing: Path, tmp_path: Path
 ) -> None:
-    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
-    process = subprocess.Popen(
-        job(tmp_path, good), env=environment, start_new_session=True, stderr=subprocess.DEVNULL
-    )
+    command = exvad_command(*arguments(tmp_path, listing))
+    process = subprocess.Popen(command, start_new_session=True, stderr=subprocess.DEVNULL)
     parts = tmp_path / "store" / "vision"
     deadline = time.monotonic() + 200
     while not list(parts.glob("*.parquet")):
@@ -129,55 +109,40 @@ def test_a_killed_run_goes_on_and_ends_up_equal(
     process.wait()
     before = {part.name for part in parts.glob("*.parquet")}
 
-    finished = run_job(tmp_path, good)
+    finished = run_exvad(*arguments(tmp_path, listing))
 
     assert finished.returncode == 0, finished.stderr
+    assert "7 of 12 videos are ready, 5 failed" in finished.stderr
     assert before <= {part.name for part in parts.glob("*.parquet")}
     store = Store(tmp_path / "store")
-    rows = sum(stage.table(["video_id"]).num_rows for stage in [store.read_stage("vision")])
-    assert rows == len(LABELS)
+    assert store.read_stage("vision").table(["video_id"]).num_rows == len(GOOD)
     for stage in ("vision", "language"):
         assert store.read_stage(stage).digest() == undisturbed.read_stage(stage).digest()
-
-
-def test_bad_files_cost_only_themselves(folder: Path, tmp_path: Path) -> None:
-    bad = ("empty.mp4", "text.mp4", "truncated.mp4", "audio.mp4", "missing.mp4")
-    rows = [(name, "Normal") for name in (*bad, "single.mp4", "good1.mp4")]
-    manifest = write_manifest(folder / "mixed.csv", rows)
-
-    finished = run_job(tmp_path, manifest, "--strict")
-
-    assert finished.returncode == 1, finished.stderr
-    assert "2 of 7 videos are ready, 5 failed" in finished.stderr
-    failures = {row["id"]: row["message"] for row in Store(tmp_path / "store").failures.rows()}
-    assert set(failures) == {Path(name).stem for name in bad}
-    for name in bad:
-        assert name in failures[Path(name).stem]
-    assert missing_features(Store(tmp_path / "store"), ["single", "good1"], "explanation") == {}
 
 
 @pytest.mark.parametrize(
     ("row", "complaint"),
     [
-        ("good0,good0.mp4,train,Normal", "good0"),
-        ("other,good1.mp4,train,Fightin", "Fightin"),
+        ("v0,v0.mp4,train,Normal", "v0"),
+        ("other,v1.mp4,train,Fightin", "Fightin"),
     ],
     ids=["duplicate id", "unknown label"],
 )
-def test_a_wrong_manifest_is_refused_with_its_line(
-    good: Path, folder: Path, tmp_path: Path, row: str, complaint: str
+def test_preprocess_refuses_a_wrong_manifest_with_its_line(
+    listing: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], row: str, complaint: str
 ) -> None:
-    manifest = folder / "wrong.csv"
-    manifest.write_text(good.read_text() + row + "\n")
-    finished = run_job(tmp_path, manifest)
-    assert finished.returncode == 2
-    assert "wrong.csv:9" in finished.stderr.replace("\n", "")
-    assert complaint in finished.stderr
-    assert not (tmp_path / "store").exists()
+    wrong = tmp_path / "wrong.csv"
+    wrong.write_text(listing.read_text() + row + "\n")
+    assert main(arguments(tmp_path / "run", wrong)) == 2
+    message = capsys.readouterr().err
+    assert "wrong.csv:15" in message.replace("\n", "")
+    assert complaint in message
+    assert not (tmp_path / "run").exists()
 
 
-def test_an_empty_manifest_is_refused(tmp_path: Path) -> None:
-    manifest = write_manifest(tmp_path / "none.csv", [])
-    finished = run_job(tmp_path / "run", manifest)
-    assert finished.returncode == 2
-    assert "none.csv" in finished.stderr
+def test_preprocess_refuses_an_empty_manifest(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    listing = write_listing(tmp_path / "none.csv", [])
+    assert main(arguments(tmp_path / "run", listing)) == 2
+    assert "none.csv" in capsys.readouterr().err

@@ -1,10 +1,9 @@
-"""The train job for real: Ray Train, MLflow, and going on after kill -9 as if nothing was."""
+"""The train job on real Ray Train: a kill -9 changes nothing, and two workers train together."""
 
 from __future__ import annotations
 
 import json
 import subprocess
-import sys
 import time
 from pathlib import Path
 
@@ -13,64 +12,62 @@ import pytest
 from safetensors.numpy import load_file
 
 from tests.helpers.planted import plant_run
-from tests.helpers.processes import stop
+from tests.helpers.processes import exvad_command, run_exvad, stop
 
-ROOT = Path(__file__).resolve().parents[2]
 EPOCHS = 12
 
 pytestmark = pytest.mark.slow
 
 
 def make_run(folder: Path) -> list[str]:
-    """Put planted features and labels into a run; return the command that trains on them."""
+    """Put planted features and labels into a run; return the arguments that train on them."""
     plant_run(folder, videos=60, validation=0.3)
     return [
-        sys.executable, "jobs/train.py", "--preset", "demo", f"run={folder}/run",
-        "model.text=none", "labels.k=0", f"train.epochs={EPOCHS}", "train.batch_size=8",
-        "train.milestones=[5]",
+        "train", f"run={folder}/run", "model.text=none", "labels.k=0", f"train.epochs={EPOCHS}",
+        "train.batch_size=8", "train.milestones=[5]",
     ]  # fmt: skip
 
 
-def train(command: list[str]) -> None:
-    finished = subprocess.run(
-        command, cwd=ROOT, capture_output=True, text=True, timeout=280, check=False
-    )
+def train(arguments: list[str]) -> None:
+    """Train to the end."""
+    finished = run_exvad(*arguments)
     assert finished.returncode == 0, finished.stdout + finished.stderr
 
 
 def history(folder: Path) -> list[dict[str, float]]:
+    """Return the metrics of every epoch of a run."""
     metrics = json.loads((folder / "run/checkpoint/metrics.json").read_text())
-    rows: list[dict[str, float]] = metrics["history"]
-    return rows
+    epochs: list[dict[str, float]] = metrics["history"]
+    return epochs
 
 
-def test_a_killed_training_ends_as_an_undisturbed_one(tmp_path: Path) -> None:
-    undisturbed = make_run(tmp_path / "a")
-    train(undisturbed)
-    killed = make_run(tmp_path / "b")
+def test_train_resumes_after_a_kill_and_ends_as_an_undisturbed_training(tmp_path: Path) -> None:
+    train(make_run(tmp_path / "undisturbed"))
+    arguments = make_run(tmp_path / "killed")
     with subprocess.Popen(
-        killed, cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+        exvad_command(*arguments), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
     ) as process:
-        snapshot = tmp_path / "b/run/train/checkpoint_manager_snapshot.json"
+        snapshot = tmp_path / "killed/run/train/checkpoint_manager_snapshot.json"
         for _ in range(900):
             if snapshot.exists():
                 break
             time.sleep(0.1)
         stop(process, gently=False)
     assert snapshot.exists()
-    assert not (tmp_path / "b/run/checkpoint").exists()
-    train(killed)
-    assert history(tmp_path / "b") == history(tmp_path / "a")
-    assert [row["epoch"] for row in history(tmp_path / "b")] == list(range(1, EPOCHS + 1))
-    one, other = (
-        load_file(tmp_path / name / "run/checkpoint/model.safetensors") for name in ("a", "b")
+    assert not (tmp_path / "killed/run/checkpoint").exists()
+    train(arguments)
+    assert history(tmp_path / "killed") == history(tmp_path / "undisturbed")
+    epochs = [metrics["epoch"] for metrics in history(tmp_path / "killed")]
+    assert epochs == list(range(1, EPOCHS + 1))
+    undisturbed, killed = (
+        load_file(tmp_path / name / "run/checkpoint/model.safetensors")
+        for name in ("undisturbed", "killed")
     )
-    assert all(np.array_equal(one[name], other[name]) for name in one)
+    assert all(np.array_equal(undisturbed[name], killed[name]) for name in undisturbed)
 
 
-def test_two_workers_train_together(tmp_path: Path) -> None:
-    command = make_run(tmp_path)
-    train([*command, "train.workers=2", "train.epochs=3"])
-    losses = [row["total"] for row in history(tmp_path)]
+def test_train_runs_on_two_workers(tmp_path: Path) -> None:
+    train([*make_run(tmp_path), "train.workers=2", "train.epochs=3"])
+    losses = [metrics["total"] for metrics in history(tmp_path)]
     assert len(losses) == 3
     assert losses[-1] < losses[0]

@@ -1,4 +1,4 @@
-"""Settings are read from a file, and what is wrong with it is said in a sentence."""
+"""Settings are read from a file, and an error in the file is described in one sentence."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import pytest
 from exvad.serving.settings import load_settings
 
 
-def test_a_file_that_the_environment_names_is_read(
+def test_load_settings_reads_the_file_of_the_environment(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = tmp_path / "serve.yaml"
@@ -18,33 +18,35 @@ def test_a_file_that_the_environment_names_is_read(
         load_settings()
     path.write_text("clip: {max_replicas: 2}\nurl_networks: [10.1.0.0/16]\n")
     assert load_settings().clip.max_replicas == 2
-    path.write_text("# nothing yet\n")
+    path.write_text("# no settings\n")
     assert load_settings() == load_settings(str(path))
 
 
 @pytest.mark.parametrize(
-    ("text", "complaint"),
+    ("text", "message"),
     [
         ("maxwaiting: 2", r"there is no setting 'maxwaiting': did you mean 'max_waiting'\?$"),
         ("clip: {gpu: 1}", r"there is no setting 'clip\.gpu': did you mean 'gpus'\?$"),
         ("weather: fine", "there is no setting 'weather'$"),
         ("clip: {min_replicas: 3, max_replicas: 2}", "clip: max_replicas is smaller than min_re"),
-        ("analyst: {at_once: 0}", r"analyst\.at_once: .*greater than or equal to 1"),
+        ("analyst: {concurrency: 0}", r"analyst\.concurrency: .*greater than or equal to 1"),
         ("url_networks: [10.1.2.3/16]", r"url_networks: 10\.1\.2\.3/16 has host bits set"),
         ("database: postgresql://there/exvad", "PostgreSQL is not"),
-        ("just words", "write one `setting: value` a line"),
+        ("just words", "write one `setting: value` per line"),
         ("a: [", "not YAML"),
     ],
 )
-def test_what_is_wrong_is_said(tmp_path: Path, text: str, complaint: str) -> None:
+def test_load_settings_describes_an_error_in_the_file(
+    tmp_path: Path, text: str, message: str
+) -> None:
     path = tmp_path / "serve.yaml"
     path.write_text(text + "\n")
-    with pytest.raises(ValueError, match=complaint) as refused:
+    with pytest.raises(ValueError, match=message) as refused:
         load_settings(str(path))
     assert str(refused.value).startswith(str(path))
 
 
-def test_a_file_that_is_no_text_is_named(tmp_path: Path) -> None:
+def test_load_settings_names_a_file_that_is_no_text(tmp_path: Path) -> None:
     path = tmp_path / "serve.yaml"
     path.write_bytes(b"\xff\xfe\x00")
     with pytest.raises(ValueError, match=r"serve\.yaml can't be read"):

@@ -1,4 +1,4 @@
-"""Features from elsewhere come into the store as they are, or their files are named."""
+"""Imported features are stored unchanged, or the file and its problem are named."""
 
 from __future__ import annotations
 
@@ -14,18 +14,18 @@ from exvad.config import load_config
 from exvad.data.manifest import Manifest
 from exvad.data.manifest_files import write_manifest
 from exvad.data.records import Event, Video
-from exvad.laam.run_labels import RunLabels, import_labels
 from exvad.store.feature_bank import FeatureBank
 from exvad.store.import_features import ImportFeaturesError, import_text, import_visual
 from exvad.store.store import Store
-from exvad.training.fitting import training_data
+from exvad.training.data import training_data
 from tests.helpers.planted import CLASSES, WIDTH, directions
 
-ROOT = Path(__file__).resolve().parents[3]
+ROOT = Path(__file__).resolve().parents[2]
 SNIPPETS = 20
 
 
-def small() -> Manifest:
+def small_manifest() -> Manifest:
+    """Return a data set whose names look like crops."""
     names = ("Fighting/f1", "Fighting/f2", "normal__1", "normal2")
     labels = ("Fighting", "Fighting", "Normal", "Normal")
     return Manifest(
@@ -44,22 +44,24 @@ def write(folder: Path, name: str, shape: tuple[int, ...] = (5, 8), value: float
     return path
 
 
-def test_crops_are_found_at_any_depth_and_names_may_look_like_crops(tmp_path: Path) -> None:
+def test_import_visual_finds_crops_at_any_depth_and_names_that_look_like_crops(
+    tmp_path: Path,
+) -> None:
     for crop in range(5):
         for name in ("x/f1", "x/f2", "normal__1", "normal2"):
             write(tmp_path / "in", f"{name}__{crop}", value=crop + 1)
     store = Store(tmp_path / "store")
-    done = import_visual(tmp_path / "in", small(), store, 16)
+    done = import_visual(tmp_path / "in", small_manifest(), store, 16)
     assert (done.videos, done.crops, done.width, done.missing) == (4, 5, 8, ())
     bank = FeatureBank.build(store, ["Fighting/f1", "normal__1"], crop=3)
     assert (bank["normal__1"].visual == 4).all()
     assert len(bank["Fighting/f1"].visual) == 5
-    again = import_visual(tmp_path / "in", small(), store, 16)
+    again = import_visual(tmp_path / "in", small_manifest(), store, 16)
     assert again == done
     assert len(store.read_stage("vision").keys()) == 20
 
 
-def test_every_crop_is_an_example_of_training_only(tmp_path: Path) -> None:
+def test_training_uses_every_imported_crop_and_validation_the_test_crop(tmp_path: Path) -> None:
     manifest = Manifest(
         CLASSES[:2], tuple(Video(f"v{n}", "x.mp4", "train", (CLASSES[n % 2],)) for n in range(8))
     ).with_validation(0.5, 0)
@@ -84,12 +86,12 @@ def test_every_crop_is_an_example_of_training_only(tmp_path: Path) -> None:
         ("f2", np.ones((0, 8), np.float32), r"shape \(0, 8\)"),
         ("f2", np.full((5, 8), np.nan, np.float32), "NaN"),
         ("f2", np.ones((5, 8), np.int64), "int64"),
-        ("f2", np.array([{"a": 1}]), "no array"),
+        ("f2", np.array([{"a": 1}]), "not a readable array"),
         ("f2__1", np.ones((5, 8), np.float32), "lack crops"),
         ("deep/f1", np.ones((5, 8), np.float32), "both are crop 0"),
     ],
 )
-def test_a_bad_file_is_named(
+def test_import_visual_names_an_invalid_file(
     tmp_path: Path, name: str, array: np.ndarray[tuple[int, ...], np.dtype[np.generic]],
     complaint: str,
 ) -> None:  # fmt: skip
@@ -98,51 +100,37 @@ def test_a_bad_file_is_named(
     path.parent.mkdir(exist_ok=True)
     np.save(path, array, allow_pickle=True)
     with pytest.raises(ImportFeaturesError, match=complaint):
-        import_visual(tmp_path / "in", small(), Store(tmp_path / "store"), 16)
+        import_visual(tmp_path / "in", small_manifest(), Store(tmp_path / "store"), 16)
 
 
-def test_a_folder_without_features_says_how_files_are_called(tmp_path: Path) -> None:
+def test_import_visual_says_how_to_name_files(tmp_path: Path) -> None:
     with pytest.raises(ImportFeaturesError, match="no such folder"):
-        import_visual(tmp_path / "in", small(), Store(tmp_path / "store"), 16)
+        import_visual(tmp_path / "in", small_manifest(), Store(tmp_path / "store"), 16)
     write(tmp_path / "in", "other")
     with pytest.raises(ImportFeaturesError, match="<crop>"):
-        import_visual(tmp_path / "in", small(), Store(tmp_path / "store"), 16)
+        import_visual(tmp_path / "in", small_manifest(), Store(tmp_path / "store"), 16)
 
 
-def test_missing_videos_are_told(tmp_path: Path) -> None:
+def test_import_visual_lists_missing_videos(tmp_path: Path) -> None:
     write(tmp_path / "in", "f1")
-    done = import_visual(tmp_path / "in", small(), Store(tmp_path / "store"), 16)
+    done = import_visual(tmp_path / "in", small_manifest(), Store(tmp_path / "store"), 16)
     assert done.missing == ("Fighting/f2", "normal__1", "normal2")
 
 
-def test_text_must_be_as_wide_as_the_pictures(tmp_path: Path) -> None:
+def test_import_text_refuses_another_width_than_the_image_features(tmp_path: Path) -> None:
     write(tmp_path / "in", "f1")
     store = Store(tmp_path / "store")
-    import_visual(tmp_path / "in", small(), store, 16)
+    import_visual(tmp_path / "in", small_manifest(), store, 16)
     np.savez(tmp_path / "text.npz", **{"Fighting/f1": np.ones(9, np.float32)})  # type: ignore[arg-type]
     with pytest.raises(ImportFeaturesError, match="9 wide, others 8"):
-        import_text(tmp_path / "text.npz", small(), store)
+        import_text(tmp_path / "text.npz", small_manifest(), store)
     np.savez(tmp_path / "text.npz", somebody=np.ones(8, np.float32))
     with pytest.raises(ImportFeaturesError, match="no text feature"):
-        import_text(tmp_path / "text.npz", small(), store)
-
-
-def test_imported_labels_make_the_embeddings(tmp_path: Path) -> None:
-    config = load_config("demo", [f"run={tmp_path}", "labels.k=1"])
-    rows = {"Normal": np.eye(4)[:2], "Fighting": np.eye(4)[2:]}
-    np.savez(tmp_path / "given.npz", **rows)  # type: ignore[arg-type]
-    import_labels(tmp_path / "given.npz", ["Normal", "Fighting"], config)
-    half = np.sqrt(0.5)
-    embedded = RunLabels.load(config).embeddings(config)
-    np.testing.assert_allclose(embedded, [[half, half, 0, 0], [0, 0, half, half]], atol=1e-6)
-    with pytest.raises(ValueError, match="Arson"):
-        import_labels(tmp_path / "given.npz", ["Normal", "Arson"], config)
-    with pytest.raises(ValueError, match="fewer phrases"):
-        RunLabels.load(config).embeddings(load_config("demo", ["labels.k=2"]))
+        import_text(tmp_path / "text.npz", small_manifest(), store)
 
 
 @pytest.mark.slow
-def test_training_and_evaluation_need_no_encoder(tmp_path: Path) -> None:
+def test_training_and_evaluation_on_imported_features_need_no_encoder(tmp_path: Path) -> None:
     rng = np.random.default_rng(0)
     class_CD, videos, texts = directions(), [], {}
     for number in range(60):
@@ -170,7 +158,7 @@ def test_training_and_evaluation_need_no_encoder(tmp_path: Path) -> None:
         "data.validation=0.3", "train.batch_size=8",
     ]  # fmt: skip
     commands = [
-        ["-m", "exvad.cli.main", "import-features", str(tmp_path / "in"),
+        ["-m", "exvad.cli", "import-features", str(tmp_path / "in"),
          "--text", str(tmp_path / "text.npz"), "--labels", str(tmp_path / "labels.npz")],
         ["jobs/train.py"],
         ["jobs/evaluate.py"],

@@ -1,4 +1,4 @@
-"""Fitting: learning, choosing, and going on after an interruption."""
+"""Fitting: convergence, the choice of the epoch, resumption, and reproducibility."""
 
 from __future__ import annotations
 
@@ -9,7 +9,9 @@ import torch
 
 from exvad.inference.network import build_network
 from exvad.modeling import ExVAD
-from exvad.training.fitting import FitState, TrainingData, fit, validate
+from exvad.training.data import TrainingData
+from exvad.training.fitting import FitState, best_network, fit, train_network
+from exvad.training.validation import validate
 from tests.helpers.planted import CLASSES, WIDTH, config, directions, examples
 
 DATA = TrainingData(examples(64, seed=1), examples(32, seed=2))
@@ -21,50 +23,63 @@ def network(*overrides: str) -> ExVAD:
     return build_network(config(*overrides), WIDTH, len(CLASSES))
 
 
-def test_planted_anomalies_are_learnt_from_video_labels() -> None:
+def test_fit_finds_planted_anomalies_from_video_labels() -> None:
     settings = config("train.epochs=12")
     state = fit(network(), LABELS, DATA, settings)
-    assert state.best["val_auc"] > 0.95
-    assert state.best["val_map"] > 0.9
+    assert state.best_metrics["val_auc"] > 0.95
+    assert state.best_metrics["val_map"] > 0.9
     assert 0 < state.calibration.threshold < 1
 
 
-def test_the_best_epoch_is_kept() -> None:
+def test_fit_returns_the_best_epoch() -> None:
     state = fit(network(), LABELS, DATA, config())
     ranks = [(round((h["val_auc"] + h["val_map"]) / 2, 6), -h["val_loss"]) for h in state.history]
-    assert state.best == state.history[ranks.index(max(ranks))]
-    best = network()
-    best.load_state_dict(state.best_weights)
-    _, figures = validate(best, LABELS, DATA.select, config())
-    assert figures["val_loss"] == pytest.approx(state.best["val_loss"], abs=1e-6)
+    assert state.best_metrics == state.history[ranks.index(max(ranks))]
+    best = best_network(config(), LABELS, state)
+    _, metrics = validate(best, LABELS, DATA.select, config())
+    assert metrics["val_loss"] == pytest.approx(state.best_metrics["val_loss"], abs=1e-6)
 
 
-def test_a_resumed_training_ends_up_bit_for_bit_as_an_undisturbed_one(tmp_path: Path) -> None:
-    whole = fit(network(), LABELS, DATA, config("train.epochs=4"))
-    half = fit(network(), LABELS, DATA, config("train.epochs=2"))
-    torch.save(half.to_dict(), tmp_path / "state.pt")
+def test_fit_resumed_equals_an_uninterrupted_fit_bit_for_bit(tmp_path: Path) -> None:
+    uninterrupted = fit(network(), LABELS, DATA, config("train.epochs=4"))
+    first_half = fit(network(), LABELS, DATA, config("train.epochs=2"))
+    torch.save(first_half.to_dict(), tmp_path / "state.pt")
     saved = FitState.from_dict(torch.load(tmp_path / "state.pt", weights_only=True))
     resumed = fit(network(), LABELS, DATA, config("train.epochs=4"), resume=saved)
-    assert resumed.history == whole.history
-    for name, tensor in whole.weights.items():
+    assert resumed.history == uninterrupted.history
+    for name, tensor in uninterrupted.weights.items():
         assert torch.equal(tensor, resumed.weights[name]), name
 
 
-def test_a_seed_decides_the_weights() -> None:
-    one, two = (fit(network(), LABELS, DATA, config("train.epochs=1")) for _ in range(2))
+def test_train_network_gives_equal_weights_for_equal_seeds_only() -> None:
+    one, two, other = (
+        train_network(config("train.epochs=1", f"train.seed={seed}"), LABELS, DATA)
+        for seed in (0, 0, 1)
+    )
     assert all(torch.equal(one.weights[name], two.weights[name]) for name in one.weights)
+    assert not all(torch.equal(one.weights[name], other.weights[name]) for name in one.weights)
 
 
-def test_every_epoch_is_told() -> None:
-    told: list[float] = []
-    fit(network(), LABELS, DATA, config(), on_epoch=lambda s: told.append(s.history[-1]["epoch"]))
-    assert told == [1, 2, 3, 4]
+def test_train_network_equals_seeding_building_and_fitting_by_hand() -> None:
+    settings = config("train.epochs=2", "train.seed=3")
+    trained = train_network(settings, LABELS, DATA)
+    torch.manual_seed(3)
+    by_hand = fit(build_network(settings, WIDTH, len(CLASSES)), LABELS, DATA, settings)
+    assert trained.history == by_hand.history
+    for name, tensor in by_hand.best_weights.items():
+        assert torch.equal(tensor, trained.best_weights[name]), name
 
 
-def test_half_precision_learns_as_well() -> None:
+def test_fit_calls_on_epoch_after_every_epoch() -> None:
+    epochs: list[float] = []
+    fit(network(), LABELS, DATA, config(), on_epoch=lambda s: epochs.append(s.history[-1]["epoch"]))
+    assert epochs == [1, 2, 3, 4]
+
+
+def test_fit_converges_in_half_precision() -> None:
     settings = config("train.epochs=12", "train.precision=bfloat16")
     state = fit(network(), LABELS, DATA, settings)
-    assert state.best["val_auc"] > 0.95
+    assert state.best_metrics["val_auc"] > 0.95
     assert all(weight.dtype == torch.float32 for weight in state.weights.values())
     plain = fit(network(), LABELS, DATA, config("train.epochs=1")).history[0]["total"]
     assert state.history[0]["total"] == pytest.approx(plain, rel=0.02)
@@ -72,7 +87,7 @@ def test_half_precision_learns_as_well() -> None:
 
 
 @pytest.mark.slow
-def test_a_compiled_network_learns_the_same() -> None:
+def test_fit_of_a_compiled_network_has_the_same_history() -> None:
     plain = fit(network(), LABELS, DATA, config("train.epochs=2"))
     compiled = fit(network(), LABELS, DATA, config("train.epochs=2", "train.compile=true"))
     assert list(compiled.weights) == list(plain.weights)

@@ -1,4 +1,4 @@
-"""The live table says how far the sweep is and what is best, on a terminal and off it."""
+"""The progress of a sweep, on a terminal and elsewhere."""
 
 from __future__ import annotations
 
@@ -9,26 +9,26 @@ from types import SimpleNamespace
 import pytest
 from rich.console import Console
 
-from exvad.tuning.progress import Follower, Row, draw, summary
+from exvad.tuning.progress import SweepProgress, TrialRow, progress_table, summary_line
 
 ROWS = [
-    Row(0, {"labels.k": 4, "model.tau": 0.0512345}, "finished",
-        {"epoch": 16, "best_val_auc": 0.9, "best_val_map": 0.7, "score": 0.8}),
-    Row(1, {"labels.k": 2, "model.tau": 0.1}, "running", {"epoch": 3, "score": 0.85}),
-    Row(2, {"labels.k": 1, "model.tau": 0.1}, "failed", {"epoch": 1, "score": 0.99}),
-    Row(3, {"labels.k": 8, "model.tau": 0.1}),
+    TrialRow(0, {"labels.k": 4, "model.tau": 0.0512345}, "finished",
+             {"epoch": 16, "best_val_auc": 0.9, "best_val_map": 0.7, "score": 0.8}),
+    TrialRow(1, {"labels.k": 2, "model.tau": 0.1}, "running", {"epoch": 3, "score": 0.85}),
+    TrialRow(2, {"labels.k": 1, "model.tau": 0.1}, "failed", {"epoch": 1, "score": 0.99}),
+    TrialRow(3, {"labels.k": 8, "model.tau": 0.1}),
 ]  # fmt: skip
 
 
-def drawn(rows: list[Row]) -> list[str]:
+def printed(rows: list[TrialRow]) -> list[str]:
     console = Console(width=120, file=io.StringIO(), record=True)
-    console.print(draw(rows, 20, 75))
+    console.print(progress_table(rows, 20, 75))
     return console.export_text().splitlines()
 
 
-def test_the_table_leads_with_the_best_and_shows_what_runs() -> None:
-    lines = drawn(ROWS)
-    assert lines[0].split() == summary(ROWS, 20, 75).split()
+def test_progress_table_leads_with_the_best_and_shows_running_trials() -> None:
+    lines = printed(ROWS)
+    assert lines[0].split() == summary_line(ROWS, 20, 75).split()
     assert "2 of 20 trials · 2 running · 1 failed · 75 s" in lines[0]
     assert "best so far" in lines[2]
     assert "k=2 tau=0.1" in lines[2]
@@ -38,28 +38,28 @@ def test_the_table_leads_with_the_best_and_shows_what_runs() -> None:
     assert not any("k=1 " in line for line in lines)
 
 
-def test_before_the_first_result_nothing_is_best() -> None:
-    assert not any("best so far" in line for line in drawn([ROWS[3]]))
+def test_progress_table_has_no_best_before_the_first_result() -> None:
+    assert not any("best so far" in line for line in printed([ROWS[3]]))
 
 
-def test_off_a_terminal_every_ended_trial_is_a_line(
+def test_sweep_progress_prints_a_line_per_ended_trial_without_a_terminal(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("exvad.pipeline.session.console", Console(width=200))
-    follower = pickle.loads(pickle.dumps(Follower(3, epochs=16)))
-    follower.setup()
-    before = SimpleNamespace(
+    monkeypatch.setattr("exvad.pipeline.terminal.console", Console(width=200))
+    progress = pickle.loads(pickle.dumps(SweepProgress(3, epochs=16)))
+    progress.setup()
+    ended_before = SimpleNamespace(
         trial_id="before", config={"labels.k": 7}, status="TERMINATED", last_result={"score": 0.1}
     )
-    for number, epoch in ((0, 16), (1, 2)):
-        result = {"epoch": epoch, "score": 0.5 + number / 4}
-        one = SimpleNamespace(
-            trial_id=f"t{number}", config={"labels.k": number}, status="RUNNING", last_result=result
+    for index, epoch in ((0, 16), (1, 2)):
+        result = {"epoch": epoch, "score": 0.5 + index / 4}
+        trial = SimpleNamespace(
+            trial_id=f"t{index}", config={"labels.k": index}, status="RUNNING", last_result=result
         )
-        follower.on_trial_start(trial=one, trials=[before, one])
-        follower.on_trial_result(trial=one, result=result)
-        follower.on_trial_complete(trial=one)
-    follower.on_experiment_end(trials=[])
+        progress.on_trial_start(trial=trial, trials=[ended_before, trial])
+        progress.on_trial_result(trial=trial, result=result)
+        progress.on_trial_complete(trial=trial)
+    progress.on_experiment_end(trials=[])
     first, second = capsys.readouterr().out.splitlines()
     assert first.startswith("trial 1 finished: 2 of 3 trials · 0 running")
     assert first.endswith("best so far 0.5000 (k=0)")

@@ -1,9 +1,7 @@
-"""The sweep for real: Ray Tune, Optuna, MLflow with a server, kill -9, and the registry."""
+"""The sweep on real Ray Tune, Optuna and MLflow: results, kill -9, Ctrl-C, failures, a server."""
 
 from __future__ import annotations
 
-import json
-import os
 import shutil
 import signal
 import socket
@@ -19,15 +17,17 @@ import pytest
 
 from exvad.checkpoints.checkpoint import load_checkpoint
 from exvad.checkpoints.registry import resolve_checkpoint
+from exvad.cli.main import main
+from exvad.config import dump_config
 from exvad.tuning.space import Dimension, IntRange
 from exvad.tuning.sweep import load_data
 from tests.helpers.planted import CLASSES, config, plant_run
-from tests.helpers.processes import stop
+from tests.helpers.processes import exvad_command, free_port, run_exvad, stop
 
-# MLflow asks its database in a way that SQLAlchemy is about to drop.
+# MLflow queries its database in a way that SQLAlchemy is about to drop.
 pytestmark = pytest.mark.filterwarnings("ignore:The ``noload`` loader strategy")
 
-ROOT = Path(__file__).resolve().parents[2]
+EPOCHS = 4
 SPACE = """
 labels.k: {type: int, low: 0, high: 1}
 model.tau: {type: float, low: 0.05, high: 0.2, log: true}
@@ -36,116 +36,158 @@ train.learning_rate: {type: float, low: 1.0e-3, high: 4.0e-3, log: true}
 
 
 @pytest.fixture(scope="module")
-def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A run with planted features and imported labels: no encoder is needed."""
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with planted features and labels in `run`, a search space and a preset."""
     folder = tmp_path_factory.mktemp("sweep")
     plant_run(folder, videos=40, validation=0.4, phrases=1)
     (folder / "space.yaml").write_text(SPACE)
+    preset = config(f"run={folder}/run", "labels.k=1", f"train.epochs={EPOCHS}")
+    (folder / "preset.yaml").write_text(dump_config(preset))
     return folder
 
 
-def copy_run(run: Path, folder: Path) -> None:
-    """Copy the run and its space, without the sweeps that were made in it."""
-    shutil.copytree(run / "run", folder / "run", ignore=shutil.ignore_patterns("sweep*", "ml*"))
-    shutil.copy(run / "space.yaml", folder)
+def copy_run(folder: Path, target: Path) -> None:
+    """Copy the run and its space, without the sweeps that other tests made in it."""
+    shutil.copytree(folder / "run", target / "run", ignore=shutil.ignore_patterns("sweep*", "ml*"))
+    shutil.copy(folder / "space.yaml", target)
+    preset = config(f"run={target}/run", "labels.k=1", f"train.epochs={EPOCHS}")
+    (target / "preset.yaml").write_text(dump_config(preset))
 
 
-def command(run: Path, *more: str) -> list[str]:
-    return [
-        sys.executable, "tune/sweep.py", "--preset", "demo", f"run={run}/run", "model.text=none",
-        "train.epochs=4", "train.batch_size=16", "--space", str(run / "space.yaml"), *more,
-    ]  # fmt: skip
+def arguments(folder: Path, *more: str) -> list[str]:
+    """Return the arguments of a sweep over a folder; the preset and the space are relative."""
+    return ["sweep", "--preset", "preset.yaml", "--space", "space.yaml", *more]
 
 
-def sweep(run: Path, *more: str, **environment: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        command(run, *more),
-        cwd=ROOT,
-        env={**os.environ, **environment},
-        capture_output=True,
+def sweep(folder: Path, *more: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    """Run a sweep in its folder and check that it succeeds."""
+    finished = run_exvad(*arguments(folder, *more), folder=folder, environment=environment)
+    assert finished.returncode == 0, finished.stdout + finished.stderr
+    return finished
+
+
+def start_sweep(folder: Path, *more: str) -> subprocess.Popen[str]:
+    """Start a sweep in its folder."""
+    return subprocess.Popen(
+        exvad_command(*arguments(folder, *more)),
+        cwd=folder,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
         text=True,
-        timeout=280,
-        check=False,
     )
 
 
-def test_a_sweep_leaves_page_runs_and_champion(run: Path) -> None:
-    finished = sweep(run, "--trials", "4", "--confirm", "2")
-    assert finished.returncode == 0, finished.stdout + finished.stderr
-    folder = run / "run/sweep1"
-    assert "<polyline" in (folder / "sweep.html").read_text()
-    uri = f"sqlite:///{run}/run/mlflow.db"
-    champion = load_checkpoint(resolve_checkpoint("models:/exvad@champion", uri))
-    assert champion.name == load_checkpoint(folder / "checkpoint").name
-    assert champion.name == load_checkpoint(resolve_checkpoint("models:/exvad/1", uri)).name
-    with pytest.raises(ValueError, match="not found"):
-        resolve_checkpoint("models:/exvad@nobody", uri)
-
+def mlflow_runs(uri: str) -> list[Any]:
+    """Return all runs of the sweeps' experiment."""
     from mlflow import MlflowClient
 
     client = MlflowClient(uri)
     experiment = client.get_experiment_by_name("exvad")
     assert experiment is not None
-    runs = client.search_runs([experiment.experiment_id])
-    parents = [each for each in runs if "mlflow.parentRunId" not in each.data.tags]
+    return list(client.search_runs([experiment.experiment_id]))
+
+
+def trial_runs(folder: Path) -> list[Any]:
+    """Return the MLflow runs of the trials."""
+    runs = mlflow_runs(f"sqlite:///{folder}/run/mlflow.db")
+    return [run for run in runs if "mlflow.parentRunId" in run.data.tags]
+
+
+def result_lines(folder: Path) -> dict[str, int]:
+    """Return trial → number of epochs that it has reported."""
+    reports = (folder / "run/sweep1").glob("trial_*/result.json") if folder.exists() else ()
+    return {path.parent.name: len(path.read_text().splitlines()) for path in reports}
+
+
+def wait_for_epochs(folder: Path, count: int) -> None:
+    """Wait until the trials have reported a number of epochs."""
+    deadline = time.monotonic() + 90
+    while sum(result_lines(folder).values()) < count:
+        assert time.monotonic() < deadline, "the trials reported too few epochs"
+        time.sleep(0.1)
+
+
+def test_sweep_with_a_relative_preset_writes_page_runs_and_champion(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    options = ("--trials", "4", "--confirm", "2")
+    finished = sweep(folder, *options)
+    assert "4 trials: " in finished.stderr
+    assert ", 0 failed" in finished.stderr
+    swept = folder / "run/sweep1"
+    assert "<polyline" in (swept / "sweep.html").read_text()
+    uri = f"sqlite:///{folder}/run/mlflow.db"
+    champion = load_checkpoint(resolve_checkpoint("models:/exvad@champion", uri))
+    assert champion.name == load_checkpoint(swept / "checkpoint").name
+    assert champion.name == load_checkpoint(resolve_checkpoint("models:/exvad/1", uri)).name
+    with pytest.raises(ValueError, match="not found"):
+        resolve_checkpoint("models:/exvad@nobody", uri)
+    runs = mlflow_runs(uri)
+    parents = [run for run in runs if "mlflow.parentRunId" not in run.data.tags]
     assert len(parents) == 1
     assert len(runs) == 5
-    assert json.loads(json.dumps(parents[0].data.tags))["exvad.preset"] == "demo"
+    assert parents[0].data.tags["exvad.preset"] == "preset.yaml"
     assert resolve_checkpoint(parents[0].info.run_id, uri).is_dir()
-    with pytest.raises(ValueError, match="another trials"):
-        raise ValueError(sweep(run, "--resume", "--trials", "5", "--confirm", "2").stderr)
+
+    monkeypatch.chdir(folder)
+    assert main(arguments(folder, "--resume", *options, "--trials", "5")) == 2
+    assert "was started with another trials" in capsys.readouterr().err
+    assert main(arguments(folder, "--resume", *options, "train.epochs=5")) == 2
+    assert "was started with another configuration" in capsys.readouterr().err
 
 
-def test_more_phrases_than_there_are_cannot_be_drawn(run: Path) -> None:
+def test_load_data_refuses_more_phrases_than_a_class_has(folder: Path) -> None:
     space: dict[str, Dimension] = {"labels.k": IntRange(type="int", low=1, high=2)}
     with pytest.raises(ValueError, match="up to 2, but a class has only 1 phrases"):
-        load_data(config(f"run={run}/run"), space)
+        load_data(config(f"run={folder}/run"), space)
+
+
+def test_load_data_refuses_a_start_that_no_class_has_phrases_for(folder: Path) -> None:
+    with pytest.raises(ValueError, match=r"k = 4, .* fewer phrases"):
+        load_data(config(f"run={folder}/run", "labels.k=4"), {})
+
+
+@pytest.mark.parametrize("key", ["clip.model", "model.text"])
+def test_load_data_refuses_settings_that_the_features_depend_on(folder: Path, key: str) -> None:
+    space: dict[str, Dimension] = {key: IntRange(type="int", low=1, high=2)}
+    with pytest.raises(ValueError, match=rf"{key}: a sweep draws train"):
+        load_data(config(f"run={folder}/run"), space)
 
 
 @pytest.mark.slow
-def test_a_killed_sweep_goes_on_without_repeating_what_ended(run: Path, tmp_path: Path) -> None:
-    copy_run(run, tmp_path)
-    with subprocess.Popen(
-        command(tmp_path, "--trials", "8", "--search", "random", "tune.cpus=2"),
-        cwd=ROOT,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-    ) as process:
+def test_killed_sweep_resumes_without_repeating_ended_trials(folder: Path, tmp_path: Path) -> None:
+    copy_run(folder, tmp_path)
+    options = ("--trials", "8", "--search", "random", "tune.cpus=2")
+    with start_sweep(tmp_path, *options) as process:
         for _ in range(600):
-            ended = list((tmp_path / "run/sweep1").glob("trial_*/result.json"))
-            if sum(len(path.read_text().splitlines()) == 4 for path in ended) >= 2:
+            ended = [name for name, lines in result_lines(tmp_path).items() if lines == EPOCHS]
+            if len(ended) >= 2:
                 break
             time.sleep(0.1)
         stop(process, gently=False)
-    before = {path.parent.name: path.stat().st_mtime_ns for path in ended
-              if len(path.read_text().splitlines()) == 4}  # fmt: skip
-    assert before
-    finished = sweep(tmp_path, "--resume", "--trials", "8", "--search", "random", "tune.cpus=2")
-    assert finished.returncode == 0, finished.stdout + finished.stderr
+    assert ended
+    trials = tmp_path / "run/sweep1"
+    before = {name: (trials / name / "result.json").stat().st_mtime_ns for name in ended}
+    finished = sweep(tmp_path, "--resume", *options)
     assert "8 trials:" in finished.stderr
-    results = {
-        path.parent.name: path for path in (tmp_path / "run/sweep1").glob("trial_*/result.json")
-    }
-    assert len(results) == 8
-    assert {name: results[name].stat().st_mtime_ns for name in before} == before
+    assert len(result_lines(tmp_path)) == 8
+    after = {name: (trials / name / "result.json").stat().st_mtime_ns for name in ended}
+    assert after == before
 
 
 @pytest.mark.slow
-def test_trials_that_diverge_or_need_too_much_memory_cost_only_themselves(
-    run: Path, tmp_path: Path
-) -> None:
-    copy_run(run, tmp_path)
+def test_trials_that_diverge_or_run_out_of_memory_fail_alone(folder: Path, tmp_path: Path) -> None:
+    copy_run(folder, tmp_path)
     (tmp_path / "space.yaml").write_text(
         "train.learning_rate: {type: choice, values: [0.002, 1.0e+30]}\n"
         "model.max_snippets: {type: choice, values: [256, 2000000000]}\n"
     )
     finished = sweep(tmp_path, "--search", "grid")
-    assert finished.returncode == 0, finished.stdout + finished.stderr
     assert "4 trials: 0 stopped early, 3 failed" in finished.stderr
     assert "4 of 4 trials · 0 running · 3 failed" in finished.stderr
     assert "Traceback" not in finished.stderr
-    failed = [each for each in children(tmp_path) if each.info.status == "FAILED"]
-    errors = sorted(each.data.tags["exvad.error"] for each in failed)
+    failed = [run for run in trial_runs(tmp_path) if run.info.status == "FAILED"]
+    errors = sorted(run.data.tags["exvad.error"] for run in failed)
     assert len(errors) == 3
     assert sum("lower train.learning_rate" in error for error in errors) == 1
     assert sum("memory" in error for error in errors) == 2
@@ -155,80 +197,55 @@ def test_trials_that_diverge_or_need_too_much_memory_cost_only_themselves(
 
 
 @pytest.mark.slow
-def test_a_trial_whose_process_is_killed_is_recorded_and_the_sweep_goes_on(
-    run: Path, tmp_path: Path
+def test_trial_whose_process_is_killed_is_recorded_and_the_sweep_continues(
+    folder: Path, tmp_path: Path
 ) -> None:
-    copy_run(run, tmp_path)
-    many = ("--trials", "4", "--search", "random", "--no-early-stop", "train.epochs=300")
-    with subprocess.Popen(
-        command(tmp_path, *many), cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE
-    ) as process:
-        wait_for_results(tmp_path, 1)
-        victims = [
+    copy_run(folder, tmp_path)
+    options = ("--trials", "4", "--search", "random", "--no-early-stop", "train.epochs=300")
+    with start_sweep(tmp_path, *options) as process:
+        wait_for_epochs(tmp_path, 1)
+        trials = [
             child
             for child in psutil.Process(process.pid).children(recursive=True)
             if "ImplicitFunc" in " ".join(child.cmdline())
         ]
-        assert victims
-        victims[0].kill()
-        _, said = process.communicate(timeout=280)
-    assert process.returncode == 0, said.decode()
-    assert b"1 failed" in said
-    (failed,) = (each for each in children(tmp_path) if each.info.status == "FAILED")
+        assert trials
+        trials[0].kill()
+        _, output = process.communicate(timeout=280)
+    assert process.returncode == 0, output
+    assert "1 failed" in output
+    (failed,) = (run for run in trial_runs(tmp_path) if run.info.status == "FAILED")
     assert "its process died" in failed.data.tags["exvad.error"]
 
 
 @pytest.mark.slow
-def test_ctrl_c_ends_with_what_is_known_and_resume_goes_on(run: Path, tmp_path: Path) -> None:
-    copy_run(run, tmp_path)
-    many = ("--trials", "6", "--search", "random", "--no-early-stop", "train.epochs=100")
-    with subprocess.Popen(
-        command(tmp_path, *many), cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE
-    ) as process:
-        wait_for_results(tmp_path, 201)
+def test_ctrl_c_ends_with_the_results_so_far_and_resume_continues(
+    folder: Path, tmp_path: Path
+) -> None:
+    copy_run(folder, tmp_path)
+    options = ("--trials", "6", "--search", "random", "--no-early-stop", "train.epochs=100")
+    with start_sweep(tmp_path, *options) as process:
+        wait_for_epochs(tmp_path, 201)
         process.send_signal(signal.SIGINT)
-        _, said = process.communicate(timeout=120)
-    assert process.returncode == 130, said.decode()
-    text = " ".join(said.decode().split())
+        _, output = process.communicate(timeout=120)
+    assert process.returncode == 130, output
+    text = " ".join(output.split())
     assert "Stopped after" in text
     assert "of 6 trials; the best so far reached" in text
-    assert "go on with: python tune/sweep.py --resume --preset demo" in text
+    assert "stopped; resume with: exvad sweep --resume --preset preset.yaml" in text
     assert "Traceback" not in text
     assert "Stopped after" in (tmp_path / "run/sweep1/sweep.html").read_text()
-    statuses = {each.info.status for each in children(tmp_path)}
+    statuses = {run.info.status for run in trial_runs(tmp_path)}
     assert "FINISHED" in statuses
     assert statuses <= {"FINISHED", "KILLED"}
-    finished = sweep(tmp_path, "--resume", *many)
-    assert finished.returncode == 0, finished.stdout + finished.stderr
+    finished = sweep(tmp_path, "--resume", *options)
     assert "6 trials:" in finished.stderr
 
 
-def wait_for_results(folder: Path, lines: int) -> None:
-    """Wait until the trials have reported so many epochs."""
-    for _ in range(900):
-        reported = (folder / "run/sweep1").glob("trial_*/result.json")
-        if sum(len(path.read_text().splitlines()) for path in reported) >= lines:
-            return
-        time.sleep(0.1)
-    raise AssertionError("the trials reported nothing")
-
-
-def children(folder: Path) -> list[Any]:
-    """The trials' runs in MLflow."""
-    from mlflow import MlflowClient
-
-    client = MlflowClient(f"sqlite:///{folder}/run/mlflow.db")
-    experiment = client.get_experiment_by_name("exvad")
-    assert experiment is not None
-    runs = client.search_runs([experiment.experiment_id])
-    return [each for each in runs if "mlflow.parentRunId" in each.data.tags]
-
-
 @pytest.fixture
-def server(tmp_path: Path) -> Iterator[str]:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+def tracking_server(tmp_path: Path) -> Iterator[str]:
+    """A running MLflow server; yields its URI."""
+    port = free_port()
     with (tmp_path / "server.log").open("wb") as log:
         process = subprocess.Popen(
             [
@@ -251,8 +268,7 @@ def server(tmp_path: Path) -> Iterator[str]:
 
 
 @pytest.mark.slow
-def test_a_real_tracking_server_gets_everything(run: Path, server: str) -> None:
-    finished = sweep(run, "--trials", "2", "--search", "nsga2", MLFLOW_TRACKING_URI=server)
-    assert finished.returncode == 0, finished.stdout + finished.stderr
-    folder = resolve_checkpoint("models:/exvad@champion", server)
-    assert load_checkpoint(folder).labels.classes == CLASSES
+def test_sweep_logs_everything_to_a_tracking_server(folder: Path, tracking_server: str) -> None:
+    sweep(folder, "--trials", "2", "--search", "nsga2", MLFLOW_TRACKING_URI=tracking_server)
+    checkpoint = resolve_checkpoint("models:/exvad@champion", tracking_server)
+    assert load_checkpoint(checkpoint).labels.classes == CLASSES

@@ -1,67 +1,108 @@
-"""Files that mislead: containers whose seeks go astray, playlists, secrets in addresses."""
+"""Opening files: a video, or one sentence that says why not."""
 
 from __future__ import annotations
 
+import pickle
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
+import fsspec
 import pytest
 
-from exvad.video.chunks import plan_chunks, probe
-from exvad.video.container import VideoError
-from exvad.video.decoding import decode_chunk
-from tests.helpers.videos import read_indices, write_video
+from exvad.video.chunks import plan_chunks
+from exvad.video.container import DecodingLimitError, VideoError
+from exvad.video.decoding import read_frames
+from exvad.video.survey import probe
+from tests.helpers.videos import decode_video, truncated, write_audio, write_video
 
 
-def indices_by_chunk(path: Path, stride: int = 3, snippets_per_chunk: int = 4) -> list[int]:
-    _, chunks = plan_chunks("clip", path, stride, snippets_per_chunk)
-    results = [decode_chunk(chunk) for chunk in chunks]
-    assert [result.problems for result in results] == [[]] * len(results)
-    return [index for result in results for index in read_indices(result.frames)]
+def no_index(folder: Path) -> Path:
+    """Return an MP4 file without its index."""
+    return truncated(write_video(folder / "clip.mp4", 60), 0.6)
 
 
-INTRA_REFRESH = {"x264-params": "intra-refresh=1:keyint=12:bframes=0"}
-OPEN_GOP = {"x264-params": "open-gop=1:keyint=12:min-keyint=12:bframes=3:b-adapt=0"}
+def empty(folder: Path) -> Path:
+    """Return an empty file."""
+    (folder / "empty.mp4").touch()
+    return folder / "empty.mp4"
+
+
+def text(folder: Path) -> Path:
+    """Return a text file."""
+    (folder / "text.mp4").write_text("Dear reader,\nthis is no video.\n" * 50)
+    return folder / "text.mp4"
+
+
+def only_header(folder: Path) -> Path:
+    """Return an MP4 file that ends before its first frame."""
+    path = write_video(folder / "clip.mp4", 20, faststart=True)
+    content = path.read_bytes()
+    path.write_bytes(content[: content.index(b"mdat") + 4])
+    return path
 
 
 @pytest.mark.parametrize(
-    ("name", "options"),
+    ("make", "reason"),
     [
-        ("intra-refresh.mp4", {"options": INTRA_REFRESH}),
-        ("intra-refresh.ts", {"options": INTRA_REFRESH}),
-        ("open-gop.mp4", {"options": OPEN_GOP}),
-        ("open-gop.ts", {"options": OPEN_GOP}),
-        ("program-stream.mpg", {"codec": "mpeg2video", "options": {"bf": "2"}}),
-        ("no-order.avi", {"options": {"x264-params": "bframes=3:b-adapt=0"}}),
-        ("clip.flv", {"options": {"x264-params": "bframes=3:b-adapt=0"}}),
+        (lambda folder: folder / "missing.mp4", "there is no such file"),
+        (lambda folder: folder, "is a folder, not a video file"),
+        (empty, "the file is empty"),
+        (text, "can't be read as a video"),
+        (no_index, "can't be read as a video"),
+        (only_header, "no frame"),
+        (lambda folder: write_audio(folder / "audio.m4a"), "has no video stream"),
     ],
 )
-def test_a_seek_that_misleads_never_gives_wrong_frames(
-    tmp_path: Path, name: str, options: dict[str, Any]
+def test_open_video_says_why_a_file_is_not_a_video(
+    tmp_path: Path, make: Callable[[Path], Path], reason: str
 ) -> None:
-    path = write_video(tmp_path / name, 60, size=(64, 48), **options)
-    assert indices_by_chunk(path) == list(range(0, 60, 3))
+    path = make(tmp_path)
+    readers: list[Callable[[Path], object]] = [
+        probe,
+        lambda path: plan_chunks("clip", path),
+        lambda path: read_frames(path, [0.0], 24),
+    ]
+    for read in readers:
+        with pytest.raises(VideoError, match=reason) as caught:
+            read(path)
+        assert caught.value.path == str(path)
+        assert str(caught.value) == f"{path}: {caught.value.reason}"
 
 
-def test_recordings_put_one_after_the_other_are_counted(tmp_path: Path) -> None:
-    first = write_video(tmp_path / "first.ts", 30)
-    second = write_video(tmp_path / "second.ts", 30, size=(64, 48), first=30)
-    path = tmp_path / "both.ts"
-    path.write_bytes(first.read_bytes() + second.read_bytes())
-    assert indices_by_chunk(path) == list(range(0, 60, 3))
+@pytest.mark.parametrize("address", ["memory://nowhere/clip.mp4", "nonsense://clip.mp4"])
+def test_open_video_names_a_uri_that_cannot_be_read(address: str) -> None:
+    with pytest.raises(VideoError, match=address):
+        probe(address)
 
 
-def test_a_recording_cut_at_its_head_begins_with_its_first_keyframe(tmp_path: Path) -> None:
-    path = write_video(tmp_path / "clip.ts", 100, size=(64, 48))
-    content = path.read_bytes()
-    path.write_bytes(content[int(len(content) * 0.4) // 188 * 188 :])
-    indices = indices_by_chunk(path, 1, 7)
-    assert indices[0] % 12 == 0
-    assert indices == list(range(indices[0], 100))
-    assert probe(path).num_frames == len(indices)
+def test_open_video_reads_a_uri_like_a_file(tmp_path: Path) -> None:
+    path = write_video(tmp_path / "clip.mp4", 40, b_frames=2)
+    address = "memory://videos/clip.mp4"
+    with fsspec.open(address, "wb") as target:
+        target.write(path.read_bytes())
+    assert probe(address).num_frames == 40
+    assert decode_video(address, 16, 1)[0] == [0, 16, 32]
 
 
-def test_a_list_of_other_files_is_no_video(tmp_path: Path) -> None:
+@pytest.mark.parametrize("name", ["Heat: part 1.mp4", "50 %d #1?.mp4", "-v.mp4", "日本.mp4"])
+def test_open_video_accepts_any_file_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    write_video(tmp_path / "clip.mp4", 20).rename(tmp_path / name)
+    monkeypatch.chdir(tmp_path)
+    assert decode_video(name)[0] == decode_video(tmp_path / name)[0] == [0, 16]
+
+
+def test_a_video_error_can_be_pickled() -> None:
+    for kind in (VideoError, DecodingLimitError):
+        error = pickle.loads(pickle.dumps(kind("a.mp4", "the file is empty")))
+        assert type(error) is kind
+        assert isinstance(error, ValueError)
+        assert (error.path, error.reason) == ("a.mp4", "the file is empty")
+        assert str(error) == "a.mp4: the file is empty"
+
+
+def test_open_video_refuses_playlists(tmp_path: Path) -> None:
     other = write_video(tmp_path / "other.ts", 30)
     (tmp_path / "list.mp4").write_text("ffconcat version 1.0\nfile other.ts\n")
     lines = ["#EXTM3U", "#EXT-X-TARGETDURATION:2", "#EXTINF:2,", other.as_uri(), "#EXT-X-ENDLIST"]
@@ -71,16 +112,16 @@ def test_a_list_of_other_files_is_no_video(tmp_path: Path) -> None:
             probe(tmp_path / name)
 
 
-def test_an_unknown_codec_is_named_as_the_reason(tmp_path: Path) -> None:
+def test_open_video_names_an_unknown_codec(tmp_path: Path) -> None:
     path = write_video(tmp_path / "clip.mkv", 10)
     content = path.read_bytes()
     assert b"V_MPEG4/ISO/AVC" in content
     path.write_bytes(content.replace(b"V_MPEG4/ISO/AVC", b"V_UNKNOWN/CODEC"))
-    with pytest.raises(VideoError, match="its codec is not known here"):
+    with pytest.raises(VideoError, match="its codec is not supported"):
         probe(path)
 
 
-def test_an_error_tells_no_secret_of_an_address() -> None:
+def test_a_video_error_contains_no_secret_of_a_uri() -> None:
     with pytest.raises(VideoError) as caught:
         probe("nonsense://user:password@host/clip.mp4?signature=abc")
     assert str(caught.value).startswith("nonsense://host/clip.mp4: ")

@@ -1,4 +1,4 @@
-"""Videos in a bucket are read as the store is: by pyarrow, over the real protocol."""
+"""Videos in a bucket are read by pyarrow over the real S3 protocol."""
 
 from __future__ import annotations
 
@@ -7,23 +7,25 @@ import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from urllib.parse import unquote, urlsplit
 
 import pytest
 
 from exvad.video.chunks import plan_chunks
 from exvad.video.container import VideoError
-from exvad.video.decoding import decode_chunk
-from tests.helpers.videos import read_indices, write_video
+from tests.helpers.videos import decode_video, write_video
 
 FRAMES, STRIDE = 60, 3
 
 
 class Bucket:
-    """An object store on this machine: serves the files of a folder as S3 does.
+    """A local object store that serves the files of a folder over the S3 protocol.
+
+    Args:
+        folder: the folder.
 
     Attributes:
         sent: bytes of content that were sent.
-        url: of a file, for pyarrow.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -37,14 +39,12 @@ class Bucket:
                 self.do_GET()
 
             def do_GET(self) -> None:
-                from urllib.parse import unquote, urlsplit
-
                 file = folder / unquote(urlsplit(self.path).path).removeprefix("/bucket/")
                 content = file.read_bytes() if file.is_file() else b""
                 self.send_response(200 if content else 404)
-                wanted = re.fullmatch(r"bytes=(\d+)-(\d+)", self.headers.get("Range", ""))
-                if wanted:
-                    content = content[int(wanted[1]) : int(wanted[2]) + 1]
+                interval = re.fullmatch(r"bytes=(\d+)-(\d+)", self.headers.get("Range", ""))
+                if interval:
+                    content = content[int(interval[1]) : int(interval[2]) + 1]
                 self.send_header("Content-Length", str(len(content)))
                 self.send_header("Last-Modified", "Tue, 24 Nov 2026 00:00:00 GMT")
                 self.end_headers()
@@ -53,13 +53,14 @@ class Bucket:
                     bucket.sent += len(content)
 
             def log_message(self, *_: object) -> None:
-                """Say nothing."""
+                """Log nothing."""
 
         self.http = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
         self.http.daemon_threads = True
         threading.Thread(target=self.http.serve_forever, daemon=True).start()
 
     def url(self, name: str) -> str:
+        """Return the URI of a file, with secrets."""
         address = f"127.0.0.1:{self.http.server_address[1]}"
         return (
             f"s3://user:secret-key@bucket/{name}?region=us-east-1&scheme=http"
@@ -75,25 +76,25 @@ def bucket(tmp_path: Path) -> Iterator[Bucket]:
     bucket.http.server_close()
 
 
-def indices(address: str) -> list[int]:
-    _, chunks = plan_chunks("clip", address, STRIDE, 8)
-    return [i for chunk in chunks for i in read_indices(decode_chunk(chunk).frames)]
+def indices(uri: str) -> list[int]:
+    """Decode a video and return the indices that it shows."""
+    return decode_video(uri, STRIDE, 8)[0]
 
 
 @pytest.mark.parametrize("name", ["clip.mp4", "v=x__#1_label_G-0 日本.mp4"])
-def test_a_video_in_a_bucket_is_read_like_a_file(tmp_path: Path, bucket: Bucket, name: str) -> None:
+def test_open_video_reads_a_bucket_like_a_file(tmp_path: Path, bucket: Bucket, name: str) -> None:
     write_video(tmp_path / name, FRAMES, size=(64, 48))
     assert indices(bucket.url(name)) == list(range(0, FRAMES, STRIDE))
     assert bucket.sent > 0
 
 
 @pytest.mark.parametrize("name", ["clip.mp4", "v=x__#1_label_G-0 日本.mp4"])
-def test_a_file_uri_is_read_like_a_file(tmp_path: Path, name: str) -> None:
+def test_open_video_reads_a_file_uri_like_a_file(tmp_path: Path, name: str) -> None:
     write_video(tmp_path / name, FRAMES, size=(64, 48))
     assert indices(f"file://{tmp_path}/{name}") == list(range(0, FRAMES, STRIDE))
 
 
-def test_a_video_that_the_bucket_lacks_is_named_without_its_secrets(bucket: Bucket) -> None:
+def test_open_video_names_a_missing_object_without_secrets(bucket: Bucket) -> None:
     with pytest.raises(VideoError, match="there is no such file") as caught:
         plan_chunks("clip", bucket.url("missing.mp4"))
     assert caught.value.path == "s3://bucket/missing.mp4"

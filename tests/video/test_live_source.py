@@ -1,4 +1,4 @@
-"""Live sources: a file that grows, bytes that break off, and readers that are too slow."""
+"""Live sources: growing files, broken connections, and slow consumers."""
 
 from __future__ import annotations
 
@@ -14,29 +14,30 @@ import av
 import numpy as np
 import pytest
 
-from exvad.video.live_source import LiveFrame, LiveSource, Notice, Opener, Readable, growing_file
+from exvad.video.frame_buffer import LiveFrame, Notice
+from exvad.video.live_source import LiveSource, Opener, Readable, growing_file
 
 
 def stream(frames: int, shade: int = 0, fps: int = 10) -> bytes:
-    """An MPEG-TS of so many grey pictures, each a bit lighter than the last."""
+    """Return an MPEG-TS of gray frames, each a bit lighter than the last."""
     buffer = io.BytesIO()
     with av.open(buffer, "w", format="mpegts") as container:
         video = container.add_stream("libx264", rate=fps, options={"g": "5", "tune": "zerolatency"})
         video.width, video.height, video.pix_fmt = 64, 48, "yuv420p"
-        for number in range(frames):
-            pixels = np.full((48, 64, 3), (shade + 2 * number) % 250, np.uint8)
+        for index in range(frames):
+            pixels = np.full((48, 64, 3), (shade + 2 * index) % 250, np.uint8)
             container.mux(video.encode(av.VideoFrame.from_ndarray(pixels, format="rgb24")))
         container.mux(video.encode())
     return buffer.getvalue()
 
 
 def opens(*parts: bytes) -> Opener:
-    """Give these bytes, one after the other, each time it is opened."""
-    left = list(parts)
+    """Return an opener that gives the next part each time."""
+    remaining = list(parts)
 
     @contextmanager
     def open(stopped: threading.Event) -> Iterator[Readable | str]:
-        yield io.BytesIO(left.pop(0) if left else b"")
+        yield io.BytesIO(remaining.pop(0) if remaining else b"")
 
     return open
 
@@ -44,16 +45,17 @@ def opens(*parts: bytes) -> Opener:
 def collect(
     source: LiveSource, stopped: threading.Event, seconds: float = 20
 ) -> tuple[list[LiveFrame], list[Notice]]:
-    pictures: list[LiveFrame] = []
+    """Follow a source to its end; return its frames and notices."""
+    frames: list[LiveFrame] = []
     notices: list[Notice] = []
-    until = time.monotonic() + seconds
-    for found in source.follow(stopped):
-        if isinstance(found, Notice):
-            notices.append(found)
+    deadline = time.monotonic() + seconds
+    for item in source.follow(stopped):
+        if isinstance(item, Notice):
+            notices.append(item)
         else:
-            pictures += found
-        assert time.monotonic() < until, notices
-    return pictures, notices
+            frames += item
+        assert time.monotonic() < deadline, notices
+    return frames, notices
 
 
 @pytest.fixture
@@ -63,7 +65,7 @@ def stopped() -> Iterator[threading.Event]:
     event.set()
 
 
-def test_a_file_is_followed_while_it_grows(tmp_path: Path, stopped: threading.Event) -> None:
+def test_a_growing_file_is_followed_to_its_end(tmp_path: Path, stopped: threading.Event) -> None:
     path, data = tmp_path / "camera.ts", stream(80)
     path.write_bytes(data[: len(data) // 4])
 
@@ -75,26 +77,26 @@ def test_a_file_is_followed_while_it_grows(tmp_path: Path, stopped: threading.Ev
 
     writer = threading.Thread(target=grow)
     writer.start()
-    source = LiveSource(growing_file(path, idle_seconds=1.5), "camera.ts", 8, 24, ends=True)
-    pictures, notices = collect(source, stopped)
-    writer.join()
-    assert len(pictures) == 10
-    np.testing.assert_allclose(
-        [picture.time for picture in pictures], np.arange(10) * 0.8, atol=0.01
+    source = LiveSource(
+        growing_file(path, idle_seconds=1.5), "camera.ts", 8, 24, ends_with_data=True
     )
-    assert pictures[0].frame.shape == (24, 32, 3)
-    shades = [int(picture.frame.mean()) for picture in pictures]
+    frames, notices = collect(source, stopped)
+    writer.join()
+    assert len(frames) == 10
+    np.testing.assert_allclose([frame.time for frame in frames], np.arange(10) * 0.8, atol=0.01)
+    assert frames[0].frame.shape == (24, 32, 3)
+    shades = [int(frame.frame.mean()) for frame in frames]
     assert shades == sorted(shades)
     assert [notice.kind for notice in notices] == ["connected", "ended"]
 
 
-def test_a_stream_that_breaks_is_opened_again_and_time_goes_on(
+def test_a_broken_stream_is_opened_again_and_its_times_increase(
     stopped: threading.Event, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("exvad.video.live_source.PAUSES", (0.05,))
-    source = LiveSource(opens(stream(20), stream(20), b"rubbish"), "camera", 5, 48, lives=2)
-    pictures, notices = collect(source, stopped)
-    times = [picture.time for picture in pictures]
+    monkeypatch.setattr("exvad.video.live_source.RETRY_SECONDS", (0.05,))
+    source = LiveSource(opens(stream(20), stream(20), b"rubbish"), "camera", 5, 48, max_retries=2)
+    frames, notices = collect(source, stopped)
+    times = [frame.time for frame in frames]
     assert len(times) == 8
     assert all(late > early for early, late in itertools.pairwise(times))
     assert [notice.kind for notice in notices][:4] == ["connected", "lost", "connected", "lost"]
@@ -102,43 +104,46 @@ def test_a_stream_that_breaks_is_opened_again_and_time_goes_on(
     assert "given up" in notices[-1].text
 
 
-def test_who_is_too_slow_misses_the_oldest_and_hears_of_it(stopped: threading.Event) -> None:
-    source = LiveSource(opens(stream(200)), "camera", 1, 48, ahead=10, ends=True)
-    found = source.follow(stopped)
-    first = next(found)
-    time.sleep(2)  # all of the stream comes in meanwhile
-    rest = [first, *found]
-    pictures = [picture for each in rest if isinstance(each, list) for picture in each]
-    notices = [each for each in rest if isinstance(each, Notice)]
-    assert pictures[-1].time == pytest.approx(19.9, abs=0.01), "the newest are there"
-    assert len(pictures) <= 20
+def test_a_slow_consumer_loses_the_oldest_frames_and_gets_their_number(
+    stopped: threading.Event,
+) -> None:
+    source = LiveSource(opens(stream(200)), "camera", 1, 48, buffer_size=10, ends_with_data=True)
+    items = source.follow(stopped)
+    first = next(items)
+    time.sleep(2)  # meanwhile the whole stream is decoded
+    received = [first, *items]
+    frames = [frame for item in received if isinstance(item, list) for frame in item]
+    notices = [item for item in received if isinstance(item, Notice)]
+    assert frames[-1].time == pytest.approx(19.9, abs=0.01), "the newest frames are there"
+    assert len(frames) <= 20
     (dropped,) = [notice for notice in notices if notice.kind == "dropped"]
-    assert int(dropped.text.split()[0]) + len(pictures) == 200
+    assert int(dropped.text.split()[0]) + len(frames) == 200
+    assert dropped.count == int(dropped.text.split()[0])
 
 
-def test_it_stops_at_once_even_while_nothing_comes(tmp_path: Path) -> None:
+def test_follow_stops_at_once_without_new_data(tmp_path: Path) -> None:
     path, event = tmp_path / "camera.ts", threading.Event()
     path.write_bytes(stream(20))
     source = LiveSource(growing_file(path, idle_seconds=600), "camera.ts", 5, 48)
-    found = source.follow(event)
-    next(found)
+    items = source.follow(event)
+    next(items)
     threading.Timer(0.3, event.set).start()
     began = time.monotonic()
-    for _ in found:
+    for _ in items:
         pass
     assert time.monotonic() - began < 2
-    until = time.monotonic() + 5
+    deadline = time.monotonic() + 5
     while any("_read" in thread.name for thread in threading.enumerate()):
-        assert time.monotonic() < until, "a reading thread was left behind"
+        assert time.monotonic() < deadline, "a reading thread was left behind"
         time.sleep(0.1)
 
 
-def test_what_is_not_there_is_said_and_tried_again(
+def test_a_missing_file_is_reported_and_tried_again(
     tmp_path: Path, stopped: threading.Event, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("exvad.video.live_source.PAUSES", (0.05,))
-    source = LiveSource(growing_file(tmp_path / "none.ts"), "none.ts", 5, 48, lives=2)
-    pictures, notices = collect(source, stopped)
-    assert pictures == []
+    monkeypatch.setattr("exvad.video.live_source.RETRY_SECONDS", (0.05,))
+    source = LiveSource(growing_file(tmp_path / "none.ts"), "none.ts", 5, 48, max_retries=2)
+    frames, notices = collect(source, stopped)
+    assert frames == []
     assert [notice.kind for notice in notices] == ["lost", "lost", "ended"]
     assert "No such file" in notices[0].text

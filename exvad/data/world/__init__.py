@@ -1,6 +1,6 @@
-"""The demo world: CCTV-like scenes rendered to real video files, with captions and events.
+"""The demo world: rendered CCTV-like scenes as real video files, with captions and events.
 
-It lets everything run with no download. It is a demonstration and a test bed, never evidence of
+With it everything runs without a download. It is a demonstration and a test bed, not evidence of
 accuracy on real footage.
 """
 

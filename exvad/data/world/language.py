@@ -1,15 +1,12 @@
-"""What is said about the demo world: label phrases, and the explanation of a video's captions."""
+"""The language of the demo world: classes of captions, label phrases, and explanations."""
 
 from __future__ import annotations
 
 from collections import Counter
-from typing import TYPE_CHECKING
+from collections.abc import Sequence
 
 from exvad.data.world.activities import NORMAL
 from exvad.results import Explanation
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
 
 VERBS: dict[str, tuple[str, ...]] = {
     "Arson": ("sets fire",),
@@ -159,12 +156,12 @@ PHRASES: dict[str, tuple[str, ...]] = {
     ),
 }
 
-EVIDENCE_LIMIT = 4
-LEAST_CAPTIONS = 3
+MAX_EVIDENCE = 4
+MIN_CAPTIONS = 3
 
 
 def caption_class(caption: str) -> str:
-    """Return the class a caption of the world's grammar speaks of."""
+    """Return the class that a caption of the demo world describes."""
     for label, verbs in VERBS.items():
         if any(verb in caption for verb in verbs):
             return label
@@ -172,28 +169,28 @@ def caption_class(caption: str) -> str:
 
 
 def explain(captions: Sequence[str]) -> Explanation:
-    """Write the explanation a careful reader gives of a video's captions.
+    """Return the reference explanation of a video's captions.
 
-    A class counts when at least three captions speak of it: fewer among many are taken for slips
-    of the captioner.
+    The category is the abnormal class of most captions, if at least three captions describe it:
+    fewer of them are treated as errors of the captioner.
 
     Args:
         captions: the captions of a video in order of time.
 
     Returns:
-        The record that the language model of the demo is taught to write.
+        The record that the language model of the demo is trained to write.
     """
-    spoken = [caption_class(caption) for caption in captions]
-    abnormal = Counter(label for label in spoken if label != NORMAL)
+    labels = [caption_class(caption) for caption in captions]
+    abnormal = Counter(label for label in labels if label != NORMAL)
     category, count = abnormal.most_common(1)[0] if abnormal else (NORMAL, 0)
-    if count < LEAST_CAPTIONS and NORMAL in spoken:
+    if count < MIN_CAPTIONS and NORMAL in labels:
         category = NORMAL
-    numbers = [number for number, label in enumerate(spoken, 1) if label == category]
-    chosen = Counter(captions[number - 1] for number in numbers).most_common(1)[0][0]
+    numbers = [number for number, label in enumerate(labels, 1) if label == category]
+    summary = Counter(captions[number - 1] for number in numbers).most_common(1)[0][0]
     return Explanation(
         anomalous=category != NORMAL,
         category=category,
-        summary=f"{chosen}.",
+        summary=f"{summary}.",
         reason=REASONS[category],
-        evidence=numbers[:EVIDENCE_LIMIT],
+        evidence=numbers[:MAX_EVIDENCE],
     )

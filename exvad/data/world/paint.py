@@ -1,7 +1,7 @@
-"""Brushes of the demo world: people, vehicles, fire, smoke and places, drawn with Pillow.
+"""Drawing primitives of the demo world: people, cars, fire, smoke and more, drawn with Pillow.
 
-Everything is drawn on a canvas of 320x240 units that is halved at the end, which smooths edges.
-Movement is a function of time alone, so any frame can be drawn without those before it.
+The canvas has 320×240 units and is halved at the end, which smooths edges. Motion is a function of
+time alone, so every frame can be drawn independently of the others.
 """
 
 from __future__ import annotations
@@ -65,12 +65,16 @@ def punching(phase: float, kick: bool) -> Pose:
 
 
 def reeling(sway: float) -> Pose:
-    """Return the pose of somebody who has just been hit."""
+    """Return the pose of a person who has just been hit."""
     return Pose(118 + sway, 96 - sway, 30, -30, -32)
 
 
 class Brush:
-    """Draws the world's things on one frame; `draw` blends colours that carry an alpha."""
+    """Draws people and objects on one frame.
+
+    Args:
+        draw: draws on the frame; it blends colours that have an alpha.
+    """
 
     def __init__(self, draw: ImageDraw.ImageDraw) -> None:
         self.draw = draw
@@ -85,7 +89,7 @@ class Brush:
         facing: int = 1,
         face: Color = SKIN,
     ) -> Point:
-        """Draw a standing figure with its feet at (x, y) and return where its front hand is."""
+        """Draw a standing person with the feet at (x, y); return the position of the front hand."""
         leg, torso, head = 0.46 * height, 0.36 * height, 0.1 * height
         limb = max(3, round(height * 0.085))
         hip = (x, y - leg)
@@ -104,14 +108,14 @@ class Brush:
         return front_hand
 
     def lying(self, x: float, y: float, height: float, shirt: Color) -> None:
-        """Draw a figure lying on the ground around (x, y)."""
+        """Draw a person who lies on the ground around (x, y)."""
         limb = max(3, round(height * 0.1))
         self.draw.line([(x - 0.45 * height, y), (x, y)], TROUSERS, limb)
         self.draw.line([(x, y), (x + 0.36 * height, y)], shirt, limb * 2)
         self.disc((x + 0.46 * height, y), 0.1 * height, SKIN)
 
     def car(self, x: float, y: float, length: float, paint: Color, tilt: float = 0) -> None:
-        """Draw a car seen from the side, its centre at (x, y), tilted by degrees."""
+        """Draw a car from the side with its centre at (x, y), tilted by `tilt` degrees."""
         high = length * 0.2
         body = [(-0.5, -0.2), (-0.5, 0.6), (0.5, 0.6), (0.5, -0.1), (0.3, -0.25)]
         cabin = [(-0.38, -0.2), (-0.26, -0.95), (0.12, -0.95), (0.28, -0.2)]
@@ -123,7 +127,7 @@ class Brush:
             self.disc(hub, length * 0.09, (24, 24, 26))
 
     def fire(self, x: float, y: float, size: float, time: float) -> None:
-        """Draw flickering flames of the given height that stand on (x, y)."""
+        """Draw flickering flames of height `size` with their base at (x, y)."""
         tongues = ((255, 92, 24, 235), (255, 160, 40, 235), (255, 230, 120, 240))
         for layer, fill in enumerate(tongues):
             scale = 1 - 0.3 * layer
@@ -135,21 +139,21 @@ class Brush:
                 self.draw.polygon([(left - half, y), tip, (left + half, y)], fill)
 
     def smoke(self, x: float, y: float, size: float, time: float, dark: int = 70) -> None:
-        """Draw a column of drifting smoke that rises from (x, y)."""
+        """Draw drifting smoke that rises from (x, y)."""
         for puff in range(5):
             rise = (time * 0.35 + puff / 5) % 1
             spot = (x + size * 0.35 * math.sin(puff * 1.9 + time) * rise, y - size * 1.6 * rise)
             self.disc(spot, size * (0.14 + 0.26 * rise), (dark, dark, dark, int(150 * (1 - rise))))
 
     def dust(self, x: float, y: float, size: float, time: float) -> None:
-        """Draw dust kicked up around feet at (x, y)."""
+        """Draw dust around feet at (x, y)."""
         for puff in range(7):
             beat = (time * 0.8 + puff * 0.37) % 1
             spot = (x + size * (puff - 3) * 0.2, y - size * 0.16 * beat - size * 0.03)
             self.disc(spot, size * (0.07 + 0.1 * beat), (*DUST, int(190 * (1 - beat) + 40)))
 
     def blast(self, x: float, y: float, size: float, progress: float, time: float) -> None:
-        """Draw an explosion, `progress` 0 at the flash and 1 at the last smoke."""
+        """Draw an explosion; `progress` is 0 at the flash and 1 at the last smoke."""
         if progress < 0.25:
             self.disc((x, y), size * (0.7 + 2.2 * progress), (255, 246, 214, 240))
         if progress < 0.75:
@@ -170,7 +174,7 @@ class Brush:
             self.disc((x, y), size * share, (255, 244, 206, alpha))
 
     def graffiti(self, x: float, y: float, size: float, share: float, paint: Color) -> None:
-        """Draw the first `share` of a painted scrawl around (x, y)."""
+        """Draw the first `share` of a graffito around (x, y)."""
         steps = max(2, round(34 * min(share, 1.0)))
         line = [
             (
@@ -182,7 +186,7 @@ class Brush:
         self.draw.line(line, paint, 4)
 
     def cracks(self, x: float, y: float, size: float, share: float) -> None:
-        """Draw a window's cracks, grown to `share` of their length."""
+        """Draw cracks of a window, grown to `share` of their length."""
         for ray in range(7):
             angle = ray * 0.9 + 0.2
             reach = size * share * (0.6 + 0.15 * (ray % 3))
@@ -203,7 +207,7 @@ class Brush:
 
 
 def raised(pose: Pose, front: float, back: float) -> Pose:
-    """Return the pose with other arms."""
+    """Return the pose with other angles of the arms."""
     return replace(pose, front_arm=front, back_arm=back)
 
 

@@ -1,4 +1,4 @@
-"""The places of the demo world: one static camera each, with its own layout, light and texture."""
+"""The places of the demo world: the view of a static camera, with layout, light and texture."""
 
 from __future__ import annotations
 
@@ -29,12 +29,12 @@ NIGHT_TINT: Color = (10, 14, 34)
 
 @dataclass(frozen=True)
 class Place:
-    """A camera's view: what kind of place, its light, and the wall people can reach.
+    """The view of a camera.
 
     Args:
         name: the kind of place.
         night: whether it is dark (outdoors) or dimly lit (indoors).
-        seed: draws the layout and the texture.
+        seed: determines the layout and the texture.
     """
 
     name: PlaceName
@@ -43,16 +43,16 @@ class Place:
 
     @property
     def phrase(self) -> str:
-        """Where and when, as captions say it."""
+        """Place and time of day in the words of a caption."""
         return f"{PREPOSITIONS[self.name]} {'at night' if self.night else 'by day'}"
 
     @property
     def horizon(self) -> float:
-        """Canvas height at which the wall meets the ground."""
+        """Canvas row at which the wall meets the ground."""
         return 108 + self.seed % 17
 
     def paint(self) -> Image.Image:
-        """Return the empty place as an RGB canvas, before night falls."""
+        """Return the empty place as an RGB canvas, before `darken`."""
         from PIL import Image, ImageDraw
 
         rng = np.random.default_rng(self.seed)
@@ -64,7 +64,7 @@ class Place:
         return Image.fromarray(canvas_HWC.clip(0, 255).astype(np.uint8))
 
     def darken(self, image: Image.Image) -> Image.Image:
-        """Return the canvas in this place's light."""
+        """Return the canvas in the light of this place."""
         from PIL import Image
 
         if not self.night:

@@ -1,4 +1,4 @@
-"""Render scenes to H.264 files and list them in a manifest."""
+"""Render the demo world: scenes as H.264 files, and their manifest."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ from exvad.data.world.activities import CLASSES, NORMAL
 from exvad.data.world.scene import Scene
 from exvad.data.world.seeds import seeds
 
-KEYFRAME_EVERY = 96
+KEYFRAME_INTERVAL = 96
 
 
 def render_video(scene: Scene, path: Path) -> None:
-    """Write a scene to an MP4 file (H.264), which appears only once it is complete."""
+    """Write a scene to an MP4 file (H.264), atomically."""
     import av
 
     with atomic_file(path) as file, av.open(file, "w", format="mp4") as container:
@@ -28,18 +28,22 @@ def render_video(scene: Scene, path: Path) -> None:
         stream.height, stream.width = scene.render(0).shape[:2]
         stream.pix_fmt = "yuv420p"
         stream.thread_count = 1
-        stream.options = {"preset": "ultrafast", "crf": "21", "g": str(KEYFRAME_EVERY)}
-        for number in range(scene.num_frames):
-            picture = av.VideoFrame.from_ndarray(scene.render(number), format="rgb24")
-            container.mux(stream.encode(picture))
+        stream.options = {"preset": "ultrafast", "crf": "21", "g": str(KEYFRAME_INTERVAL)}
+        for index in range(scene.num_frames):
+            frame = av.VideoFrame.from_ndarray(scene.render(index), format="rgb24")
+            container.mux(stream.encode(frame))
         container.mux(stream.encode())
 
 
 def world_videos(
     split: Literal["train", "test"], count: int, seed: int, folder: Path
 ) -> list[tuple[Scene, Video]]:
-    """Draw the scenes of a split, half of them normal and the anomalies' classes in turn."""
-    listed = []
+    """Return the scenes of a split with their records, without rendering them.
+
+    Half of the videos are normal; the classes of the anomalies alternate. Training videos have a
+    label only, test videos have events too.
+    """
+    videos = []
     for number, scene_seed in enumerate(seeds(split, count, seed)):
         label = NORMAL if number % 2 else CLASSES[1 + number // 2 % (len(CLASSES) - 1)]
         scene = Scene(scene_seed, label)
@@ -53,8 +57,8 @@ def world_videos(
             num_frames=scene.num_frames,
             fps=scene.fps,
         )
-        listed.append((scene, video))
-    return listed
+        videos.append((scene, video))
+    return videos
 
 
 def render_world(
@@ -65,32 +69,29 @@ def render_world(
     workers: int = 2,
     progress: Callable[[int, int], None] | None = None,
 ) -> Manifest:
-    """Render a world's videos that are not there yet and return its manifest.
+    """Render the videos of a world that do not exist yet, and return its manifest.
 
     Args:
-        folder: where the files go.
-        train_videos: how many to train on.
-        test_videos: how many to test on.
-        seed: which draw of the world.
+        folder: the folder of the video files.
+        train_videos: number of training videos.
+        test_videos: number of test videos.
+        seed: seed of the world; different seeds never share a scene.
         workers: rendering processes.
-        progress: told how many of how many files are there.
-
-    Returns:
-        The manifest; training videos carry their label only, test videos their events too.
+        progress: called with the number of existing files and the total after each rendering.
     """
     folder = Path(folder).resolve() / f"seed{seed}"
     folder.mkdir(parents=True, exist_ok=True)
-    listed = world_videos("train", train_videos, seed, folder)
-    listed += world_videos("test", test_videos, seed, folder)
+    videos = world_videos("train", train_videos, seed, folder)
+    videos += world_videos("test", test_videos, seed, folder)
     missing = [
-        (scene, Path(video.path)) for scene, video in listed if not Path(video.path).exists()
+        (scene, Path(video.path)) for scene, video in videos if not Path(video.path).exists()
     ]
-    done = len(listed) - len(missing)
+    done = len(videos) - len(missing)
     with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
         jobs = [pool.submit(render_video, scene, path) for scene, path in missing]
         for job in as_completed(jobs):
             job.result()
             done += 1
             if progress is not None:
-                progress(done, len(listed))
-    return Manifest(CLASSES, tuple(video for _, video in listed))
+                progress(done, len(videos))
+    return Manifest(CLASSES, tuple(video for _, video in videos))

@@ -1,17 +1,20 @@
-"""A scene of the demo world: a static camera, a cast, and what happens when.
+"""A scene of the demo world: a static camera, a cast, and a sequence of activities.
 
-A scene is drawn from its seed alone, and any of its frames can be drawn without the others.
+The seed alone determines a scene, and every frame can be rendered independently of the others.
+
+H, W pixels · C colours
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import TYPE_CHECKING, get_args
+from typing import TYPE_CHECKING, NamedTuple, get_args
 
 import numpy as np
 
-from exvad.data.world.activities import ACTIVITIES, NORMAL, Activity, Cast, Moment, possible
+from exvad.data.world.activities import ACTIVITIES, NORMAL, Activity, possible_activities
+from exvad.data.world.cast import Cast, Moment
 from exvad.data.world.paint import CLOTHES, HEIGHT, WIDTH, Brush, walking
 from exvad.data.world.places import Place, PlaceName
 
@@ -21,13 +24,13 @@ if TYPE_CHECKING:
 
 STRIDE = 16
 NOISE_TILES = 8
-SHORTEST_EVENT, LONGEST_EVENT = 6 * STRIDE, 12 * STRIDE
-LEAST_SNIPPETS = 11
+MIN_EVENT, MAX_EVENT = 6 * STRIDE, 12 * STRIDE  # frames
+MIN_SNIPPETS = 11
 
 
 @dataclass(frozen=True)
 class Segment:
-    """One activity of a scene, over frames start ≤ f < end."""
+    """One activity of a scene, in the frames start ≤ f < end."""
 
     start: int
     end: int
@@ -37,7 +40,7 @@ class Segment:
 
 @dataclass(frozen=True)
 class Passerby:
-    """Somebody who crosses the background and means nothing."""
+    """A person who crosses the background; not part of any activity."""
 
     start: int
     frames: int
@@ -47,15 +50,24 @@ class Passerby:
     facing: int
 
 
+class _Layout(NamedTuple):
+    """What the seed of a scene determines."""
+
+    place: Place
+    segments: tuple[Segment, ...]
+    passersby: tuple[Passerby, ...]
+    num_frames: int
+
+
 @dataclass(frozen=True)
 class Scene:
     """One video of the demo world.
 
     Args:
-        seed: draws everything about the scene.
+        seed: determines everything about the scene.
         label: the class of its anomaly, or the normal class.
-        min_snippets: least length, in snippets of 16 frames; 11 or more.
-        max_snippets: greatest length.
+        min_snippets: minimum length in snippets of 16 frames, at least 11.
+        max_snippets: maximum length in snippets.
     """
 
     seed: int
@@ -65,41 +77,43 @@ class Scene:
     fps: float = field(default=10.0, init=False)
 
     def __reduce__(self) -> tuple[type[Scene], tuple[int, str, int, int]]:
-        # What is drawn from the seed is drawn again by whoever needs it.
+        # Everything else follows from the seed; pickles stay small.
         return Scene, (self.seed, self.label, self.min_snippets, self.max_snippets)
 
     def __post_init__(self) -> None:
-        assert self.min_snippets >= LEAST_SNIPPETS, "an anomaly needs room before and after it"
+        assert self.min_snippets >= MIN_SNIPPETS, (
+            "an anomaly needs normal frames before and after it"
+        )
 
     @cached_property
-    def _drawn(self) -> tuple[Place, tuple[Segment, ...], tuple[Passerby, ...], int]:
+    def _layout(self) -> _Layout:
         rng = np.random.default_rng([self.seed, 17])
-        names = [name for name in get_args(PlaceName) if possible(self.label, name)]
+        names = [name for name in get_args(PlaceName) if possible_activities(self.label, name)]
         place = Place(names[rng.integers(len(names))], bool(rng.random() < 0.4), int(self.seed))
         snippets = int(rng.integers(self.min_snippets, self.max_snippets + 1))
         num_frames = snippets * STRIDE - int(rng.integers(STRIDE))
         segments = tuple(_segments(rng, place, self.label, num_frames))
         passersby = tuple(_passersby(rng, place, num_frames))
-        return place, segments, passersby, num_frames
+        return _Layout(place, segments, passersby, num_frames)
 
     @property
     def place(self) -> Place:
-        """Where the camera hangs."""
-        return self._drawn[0]
+        """The place that the camera shows."""
+        return self._layout.place
 
     @property
     def segments(self) -> tuple[Segment, ...]:
-        """What happens, in order and without gaps."""
-        return self._drawn[1]
+        """The activities, in order and without gaps."""
+        return self._layout.segments
 
     @property
     def num_frames(self) -> int:
-        """The video's length in frames."""
-        return self._drawn[3]
+        """Number of frames of the video."""
+        return self._layout.num_frames
 
     @property
     def events(self) -> list[tuple[int, int, str]]:
-        """The anomalies as (start frame, end frame, class)."""
+        """The anomalies as half-open `(start, end, class)` in frames."""
         return [
             (segment.start, segment.end, segment.activity.label)
             for segment in self.segments
@@ -107,23 +121,23 @@ class Scene:
         ]
 
     def segment(self, frame: int) -> Segment:
-        """Return what happens at a frame."""
+        """Return the activity at a frame."""
         assert 0 <= frame < self.num_frames, f"frame {frame} of {self.num_frames}"
         return next(segment for segment in self.segments if frame < segment.end)
 
     def caption(self, frame: int) -> str:
-        """Return the true caption of a frame."""
+        """Return the ground-truth caption of a frame."""
         segment = self.segment(frame)
-        return f"{segment.activity.says(segment.cast)} {self.place.phrase}"
+        return f"{segment.activity.caption(segment.cast)} {self.place.phrase}"
 
     def render(self, frame: int) -> NDArray[np.uint8]:
-        """Draw one frame.
+        """Render one frame.
 
         Args:
-            frame: its index, 0 ≤ frame < num_frames.
+            frame: index, 0 ≤ frame < num_frames.
 
         Returns:
-            RGB picture, uint8 [120, 160, 3].
+            RGB, uint8 [120, 160, 3].
         """
         clear_HWC = np.asarray(self._compose(frame).reduce(2), dtype=np.int16)
         noisy_HWC = clear_HWC + self._noise[(frame * 5) % NOISE_TILES]
@@ -131,31 +145,33 @@ class Scene:
         return frame_HWC
 
     def action_mask(self, frame: int) -> NDArray[np.bool_]:
-        """Return which pixels of a frame belong to what its caption speaks of, bool [120, 160]."""
-        shown = np.asarray(self._compose(frame).reduce(2), dtype=np.int16)
-        empty = np.asarray(self._compose(frame, with_activity=False).reduce(2), dtype=np.int16)
-        mask_HW: NDArray[np.bool_] = np.abs(shown - empty).max(2) > 12
+        """Return the pixels that the activity of a frame changes, bool [120, 160]."""
+        with_HWC = np.asarray(self._compose(frame).reduce(2), dtype=np.int16)
+        without_HWC = np.asarray(
+            self._compose(frame, with_activity=False).reduce(2), dtype=np.int16
+        )
+        mask_HW: NDArray[np.bool_] = np.abs(with_HWC - without_HWC).max(2) > 12
         return mask_HW
 
     def _compose(self, frame: int, with_activity: bool = True) -> Image.Image:
         from PIL import ImageDraw
 
-        image = self._empty.copy()
+        image = self._background.copy()
         brush = Brush(ImageDraw.Draw(image, "RGBA"))
-        for walker in self._drawn[2]:
-            _paint_passerby(brush, walker, frame, self.fps)
+        for passerby in self._layout.passersby:
+            _draw_passerby(brush, passerby, frame, self.fps)
         if not with_activity:
             return self.place.darken(image)
         segment = self.segment(frame)
         progress = (frame - segment.start) / (segment.end - segment.start)
-        moment = Moment(segment.cast, self.place, frame / self.fps, progress)
-        segment.activity.paint(brush, moment)
+        moment = Moment(segment.cast, frame / self.fps, progress)
+        segment.activity.draw(brush, moment)
         image = self.place.darken(image)
-        segment.activity.lights(Brush(ImageDraw.Draw(image, "RGBA")), moment)
+        segment.activity.draw_lights(Brush(ImageDraw.Draw(image, "RGBA")), moment)
         return image
 
     @cached_property
-    def _empty(self) -> Image.Image:
+    def _background(self) -> Image.Image:
         return self.place.paint()
 
     @cached_property
@@ -167,7 +183,7 @@ class Scene:
 
 
 def _segments(rng: np.random.Generator, place: Place, label: str, num_frames: int) -> list[Segment]:
-    """Draw a scene's activities: two or three normal ones, or an anomaly between two of them."""
+    """Draw two or three normal activities, or an anomaly between two normal ones."""
     cast = _cast(rng, place)
     if label == NORMAL:
         cuts = sorted(
@@ -175,16 +191,16 @@ def _segments(rng: np.random.Generator, place: Place, label: str, num_frames: in
         )
         labels = [NORMAL] * (len(cuts) + 1)
     else:
-        longest = max(SHORTEST_EVENT + 1, min(LONGEST_EVENT, num_frames // 2))
-        length = int(rng.integers(SHORTEST_EVENT, longest))
+        limit = max(MIN_EVENT + 1, min(MAX_EVENT, num_frames // 2))
+        length = int(rng.integers(MIN_EVENT, limit))
         start = int(rng.integers(2 * STRIDE, num_frames - length - STRIDE))
         cuts = [start, start + length]
         labels = [NORMAL, label, NORMAL]
     bounds = [0, *cuts, num_frames]
     segments = []
-    for start, end, name in zip(bounds, bounds[1:], labels, strict=False):
+    for start, end, segment_label in zip(bounds, bounds[1:], labels, strict=False):
         if end > start:
-            choices = possible(name, place.name)
+            choices = possible_activities(segment_label, place.name)
             activity = ACTIVITIES[choices[rng.integers(len(choices))]]
             segments.append(Segment(start, end, activity, cast))
             cast = _moved(rng, cast)
@@ -205,7 +221,7 @@ def _cast(rng: np.random.Generator, place: Place) -> Cast:
 
 
 def _moved(rng: np.random.Generator, cast: Cast) -> Cast:
-    """Return the same people and cars a little further along."""
+    """Return the same people and cars at a position nearby."""
     x = float(np.clip(cast.x + rng.uniform(-40, 40), 104, WIDTH - 104))
     facing = 1 if rng.random() < 0.5 else -1
     return Cast(cast.shirts, cast.cars, x, cast.y, cast.height, facing)
@@ -225,10 +241,11 @@ def _passersby(rng: np.random.Generator, place: Place, num_frames: int) -> list[
     ]
 
 
-def _paint_passerby(brush: Brush, walker: Passerby, frame: int, fps: float) -> None:
-    share = (frame - walker.start) / walker.frames
+def _draw_passerby(brush: Brush, passerby: Passerby, frame: int, fps: float) -> None:
+    share = (frame - passerby.start) / passerby.frames
     if 0 <= share < 1:
         x = share * (WIDTH + 60) - 30
-        x = x if walker.facing > 0 else WIDTH - x
+        x = x if passerby.facing > 0 else WIDTH - x
         pose = walking(frame / fps * 1.2)
-        brush.person(x, walker.y, walker.height, CLOTHES[walker.shirt], pose, walker.facing)
+        shirt = CLOTHES[passerby.shirt]
+        brush.person(x, passerby.y, passerby.height, shirt, pose, passerby.facing)

@@ -1,4 +1,4 @@
-"""Seeds of the demo world: its uses draw from ranges that never overlap."""
+"""Seeds of the demo world: every use has a range of its own, and the ranges never overlap."""
 
 from __future__ import annotations
 
@@ -16,21 +16,21 @@ _SIZE = 1_000_000
 
 
 def seeds(use: Use, count: int, seed: int = 0) -> range:
-    """Return `count` scene seeds for one use of the world.
+    """Return the seeds of `count` scenes for one use of the world.
 
     Args:
-        use: what the scenes are for: training the tiny encoders, measuring those, training the
-            detector, or testing it.
-        count: how many.
-        seed: which of the use's draws, 0 to 99; different draws never share a scene.
+        use: training the tiny encoders, measuring their quality, training the detector, or
+            testing it.
+        count: number of scenes, at most 10,000.
+        seed: 0 to 99; different seeds never share a scene.
 
     Raises:
-        ValueError: the draw does not fit into the use's range.
+        ValueError: `count` or `seed` is out of range.
     """
-    share = _SIZE // 100
-    if not (0 <= seed < 100 and 0 <= count <= share):
+    limit = _SIZE // 100
+    if not (0 <= seed < 100 and 0 <= count <= limit):
         raise ValueError(
-            f"seed {seed} with {count} scenes: take a seed of 0…99 and ≤ {share} scenes"
+            f"seed {seed} with {count} scenes: use a seed of 0…99 and at most {limit} scenes"
         )
-    first = _FIRST[use] + seed * share
+    first = _FIRST[use] + seed * limit
     return range(first, first + count)

@@ -1,28 +1,28 @@
 "use strict";
-// The report reads well without any of this: it adds a read-out to timelines, and filters.
+// Adds a read-out to timelines, and filters. The report is complete without them.
 (() => {
   document.documentElement.classList.replace("no-js", "js");
 
-  const clock = (seconds) => {
-    const whole = Math.floor(seconds + 0.5);
-    const two = (n) => String(n).padStart(2, "0");
-    const minutes = Math.floor(whole / 60);
+  const formatTime = (seconds) => {
+    const rounded = Math.floor(seconds + 0.5);
+    const twoDigits = (n) => String(n).padStart(2, "0");
+    const minutes = Math.floor(rounded / 60);
     return minutes < 60
-      ? `${minutes}:${two(whole % 60)}`
-      : `${Math.floor(minutes / 60)}:${two(minutes % 60)}:${two(whole % 60)}`;
+      ? `${minutes}:${twoDigits(rounded % 60)}`
+      : `${Math.floor(minutes / 60)}:${twoDigits(minutes % 60)}:${twoDigits(rounded % 60)}`;
   };
 
   const element = (name, className, parent) => {
-    const made = document.createElement(name);
-    made.className = className;
-    parent.append(made);
-    return made;
+    const created = document.createElement(name);
+    created.className = className;
+    parent.append(created);
+    return created;
   };
 
   function addReadOut(figure) {
     const reader = figure.querySelector(".reader");
     const points = JSON.parse(reader.dataset.points);
-    const kinds = JSON.parse(reader.dataset.kinds);
+    const classes = JSON.parse(reader.dataset.classes);
     const length = Number(reader.dataset.length);
     if (!points.length) return;
 
@@ -31,13 +31,14 @@
     bubble.setAttribute("aria-hidden", "true");
     const slider = element("input", "scrub", reader);
     Object.assign(slider, { type: "range", min: 0, max: points.length - 1, step: 1, value: 0 });
-    slider.setAttribute("aria-label", "Score at a moment");
+    slider.setAttribute("aria-label", "Score at a time");
 
     const show = (index, quiet) => {
-      const [seconds, score, kind] = points[index];
+      const [seconds, score, eventClass] = points[index];
       const left = Math.min(100, (100 * seconds) / length);
-      const said = `score ${score < 1 ? Math.min(99, Math.round(100 * score)) : 100}\u202f%`;
-      const text = `${clock(seconds)}, ${said}${kind < 0 ? "" : `, ${kinds[kind]}`}`;
+      const percent = score < 1 ? Math.min(99, Math.round(100 * score)) : 100;
+      const className = eventClass < 0 ? "" : `, ${classes[eventClass]}`;
+      const text = `${formatTime(seconds)}, score ${percent}\u202f%${className}`;
       cursor.style.left = `${left}%`;
       bubble.style.left = `${left}%`;
       bubble.style.translate = `${-left}% 0`;
@@ -77,7 +78,7 @@
     if (!chips.length) return;
     const reset = document.querySelector("[data-reset]");
     const shown = document.querySelector("[data-shown]");
-    const everything = shown.textContent;
+    const allText = shown.textContent;
     const lists = [...document.querySelectorAll("[data-filtered]")];
 
     const chosen = (filter) =>
@@ -86,23 +87,23 @@
         .map((c) => c.dataset.value);
     const apply = () => {
       const outcomes = chosen("outcome");
-      const kinds = chosen("kind");
+      const classes = chosen("class");
       let count = 0;
       let total = 0;
       for (const list of lists) {
         count = 0;
         total = 0;
         for (const card of list.querySelectorAll("[data-card]")) {
-          const own = card.dataset.kinds.split("\n");
+          const cardClasses = card.dataset.classes.split("\n");
           card.hidden =
             (outcomes.length > 0 && !outcomes.includes(card.dataset.outcome)) ||
-            (kinds.length > 0 && !kinds.some((kind) => own.includes(kind)));
+            (classes.length > 0 && !classes.some((name) => cardClasses.includes(name)));
           total += 1;
           count += card.hidden ? 0 : 1;
         }
       }
-      const all = outcomes.length + kinds.length === 0;
-      shown.textContent = all ? everything : `Showing ${count} of ${total} videos.`;
+      const all = outcomes.length + classes.length === 0;
+      shown.textContent = all ? allText : `Showing ${count} of ${total} videos.`;
       reset.hidden = all;
     };
     for (const chip of chips) {

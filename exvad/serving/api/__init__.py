@@ -1,1 +1,1 @@
-"""The HTTP API: one small module of routes per resource."""
+"""The HTTP API, version 1: routes, dependencies, authorization, limits, problems."""

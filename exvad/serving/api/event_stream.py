@@ -1,10 +1,11 @@
-"""Following an analysis or a stream while it works: server-sent events, from wherever one was."""
+"""Server-sent events of an analysis or a stream, from any event on."""
 
 from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from fastapi import HTTPException, Request
@@ -15,65 +16,88 @@ from exvad.serving.queue.notifier import EventNotifier, TooManyFollowersError, w
 if TYPE_CHECKING:
     from exvad.serving.queue.database import Database
 
-LOOK_SECONDS = 5.0  # nobody is told of a deletion
-SILENCE_SECONDS = 15.0  # then a comment is sent, which tells of a client that has left
-
-# What ended and the event's data, None while it goes on, and "" where nobody knows it any more.
-Ending = Callable[[], "tuple[str, dict[str, str]] | None"]
+POLL_SECONDS = 5.0  # a deletion appends no event: it is found by polling
+KEEPALIVE_SECONDS = 15.0  # a write to the connection detects that the client has left
+_MAX_ID_DIGITS = 15
 
 
-def last_event(request: Request) -> int:
-    """Return the event after which a client wants to go on, by its `Last-Event-ID`."""
-    last = request.headers.get("last-event-id", "")
-    return int(last) if last.isascii() and last.isdigit() and len(last) < 16 else 0
-
-
-def event_stream(
-    database: Database, news: EventNotifier, number: str, request: Request, ending: Ending
-) -> StreamingResponse:
-    """Return the answer that follows an analysis or a stream; 429 where too many follow.
+@dataclass(frozen=True)
+class Ending:
+    """How an analysis or a stream ended.
 
     Args:
-        database: where the events are noted.
-        news: tells of new ones.
-        number: id of the analysis or stream.
-        request: of the client.
-        ending: says how it ended: the last event's kind and data; None while it goes on.
+        kind: kind of the last event; None if the analysis or the stream was deleted.
+        data: data of the last event.
     """
-    if news.crowded():
+
+    kind: str | None = None
+    data: Mapping[str, str] = field(default_factory=dict)
+
+
+def follow_events(
+    database: Database,
+    notifier: EventNotifier,
+    subject_id: str,
+    request: Request,
+    read_ending: Callable[[], Ending | None],
+) -> StreamingResponse:
+    """Return a response that sends events until the analysis or the stream has ended.
+
+    Args:
+        database: stores the events.
+        notifier: notifies of new events.
+        subject_id: id of the analysis or the stream.
+        request: request of the client; its header `Last-Event-ID` names the last event it has.
+        read_ending: returns how the analysis or the stream ended, or None while it goes on.
+
+    Raises:
+        HTTPException: 429 if as many clients follow as the settings permit.
+    """
+    if notifier.is_full():
         raise HTTPException(
-            429, "as many follow already as the server lets: try again later", {"Retry-After": "10"}
+            429, "too many clients follow the server: try again later", {"Retry-After": "10"}
         )
     return StreamingResponse(
-        _events(database, news, number, last_event(request), ending),
+        _generate_events(database, notifier, subject_id, _last_event_id(request), read_ending),
         media_type="text/event-stream",
         headers={"Cache-Control": "no-store"},
     )
 
 
-async def _events(
-    database: Database, news: EventNotifier, number: str, after: int, ending: Ending
+def _last_event_id(request: Request) -> int:
+    """Return the id of the last event that a client has received; 0 if none."""
+    value = request.headers.get("last-event-id", "")
+    is_number = value.isascii() and value.isdigit() and len(value) <= _MAX_ID_DIGITS
+    return int(value) if is_number else 0
+
+
+async def _generate_events(
+    database: Database,
+    notifier: EventNotifier,
+    subject_id: str,
+    last_id: int,
+    read_ending: Callable[[], Ending | None],
 ) -> AsyncIterator[str]:
     clock = asyncio.get_running_loop().time
-    spoke = clock()
+    sent_at = clock()
     try:
-        with news.of(number) as heard:
+        with notifier.subscribe(subject_id) as new_event:
             while True:
-                # Whoever has ended has said so before: asked in this order no event is missed.
-                ended = await asyncio.to_thread(ending)
-                told = await asyncio.to_thread(database.events, number, after)
-                for after, kind, data in told:
-                    yield f"id: {after}\nevent: {kind}\ndata: {data}\n\n"
-                if told:
-                    spoke = clock()
-                if ended is not None:
-                    kind, detail = ended
-                    if kind and not told and after == 0:  # its events are kept no more
-                        yield f"event: {kind}\ndata: {json.dumps(detail)}\n\n"
+                # The ending is stored together with the last event, so events that are read after
+                # the ending include the last one.
+                ending = await asyncio.to_thread(read_ending)
+                events = await asyncio.to_thread(database.read_events, subject_id, last_id)
+                for last_id, kind, data in events:
+                    yield f"id: {last_id}\nevent: {kind}\ndata: {data}\n\n"
+                if events:
+                    sent_at = clock()
+                if ending is not None:
+                    if ending.kind and not events and last_id == 0:  # its events were deleted
+                        yield f"event: {ending.kind}\ndata: {json.dumps(ending.data)}\n\n"
                     return
-                if clock() - spoke > SILENCE_SECONDS:
-                    spoke = clock()
-                    yield ": still there\n\n"
-                await wait_for_event(heard, LOOK_SECONDS)
-    except TooManyFollowersError:  # others came between: the client comes again
+                if clock() - sent_at > KEEPALIVE_SECONDS:
+                    sent_at = clock()
+                    yield ": keepalive\n\n"
+                await wait_for_event(new_event, POLL_SECONDS)
+    except TooManyFollowersError:  # others subscribed in between: the client connects again
         return

@@ -1,4 +1,4 @@
-"""Headers that tell browsers to be careful with what comes from here."""
+"""Response headers that restrict what browsers do with a response."""
 
 from __future__ import annotations
 
@@ -13,26 +13,26 @@ POLICY = (
 
 
 class SecurityHeaders:
-    """Adds the headers that an answer does not have yet.
+    """Middleware that adds the security headers a response does not have yet.
 
     Args:
-        app: what answers.
+        app: the application that responds.
     """
 
     def __init__(self, app: ASGIApp) -> None:
         self.app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Pass a request on, and its answer with the headers."""
+        """Pass a request to the application, and its response on with the headers."""
 
-        async def careful(message: Message) -> None:
+        async def send_with_headers(message: Message) -> None:
             if message["type"] == "http.response.start":
                 headers = MutableHeaders(scope=message)
                 headers.setdefault("X-Content-Type-Options", "nosniff")
                 headers.setdefault("Referrer-Policy", "no-referrer")
-                # The report stands on its own, with its style and scripts inside.
+                # The report is self-contained: its style and its scripts are inline.
                 if not scope["path"].endswith("/report"):
                     headers.setdefault("Content-Security-Policy", POLICY)
             await send(message)
 
-        await self.app(scope, receive, careful)
+        await self.app(scope, receive, send_with_headers)

@@ -1,48 +1,44 @@
-"""Limits on what is read of a request before anybody has looked at it."""
+"""A limit on the size of request bodies, enforced before an endpoint reads them."""
 
 from __future__ import annotations
 
 from starlette.datastructures import Headers
-from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from exvad.serving.api.problems import KIND
-from exvad.serving.schemas.analyses import Problem
-from exvad.serving.sources.spool import LARGEST_JSON
+from exvad.serving.api.problems import problem_response
+from exvad.serving.sources.request_body import MAX_JSON_BYTES
 
-STREAMED = "/v1/analyses"  # counts its own bytes, on their way to the disk
+UPLOAD_PATH = "/v1/analyses"  # limits its body itself while it writes the body to the disk
 
 
-class LimitedBodies:
-    """Refuses bodies beyond the size that any request but an upload has.
+class BodySizeLimit:
+    """Middleware that refuses large bodies, except of requests that upload a video.
 
     Args:
-        app: what answers.
+        app: the application that responds.
     """
 
     def __init__(self, app: ASGIApp) -> None:
         self.app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Pass a request on, and its body as far as it is not too large."""
-        if scope["type"] != "http" or scope["path"] == STREAMED:
+        """Pass a request to the application; stop reading its body at the limit."""
+        if scope["type"] != "http" or scope["path"] == UPLOAD_PATH:
             await self.app(scope, receive, send)
             return
-        detail = f"the body of such a request is at most {LARGEST_JSON} bytes"
-        declared = Headers(scope=scope).get("content-length", "")
-        if declared.isdigit() and int(declared) > LARGEST_JSON:
-            problem = Problem(title="Content Too Large", status=413, detail=detail)
-            answer = JSONResponse(problem.model_dump(), 413, media_type=KIND)
-            await answer(scope, receive, send)
+        detail = f"the body of this request may have at most {MAX_JSON_BYTES} bytes"
+        content_length = Headers(scope=scope).get("content-length", "")
+        if content_length.isdigit() and int(content_length) > MAX_JSON_BYTES:
+            await problem_response(413, detail)(scope, receive, send)
             return
         size = 0
 
-        async def counted() -> Message:
+        async def receive_limited() -> Message:
             nonlocal size
             message = await receive()
             size += len(message.get("body", b""))
-            if size > LARGEST_JSON:
-                raise ValueError(detail)  # FastAPI makes of it that the body can't be read: 400
+            if size > MAX_JSON_BYTES:
+                raise ValueError(detail)  # FastAPI responds with 400: it can't read the body
             return message
 
-        await self.app(scope, counted, send)
+        await self.app(scope, receive_limited, send)

@@ -1,24 +1,24 @@
-"""Links in the OpenAPI document: which requests an answer leads to (OpenAPI 3.1, Link Object)."""
+"""Links in the OpenAPI document: which requests can follow a response (Link Object of 3.1)."""
 
 from __future__ import annotations
 
 from typing import Any
 
+RESPONSE_ID = "$response.body#/id"
+FIRST_ITEM_ID = "$response.body#/items/0/id"
+NEWEST_ALERT = "$response.body#/alerts/0/number"
 
-def leads_to(
-    *operations: str, number: str = "$response.body#/id", **more: dict[str, Any]
-) -> dict[str, Any]:
-    """Return how the document tells that an answer holds what other requests ask for.
+
+def links_to(*operation_ids: str, **parameters: str | int) -> dict[str, Any]:
+    """Return the links of a documented response.
 
     Args:
-        operations: ids of operations that ask for an analysis or a stream by its id.
-        number: where that id stands in the answer.
-        more: ids of operations that ask for more besides, each with what it asks for.
+        operation_ids: operations that can follow the response.
+        parameters: parameter of these operations → its value, or where the response contains it.
     """
-    asked = {**{operation: {} for operation in operations}, **more}
     return {
         "links": {
-            operation: {"operationId": operation, "parameters": {"number": number, **besides}}
-            for operation, besides in asked.items()
+            operation_id: {"operationId": operation_id, "parameters": parameters}
+            for operation_id in operation_ids
         }
     }

@@ -1,4 +1,4 @@
-"""What Prometheus is told: how much came, went and waits, and who works."""
+"""The server's metrics in the text format of Prometheus."""
 
 from __future__ import annotations
 
@@ -12,30 +12,30 @@ from prometheus_client.registry import Collector
 if TYPE_CHECKING:
     from prometheus_client.metrics_core import Metric
 
-    from exvad.serving.schemas.analyses import ServedModel
+    from exvad.serving.schemas.operations import ServedModel
 
 
 class QueueCollector(Collector):
-    """The figures of a moment.
+    """The current state of the queues as metrics.
 
     Args:
-        counts: what the queue has counted since its file was made; see `Queue.counts`.
-        waiting: analyses that are neither done nor failed.
-        workers: the replicas that analyze.
-        streams: live streams that are watched.
+        counts: events counted since the database was created; see `AnalysisQueue.read_counters`.
+        num_waiting: number of analyses that are queued or running.
+        workers: the workers that analyze videos.
+        num_streams: number of streams that are watched.
     """
 
     def __init__(
         self,
         counts: Mapping[str, float],
-        waiting: int,
+        num_waiting: int,
         workers: Sequence[ServedModel],
-        streams: int,
+        num_streams: int,
     ) -> None:
         self.counts = counts
-        self.waiting = waiting
+        self.num_waiting = num_waiting
         self.workers = workers
-        self.streams = streams
+        self.num_streams = num_streams
 
     def collect(self) -> Iterator[Metric]:
         """Yield the metrics."""
@@ -57,23 +57,22 @@ class QueueCollector(Collector):
             sum_value=counts.get("seconds", 0),
         )
         yield GaugeMetricFamily(
-            "exvad_analyses_waiting", "Analyses queued or in work", self.waiting
+            "exvad_analyses_waiting", "Analyses queued or running", self.num_waiting
         )
-        yield GaugeMetricFamily("exvad_streams", "Live streams that are watched", self.streams)
+        yield GaugeMetricFamily("exvad_streams", "Live streams that are watched", self.num_streams)
         yield CounterMetricFamily("exvad_alerts", "Alerts of live streams", counts.get("alerts", 0))
-        workers = GaugeMetricFamily(
+        replicas = GaugeMetricFamily(
             "exvad_workers", "Replicas that analyze, by model", labels=["model"]
         )
         for model in sorted({worker.model for worker in self.workers}):
-            alike = sum(worker.model == model for worker in self.workers)
-            workers.add_metric([model], alike)
-        yield workers
+            replicas.add_metric([model], sum(worker.model == model for worker in self.workers))
+        yield replicas
 
 
-def exposition(
-    counts: Mapping[str, float], waiting: int, workers: Sequence[ServedModel], streams: int
+def render_metrics(
+    counts: Mapping[str, float], num_waiting: int, workers: Sequence[ServedModel], num_streams: int
 ) -> bytes:
-    """Return Prometheus' text format."""
+    """Return the metrics in the text format of Prometheus; see `QueueCollector`."""
     registry = CollectorRegistry()
-    registry.register(QueueCollector(counts, waiting, workers, streams))
+    registry.register(QueueCollector(counts, num_waiting, workers, num_streams))
     return generate_latest(registry)

@@ -1,1 +1,1 @@
-"""The deployments of Ray Serve and the application they make."""
+"""The deployments of Ray Serve, and the application that they form."""

@@ -1,131 +1,132 @@
-"""The deployment that answers: several workers on one trained network, kept up to date."""
+"""The deployment that analyzes videos and watches streams with the trained network."""
 
-# No postponed annotations here: Ray Serve reads those of deployments.
+# No postponed annotations here: Ray Serve evaluates the annotations of deployments.
 
 import threading
-import time
 from pathlib import Path
 from typing import Any
 
 from ray import serve
+from ray.serve.handle import DeploymentHandle
 
-from exvad.checkpoints.checkpoint import Checkpoint
-from exvad.checkpoints.registry import resolve_checkpoint, version_of
-from exvad.serving.queue.analyses import Queue
-from exvad.serving.queue.streams import Streams
-from exvad.serving.settings import ServerSettings
-from exvad.serving.sources.fetch import Fetcher
-from exvad.serving.workers.analysis_worker import Worker
-from exvad.serving.workers.remote_models import (
+from exvad.checkpoints.checkpoint import Checkpoint, load_checkpoint
+from exvad.checkpoints.registry import REGISTRY, registered_version, resolve_checkpoint
+from exvad.detector.detector import Detector
+from exvad.serving.deployments.remote_models import (
     RemoteCaptioner,
     RemoteClip,
     RemoteDecoder,
     RemoteLLM,
     RemoteModels,
 )
-from exvad.serving.workers.stream_watcher import Watcher
-from exvad.serving.workers.webhook_sender import Sender, read_secret
+from exvad.serving.queue.analyses import AnalysisQueue
+from exvad.serving.queue.streams import StreamQueue
+from exvad.serving.settings import ServerSettings
+from exvad.serving.sources.fetch import Fetcher
+from exvad.serving.workers.analysis_worker import AnalysisWorker
+from exvad.serving.workers.stream_watcher import StreamWatcher
+from exvad.serving.workers.webhook_sender import WebhookSender, read_secret
 
 
 @serve.deployment(name="Analyst")
-class Analyst:
-    """Takes analyses from the queue, several at once, and answers them with the parts' help.
+class AnalystDeployment:
+    """Runs the workers: several analyses at once, all streams, and the webhooks.
 
-    Where the checkpoint is named by an alias of the model registry, the replica asks now and then
-    whether it has moved; analyses under way end with the network they began with.
+    If an alias of the model registry names the checkpoint, the replica checks regularly which
+    version the alias stands for, and loads a new one. Running analyses end with the old network.
 
     Args:
-        settings: of the server.
-        parts: handles of the deployments Decoder, Clip, Captioner and Explainer.
+        settings: settings of the server.
+        handles: handles of the deployments Decoder, Clip, Captioner and Explainer.
     """
 
-    def __init__(self, settings: ServerSettings, parts: dict[str, Any]) -> None:
-        self._settings, self._parts = settings, parts
+    def __init__(self, settings: ServerSettings, handles: dict[str, DeploymentHandle]) -> None:
+        self._settings, self._handles = settings, handles
         self._stopped = threading.Event()
-        self._version = version_of(settings.checkpoint, settings.tracking_uri)
+        self._version = registered_version(settings.checkpoint, settings.tracking_uri)
         folder = resolve_checkpoint(settings.checkpoint, settings.tracking_uri)
-        self._detector = self._load(folder)
-        queue = Queue(settings.database_path, settings.lease_seconds)
+        self._detector = self._load_detector(folder)
+        queue = AnalysisQueue(settings.database_path, settings.lease_seconds)
+        streams = StreamQueue(settings.database_path, settings.lease_seconds)
+        name = public_name(settings, folder)
         self._workers = [
-            Worker(self._detector, queue, settings, shown_name(settings, folder), greets=not number)
-            for number in range(settings.analyst.at_once)
+            AnalysisWorker(self._detector, queue, settings, name, sends_heartbeats=index == 0)
+            for index in range(settings.analyst.concurrency)
         ]
-        self._threads = [
-            threading.Thread(target=worker.run, args=(self._stopped,), daemon=True)
-            for worker in self._workers
-        ]
-        streams = Streams(settings.database_path, settings.lease_seconds)
-        self._watcher = Watcher(self._detector, streams, settings)
-        self._threads.append(
-            threading.Thread(target=self._watcher.run, args=(self._stopped,), daemon=True)
-        )
+        self._watcher = StreamWatcher(self._detector, streams, settings)
+        jobs = [*(worker.run for worker in self._workers), self._watcher.run]
         if self._version is not None:
-            self._threads.append(threading.Thread(target=self._keep_up, daemon=True))
+            jobs.append(self._follow_alias)
         if settings.webhook_secret is not None:
-            sender = Sender(queue, Fetcher(settings), read_secret(settings.webhook_secret))
-            self._threads.append(
-                threading.Thread(target=sender.run, args=(self._stopped,), daemon=True)
-            )
+            secret = read_secret(settings.webhook_secret)
+            jobs.append(WebhookSender(queue, Fetcher(settings), secret).run)
+        self._threads = [
+            threading.Thread(target=job, args=(self._stopped,), daemon=True) for job in jobs
+        ]
         for thread in self._threads:
             thread.start()
 
     def check_health(self) -> None:
-        """Let Ray Serve replace a replica of which a part has died."""
+        """Raise an error if a thread has crashed, so that Ray Serve replaces the replica."""
         if not all(thread.is_alive() for thread in self._threads) or self._watcher.failed:
-            raise RuntimeError("a thread of the analyst has died")
+            raise RuntimeError("a thread of the analyst has crashed")
 
     def __del__(self) -> None:
         self._stopped.set()
 
-    def _load(self, folder: Path) -> Any:
-        from exvad.checkpoints.checkpoint import load_checkpoint
-        from exvad.detector.detector import Detector
-
+    def _load_detector(self, folder: Path) -> Detector:
         width = int(load_checkpoint(folder).label_CD.shape[1])
         models = RemoteModels(
-            RemoteClip(self._parts["Clip"], width),
-            RemoteCaptioner(self._parts["Captioner"]),
-            RemoteLLM(self._parts["Explainer"]),
+            RemoteClip(self._handles["Clip"], width),
+            RemoteCaptioner(self._handles["Captioner"]),
+            RemoteLLM(self._handles["Explainer"]),
         )
-        return Detector(folder, models=models, decoder=RemoteDecoder(self._parts["Decoder"]))
+        decoder = RemoteDecoder(self._handles["Decoder"])
+        return Detector(folder, models=models, decoder=decoder)
 
-    def _keep_up(self) -> None:
-        """Load what the alias names now, whenever that is something else."""
-        while not self._stopped.wait(self._settings.reload_seconds):
+    def _follow_alias(self, stopped: threading.Event) -> None:
+        """Load the version that the alias stands for, whenever that is a new one."""
+        reference, uri = self._settings.checkpoint, self._settings.tracking_uri
+        while not stopped.wait(self._settings.reload_seconds):
             try:
-                named, place = self._settings.checkpoint, self._settings.tracking_uri
-                version = version_of(named, place)
+                version = registered_version(reference, uri)
                 if version == self._version:
                     continue
-                folder = resolve_checkpoint(named, place)
-                detector = self._load(folder)
+                folder = resolve_checkpoint(reference, uri)
+                detector = self._load_detector(folder)
             except ValueError as error:
-                # The registry is away, or the new version is no checkpoint: the old one goes on.
-                self._say(str(error))
+                # The registry is unreachable, or the version is no checkpoint: keep the old one.
+                self._report_problem(str(error))
                 continue
             self._version = version
-            if frozen(detector.checkpoint) != frozen(self._detector.checkpoint):
-                self._say(f"version {version} needs other frozen models: restart the server")
+            if frozen_parts(detector.checkpoint) != frozen_parts(self._detector.checkpoint):
+                self._report_problem(
+                    f"version {version} needs other frozen models: restart the server"
+                )
                 continue
             self._detector = detector
+            name = public_name(self._settings, folder)
             for worker in self._workers:
-                worker.use(detector, shown_name(self._settings, folder))
-            self._watcher.use(detector)
+                worker.set_detector(detector, name)
+            self._watcher.set_detector(detector)
 
-    def _say(self, problem: str) -> None:
+    def _report_problem(self, problem: str) -> None:
         for worker in self._workers:
-            worker.about = worker.about.model_copy(
-                update={"problem": problem, "problem_since": time.time()}
-            )
+            worker.report_problem(problem)
 
 
-def frozen(checkpoint: Checkpoint) -> tuple[Any, ...]:
-    """Return what the other deployments were made for: a change of it needs new ones."""
+def frozen_parts(checkpoint: Checkpoint) -> tuple[Any, ...]:
+    """Return the parts of a checkpoint that the other deployments depend on."""
     config = checkpoint.config
-    return (config.clip, config.captioner, config.llm, config.device, checkpoint.labels.classes)
+    return (config.clip, config.captioner, config.llm, config.device, checkpoint.classes)
 
 
-def shown_name(settings: ServerSettings, folder: Path) -> str:
-    """Return how a checkpoint is called to those who ask: no path of the server's."""
-    named = settings.checkpoint
-    return named if named.startswith("models:/") else "/".join(folder.parts[-2:])
+def public_name(settings: ServerSettings, folder: Path) -> str:
+    """Return the name of a checkpoint that clients see, which reveals no path of the server.
+
+    Args:
+        settings: settings of the server.
+        folder: folder of the checkpoint.
+    """
+    reference = settings.checkpoint
+    return reference if reference.startswith(REGISTRY) else "/".join(folder.parts[-2:])

@@ -1,13 +1,15 @@
-"""The application of Ray Serve that serves a checkpoint; `serve run serve.app:app` builds it.
+"""The application of Ray Serve that serves a checkpoint.
 
-The settings are the `args` of a configuration file of Ray Serve, or those of the YAML file that
-EXVAD_SERVE names; without either, the newest run's checkpoint is served to this machine.
-EXVAD_CHECKPOINT names another checkpoint.
+`serve run serve.app:app` and `import_path: serve.app:app` build it with `from_args`. The settings
+are the `args` of `serve run` or of a configuration file of Ray Serve. Without `args`, they are read
+from the YAML file that EXVAD_SERVE names. Without either, the defaults apply: the checkpoint of the
+newest run is served to clients on this machine. EXVAD_CHECKPOINT names another checkpoint.
 """
 
 # No postponed annotations here: FastAPI resolves them on a copy of the class that Ray makes.
 
 import os
+from pathlib import Path
 from typing import Any
 
 from ray import serve
@@ -16,91 +18,118 @@ from exvad.checkpoints.checkpoint import load_checkpoint
 from exvad.checkpoints.registry import (
     REGISTRY,
     SQLITE,
-    newest_demo_checkpoint,
+    newest_checkpoint,
     resolve_checkpoint,
-    tracking_place,
+    resolve_tracking_uri,
 )
 from exvad.serving.api.application import create_api
-from exvad.serving.api.keys import Keys
-from exvad.serving.deployments.analyst import Analyst
-from exvad.serving.deployments.models import CaptionerPart, ClipPart, DecoderPart, ExplainerPart
+from exvad.serving.api.keys import ApiKeys
+from exvad.serving.deployments.analyst import AnalystDeployment
+from exvad.serving.deployments.models import (
+    CaptionerDeployment,
+    ClipDeployment,
+    DecoderDeployment,
+    ExplainerDeployment,
+)
+from exvad.serving.queue.database import check_database
 from exvad.serving.settings import Replicas, ServerSettings, load_settings, parse_settings
 from exvad.serving.workers.webhook_sender import read_secret
 
+FRONT_CPUS = 0.1
+FRONT_REQUESTS = 128  # in addition to the followers
+FRONT_SHUTDOWN_SECONDS = 3
 
-def build(settings: ServerSettings | None = None) -> serve.Application:
-    """Return the application for these settings, or those that EXVAD_SERVE names.
+
+def from_args(args: dict[str, Any]) -> serve.Application:
+    """Build the application for the `args` of `serve run` or of a configuration file.
+
+    Args:
+        args: setting → value; if empty, the settings are read from the file that EXVAD_SERVE names.
 
     Raises:
-        ValueError: there is no such checkpoint, or the keys or the webhooks' secret can't be read.
+        ValueError: a setting is unknown or has a bad value; see also `build_application`.
     """
-    settings = settings or load_settings()
-    named = os.environ.get("EXVAD_CHECKPOINT") or settings.checkpoint
-    if not named:
-        named = str(newest_demo_checkpoint())
-    place = settings.tracking_uri
-    if named.startswith(REGISTRY):
-        place = tracking_place(place)
-    folder = resolve_checkpoint(named, place)
-    settings = settings.model_copy(
-        update={
-            # Replicas run in another folder. An alias stays one: it may move.
-            "checkpoint": named if "@" in named else str(folder.resolve()),
-            "tracking_uri": place,
-            "spool": settings.spool.resolve(),
-            "database": f"{SQLITE}{settings.database_path.resolve()}",
-        }
-    )
-    if settings.webhook_secret is not None:
-        read_secret(settings.webhook_secret)  # complains here rather than in a replica
-    Keys(settings.api_keys)
-    if settings.allowed_root is not None and not settings.allowed_root.is_dir():
-        raise ValueError(f"allowed_root: {settings.allowed_root} is no folder")
+    return build_application(parse_settings(args, "args") if args else None)
+
+
+def build_application(settings: ServerSettings | None = None) -> serve.Application:
+    """Build the application, which does not need a running Ray.
+
+    Args:
+        settings: settings of the server; None to read the file that EXVAD_SERVE names.
+
+    Raises:
+        OtherVersionError: another version of exvad wrote the database or the checkpoint.
+        ValueError: there is no such checkpoint, or a file that the settings name can't be read.
+    """
+    settings, folder = _resolve(settings or load_settings())
+    _check_files(settings)
     checkpoint = load_checkpoint(folder)
-    config, classes = checkpoint.config, checkpoint.labels.classes
-    parts = {
-        "Decoder": _sized(DecoderPart, settings.decoder).bind(settings),
-        "Clip": _sized(ClipPart, settings.clip).bind(config),
-        "Captioner": _sized(CaptionerPart, settings.captioner).bind(config),
-        "Explainer": _sized(ExplainerPart, settings.explainer).bind(config, classes),
+    config, classes = checkpoint.config, checkpoint.classes
+    handles = {
+        "Decoder": _scale(DecoderDeployment, settings.decoder).bind(settings),
+        "Clip": _scale(ClipDeployment, settings.clip).bind(config),
+        "Captioner": _scale(CaptionerDeployment, settings.captioner).bind(config),
+        "Explainer": _scale(ExplainerDeployment, settings.explainer).bind(config, classes),
     }
-    # Nobody calls the analysts, they take work from the queue: their number is fixed.
-    analyst = Analyst.options(  # type: ignore[attr-defined]
+    # The analysts take work from the queue. They get no requests to scale by.
+    analyst = AnalystDeployment.options(  # type: ignore[attr-defined]
         num_replicas=settings.analyst.max_replicas,
         ray_actor_options=_resources(settings.analyst),
-    ).bind(settings, parts)
-    # The front holds no model, so that it answers while videos are analyzed; it is bound to the
-    # analyst only so that both are deployed together.
+    ).bind(settings, handles)
+    # The front holds no model, so that it answers while videos are analyzed. It is bound to the
+    # analyst only to deploy both together.
     front = serve.deployment(
         serve.ingress(lambda: create_api(settings))(),
         name="Front",
-        # Those who only wait must not keep the others out, nor a stop waiting for them.
-        max_ongoing_requests=settings.max_followers + 128,
-        graceful_shutdown_timeout_s=3,
-        ray_actor_options={"num_cpus": 0.1},
+        # Followers must neither use up the requests of other clients nor delay a shutdown.
+        max_ongoing_requests=settings.max_followers + FRONT_REQUESTS,
+        graceful_shutdown_timeout_s=FRONT_SHUTDOWN_SECONDS,
+        ray_actor_options={"num_cpus": FRONT_CPUS},
     )
     return front.bind(analyst)
 
 
-def from_args(args: dict[str, Any]) -> serve.Application:
-    """Return the application for the `args` of `serve run` or of a configuration file.
+def _resolve(settings: ServerSettings) -> tuple[ServerSettings, Path]:
+    """Return the settings with absolute paths, as replicas run in another folder.
 
-    Args:
-        args: settings of the server; empty for those that EXVAD_SERVE names.
-
-    Raises:
-        ValueError: see `build`; or a setting is unknown or has a bad value.
+    Returns:
+        The settings, and the folder of the checkpoint.
     """
-    return build(parse_settings(args, "args") if args else None)
+    reference = os.environ.get("EXVAD_CHECKPOINT") or settings.checkpoint
+    reference = reference or str(newest_checkpoint())
+    uri = settings.tracking_uri
+    if reference.startswith(REGISTRY):
+        uri = resolve_tracking_uri(uri)
+    folder = resolve_checkpoint(reference, uri)
+    is_alias = "@" in reference  # it is resolved again later, as its version may change
+    update = {
+        "checkpoint": reference if is_alias else str(folder.resolve()),
+        "tracking_uri": uri,
+        "spool": settings.spool.resolve(),
+        "database": f"{SQLITE}{settings.database_path.resolve()}",
+    }
+    return settings.model_copy(update=update), folder
 
 
-def _sized(part: Any, replicas: Replicas) -> Any:
-    return part.options(
-        max_ongoing_requests=max(replicas.at_once, 1) * 2,
+def _check_files(settings: ServerSettings) -> None:
+    """Check the files that the settings name, so that errors appear here and not in a replica."""
+    check_database(settings.database_path)
+    if settings.webhook_secret is not None:
+        read_secret(settings.webhook_secret)
+    ApiKeys(settings.api_keys)
+    if settings.allowed_root is not None and not settings.allowed_root.is_dir():
+        raise ValueError(f"allowed_root: {settings.allowed_root} is no folder")
+
+
+def _scale(deployment: Any, replicas: Replicas) -> Any:
+    """Return a deployment with the resources and the autoscaling of the settings."""
+    return deployment.options(
+        max_ongoing_requests=max(replicas.concurrency, 1) * 2,
         autoscaling_config={
             "min_replicas": replicas.min_replicas,
             "max_replicas": replicas.max_replicas,
-            "target_ongoing_requests": replicas.at_once,
+            "target_ongoing_requests": replicas.concurrency,
         },
         ray_actor_options=_resources(replicas),
     )

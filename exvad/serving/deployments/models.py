@@ -1,49 +1,53 @@
-"""The frozen models and the decoder, each a deployment of its own with its own replicas.
+"""Deployments of the decoder and of the frozen models, each with its own replicas.
 
-Requests of several analyses that arrive while a model is busy are answered together when it is
-free: nobody waits for company.
+Requests that arrive while a model is busy are computed together as soon as it is free. A request
+to an idle model does not wait for others.
+
+N frames or texts · H, W pixels · D feature width
 """
 
-# No postponed annotations here: Ray Serve reads those of deployments.
+# No postponed annotations here: Ray Serve evaluates the annotations of deployments.
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence, Sized
 from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 from ray import serve
 
-from exvad.aegm.explanation import explanation_schema
+from exvad.aegm.explanation_format import explanation_schema
 from exvad.config import Config
-from exvad.encoders.protocols import Writer
+from exvad.encoders.loading import LocalModels, load_captioner, load_clip
+from exvad.encoders.protocols import StreamingLanguageModel
 from exvad.serving.settings import ServerSettings
-from exvad.video.chunks import Chunk, VideoInfo
+from exvad.video.chunks import Chunk
 from exvad.video.decoding import DecodedChunk
+from exvad.video.sandbox import DecodingProcess
+from exvad.video.survey import VideoInfo
 
-Pictures = NDArray[np.uint8]
+Frames = NDArray[np.uint8]
 Method = TypeVar("Method", bound=Callable[..., Any])
-MOST_TOGETHER = 8
-TELLING_SECONDS = 0.1  # between two looks at what is being written
+MAX_BATCHED_REQUESTS = 8
+PARTIAL_SECONDS = 0.1  # between two partial answers
 
 
-def _gathered(method: Method) -> Method:
-    gathered = serve.batch(max_batch_size=MOST_TOGETHER, batch_wait_timeout_s=0)
-    batched: Method = gathered(method)
+def _batched(method: Method) -> Method:
+    """Make a method that takes several requests a method that takes one."""
+    decorate = serve.batch(max_batch_size=MAX_BATCHED_REQUESTS, batch_wait_timeout_s=0)
+    batched: Method = decorate(method)
     return batched
 
 
 @serve.deployment(name="Decoder", max_ongoing_requests=16)
-class DecoderPart:
-    """Decodes uploads in a process of its own, with limits on memory and time.
+class DecoderDeployment:
+    """Decodes uploads in a process with limits on memory and time.
 
     Args:
         settings: the limits.
     """
 
     def __init__(self, settings: ServerSettings) -> None:
-        from exvad.video.sandbox import DecodingProcess
-
         self._process = DecodingProcess(
             settings.decode_bytes,
             settings.decode_seconds,
@@ -63,110 +67,108 @@ class DecoderPart:
 
 
 @serve.deployment(name="Clip", max_ongoing_requests=32)
-class ClipPart:
+class ClipDeployment:
     """CLIP's image and text encoder, E_I and E_T.
 
     Args:
-        config: of the checkpoint that is served.
+        config: configuration of the served checkpoint.
     """
 
     def __init__(self, config: Config) -> None:
-        from exvad.encoders.loading import load_clip
-
         self._clip = load_clip(config)
 
-    @_gathered
-    async def encode_images(self, asked: list[Pictures]) -> list[NDArray[np.float32]]:
-        """Encode the pictures of each request, uint8 [N, H, W, 3]."""
-        return await asyncio.to_thread(_by_size, self._clip.encode_images, asked)
+    @_batched
+    async def encode_images(self, requests: list[Frames]) -> list[NDArray[np.float32]]:
+        """Encode the frames of each request, uint8 [N, H, W, 3], into features [N, D]."""
+        return await asyncio.to_thread(compute_by_size, self._clip.encode_images, requests)
 
-    @_gathered
-    async def encode_texts(self, asked: list[list[str]]) -> list[NDArray[np.float32]]:
-        """Encode the texts of each request."""
-        return await asyncio.to_thread(_together, self._clip.encode_texts, asked)
+    @_batched
+    async def encode_texts(self, requests: list[list[str]]) -> list[NDArray[np.float32]]:
+        """Encode the N texts of each request into features [N, D]."""
+        return await asyncio.to_thread(compute_together, self._clip.encode_texts, requests)
 
 
 @serve.deployment(name="Captioner", max_ongoing_requests=32)
-class CaptionerPart:
+class CaptionerDeployment:
     """The captioner Φ_C.
 
     Args:
-        config: of the checkpoint that is served.
+        config: configuration of the served checkpoint.
     """
 
     def __init__(self, config: Config) -> None:
-        from exvad.encoders.loading import load_captioner
-
         self._captioner = load_captioner(config)
 
-    @_gathered
-    async def caption(self, asked: list[Pictures]) -> list[list[str]]:
-        """Caption the pictures of each request, uint8 [N, H, W, 3]."""
-        return await asyncio.to_thread(_by_size, self._captioner.caption, asked)
+    @_batched
+    async def caption(self, requests: list[Frames]) -> list[list[str]]:
+        """Caption the frames of each request, uint8 [N, H, W, 3]."""
+        return await asyncio.to_thread(compute_by_size, self._captioner.caption, requests)
 
 
 @serve.deployment(name="Explainer", max_ongoing_requests=32)
-class ExplainerPart:
+class ExplainerDeployment:
     """The language model Φ_LLM.
 
     Args:
-        config: of the checkpoint that is served.
-        classes: class names, the normal one first.
+        config: configuration of the served checkpoint.
+        classes: class names, the normal class first.
     """
 
     def __init__(self, config: Config, classes: tuple[str, ...]) -> None:
-        from exvad.encoders.loading import LocalModels
-
         self._llm = LocalModels(config, explanation_schema(classes)).llm
 
-    @_gathered
-    async def complete(self, asked: list[list[str]]) -> list[list[str]]:
-        """Answer the prompts of each request."""
-        return await asyncio.to_thread(_together, self._llm.complete, asked)
+    @_batched
+    async def complete(self, requests: list[list[str]]) -> list[list[str]]:
+        """Complete the prompts of each request."""
+        return await asyncio.to_thread(compute_together, self._llm.complete, requests)
 
-    async def write(self, prompts: list[str]) -> AsyncIterator[list[str]]:
-        """Answer prompts; gives the answers so far, again and again, and at last the whole."""
-        gathered: Any = self._write  # takes one request, and is called with several
-        async for answers in gathered(prompts):
+    async def stream(self, prompts: list[str]) -> AsyncIterator[list[str]]:
+        """Complete prompts; yield the partial answers again and again, and at last the answers."""
+        stream: Any = self._stream  # batched: it takes one request instead of several
+        async for answers in stream(prompts):
             yield answers
 
-    @_gathered
-    async def _write(self, asked: list[list[str]]) -> AsyncIterator[list[list[str]]]:
-        prompts = [prompt for request in asked for prompt in request]
-        texts = [""] * len(prompts)
+    @_batched
+    async def _stream(self, requests: list[list[str]]) -> AsyncIterator[list[list[str]]]:
+        prompts = [prompt for request in requests for prompt in request]
+        partial_answers = [""] * len(prompts)
 
-        def tell(index: int, text: str) -> None:
-            texts[index] = text
+        def on_text(index: int, text: str) -> None:
+            partial_answers[index] = text
 
-        def answer() -> list[str]:
-            if isinstance(self._llm, Writer):
-                return self._llm.write(prompts, tell)
+        def complete() -> list[str]:
+            if isinstance(self._llm, StreamingLanguageModel):
+                return self._llm.stream(prompts, on_text)
             return self._llm.complete(prompts)
 
-        # Telling of every word would take longer than to write it.
-        answering = asyncio.create_task(asyncio.to_thread(answer))
-        while not (await asyncio.wait([answering], timeout=TELLING_SECONDS))[0]:
-            yield _together(lambda _: list(texts), asked)
-        answers = answering.result()
-        yield _together(lambda _: answers, asked)
+        # An event for each token would take longer than to generate it.
+        completing = asyncio.create_task(asyncio.to_thread(complete))
+        while not (await asyncio.wait([completing], timeout=PARTIAL_SECONDS))[0]:
+            yield _split(list(partial_answers), requests)
+        yield _split(completing.result(), requests)
 
 
-def _together(answer: Any, asked: Sequence[Sequence[Any]]) -> list[Any]:
-    """Answer several requests at once and give each its own part."""
-    told = answer([item for request in asked for item in request])
-    ends = np.cumsum([len(request) for request in asked])
-    return [told[end - len(request) : end] for request, end in zip(asked, ends, strict=True)]
+def compute_together(
+    compute: Callable[[list[Any]], Any], requests: Sequence[Sequence[Any]]
+) -> list[Any]:
+    """Compute the items of several requests together; return the results of each request."""
+    return _split(compute([item for request in requests for item in request]), requests)
 
 
-def _by_size(answer: Any, asked: Sequence[Pictures]) -> list[Any]:
-    """Answer several requests, those with pictures of one size at once."""
-    told: list[Any] = [None] * len(asked)
-    sizes = [request.shape[1:] for request in asked]
+def compute_by_size(compute: Callable[[Frames], Any], requests: Sequence[Frames]) -> list[Any]:
+    """Compute several requests, those with frames of one size together."""
+    results: list[Any] = [None] * len(requests)
+    sizes = [request.shape[1:] for request in requests]
     for size in dict.fromkeys(sizes):
-        alike = [number for number, own in enumerate(sizes) if own == size]
-        pictures = np.concatenate([asked[number] for number in alike])
-        ends = np.cumsum([len(asked[number]) for number in alike])
-        answers = answer(pictures)
-        for number, end in zip(alike, ends, strict=True):
-            told[number] = answers[end - len(asked[number]) : end]
-    return told
+        indices = [index for index, other in enumerate(sizes) if other == size]
+        frames = [requests[index] for index in indices]
+        computed = _split(compute(np.concatenate(frames)), frames)
+        for index, result in zip(indices, computed, strict=True):
+            results[index] = result
+    return results
+
+
+def _split(results: Any, requests: Sequence[Sized]) -> list[Any]:
+    """Split the results of all items into those of each request."""
+    ends = np.cumsum([len(request) for request in requests])
+    return [results[end - len(request) : end] for request, end in zip(requests, ends, strict=True)]

@@ -1,4 +1,4 @@
-"""`exvad serve`: the server with a few flags, without a configuration file of Ray Serve."""
+"""The server of `exvad serve`: it runs the application without a configuration file of Ray."""
 
 from __future__ import annotations
 
@@ -9,39 +9,56 @@ import socket
 import threading
 from typing import TYPE_CHECKING
 
+from ray import serve
+
+from exvad.pipeline.session import ray_output_hidden, ray_session
+from exvad.pipeline.terminal import console
+from exvad.serving.deployments.application import build_application
+
 if TYPE_CHECKING:
     from exvad.serving.settings import ServerSettings
 
 
 def check_host(host: str, settings: ServerSettings) -> None:
-    """Refuse to listen to other machines without API keys.
+    """Refuse to accept requests from other machines without API keys.
+
+    Args:
+        host: the address to listen on.
+        settings: settings of the server.
 
     Raises:
-        ValueError: the host is not this machine alone, and there are no keys.
+        ValueError: other machines reach the address, and the settings name no API keys.
     """
     if settings.api_keys is not None or host == "localhost":
         return
     try:
-        alone = ipaddress.ip_address(host).is_loopback
+        is_local = ipaddress.ip_address(host).is_loopback
     except ValueError:
-        alone = False
-    if not alone:
+        is_local = False
+    if not is_local:
         raise ValueError(
-            f"--host {host} lets other machines ask: set api_keys in the settings file first"
+            f"--host {host} accepts requests from other machines: "
+            "set api_keys in the settings file first"
         )
 
 
 def check_port(host: str, port: int) -> None:
-    """Refuse a port that something listens on already.
+    """Refuse a port that the server can't listen on.
+
+    Args:
+        host: the address to listen on.
+        port: the port.
 
     Raises:
-        ValueError: it is taken, or may not be used.
+        ValueError: another process uses the port, or the port is not permitted.
     """
     try:
         with socket.create_server((host, port)):
             pass
     except OSError as error:
-        raise ValueError(f"--port {port} can't be used ({error.strerror}): name another") from None
+        raise ValueError(
+            f"--port {port} can't be used ({error.strerror}): choose another port"
+        ) from None
 
 
 def run_server(host: str, port: int, settings: ServerSettings) -> None:
@@ -50,20 +67,15 @@ def run_server(host: str, port: int, settings: ServerSettings) -> None:
     Args:
         host: the address to listen on.
         port: the port.
-        settings: of the server.
+        settings: settings of the server.
 
     Raises:
-        ValueError: see `check_host` and `check_port`; or there is no such checkpoint.
+        OtherVersionError: another version of exvad wrote the database or the checkpoint.
+        ValueError: see `check_host`, `check_port` and `build_application`.
     """
     check_host(host, settings)
     check_port(host, port)
-
-    from ray import serve
-
-    from exvad.pipeline.session import chatter_hidden, console, ray_session
-    from exvad.serving.deployments.application import build
-
-    application = build(settings)
+    application = build_application(settings)
     logging.getLogger("ray.serve").setLevel(logging.WARNING)
     with ray_session():
         serve.start(http_options={"host": host, "port": port})
@@ -75,8 +87,8 @@ def run_server(host: str, port: int, settings: ServerSettings) -> None:
             while not stopped.wait(1):
                 pass
         except KeyboardInterrupt:
-            console.print("stopped; what was accepted is taken up at the next start")
+            console.print("stopped; accepted videos are analyzed after the next start")
         finally:
-            # Ray tells of its own actors as lost that were asked to end.
-            with chatter_hidden():
+            # Ray reports its own actors as lost when they are shut down.
+            with ray_output_hidden():
                 serve.shutdown()

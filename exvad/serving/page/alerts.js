@@ -1,89 +1,123 @@
-// The alerts of a live stream: a picture, what, when, why, and what a person makes of it.
-import { $, clock, doubt, judged, make, moment, rows, spaced, tell, triageButtons, write } from "./dom.js";
-import { kindOf } from "./draw.js";
+// The alerts of a live stream: frame, class, time, explanation, evidence, review.
+import { sendJson } from "./api.js";
+import { classColour } from "./chart.js";
+import { $, makeElement, setText } from "./dom.js";
+import { formatClass, formatCount, formatDuration, formatScore, formatTimestamp } from "./format.js";
+import { updateList } from "./list.js";
+import { describeDisagreement, makeTriageButtons, showTriage } from "./review.js";
 
-const TRIES = 6;
+const MAX_FRAME_RETRIES = 6;
+const FRAME_RETRY_MS = 500;
 
-export function updateAlerts(stream, acts) {
+/**
+ * Show the alerts of a stream.
+ * @param {object} stream - a StreamStatus of the HTTP API
+ * @param {{notice: Notice, refresh: () => void}} actions - `refresh` is called when a triage state
+ *     has changed
+ */
+export function showAlerts(stream, actions) {
   $("no-alerts").hidden = stream.alerts.length > 0;
-  rows($("alerts"), stream.alerts, (alert) => alert.number, () => card(stream.id, acts), (row, alert) => {
-    fill(row, stream, alert);
-  });
+  const makeRow = () => makeAlertCard(stream.id, actions);
+  const updateRow = (card, alert) => updateAlertCard(card, stream, alert);
+  updateList($("alerts"), stream.alerts, (alert) => alert.number, makeRow, updateRow);
 }
 
-function card(id, acts) {
-  const row = make("li", "", "alert");
-  const picture = make("img");
-  picture.loading = "lazy";
-  picture.addEventListener("error", () => again(picture));
-  picture.addEventListener("load", () => picture.classList.remove("missing"));
-  const words = make("div");
-  const title = make("h4");
-  title.append(make("span"), make("span"));
-  const why = make("p", "", "summary");
-  const reason = make("p", "", "soft");
-  const unsure = make("p", "", "doubt");
-  const rests = make("details");
-  rests.append(make("summary"), make("ul"));
-  const triage = make("div", "", "triage");
+function makeAlertCard(streamId, actions) {
+  const card = makeElement("li", "", "alert");
+  const content = makeElement("div");
+  const title = makeElement("h4");
+  title.append(makeElement("span"), makeElement("span"));
+  const evidence = makeElement("details");
+  evidence.append(makeElement("summary"), makeElement("ul"));
+  const triage = makeElement("div", "", "triage");
   triage.setAttribute("role", "group");
-  words.append(title, make("p", "", "when soft"), why, reason, unsure, rests, triage);
-  row.append(picture, words);
-  triageButtons(triage, async (choice) => {
+  content.append(
+    title,
+    makeElement("p", "", "when muted"),
+    makeElement("p", "", "summary"),
+    makeElement("p", "", "muted"),
+    makeElement("p", "", "disagreement"),
+    evidence,
+    triage,
+  );
+  card.append(makeFrameImage(), content);
+  makeTriageButtons(triage, async (choice) => {
     try {
-      const kept = await tell(`v1/streams/${id}/alerts/${row.dataset.key}`, "PATCH", { triage: choice });
-      judged(triage, kept.triage);
-      acts.refresh();
+      const path = `v1/streams/${streamId}/alerts/${card.dataset.key}`;
+      const alert = await sendJson(path, "PATCH", { triage: choice });
+      showTriage(triage, alert.triage);
+      actions.refresh();
     } catch (error) {
-      acts.notice(error.message);
+      actions.notice.show(error.message);
     }
   });
-  return row;
+  return card;
 }
 
-// An alert is told before its picture is kept.
-function again(picture) {
-  picture.classList.add("missing");
-  const tries = Number(picture.dataset.tries ?? 0) + 1;
-  picture.dataset.tries = tries;
-  if (tries > TRIES) return;
-  const { wanted } = picture.dataset;
+function updateAlertCard(card, stream, alert) {
+  const [image, content] = card.children;
+  const [title, when, summary, reason, disagreement, evidence, triage] = content.children;
+  const label = formatClass(alert.label);
+  const isOngoing = stream.state !== "ended" && alert.state !== "ended";
+  loadFrame(image, `v1/streams/${stream.id}/alerts/${alert.number}/frame?peak=${alert.peak}`);
+  image.alt = `Frame of ${label} with the highest score`;
+  setText(title.children[0], "", `dot ${classColour(stream.classes, alert.label)}`);
+  setText(title.children[1], label);
+  setText(when, describeTime(alert, isOngoing));
+  when.title = `${formatDuration(alert.start)} to ${formatDuration(alert.end)} of the stream`;
+  setText(summary, alert.explanation?.summary ?? "");
+  setText(reason, alert.explanation?.reason ?? "");
+  setText(disagreement, describeDisagreement([alert.label], alert.explanation));
+  showEvidence(evidence, alert);
+  triage.setAttribute("aria-label", `Review of alert ${alert.number}, ${label}`);
+  showTriage(triage, alert.triage);
+  card.classList.toggle("reviewed", alert.triage !== "open");
+  card.classList.toggle("ongoing", isOngoing);
+}
+
+function describeTime(alert, isOngoing) {
+  const duration = formatDuration(alert.end - alert.start);
+  return [
+    formatTimestamp(alert.began_at),
+    `duration ${duration}`,
+    `peak score ${formatScore(alert.peak)}`,
+    isOngoing ? "ongoing" : "ended",
+  ].join(" · ");
+}
+
+function showEvidence(details, { captions, explanation }) {
+  const cited = new Set(explanation?.evidence);
+  const rows = captions.map((text, index) => ({ number: index + 1, text }));
+  details.hidden = captions.length === 0;
+  setText(details.children[0], `Evidence: ${formatCount(captions.length, "caption")}`);
+  updateList(details.children[1], rows, (row) => row.number, () => makeElement("li"), (item, row) => {
+    setText(item, row.text, cited.has(row.number) ? "evidence" : "");
+  });
+}
+
+function makeFrameImage() {
+  const image = makeElement("img");
+  image.loading = "lazy";
+  image.addEventListener("error", () => retryFrame(image));
+  image.addEventListener("load", () => image.classList.remove("missing"));
+  return image;
+}
+
+function loadFrame(image, url) {
+  if (image.dataset.url === url) return;
+  image.dataset.url = url;
+  image.dataset.retries = 0;
+  image.src = url;
+}
+
+// The server publishes an alert before it stores the frame.
+function retryFrame(image) {
+  const { url } = image.dataset;
+  const retries = Number(image.dataset.retries) + 1;
+  image.classList.add("missing");
+  image.dataset.retries = retries;
+  if (retries > MAX_FRAME_RETRIES) return;
   setTimeout(() => {
-    if (picture.dataset.wanted === wanted) picture.src = `${wanted}&try=${tries}`;
-  }, 500 * tries);
-}
-
-function show(picture, wanted) {
-  if (picture.dataset.wanted === wanted) return;
-  picture.dataset.wanted = wanted;
-  picture.dataset.tries = 0;
-  picture.src = wanted;
-}
-
-function fill(row, stream, alert) {
-  const [picture, words] = row.children;
-  const [title, when, why, reason, unsure, rests, triage] = words.children;
-  const label = spaced(alert.label);
-  show(picture, `v1/streams/${stream.id}/alerts/${alert.number}/frame?peak=${alert.peak}`);
-  picture.alt = `Picture of the ${label} at its highest score`;
-  write(title.children[0], "", `dot ${kindOf(stream.classes, alert.label)}`);
-  write(title.children[1], label);
-  const lasted = `${clock(alert.end - alert.start)} long`;
-  const going = stream.state === "ended" || alert.state === "ended" ? "over" : "going on";
-  when.title = `${clock(alert.start)} to ${clock(alert.end)} of the stream`;
-  write(when, `${moment(alert.began_at)} · ${lasted} · peak ${alert.peak.toFixed(2)} · ${going}`);
-  const told = alert.explanation;
-  write(why, told ? told.summary : "");
-  write(reason, told ? told.reason : "");
-  write(unsure, doubt([alert.label], told));
-  const numbered = told ? new Set(told.evidence) : new Set();
-  rests.hidden = alert.captions.length === 0;
-  const many = alert.captions.length === 1 ? "The caption" : `The ${alert.captions.length} captions`;
-  write(rests.children[0], `${many} it rests on`);
-  rows(rests.children[1], alert.captions.map((text, n) => [n + 1, text]), ([n]) => n, () => make("li"),
-    (item, [n, text]) => write(item, text, numbered.has(n) ? "evidence" : ""));
-  triage.setAttribute("aria-label", `Your judgement of alert ${alert.number}, ${label}`);
-  judged(triage, alert.triage);
-  row.classList.toggle("judged", alert.triage !== "open");
-  row.classList.toggle("going", going === "going on");
+    if (image.dataset.url === url) image.src = `${url}&try=${retries}`;
+  }, FRAME_RETRY_MS * retries);
 }

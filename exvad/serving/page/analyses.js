@@ -1,187 +1,132 @@
-// Videos: sending them, the list, and following one while it is worked on.
-import * as answer from "./answer.js";
-import { $, announce, ask, entry, fill, focusOpened, neighbour, rows, spaced, write } from "./dom.js";
-import { draw } from "./draw.js";
+// The view of videos: the list of analyses, uploads, and the analysis that is open.
+import * as analysisResult from "./analysis.js";
+import { requestJson } from "./api.js";
+import { $, announce, focusHeading, setText } from "./dom.js";
+import { formatClass, formatPercent } from "./format.js";
+import { LinkList } from "./link-list.js";
+import { Notice } from "./notice.js";
+import { Poller } from "./poller.js";
+import { followProgress } from "./progress.js";
+import { uploadVideos } from "./upload.js";
 
-const PAGE = 30;
-const state = { shown: null, source: null, limit: PAGE, timer: 0, asked: 0, told: "" };
+const PAGE_SIZE = 30;
+const ACTIVE_PAUSE_MS = 1500; // while an analysis is queued or running
+const IDLE_PAUSE_MS = 5000;
+const TICK_MS = 500;
 
-// What the last question to the server had to say goes away by itself, other words stay.
-function notice(text, passing = false) {
-  if (passing && !text && $("notice").textContent !== state.told) return;
-  if (passing) state.told = text;
-  write($("notice"), text);
+const notice = new Notice($("analyses-notice"));
+const poller = new Poller(() => requestJson(`v1/analyses?limit=${list.limit}`), showList, notice);
+const list = new LinkList("analyses", "videos", PAGE_SIZE, refresh);
+const state = { openId: null, eventSource: null };
+
+/**
+ * Upload videos and open the analysis of the first one.
+ * @param {File[]} files
+ */
+export async function upload(files) {
+  let isFirst = true;
+  notice.show("");
+  const onAccepted = async ({ id }) => {
+    await refresh();
+    if (isFirst) location.hash = `videos/${id}`;
+    isFirst = false;
+  };
+  await uploadVideos(files, onAccepted, (messages) => notice.show(messages.join("\n")));
 }
 
-export async function submit(files) {
-  const refused = [];
-  let opened = false;
-  notice("");
-  for (const [place, file] of files.entries()) {
-    const which = files.length > 1 ? ` (${place + 1} of ${files.length})` : "";
-    $("sending").hidden = false;
-    try {
-      const accepted = await send(file, (share) => {
-        $("share").value = share;
-        write($("sent"), `Sending ${file.name}${which}`);
-      });
-      await refresh();
-      if (!opened) location.hash = `videos/${accepted.id}`;
-      opened = true;
-    } catch (error) {
-      refused.push(`${file.name}: ${error.message}`);
-      notice(refused.join("\n"));
-    }
-  }
-  $("sending").hidden = true;
-}
-
-// Only XMLHttpRequest tells how much of a body has been sent.
-function send(file, progress) {
-  return new Promise((resolve, reject) => {
-    const request = new XMLHttpRequest();
-    const form = new FormData();
-    form.append("video", file);
-    request.responseType = "json";
-    request.upload.addEventListener("progress", (event) => progress(event.loaded / event.total));
-    request.addEventListener("error", () => reject(new Error("the connection broke: try again")));
-    request.addEventListener("load", () => {
-      if (request.status < 300) resolve(request.response);
-      else reject(new Error(request.response?.detail || `the server answered ${request.status}`));
-    });
-    request.open("POST", "v1/analyses");
-    progress(0);
-    request.send(form);
-  });
-}
-
-function saying(item) {
-  if (item.state === "queued") return ["waiting", ""];
-  if (item.state === "running") return [`${Math.round(item.progress * 100)} %`, ""];
-  if (item.state === "failed") return ["failed", "alarm"];
-  return item.events === 0 ? ["ordinary", "calm"] : [spaced(item.label), "alarm"];
-}
-
-export async function refresh() {
-  clearTimeout(state.timer);
-  const turn = ++state.asked;
-  let rest = 5000;
-  try {
-    const page = await ask(`v1/analyses?limit=${state.limit}`);
-    if (turn !== state.asked) return; // a later question has been asked meanwhile
-    notice("", true);
-    $("empty").hidden = page.items.length > 0;
-    $("more").hidden = page.total <= page.items.length || state.limit >= 200;
-    rows($("list"), page.items, (item) => item.id, (item) => entry("#videos", item), (row, item) => {
-      const when = new Date(item.created * 1000).toLocaleString();
-      const judgement = item.triage === "open" ? "" : ` · ${item.triage}`;
-      fill(row, item.name, saying(item), when + judgement, item.id === state.shown);
-    });
-    if (page.items.some((item) => item.state === "queued" || item.state === "running")) rest = 1500;
-  } catch (error) {
-    if (turn !== state.asked) return;
-    notice(error.message, true);
-    rest = 2000;
-  }
-  state.timer = setTimeout(refresh, rest);
-}
-
-function select(id) {
-  for (const link of document.querySelectorAll("#list a")) {
-    if (link.parentElement.dataset.key === id) link.setAttribute("aria-current", "true");
-    else link.removeAttribute("aria-current");
-  }
-}
-
-export async function open(id, again = false) {
-  if (state.shown === id && !again) return;
-  state.source?.close();
-  state.source = null;
-  state.shown = id;
-  answer.clear();
-  select(id);
-  for (const part of ["working", "gone"]) $(part).hidden = true;
-  if (!again) $("view").hidden = true;
+/**
+ * Open an analysis.
+ * @param {string|null} id - null to close the open one
+ * @param {boolean} [reload] - load it again even if it is open
+ */
+export async function open(id, reload = false) {
+  if (state.openId === id && !reload) return;
+  state.eventSource?.close();
+  state.eventSource = null;
+  state.openId = id;
+  analysisResult.clear();
+  list.markCurrent(id);
+  $("running").hidden = $("failed").hidden = true;
+  if (!reload) $("analysis").hidden = true;
   if (id === null) return;
-  let found;
   try {
-    found = await ask(`v1/analyses/${encodeURIComponent(id)}`);
+    const analysis = await requestJson(`v1/analyses/${encodeURIComponent(id)}`);
+    if (state.openId === id) show(analysis, !reload);
   } catch (error) {
-    if (state.shown === id) {
-      notice(error.message);
-      location.hash = "videos";
-    }
-    return;
+    if (state.openId !== id) return;
+    notice.show(error.message);
+    location.hash = "videos";
   }
-  if (state.shown !== id) return;
+}
+
+function refresh() {
+  return poller.poll();
+}
+
+function showList(page) {
+  list.show(page, state.openId, describe);
+  return page.items.some(isActive) ? ACTIVE_PAUSE_MS : IDLE_PAUSE_MS;
+}
+
+function isActive(analysis) {
+  return analysis.state === "queued" || analysis.state === "running";
+}
+
+function describe(analysis) {
+  const created = new Date(analysis.created * 1000).toLocaleString();
+  const triage = analysis.triage === "open" ? "" : ` · ${analysis.triage}`;
+  return { name: analysis.name, ...describeState(analysis), details: created + triage };
+}
+
+function describeState({ state: stage, progress, events, label }) {
+  if (stage === "queued") return { state: "queued", tone: "" };
+  if (stage === "running") return { state: formatPercent(progress), tone: "" };
+  if (stage === "failed") return { state: "failed", tone: "alarm" };
+  return events === 0 ? { state: "normal", tone: "normal" } : { state: formatClass(label), tone: "alarm" };
+}
+
+function show(analysis, isNew) {
+  const reopen = () => {
+    if (state.openId === analysis.id) open(analysis.id, true);
+  };
   refresh();
-  $("view").hidden = false;
-  write($("name"), found.name);
-  if (!again) focusOpened($("name"));
-  if (found.state === "done") answer.show(found, { remove, changed: refresh });
-  else if (found.state === "failed") failed(found.error);
-  else follow(found);
-  if ($("verdict").textContent) announce(`${found.name}: ${$("verdict").textContent}`);
+  $("analysis").hidden = false;
+  setText($("analysis-name"), analysis.name);
+  if (isNew) focusHeading($("analysis-name"));
+  setText($("verdict"), "", "verdict");
+  if (analysis.state === "done") {
+    analysisResult.show(analysis, { notice, onChange: refresh, onDelete: deleteOpen });
+  } else if (analysis.state === "failed") {
+    setText($("verdict"), `Failed: ${analysis.error}`, "verdict alarm");
+    $("failed").hidden = false;
+  } else {
+    $("running").hidden = false;
+    state.eventSource = followProgress(analysis, reopen);
+  }
+  if ($("verdict").textContent) announce(`${analysis.name}: ${$("verdict").textContent}`);
 }
 
-function failed(error) {
-  write($("verdict"), `No answer: ${error}`, "verdict alarm");
-  $("gone").hidden = false;
-}
-
-function follow(found) {
-  $("working").hidden = $("gone").hidden = false;
-  $("first").hidden = true;
-  write($("verdict"), "", "verdict");
-  write($("draft"), "");
-  const looked = (share) => {
-    $("bar").value = share;
-    const seen = share > 0 ? `Looking: ${Math.round(share * 100)} % seen` : "Waiting for its turn";
-    write($("stage"), share < 1 ? seen : "Writing the explanation");
-  };
-  looked(found.progress);
-  const source = new EventSource(`v1/analyses/${found.id}/events`);
-  state.source = source;
-  const on = (kind, act) => source.addEventListener(kind, (event) => act(JSON.parse(event.data)));
-  on("progress", ({ progress }) => looked(progress));
-  on("first_scores", ({ times, scores }) => {
-    if (times.length < 2) return;
-    const step = times[1] - times[0];
-    $("first").hidden = false;
-    draw($("first"), { from: 0, to: times.at(-1) + step, times, scores, step, every: Infinity, spans: [] });
-  });
-  on("writing", ({ text }) => write($("draft"), `${text} …`));
-  const end = () => {
-    source.close();
-    if (state.shown === found.id) open(found.id, true);
-  };
-  on("done", end);
-  on("failed", end);
-  source.addEventListener("error", () => {
-    if (source.readyState === EventSource.CLOSED && state.shown === found.id) {
-      setTimeout(() => { if (state.shown === found.id) open(found.id, true); }, 2000);
-    }
-  });
-}
-
-async function remove() {
-  const id = state.shown;
-  if (!id || !confirm("Delete this video and what was found?")) return;
-  const next = neighbour($("list"), id, $("file"));
-  answer.clear(); // whose pictures may still be on their way
+async function deleteOpen() {
+  const id = state.openId;
+  if (!id || !confirm("Delete this video and its analysis?")) return;
+  const nextFocus = list.findNeighbour(id, $("file"));
+  analysisResult.clear(); // its images may still be loading
   try {
-    await ask(`v1/analyses/${id}`, { method: "DELETE" });
+    await requestJson(`v1/analyses/${id}`, { method: "DELETE" });
     location.hash = "videos";
     await refresh();
     announce("Deleted.");
-    next.focus();
+    nextFocus.focus();
   } catch (error) {
-    notice(error.message);
+    notice.show(error.message);
     open(id, true);
   }
 }
 
-$("discard").addEventListener("click", remove);
-$("more").addEventListener("click", () => { state.limit = Math.min(200, state.limit + PAGE); refresh(); });
-$("file").addEventListener("change", () => { submit([...$("file").files]); $("file").value = ""; });
+$("delete-failed").addEventListener("click", deleteOpen);
+$("file").addEventListener("change", () => {
+  upload([...$("file").files]);
+  $("file").value = "";
+});
+setInterval(() => poller.pollIfDue(), TICK_MS);
 refresh();

@@ -1,52 +1,51 @@
-// The page: which part is shown, keys, and dropped files. The address says what is open.
+// The page: the view in the address, keyboard shortcuts, and files dropped anywhere.
 import * as analyses from "./analyses.js";
-import * as answer from "./answer.js";
-import * as live from "./live.js";
+import * as analysis from "./analysis.js";
 import { $ } from "./dom.js";
-import { asksForKey } from "./session.js";
+import { openSignIn } from "./signin.js";
+import * as streams from "./streams.js";
 
-const PARTS = { videos: analyses, live };
+const VIEWS = { videos: analyses, live: streams };
+const HAS_OWN_SPACE = "button, summary, video, input";
 
-function route() {
-  const [named, id = null] = location.hash.slice(1).split("/");
-  // Links of earlier days had the id alone.
-  const [part, wanted] = /^[0-9a-f]{32}$/.test(named) ? ["videos", named] : [named, id];
-  const shown = part in PARTS ? part : "videos";
-  for (const name of Object.keys(PARTS)) {
-    const section = $(`part-${name}`);
-    section.hidden = name !== shown;
-    section.classList.toggle("opened", name === shown && wanted !== null);
-    const link = document.querySelector(`nav a[href="#${name}"]`);
-    if (name === shown) link.setAttribute("aria-current", "page");
+// The address ends in #VIEW or #VIEW/ID.
+function showAddressedView() {
+  const [name, id = null] = location.hash.slice(1).split("/");
+  const isView = Object.hasOwn(VIEWS, name);
+  const [current, currentId] = isView ? [name, id] : ["videos", null];
+  for (const [view, module] of Object.entries(VIEWS)) {
+    const isCurrent = view === current;
+    const section = $(`${view}-view`);
+    section.hidden = !isCurrent;
+    section.classList.toggle("has-open", isCurrent && currentId !== null);
+    const link = document.querySelector(`nav a[href="#${view}"]`);
+    if (isCurrent) link.setAttribute("aria-current", "page");
     else link.removeAttribute("aria-current");
-    PARTS[name].open(name === shown ? wanted : null);
+    module.open(isCurrent ? currentId : null);
   }
-  document.querySelector("footer").hidden = shown !== "videos";
+  document.querySelector("footer").hidden = current !== "videos";
 }
 
-document.addEventListener("keydown", (event) => {
-  if (event.ctrlKey || event.metaKey || event.altKey || !answer.isShown()) return;
-  const typing = event.target.closest("textarea, select, input:not([type=file])");
-  if (typing) return;
-  if (event.key === "j") answer.step(1);
-  else if (event.key === "k") answer.step(-1);
-  // What has focus has a use of its own for the space bar.
-  else if (event.key === " " && !event.target.closest("button, summary, video, input")) answer.play();
+function handleShortcut(event) {
+  if (event.ctrlKey || event.metaKey || event.altKey || !analysis.isShown()) return;
+  if (event.target.closest("textarea, select, input:not([type=file])")) return;
+  if (event.key === "j") analysis.stepEvent(1);
+  else if (event.key === "k") analysis.stepEvent(-1);
+  else if (event.key === " " && !event.target.closest(HAS_OWN_SPACE)) analysis.togglePlay();
   else return;
   event.preventDefault();
-});
-
-const carriesFiles = (event) => event.dataTransfer?.types.includes("Files");
-for (const kind of ["dragover", "dragleave", "drop"]) {
-  document.addEventListener(kind, (event) => {
-    if (!carriesFiles(event)) return;
-    event.preventDefault();
-    if ($("part-videos").hidden) location.hash = "videos";
-    $("drop").classList.toggle("over", kind === "dragover");
-    if (kind === "drop") analyses.submit([...event.dataTransfer.files]);
-  });
 }
 
-addEventListener("locked", asksForKey);
-addEventListener("hashchange", route);
-route();
+function handleDrag(event) {
+  if (!event.dataTransfer?.types.includes("Files")) return;
+  event.preventDefault();
+  if ($("videos-view").hidden) location.hash = "videos";
+  $("drop-zone").classList.toggle("over", event.type === "dragover");
+  if (event.type === "drop") analyses.upload([...event.dataTransfer.files]);
+}
+
+document.addEventListener("keydown", handleShortcut);
+for (const kind of ["dragover", "dragleave", "drop"]) document.addEventListener(kind, handleDrag);
+addEventListener("sign-in-required", openSignIn);
+addEventListener("hashchange", showAddressedView);
+showAddressedView();

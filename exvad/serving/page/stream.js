@@ -1,132 +1,160 @@
-// One live stream: where it stands, its score of the last five minutes, its alerts.
-import { updateAlerts } from "./alerts.js";
-import { $, clock, focusOpened, make, rows, spaced, write } from "./dom.js";
-import { describe, draw, kindOf, readable } from "./draw.js";
+// One live stream: its state, the score of the last five minutes, and its alerts.
+import { showAlerts } from "./alerts.js";
+import { classColour, describeChart, drawChart, showReadout } from "./chart.js";
+import { $, focusHeading, makeElement, setText } from "./dom.js";
+import { formatClass, formatCount, formatDuration, formatScore } from "./format.js";
+import { updateList } from "./list.js";
 
-const SHOWN_SECONDS = 300;
-const LEAST_SECONDS = 60;
-const AGAIN_MILLISECONDS = 4000;
-const WORDS = { waiting: "waiting", watching: "watching", lost: "source lost", ended: "ended" };
-const state = { id: null, acts: null, source: null, found: null, times: [], scores: [], drawing: 0, connected: 0 };
+/** Texts for the states of a stream. */
+export const STATES = { waiting: "waiting", watching: "watching", lost: "source lost", ended: "ended" };
 
-export function close() {
-  state.source?.close();
-  cancelAnimationFrame(state.drawing);
-  Object.assign(state, { id: null, source: null, found: null, times: [], scores: [], drawing: 0 });
-}
+const MAX_SECONDS = 300; // of the chart
+const MIN_SECONDS = 60;
+const RECONNECT_MS = 4000;
+const REFRESH_DELAY_MS = 150;
 
-export function open(id, acts) {
-  Object.assign(state, { id, acts });
+const state = { actions: null, connected: 0, refreshTimer: 0, ...closedState() };
+
+/**
+ * Open a stream and follow its scores.
+ * @param {string} id
+ * @param {{notice: Notice, refresh: () => void}} actions - `refresh` requests the status of the
+ *     stream, which arrives through `update`
+ */
+export function open(id, actions) {
+  Object.assign(state, { id, actions });
   $("alerts").replaceChildren();
   connect();
 }
 
-// A browser connects again by itself, but not where the server, or what is before it, refused.
+/** Close the open stream. */
+export function close() {
+  state.eventSource?.close();
+  cancelAnimationFrame(state.drawing);
+  Object.assign(state, closedState());
+}
+
+/**
+ * Show the newest status of the open stream.
+ * @param {object} stream - a StreamStatus of the HTTP API
+ */
+export function update(stream) {
+  if (stream.id !== state.id) return;
+  const isNew = state.stream === null;
+  state.stream = stream;
+  reconnectIfRefused();
+  $("stream").hidden = false;
+  showStatus(stream);
+  showScore();
+  scheduleChart();
+  showAlerts(stream, state.actions);
+  if (isNew) focusHeading($("stream-name"));
+}
+
+function closedState() {
+  return { id: null, eventSource: null, stream: null, times: [], scores: [], drawing: 0 };
+}
+
 function connect() {
-  const source = new EventSource(`v1/streams/${encodeURIComponent(state.id)}/events`);
-  Object.assign(state, { source, connected: performance.now() });
-  source.addEventListener("scores", (event) => {
-    const { times, scores } = JSON.parse(event.data);
-    take(times, scores);
+  const eventSource = new EventSource(`v1/streams/${encodeURIComponent(state.id)}/events`);
+  Object.assign(state, { eventSource, connected: performance.now() });
+  eventSource.addEventListener("scores", (event) => addScores(JSON.parse(event.data)));
+  // The status is newer than an event that the server repeats after a reconnection.
+  for (const kind of ["alert", "notice", "error"]) eventSource.addEventListener(kind, scheduleRefresh);
+  eventSource.addEventListener("ended", () => {
+    eventSource.close();
+    scheduleRefresh();
   });
-  // What the server says of the stream as a whole is newer than any event that is told again.
-  for (const kind of ["alert", "notice"]) source.addEventListener(kind, later);
-  source.addEventListener("ended", () => {
-    source.close();
-    later();
-  });
-  source.addEventListener("error", later);
 }
 
-let waiting = 0;
-function later() {
-  clearTimeout(waiting);
-  waiting = setTimeout(() => state.acts?.refresh(), 150);
+// A browser reconnects by itself after a lost connection, but not after a refused one.
+function reconnectIfRefused() {
+  const isClosed = state.eventSource.readyState === EventSource.CLOSED && state.stream.state !== "ended";
+  if (isClosed && performance.now() - state.connected > RECONNECT_MS) connect();
 }
 
-// A growing file that is read again tells scores once more: time only goes on.
-function take(times, scores) {
-  times.forEach((time, n) => {
+function scheduleRefresh() {
+  clearTimeout(state.refreshTimer);
+  state.refreshTimer = setTimeout(() => state.actions.refresh(), REFRESH_DELAY_MS);
+}
+
+// A growing file that is read again repeats its scores: only later times are added.
+function addScores({ times, scores }) {
+  times.forEach((time, index) => {
     if (state.times.length && time <= state.times.at(-1)) return;
     state.times.push(time);
-    state.scores.push(scores[n]);
+    state.scores.push(scores[index]);
   });
-  const old = state.times.findIndex((time) => time >= state.times.at(-1) - SHOWN_SECONDS);
-  state.times.splice(0, old);
-  state.scores.splice(0, old);
-  numbers();
-  plan();
+  const firstShown = state.times.findIndex((time) => time >= state.times.at(-1) - MAX_SECONDS);
+  state.times.splice(0, firstShown);
+  state.scores.splice(0, firstShown);
+  showScore();
+  scheduleChart();
 }
 
-function plan() {
+function showStatus(stream) {
+  setText($("stream-name"), stream.name);
+  setText($("stream-state"), STATES[stream.state], stream.state === "lost" ? "alarm" : "");
+  setText($("stream-delay"), stream.delay === null ? "–" : `${stream.delay.toFixed(1)} s`);
+  setText($("stream-dropped"), formatCount(stream.dropped, "frame"));
+  setText($("stream-notice"), stream.notice ?? "");
+  setText($("stop"), stream.state === "ended" ? "Delete" : "Stop watching");
+}
+
+function showScore() {
+  if (!state.stream) return;
+  const { stream, times, scores } = state;
+  const isFollowing = times.length > 0 && times.at(-1) >= (stream.seconds ?? 0);
+  const [seconds, score] = isFollowing ? [times.at(-1), scores.at(-1)] : [stream.seconds, stream.score];
+  const isHigh = score !== null && stream.threshold !== null && score > stream.threshold;
+  setText($("stream-score"), score === null ? "–" : formatScore(score), isHigh ? "alarm" : "");
+  setText($("stream-seconds"), seconds === null ? "–" : formatDuration(seconds));
+}
+
+function scheduleChart() {
   state.drawing ||= requestAnimationFrame(() => {
     state.drawing = 0;
-    if (state.found) chart();
+    if (state.stream) showChart();
   });
 }
 
-export function update(found) {
-  if (found.id !== state.id) return;
-  const opening = state.found === null;
-  const closed = state.source.readyState === EventSource.CLOSED && found.state !== "ended";
-  if (closed && performance.now() - state.connected > AGAIN_MILLISECONDS) connect();
-  state.found = found;
-  $("stream").hidden = false;
-  write($("stream-name"), found.name);
-  write($("stream-state"), WORDS[found.state], found.state === "lost" ? "alarm" : "");
-  write($("stream-delay"), found.delay === null ? "–" : `${found.delay.toFixed(1)} s`);
-  write($("stream-dropped"), found.dropped ? `${found.dropped} pictures` : "nothing");
-  write($("stream-notice"), found.notice ?? "");
-  write($("stop"), found.state === "ended" ? "Forget" : "Stop and forget");
-  numbers();
-  plan();
-  updateAlerts(found, state.acts);
-  if (opening) focusOpened($("stream-name"));
+function showChart() {
+  const { stream, times, scores } = state;
+  const step = medianStep(times);
+  const to = Math.max(times.at(-1) ?? 0, stream.seconds ?? 0) + step;
+  const seconds = Math.min(MAX_SECONDS, Math.max(MIN_SECONDS, to - (times[0] ?? to)));
+  const from = to - seconds;
+  const alerts = stream.alerts.filter((alert) => alert.end >= from);
+  const spans = alerts.map((alert) => ({ ...alert, colour: classColour(stream.classes, alert.label) }));
+  const { threshold } = stream;
+  drawChart($("live-chart"), { from, to, times, scores, step, threshold, spans, gridStep: 60 });
+  describeChart($("live-chart"), "Anomaly score of the last five minutes.", alerts);
+  setText($("live-chart-start"), seconds === MAX_SECONDS ? "5 min ago" : `${formatDuration(seconds)} ago`);
+  showLegend(stream, alerts);
 }
 
-function numbers() {
-  if (!state.found) return;
-  const { found, times, scores } = state;
-  const newer = times.length > 0 && times.at(-1) >= (found.seconds ?? 0);
-  const [seconds, score] = newer ? [times.at(-1), scores.at(-1)] : [found.seconds, found.score];
-  const hot = score !== null && found.threshold !== null && score > found.threshold;
-  write($("stream-score"), score === null ? "–" : score.toFixed(2), hot ? "alarm" : "");
-  write($("stream-seconds"), seconds === null ? "–" : clock(seconds));
-}
-
-function typicalStep(times) {
+function medianStep(times) {
   if (times.length < 2) return 1;
-  const steps = times.slice(1).map((time, n) => time - times[n]).sort((a, b) => a - b);
+  const steps = times.slice(1).map((time, index) => time - times[index]).sort((a, b) => a - b);
   return steps[Math.floor(steps.length / 2)];
 }
 
-function chart() {
-  const { found, times, scores } = state;
-  const step = typicalStep(times);
-  const to = Math.max(times.at(-1) ?? 0, found.seconds ?? 0) + step;
-  const shown = Math.min(SHOWN_SECONDS, Math.max(LEAST_SECONDS, to - (times[0] ?? to)));
-  const from = to - shown;
-  write($("since"), shown === SHOWN_SECONDS ? "5 min ago" : `${clock(shown)} ago`);
-  const alerts = found.alerts.filter((alert) => alert.end >= from);
-  const spans = alerts.map((alert) => ({ ...alert, kind: kindOf(found.classes, alert.label) }));
-  draw($("rolling"), { from, to, times, scores, step, threshold: found.threshold, spans, every: 60 });
-  describe($("rolling"), "Anomaly score of the last five minutes.", alerts);
+function showLegend({ classes, threshold }, alerts) {
   const labels = [...new Set(alerts.map((alert) => alert.label))];
-  const entries = labels.map((label) => [spaced(label), `dot ${kindOf(found.classes, label)}`]);
-  if (found.threshold !== null) {
-    entries.push([`an alert begins above ${found.threshold.toFixed(2)}`, "dash"]);
-  }
-  rows($("legend"), entries, ([text]) => text, () => {
-    const row = make("li");
-    row.append(make("span"), make("span"));
+  const entries = labels.map((label) => [formatClass(label), `dot ${classColour(classes, label)}`]);
+  if (threshold !== null) entries.push([`alert threshold ${formatScore(threshold)}`, "dash"]);
+  const makeRow = () => {
+    const row = makeElement("li");
+    row.append(makeElement("span"), makeElement("span"));
     return row;
-  }, (row, [text, mark]) => {
-    write(row.children[0], "", mark);
-    write(row.children[1], text);
+  };
+  updateList($("legend"), entries, ([text]) => text, makeRow, (row, [text, mark]) => {
+    setText(row.children[0], "", mark);
+    setText(row.children[1], text);
   });
 }
 
-readable($("rolling"), $("live-reading"), (time, score) => {
-  const ago = clock(Math.max(0, $("rolling").chart.to - time));
-  return `${ago} ago · score ${score.toFixed(2)}`;
+showReadout($("live-chart"), $("live-chart-readout"), (time, score, { to }) => {
+  const age = formatDuration(Math.max(0, to - time));
+  return `${age} ago · score ${formatScore(score)}`;
 });

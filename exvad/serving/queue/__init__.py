@@ -1,1 +1,1 @@
-"""The server's database: analyses, streams, alerts, webhooks, and notification of new events."""
+"""The server's database: analyses, streams, alerts, events and webhooks."""

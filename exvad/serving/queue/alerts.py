@@ -1,4 +1,4 @@
-"""The alerts of streams: kept, told to those who follow, and posted, within a transaction."""
+"""Alerts of streams, read and written within a transaction of the stream queue."""
 
 from __future__ import annotations
 
@@ -7,125 +7,158 @@ import sqlite3
 import time
 
 from exvad.results.live import LiveAlert
-from exvad.serving.queue.database import say
-from exvad.serving.queue.webhooks import add_hook
+from exvad.serving.queue.database import append_event
+from exvad.serving.queue.webhooks import add_webhook
 from exvad.serving.schemas.analyses import Triage
 from exvad.serving.schemas.streams import AlertStatus
 
-MOST_EVENTS = 2000  # kept for those who follow a stream
+MAX_EVENTS = 2000  # stored events of a stream
 
 
-def tell_alert(
-    base: sqlite3.Connection, stream: str, alert: LiveAlert, webhook: str | None
+def publish_alert(
+    connection: sqlite3.Connection, stream_id: str, alert: LiveAlert, webhook: str | None
 ) -> None:
-    """Note what is new about an alert.
+    """Store an alert or its new state, append its event, and add its webhook.
 
     Args:
-        base: the open transaction.
-        stream: id of its stream; of one that was deleted nothing is noted.
+        connection: the open transaction.
+        stream_id: id of the stream; an alert of a deleted stream is dropped.
         alert: the alert.
-        webhook: who is posted it; not that it merely lasts.
+        webhook: URL that receives the alert, except when it merely lasts.
     """
-    row = base.execute(
-        "select alert from alerts where stream = ? and number = ?", (stream, alert.number)
+    row = connection.execute(
+        "select alert from alerts where stream_id = ? and number = ?", (stream_id, alert.number)
     ).fetchone()
-    known = {} if row is None else json.loads(row["alert"])
-    # An explanation stays when the alert goes on.
-    blank = {name for name in ("explanation", "captions") if not getattr(alert, name)}
-    merged = {**known, **alert.model_dump(exclude=blank)}
-    if known.get("state") == "ended":  # an explanation that came after the end
-        merged |= {name: known[name] for name in ("state", "start", "end", "label", "peak")}
-    row = base.execute(
-        "insert into alerts (stream, number, began_at, alert) "
+    stored = {} if row is None else json.loads(row["alert"])
+    # A later state of the alert comes without the explanation: the stored one stays.
+    missing = {name for name in ("explanation", "captions") if not getattr(alert, name)}
+    merged = {**stored, **alert.model_dump(exclude=missing)}
+    if stored.get("state") == "ended":  # the explanation came after the end
+        merged |= {name: stored[name] for name in ("state", "start", "end", "label", "peak")}
+    row = connection.execute(
+        "insert into alerts (stream_id, number, began_at, alert) "
         "select id, ?, ?, ? from streams where id = ? "
-        "on conflict (stream, number) do update set alert = excluded.alert "
+        "on conflict (stream_id, number) do update set alert = excluded.alert "
         "returning began_at, alert, triage",
-        (alert.number, time.time(), json.dumps(merged), stream),
+        (alert.number, time.time(), json.dumps(merged), stream_id),
     ).fetchone()
     if row is None:
         return
-    kept = _alert(row)
-    say_of_stream(base, stream, "alert", kept.model_dump_json())
+    status = _to_status(row)
+    append_stream_event(connection, stream_id, "alert", status.model_dump_json())
     if webhook is not None and alert.state != "lasted":
-        about = {"stream": stream, "alert": kept.model_dump()}
-        add_hook(base, webhook, body=json.dumps(about))
+        body = json.dumps({"stream": stream_id, "alert": status.model_dump()})
+        add_webhook(connection, webhook, body=body)
 
 
-def end_alerts(base: sqlite3.Connection, stream: str, webhook: str | None) -> None:
-    """End what goes on, where nobody watches any more."""
-    rows = base.execute(
-        "select alert from alerts where stream = ? "
+def end_alerts(connection: sqlite3.Connection, stream_id: str, webhook: str | None) -> None:
+    """End the open alerts of a stream that is not watched any more.
+
+    Args:
+        connection: the open transaction.
+        stream_id: id of the stream.
+        webhook: URL that receives the ended alerts.
+    """
+    rows = connection.execute(
+        "select alert from alerts where stream_id = ? "
         "and json_extract(alert, '$.state') != 'ended' order by number",
-        (stream,),
+        (stream_id,),
     ).fetchall()
     for row in rows:
         alert = LiveAlert.model_validate_json(row["alert"])
-        tell_alert(base, stream, alert.model_copy(update={"state": "ended"}), webhook)
+        ended = alert.model_copy(update={"state": "ended"})
+        publish_alert(connection, stream_id, ended, webhook)
 
 
-def keep_frame(base: sqlite3.Connection, stream: str, alert: int, jpeg: bytes) -> bool:
-    """Keep the picture of an alert's peak; False if there is no such alert."""
-    found = base.execute(
-        "update alerts set frame = ? where stream = ? and number = ?", (jpeg, stream, alert)
+def store_frame(
+    connection: sqlite3.Connection, stream_id: str, alert_number: int, jpeg: bytes
+) -> bool:
+    """Store the frame of an alert's peak as JPEG; False if the alert does not exist."""
+    updated = connection.execute(
+        "update alerts set frame = ? where stream_id = ? and number = ?",
+        (jpeg, stream_id, alert_number),
     )
-    return found.rowcount == 1
+    return updated.rowcount == 1
 
 
-def frame_of(base: sqlite3.Connection, stream: str, alert: int) -> bytes | None:
-    """Return the picture of an alert's peak as JPEG."""
-    row = base.execute(
-        "select frame from alerts where stream = ? and number = ?", (stream, alert)
+def read_frame(connection: sqlite3.Connection, stream_id: str, alert_number: int) -> bytes | None:
+    """Return the frame of an alert's peak as JPEG; None if there is none."""
+    row = connection.execute(
+        "select frame from alerts where stream_id = ? and number = ?", (stream_id, alert_number)
     ).fetchone()
     return None if row is None else row["frame"]
 
 
-def alert_of(base: sqlite3.Connection, stream: str, alert: int) -> AlertStatus | None:
-    """Return an alert, or None if there is none."""
-    row = base.execute(
-        "select began_at, alert, triage from alerts where stream = ? and number = ?",
-        (stream, alert),
+def read_alert(
+    connection: sqlite3.Connection, stream_id: str, alert_number: int
+) -> AlertStatus | None:
+    """Return an alert; None if it does not exist."""
+    row = connection.execute(
+        "select began_at, alert, triage from alerts where stream_id = ? and number = ?",
+        (stream_id, alert_number),
     ).fetchone()
-    return None if row is None else _alert(row)
+    return None if row is None else _to_status(row)
 
 
-def alerts_of(base: sqlite3.Connection, stream: str, most: int) -> tuple[list[AlertStatus], int]:
-    """Return the newest alerts, and how many nobody has judged."""
-    rows = base.execute(
-        "select began_at, alert, triage from alerts where stream = ? order by number desc limit ?",
-        (stream, most),
+def read_alerts(
+    connection: sqlite3.Connection, stream_id: str, limit: int
+) -> tuple[list[AlertStatus], int]:
+    """Return the newest alerts of a stream, and the number of its alerts whose triage is open.
+
+    Args:
+        connection: an open connection.
+        stream_id: id of the stream.
+        limit: largest number of alerts.
+    """
+    rows = connection.execute(
+        "select began_at, alert, triage from alerts where stream_id = ? "
+        "order by number desc limit ?",
+        (stream_id, limit),
     ).fetchall()
-    (unjudged,) = base.execute(
-        "select count(*) from alerts where stream = ? and triage = 'open'", (stream,)
+    (untriaged,) = connection.execute(
+        "select count(*) from alerts where stream_id = ? and triage = 'open'", (stream_id,)
     ).fetchone()
-    return [_alert(row) for row in rows], int(unjudged)
+    return [_to_status(row) for row in rows], int(untriaged)
 
 
-def judge(base: sqlite3.Connection, stream: str, alert: int, triage: Triage) -> bool:
-    """Keep what a person made of an alert; False if there is none."""
-    found = base.execute(
-        "update alerts set triage = ? where stream = ? and number = ?", (triage, stream, alert)
+def set_triage(
+    connection: sqlite3.Connection, stream_id: str, alert_number: int, triage: Triage
+) -> bool:
+    """Store a person's triage of an alert; False if the alert does not exist."""
+    updated = connection.execute(
+        "update alerts set triage = ? where stream_id = ? and number = ?",
+        (triage, stream_id, alert_number),
     )
-    return found.rowcount == 1
+    return updated.rowcount == 1
 
 
-def forget_alerts(base: sqlite3.Connection, before: float) -> None:
-    """Forget alerts that began before a moment and have ended."""
-    base.execute(
+def delete_alerts_before(connection: sqlite3.Connection, before: float) -> None:
+    """Delete ended alerts that began before a time, in seconds since 1970."""
+    connection.execute(
         "delete from alerts where began_at < ? and json_extract(alert, '$.state') = 'ended'",
         (before,),
     )
 
 
-def say_of_stream(base: sqlite3.Connection, stream: str, kind: str, data: str) -> None:
-    """Note an event for those who follow a stream, and forget its oldest."""
-    say(base, stream, kind, data)
-    base.execute(
-        "delete from events where id = ? and number <= "
-        "(select number from events where id = ? order by number desc limit 1 offset ?)",
-        (stream, stream, MOST_EVENTS),
+def append_stream_event(
+    connection: sqlite3.Connection, stream_id: str, kind: str, data: str
+) -> None:
+    """Append an event of a stream, and delete its events beyond the newest `MAX_EVENTS`.
+
+    Args:
+        connection: the open transaction.
+        stream_id: id of the stream.
+        kind: `scores`, `alert`, `notice` or `ended`.
+        data: JSON.
+    """
+    append_event(connection, stream_id, kind, data)
+    connection.execute(
+        "delete from events where subject_id = ? and number <= "
+        "(select number from events where subject_id = ? order by number desc limit 1 offset ?)",
+        (stream_id, stream_id, MAX_EVENTS),
     )
 
 
-def _alert(row: sqlite3.Row) -> AlertStatus:
-    known = json.loads(row["alert"])
-    return AlertStatus(**known, began_at=row["began_at"], triage=row["triage"])
+def _to_status(row: sqlite3.Row) -> AlertStatus:
+    alert = json.loads(row["alert"])
+    return AlertStatus(**alert, began_at=row["began_at"], triage=row["triage"])

@@ -1,8 +1,8 @@
-"""The queue: what was accepted, who works on it, and what came out.
+"""The queue of analyses: submitted videos, their leases, and their results.
 
-An accepted analysis is on the disk before the client hears of it. A worker holds its analysis by a
-lease it renews; when it dies the lease runs out and another one starts anew. An answer is written
-only by the holder of the lease, so there is exactly one.
+An analysis is on the disk before the client gets its id. A worker holds an analysis by a lease that
+it renews. The lease of a worker that crashed expires, and another worker starts the analysis again.
+Only the holder of the lease may write the result, so there is exactly one.
 """
 
 from __future__ import annotations
@@ -16,60 +16,40 @@ from pathlib import Path
 from typing import NamedTuple
 
 from exvad.results import Analysis
-from exvad.serving.queue.database import Database, count, say
-from exvad.serving.queue.webhooks import add_hook
-from exvad.serving.schemas.analyses import (
-    AnalysisOptions,
-    AnalysisStatus,
-    ServedModel,
-    State,
-    Triage,
-)
+from exvad.serving.queue.database import append_event, increment_counter
+from exvad.serving.queue.leased import LeasedQueue, QueueFullError
+from exvad.serving.queue.webhooks import add_webhook
+from exvad.serving.schemas.analyses import AnalysisOptions, AnalysisState, AnalysisStatus, Triage
+from exvad.serving.schemas.operations import ServedModel
 
-_SHOWN = (
+MAX_ATTEMPTS = 3
+CRASHED_ERROR = f"processing crashed the worker {MAX_ATTEMPTS} times; the file was given up"
+_STATUS_COLUMNS = (
     "id, name, state, progress, created, started, finished, score, label, events, triage, "
     "error, timings"
 )
-MOST_ATTEMPTS = 3
-DEADLY = "the server died of it several times"
-
-
-class FullError(Exception):
-    """As many analyses wait as may."""
 
 
 class Claim(NamedTuple):
-    """Work that was taken.
+    """An analysis that a worker claimed.
 
     Args:
-        number: id of the analysis.
+        analysis_id: id of the analysis.
         name: file name of the video.
         path: the video.
         uploaded: whether the file is the server's own copy.
-        options: what was asked for besides.
+        options: how the video is analyzed.
     """
 
-    number: str
+    analysis_id: str
     name: str
     path: Path
     uploaded: bool
     options: AnalysisOptions
 
 
-class Queue(Database):
-    """Analyses in a SQLite file; every process opens its own.
-
-    Args:
-        path: the file; made if it is not there.
-        lease_seconds: how long a worker may be silent.
-
-    Raises:
-        ValueError: the file is of another version.
-    """
-
-    def __init__(self, path: Path, lease_seconds: float = 30) -> None:
-        super().__init__(path)
-        self.lease_seconds = lease_seconds
+class AnalysisQueue(LeasedQueue):
+    """The queue of analyses; see `LeasedQueue` for its arguments."""
 
     def add(
         self,
@@ -77,63 +57,71 @@ class Queue(Database):
         path: Path,
         uploaded: bool,
         options: AnalysisOptions | None = None,
-        most: int | None = None,
+        max_waiting: int | None = None,
     ) -> str:
-        """Accept a video and return its analysis' id.
+        """Add a video and return the id of its analysis.
+
+        Args:
+            name: file name to show.
+            path: the video.
+            uploaded: whether the file is the server's own copy, deleted with the analysis.
+            options: how the video is analyzed; None for the defaults.
+            max_waiting: largest number of waiting analyses; None for no limit.
 
         Raises:
-            FullError: `most` analyses are waiting already.
+            QueueFullError: `max_waiting` analyses wait already.
         """
-        number, wanted = uuid.uuid4().hex, options or AnalysisOptions()
-        with self.write() as base:
-            if most is not None and _waiting(base) >= most:
-                raise FullError
-            base.execute(
+        analysis_id, options = uuid.uuid4().hex, options or AnalysisOptions()
+        with self.write() as connection:
+            if max_waiting is not None and _num_waiting(connection) >= max_waiting:
+                raise QueueFullError
+            connection.execute(
                 "insert into analyses (id, name, path, uploaded, state, created, options) "
                 "values (?, ?, ?, ?, 'queued', ?, ?)",
-                (number, name, str(path), uploaded, time.time(), wanted.model_dump_json()),
+                (analysis_id, name, str(path), uploaded, time.time(), options.model_dump_json()),
             )
-            count(base, "accepted")
-        return number
+            increment_counter(connection, "accepted")
+        return analysis_id
 
-    def refused(self) -> None:
-        """Count an analysis that was not accepted because too many wait."""
-        with self.write() as base:
-            count(base, "refused")
+    def count_refusal(self) -> None:
+        """Count an analysis that was refused because the queue was full."""
+        with self.write() as connection:
+            increment_counter(connection, "refused")
 
-    def greet(self, holder: str, about: ServedModel) -> None:
-        """Say that a worker is there, and with which model."""
-        with self.write(durable=False) as base:
-            base.execute(
+    def heartbeat(self, holder: str, model: ServedModel) -> None:
+        """Record that a worker is alive, and the model it uses."""
+        with self.write(durable=False) as connection:
+            connection.execute(
                 "insert into workers values (?, ?, ?) on conflict (holder) "
-                "do update set about = excluded.about, seen = excluded.seen",
-                (holder, about.model_dump_json(), time.time()),
+                "do update set model = excluded.model, last_heartbeat = excluded.last_heartbeat",
+                (holder, model.model_dump_json(), time.time()),
             )
 
-    def workers(self) -> list[ServedModel]:
-        """Return the workers that were heard of within a lease."""
-        with self.write() as base:
-            base.execute("delete from workers where seen < ?", (time.time() - self.lease_seconds,))
-            rows = base.execute("select about from workers order by holder").fetchall()
-        return [ServedModel.model_validate_json(row["about"]) for row in rows]
+    def list_models(self) -> list[ServedModel]:
+        """Return the model of each worker whose last heartbeat is within a lease."""
+        oldest = time.time() - self.lease_seconds
+        with self.write() as connection:
+            connection.execute("delete from workers where last_heartbeat < ?", (oldest,))
+            rows = connection.execute("select model from workers order by holder").fetchall()
+        return [ServedModel.model_validate_json(row["model"]) for row in rows]
 
-    def waiting(self) -> int:
-        """Return how many analyses are neither done nor failed."""
-        with self.read() as base:
-            return _waiting(base)
+    def num_waiting(self) -> int:
+        """Return the number of analyses that are queued or running."""
+        with self.read() as connection:
+            return _num_waiting(connection)
 
     def claim(self, holder: str) -> Claim | None:
-        """Take the oldest analysis that nobody works on; None if there is none."""
+        """Claim the oldest analysis that no worker holds; None if there is none."""
         now = time.time()
-        with self.write() as base:
-            given_up = base.execute(
+        with self.write() as connection:
+            given_up = connection.execute(
                 "update analyses set state = 'failed', finished = ?, holder = null, error = ? "
                 "where state = 'running' and lease < ? and attempts >= ? returning id",
-                (now, DEADLY, now, MOST_ATTEMPTS),
+                (now, CRASHED_ERROR, now, MAX_ATTEMPTS),
             ).fetchall()
-            for each in given_up:
-                _ended(base, each["id"], "failed", DEADLY)
-            row = base.execute(
+            for row in given_up:
+                _record_end(connection, row["id"], "failed", CRASHED_ERROR)
+            row = connection.execute(
                 "update analyses set state = 'running', holder = ?, lease = ?, started = ?, "
                 "progress = 0, attempts = attempts + 1 where id = (select id from analyses "
                 "where state = 'queued' or (state = 'running' and lease < ?) "
@@ -141,160 +129,215 @@ class Queue(Database):
                 (holder, now + self.lease_seconds, now, now),
             ).fetchone()
             if row is not None:
-                base.execute("delete from events where id = ?", (row["id"],))
+                connection.execute("delete from events where subject_id = ?", (row["id"],))
         if row is None:
             return None
         options = AnalysisOptions.model_validate_json(row["options"])
         return Claim(row["id"], row["name"], Path(row["path"]), bool(row["uploaded"]), options)
 
-    def renew(self, number: str, holder: str, progress: float | None = None) -> bool:
-        """Say that the work goes on; False if it is no longer the holder's."""
-        with self.write(durable=False) as base:
-            found = base.execute(
+    def renew(self, analysis_id: str, holder: str, progress: float | None = None) -> bool:
+        """Renew a lease, and store the progress if it is given.
+
+        Args:
+            analysis_id: id of the analysis.
+            holder: the worker.
+            progress: share of the video that has been processed, 0 to 1.
+
+        Returns:
+            False if the worker does not hold the analysis any more.
+        """
+        with self.write(durable=False) as connection:
+            renewed = connection.execute(
                 "update analyses set lease = ?, progress = coalesce(?, progress) "
                 "where id = ? and holder = ? and state = 'running'",
-                (time.time() + self.lease_seconds, progress, number, holder),
+                (time.time() + self.lease_seconds, progress, analysis_id, holder),
             )
-            return found.rowcount == 1
+            return renewed.rowcount == 1
 
-    def tell(self, number: str, holder: str, kind: str, data: Mapping[str, object]) -> bool:
-        """Note an event for those who follow; False if the work is no longer the holder's."""
-        with self.write(durable=False) as base:
-            held = base.execute(
+    def publish(self, analysis_id: str, holder: str, kind: str, data: Mapping[str, object]) -> bool:
+        """Append an event for the clients that follow an analysis.
+
+        Args:
+            analysis_id: id of the analysis.
+            holder: the worker.
+            kind: such as `progress`.
+            data: what is sent as JSON.
+
+        Returns:
+            False if the worker does not hold the analysis any more; no event is appended then.
+        """
+        with self.write(durable=False) as connection:
+            held = connection.execute(
                 "select 1 from analyses where id = ? and holder = ? and state = 'running'",
-                (number, holder),
+                (analysis_id, holder),
             ).fetchone()
             if held is not None:
-                say(base, number, kind, json.dumps(data))
+                append_event(connection, analysis_id, kind, json.dumps(data))
             return held is not None
 
     def finish(
         self,
-        number: str,
+        analysis_id: str,
         holder: str,
         outcome: Analysis | str,
         timings: Mapping[str, float] | None = None,
     ) -> bool:
-        """Write an answer, or why there is none; False if it is no longer the holder's."""
-        right = outcome if isinstance(outcome, Analysis) else None
-        state: State = "failed" if right is None else "done"
-        with self.write() as base:
-            found = base.execute(
+        """Store the outcome of an analysis.
+
+        Args:
+            analysis_id: id of the analysis.
+            holder: the worker.
+            outcome: the result, or the error of an analysis that failed.
+            timings: seconds of each stage.
+
+        Returns:
+            False if the worker does not hold the analysis any more; nothing is stored then.
+        """
+        error = outcome if isinstance(outcome, str) else None
+        result = None if isinstance(outcome, str) else outcome
+        state: AnalysisState = "failed" if result is None else "done"
+        with self.write() as connection:
+            finished = connection.execute(
                 "update analyses set state = ?, finished = ?, holder = null, progress = 1, "
                 "score = ?, label = ?, events = ?, error = ?, result = ?, timings = ? "
                 "where id = ? and holder = ? and state = 'running'",
                 (
                     state,
                     time.time(),
-                    None if right is None else right.anomaly_score,
-                    None if right is None else right.label,
-                    None if right is None else len(right.events),
-                    outcome if right is None else None,
-                    None if right is None else right.model_dump_json(),
+                    None if result is None else result.anomaly_score,
+                    None if result is None else result.label,
+                    None if result is None else len(result.events),
+                    error,
+                    None if result is None else result.model_dump_json(),
                     json.dumps(dict(timings)) if timings else None,
-                    number,
+                    analysis_id,
                     holder,
                 ),
             )
-            if found.rowcount == 1:
-                _ended(base, number, state, outcome if isinstance(outcome, str) else None)
-            return found.rowcount == 1
+            if finished.rowcount == 1:
+                _record_end(connection, analysis_id, state, error)
+            return finished.rowcount == 1
 
-    def status(self, number: str, with_result: bool = True) -> AnalysisStatus | None:
-        """Return where an analysis stands, or None if there is none."""
-        columns = f"{_SHOWN}, result" if with_result else _SHOWN
-        with self.read() as base:
-            row = base.execute(f"select {columns} from analyses where id = ?", (number,)).fetchone()
-        return None if row is None else _status(row)
+    def status(self, analysis_id: str, with_result: bool = True) -> AnalysisStatus | None:
+        """Return the status of an analysis; None if it does not exist."""
+        columns = f"{_STATUS_COLUMNS}, result" if with_result else _STATUS_COLUMNS
+        with self.read() as connection:
+            row = connection.execute(
+                f"select {columns} from analyses where id = ?", (analysis_id,)
+            ).fetchone()
+        return None if row is None else _to_status(row)
 
-    def listing(
-        self, state: State | None, limit: int, offset: int
+    def list_page(
+        self, state: AnalysisState | None, limit: int, offset: int
     ) -> tuple[list[AnalysisStatus], int]:
-        """Return a page of analyses, newest first, and how many there are."""
+        """Return a page of analyses without their results.
+
+        Args:
+            state: only analyses in this state; None for all.
+            limit: size of the page.
+            offset: number of newer analyses to skip.
+
+        Returns:
+            The page, newest first, and the number of all analyses in this state.
+        """
         where, values = ("where state = ?", [state]) if state else ("", [])
-        with self.read() as base:
-            total = base.execute(f"select count(*) from analyses {where}", values).fetchone()[0]
-            rows = base.execute(
-                f"select {_SHOWN} from analyses {where} order by created desc limit ? offset ?",
+        with self.read() as connection:
+            (total,) = connection.execute(
+                f"select count(*) from analyses {where}", values
+            ).fetchone()
+            rows = connection.execute(
+                f"select {_STATUS_COLUMNS} from analyses {where} "
+                "order by created desc limit ? offset ?",
                 [*values, limit, offset],
             ).fetchall()
-        return [_status(row) for row in rows], int(total)
+        return [_to_status(row) for row in rows], int(total)
 
-    def video(self, number: str) -> Path | None:
-        """Return the video of an analysis."""
-        with self.read() as base:
-            row = base.execute("select path from analyses where id = ?", (number,)).fetchone()
+    def video_path(self, analysis_id: str) -> Path | None:
+        """Return the video of an analysis; None if the analysis does not exist."""
+        with self.read() as connection:
+            row = connection.execute(
+                "select path from analyses where id = ?", (analysis_id,)
+            ).fetchone()
         return None if row is None else Path(row["path"])
 
-    def knows(self, path: Path) -> bool:
-        """Tell whether a file is the video of an analysis."""
-        with self.read() as base:
-            found = base.execute("select 1 from analyses where path = ?", (str(path),)).fetchone()
-        return found is not None
+    def has_video(self, path: Path) -> bool:
+        """Whether a file is the video of an analysis."""
+        with self.read() as connection:
+            row = connection.execute(
+                "select 1 from analyses where path = ?", (str(path),)
+            ).fetchone()
+        return row is not None
 
-    def is_upload(self, number: str) -> bool:
-        """Tell whether the video of an analysis is the server's own copy."""
-        with self.read() as base:
-            row = base.execute("select uploaded from analyses where id = ?", (number,)).fetchone()
+    def is_upload(self, analysis_id: str) -> bool:
+        """Whether the video of an analysis is the server's own copy."""
+        with self.read() as connection:
+            row = connection.execute(
+                "select uploaded from analyses where id = ?", (analysis_id,)
+            ).fetchone()
         return row is not None and bool(row["uploaded"])
 
-    def triage(self, number: str, triage: Triage) -> bool:
-        """Keep what a person made of it; False if there is no such analysis."""
-        with self.write() as base:
-            found = base.execute("update analyses set triage = ? where id = ?", (triage, number))
-            return found.rowcount == 1
+    def set_triage(self, analysis_id: str, triage: Triage) -> bool:
+        """Store a person's triage of an analysis; False if the analysis does not exist."""
+        with self.write() as connection:
+            updated = connection.execute(
+                "update analyses set triage = ? where id = ?", (triage, analysis_id)
+            )
+            return updated.rowcount == 1
 
-    def remove(self, number: str) -> bool:
-        """Forget an analysis and its uploaded video; False if there is none."""
-        with self.write() as base:
-            row = base.execute(
-                "delete from analyses where id = ? returning path, uploaded", (number,)
+    def delete(self, analysis_id: str) -> bool:
+        """Delete an analysis and its uploaded video; False if the analysis does not exist."""
+        with self.write() as connection:
+            row = connection.execute(
+                "delete from analyses where id = ? returning path, uploaded", (analysis_id,)
             ).fetchone()
-            base.execute("delete from events where id = ?", (number,))
+            connection.execute("delete from events where subject_id = ?", (analysis_id,))
         if row is not None and row["uploaded"]:
             Path(row["path"]).unlink(missing_ok=True)
         return row is not None
 
-    def forget_older(self, hours: float) -> int:
-        """Forget what ended longer ago; return how many analyses that were."""
-        with self.write() as base:
-            rows = base.execute(
-                "select id from analyses where finished < ?", (time.time() - hours * 3600,)
+    def delete_older(self, hours: float) -> int:
+        """Delete analyses that ended more than some hours ago; return their number."""
+        before = time.time() - hours * 3600
+        with self.write() as connection:
+            rows = connection.execute(
+                "select id from analyses where finished < ?", (before,)
             ).fetchall()
-        return sum(self.remove(row["id"]) for row in rows)
+        return sum(self.delete(row["id"]) for row in rows)
 
 
-def _waiting(base: sqlite3.Connection) -> int:
-    (found,) = base.execute(
+def _num_waiting(connection: sqlite3.Connection) -> int:
+    (count,) = connection.execute(
         "select count(*) from analyses where state in ('queued', 'running')"
     ).fetchone()
-    return int(found)
+    return int(count)
 
 
-def _ended(base: sqlite3.Connection, number: str, state: State, error: str | None) -> None:
-    """Count an analysis that has ended, tell who follows it, and let its webhook wait."""
-    count(base, state)
-    say(base, number, state, json.dumps({} if error is None else {"error": error}))
-    seconds, webhook = base.execute(
+def _record_end(
+    connection: sqlite3.Connection, analysis_id: str, state: AnalysisState, error: str | None
+) -> None:
+    """Count an analysis that has ended, append its last event, and add its webhook."""
+    increment_counter(connection, state)
+    append_event(
+        connection, analysis_id, state, json.dumps({} if error is None else {"error": error})
+    )
+    seconds, webhook = connection.execute(
         "select finished - started, json_extract(options, '$.webhook') from analyses where id = ?",
-        (number,),
+        (analysis_id,),
     ).fetchone()
-    count(base, "seconds", seconds)
+    increment_counter(connection, "seconds", seconds)
     if webhook is not None:
-        add_hook(base, webhook, analysis=number)
+        add_webhook(connection, webhook, analysis_id)
 
 
-def _status(row: sqlite3.Row) -> AnalysisStatus:
+def _to_status(row: sqlite3.Row) -> AnalysisStatus:
     values = dict(row)
-    started, result = values.pop("started"), values.pop("result", None)
-    timings = values.pop("timings")
-    seconds = None
-    if values["finished"] is not None and started is not None:
-        seconds = round(values["finished"] - started, 3)
+    started, score, timings = values.pop("started"), values.pop("score"), values.pop("timings")
+    result = values.pop("result", None)
+    ended = started is not None and values["finished"] is not None
     return AnalysisStatus(
-        **{name: values[name] for name in values if name != "score"},
-        seconds=seconds,
+        **values,
+        seconds=round(values["finished"] - started, 3) if ended else None,
+        anomaly_score=score,
         timings=None if timings is None else json.loads(timings),
-        anomaly_score=values["score"],
         result=None if result is None else Analysis.model_validate_json(result),
     )

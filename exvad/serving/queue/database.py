@@ -1,7 +1,7 @@
-"""The file behind the queue, the streams and the webhooks: SQLite in WAL mode.
+"""The SQLite file behind the queues of analyses, streams and webhooks.
 
-Every process opens it on its own. What must outlive the machine's power is written durably, which
-waits for the disk; what is only told to those who look on is not.
+Every process opens the file on its own, in WAL mode. A durable write waits for the disk, so that it
+survives a power failure. Progress events are not durable: only clients that follow need them.
 """
 
 from __future__ import annotations
@@ -9,181 +9,255 @@ from __future__ import annotations
 import fcntl
 import json
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
-_VERSION = 6
-_TABLES = """
-create table if not exists analyses (
+import exvad
+from exvad.data.versions import OtherVersionError
+
+LOCK_SECONDS = 30  # longest wait for a lock of another process
+SCHEMA_VERSION = 7
+SCHEMA = """
+create table analyses (
     id text primary key, name text not null, path text not null, uploaded integer not null,
-    state text not null, progress real not null default 0, created real not null, started real,
-    finished real, holder text, lease real, attempts integer not null default 0,
-    score real, label text, events integer, triage text not null default 'open', error text,
-    result text,
-    timings text,
-    options text not null default '{}'
+    options text not null, state text not null, progress real not null default 0,
+    created real not null, started real, finished real,
+    holder text, lease real, attempts integer not null default 0,
+    score real, label text, events integer, result text, error text, timings text,
+    triage text not null default 'open'
 );
-create index if not exists analyses_by_state on analyses (state, created);
-create table if not exists streams (
+create index analyses_by_state on analyses (state, created);
+create table streams (
     id text primary key, name text not null, source text not null, options text not null,
     state text not null, created real not null, finished real, holder text, lease real,
     threshold real, classes text not null default '[]', seconds real, delay real, score real,
-    dropped integer not null default 0, notice text, alerts integer not null default 0
+    dropped integer not null default 0, notice text, num_alerts integer not null default 0
 );
-create table if not exists alerts (
-    stream text not null, number integer not null, began_at real not null, alert text not null,
-    triage text not null default 'open', frame blob, primary key (stream, number)
+create table alerts (
+    stream_id text not null, number integer not null, began_at real not null, alert text not null,
+    triage text not null default 'open', frame blob, primary key (stream_id, number)
 );
-create table if not exists events (
-    number integer primary key autoincrement, id text not null, kind text not null,
+create table events (
+    number integer primary key autoincrement, subject_id text not null, kind text not null,
     data text not null
 );
-create index if not exists events_by_id on events (id, number);
-create table if not exists hooks (
-    number integer primary key autoincrement, analysis text, body text, url text not null,
-    receiver text not null, due real not null, attempts integer not null default 0
+create index events_by_subject on events (subject_id, number);
+create table webhooks (
+    id integer primary key autoincrement, url text not null, receiver text not null,
+    analysis_id text, body text, due real not null, attempts integer not null default 0
 );
-create table if not exists counts (name text primary key, value real not null);
-create table if not exists workers (holder text primary key, about text not null, seen real);
+create table counters (name text primary key, value real not null);
+create table workers (holder text primary key, model text not null, last_heartbeat real not null);
+create table written_by (version text not null);
 """
 
 
 class Database:
-    """A SQLite file; every process opens its own.
+    """A SQLite file that every process opens on its own.
 
     Args:
-        path: the file; made if it is not there.
+        path: the file; it is created if it does not exist.
 
     Raises:
-        ValueError: the file is of another version, or no such file at all.
+        OtherVersionError: another version of exvad wrote the file.
+        ValueError: the file is not a database of exvad.
     """
 
     def __init__(self, path: Path) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         self.path = path
-        # SQLite waits for locks, but not for the one that changes the journal's mode.
+        # SQLite does not wait for the lock that changes the journal mode.
         with path.with_suffix(".lock").open("wb") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)
-            self._make()
-        # While one connection is open the journal stays: opening others is quick then, and works
-        # on a full disk.
-        self._kept_open = sqlite3.connect(path, timeout=30, check_same_thread=False)
-        self._kept_open.execute("select count(*) from counts").fetchone()
-
-    def _make(self) -> None:
-        with self.read() as base:
-            try:
-                (version,) = base.execute("pragma user_version").fetchone()
-            except sqlite3.OperationalError:
-                raise  # it may be locked, or the disk full
-            except sqlite3.DatabaseError as error:
-                raise ValueError(
-                    f"{self.path} can't be read ({error}): move it away, or name another spool"
-                ) from None
-            known = base.execute("select count(*) from sqlite_master").fetchone()[0]
-            if known and version != _VERSION:
-                raise ValueError(
-                    f"{self.path} was written by another version of exvad: "
-                    "name another spool folder"
-                )
-            if not known:
-                base.executescript(
-                    "pragma journal_mode = wal; begin immediate;"
-                    f"pragma user_version = {_VERSION}; {_TABLES} commit;"
-                )
+            with self.read() as connection:
+                if not _has_schema(connection, path):
+                    _create_schema(connection)
+        # SQLite keeps the WAL file while one connection is open. Other connections then open
+        # quickly, and also on a full disk.
+        self._idle_connection = sqlite3.connect(path, LOCK_SECONDS, check_same_thread=False)
+        self._idle_connection.execute("select count(*) from counters").fetchone()
 
     @contextmanager
     def write(self, durable: bool = True) -> Iterator[sqlite3.Connection]:
-        """Open a transaction; one that is not durable may be lost with the machine's power."""
-        with self.read() as base:
-            base.execute(f"pragma synchronous = {'full' if durable else 'normal'}")
-            base.execute("begin immediate")
-            yield base
-            base.execute("commit")
+        """Run a transaction.
+
+        Args:
+            durable: whether the transaction must survive a power failure.
+
+        Yields:
+            The connection. The transaction is committed at the end of the block, and rolled back
+            if the block raises.
+        """
+        with self.read() as connection:
+            connection.execute(f"pragma synchronous = {'full' if durable else 'normal'}")
+            connection.execute("begin immediate")
+            yield connection
+            connection.execute("commit")
 
     @contextmanager
     def read(self) -> Iterator[sqlite3.Connection]:
-        """Open the file for reading, beside whoever writes."""
-        base = sqlite3.connect(self.path, timeout=30, isolation_level=None)
-        base.row_factory = sqlite3.Row
-        try:
-            yield base
-        finally:
-            base.close()
+        """Open a connection for reading; writers do not block it."""
+        with _connect(self.path) as connection:
+            yield connection
 
-    def changes(self) -> Changes:
-        """Return who can tell that something was written."""
-        return Changes(self.path)
+    def detect_changes(self) -> ChangeDetector:
+        """Return a detector of writes to the file."""
+        return ChangeDetector(self.path)
 
-    def say(self, number: str, kind: str, data: dict[str, Any]) -> None:
-        """Note an event for those who follow an analysis or a stream."""
-        with self.write(durable=False) as base:
-            say(base, number, kind, json.dumps(data))
+    def append_event(self, subject_id: str, kind: str, data: Mapping[str, object]) -> None:
+        """Append an event of an analysis or stream, for the clients that follow it."""
+        with self.write(durable=False) as connection:
+            append_event(connection, subject_id, kind, json.dumps(data))
 
-    def events(self, number: str, after: int = 0) -> list[tuple[int, str, str]]:
-        """Return the events of an analysis or stream after a given one: number, kind and JSON."""
-        with self.read() as base:
-            rows = base.execute(
-                "select number, kind, data from events where id = ? and number > ? order by number",
-                (number, after),
+    def read_events(self, subject_id: str, after: int = 0) -> list[tuple[int, str, str]]:
+        """Return the events of an analysis or stream, oldest first.
+
+        Args:
+            subject_id: id of the analysis or stream.
+            after: number of the last event that the caller has already.
+
+        Returns:
+            Number, kind and JSON of each event.
+        """
+        with self.read() as connection:
+            rows = connection.execute(
+                "select number, kind, data from events where subject_id = ? and number > ? "
+                "order by number",
+                (subject_id, after),
             ).fetchall()
         return [tuple(row) for row in rows]
 
-    def counts(self) -> dict[str, float]:
-        """Return what was counted since the file was made; see `count`."""
-        with self.read() as base:
-            return {row[0]: row[1] for row in base.execute("select name, value from counts")}
+    def read_counters(self) -> dict[str, float]:
+        """Return the totals since the file was created; see `increment_counter`."""
+        with self.read() as connection:
+            return dict(connection.execute("select name, value from counters").fetchall())
 
 
-class Changes:
-    """Tells whether anything was written to the file; asking costs next to nothing.
+class ChangeDetector:
+    """Detects writes to the file; a check takes some microseconds.
 
     Args:
         path: the file.
     """
 
     def __init__(self, path: Path) -> None:
-        self._base = sqlite3.connect(path, timeout=30, check_same_thread=False)
+        self._connection = sqlite3.connect(path, LOCK_SECONDS, check_same_thread=False)
         self._version = -1
 
-    def seen(self) -> bool:
-        """Tell whether another connection has written since the last time, or ever."""
-        (version,) = self._base.execute("pragma data_version").fetchone()
-        before, self._version = self._version, int(version)
-        return self._version != before
+    def has_changed(self) -> bool:
+        """Whether another connection has written since the last call; true at the first call."""
+        (version,) = self._connection.execute("pragma data_version").fetchone()
+        previous, self._version = self._version, int(version)
+        return self._version != previous
 
-    def newest(self) -> int:
-        """Return the number of the last event."""
-        (number,) = self._base.execute("select coalesce(max(number), 0) from events").fetchone()
+    def last_event(self) -> int:
+        """Return the number of the newest event; 0 if there is none."""
+        (number,) = self._connection.execute(
+            "select coalesce(max(number), 0) from events"
+        ).fetchone()
         return int(number)
 
-    def told_of(self, after: int) -> dict[str, int]:
-        """Return what events were noted about after a given one, with the last one's number."""
-        rows = self._base.execute(
-            "select id, max(number) from events where number > ? group by id", (after,)
+    def latest_events(self, after: int) -> dict[str, int]:
+        """Return the newest event of each analysis and stream that has new events.
+
+        Args:
+            after: number of the last event that is not new.
+
+        Returns:
+            Id of the analysis or stream → number of its newest event.
+        """
+        rows = self._connection.execute(
+            "select subject_id, max(number) from events where number > ? group by subject_id",
+            (after,),
         )
         return dict(rows.fetchall())
 
     def close(self) -> None:
-        """Let go of the file."""
-        self._base.close()
+        """Close the file."""
+        self._connection.close()
 
 
-def say(base: sqlite3.Connection, number: str, kind: str, data: str) -> None:
-    """Note an event, as JSON, within a transaction; of what was deleted nothing is noted."""
-    base.execute(
-        "insert into events (id, kind, data) select ?, ?, ? "
+def check_database(path: Path) -> None:
+    """Check that this version of exvad can open a database, without creating one.
+
+    Args:
+        path: the file; it may be missing.
+
+    Raises:
+        OtherVersionError: another version of exvad wrote the file.
+        ValueError: the file is not a database of exvad.
+    """
+    if path.exists():
+        with _connect(path) as connection:
+            _has_schema(connection, path)
+
+
+def append_event(connection: sqlite3.Connection, subject_id: str, kind: str, data: str) -> None:
+    """Append an event within a transaction; the event of a deleted subject is dropped.
+
+    Args:
+        connection: the open transaction.
+        subject_id: id of the analysis or stream.
+        kind: such as `progress`.
+        data: JSON.
+    """
+    connection.execute(
+        "insert into events (subject_id, kind, data) select ?, ?, ? "
         "where exists (select 1 from analyses where id = ?) "
         "or exists (select 1 from streams where id = ?)",
-        (number, kind, data, number, number),
+        (subject_id, kind, data, subject_id, subject_id),
     )
 
 
-def count(base: sqlite3.Connection, name: str, amount: float = 1) -> None:
-    """Add to what is counted for Prometheus, within a transaction."""
-    base.execute(
-        "insert into counts values (?, ?) on conflict (name) do update set value = value + ?",
+def increment_counter(connection: sqlite3.Connection, name: str, amount: float = 1) -> None:
+    """Add to a total that Prometheus reads, within a transaction."""
+    connection.execute(
+        "insert into counters values (?, ?) on conflict (name) do update set value = value + ?",
         (name, amount, amount),
+    )
+
+
+@contextmanager
+def _connect(path: Path) -> Iterator[sqlite3.Connection]:
+    connection = sqlite3.connect(path, LOCK_SECONDS, isolation_level=None)
+    connection.row_factory = sqlite3.Row
+    try:
+        yield connection
+    finally:
+        connection.close()
+
+
+def _has_schema(connection: sqlite3.Connection, path: Path) -> bool:
+    """Whether the file has the tables of this version; False for an empty file."""
+    try:
+        (version,) = connection.execute("pragma user_version").fetchone()
+    except sqlite3.OperationalError:
+        raise  # the file is locked, or the disk is full
+    except sqlite3.DatabaseError as error:
+        raise ValueError(
+            f"{path} can't be read ({error}): move it away, or set another spool folder"
+        ) from None
+    tables = {row["name"] for row in connection.execute("select name from sqlite_master")}
+    if not tables:
+        return False
+    if version == 0:
+        raise ValueError(
+            f"{path} is not a database of exvad: move it away, or set another spool folder"
+        )
+    if version != SCHEMA_VERSION:
+        written_by = "0.1"  # it stored no version
+        if "written_by" in tables:
+            (written_by,) = connection.execute("select version from written_by").fetchone()
+        raise OtherVersionError(
+            str(path), written_by, "set another spool folder in the server's settings"
+        )
+    return True
+
+
+def _create_schema(connection: sqlite3.Connection) -> None:
+    connection.executescript(
+        "pragma journal_mode = wal; begin immediate;"
+        f"pragma user_version = {SCHEMA_VERSION}; {SCHEMA}"
+        f"insert into written_by values ('{exvad.__version__}'); commit;"
     )

@@ -1,4 +1,4 @@
-"""Hearing of events as they are noted: one look at the file serves all who wait in this process."""
+"""Notification of new events; one poll of the file serves all subscribers of a process."""
 
 from __future__ import annotations
 
@@ -7,75 +7,86 @@ import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 
-from exvad.serving.queue.database import Changes, Database
+from exvad.serving.queue.database import ChangeDetector, Database
 
 POLL_SECONDS = 0.005
 
 
 class TooManyFollowersError(Exception):
-    """As many wait for news as may."""
+    """The notifier has as many subscribers as it may have."""
 
 
 class EventNotifier:
-    """Wakes those who wait for an analysis or a stream when an event is noted about it.
+    """Wakes subscribers when an event of their analysis or stream is appended.
 
     Args:
-        database: where the events are noted.
-        most: how many may wait at once.
+        database: the file of the events.
+        max_subscribers: largest number of subscribers.
     """
 
-    def __init__(self, database: Database, most: int) -> None:
+    def __init__(self, database: Database, max_subscribers: int) -> None:
         self._database = database
-        self._most = most
-        self._waiting: dict[asyncio.Event, str] = {}
-        self._looking: asyncio.Task[None] | None = None
+        self._max_subscribers = max_subscribers
+        self._subscribers: dict[asyncio.Event, str] = {}
+        self._polling: asyncio.Task[None] | None = None
 
-    def crowded(self) -> bool:
-        """Tell whether as many wait as may."""
-        return len(self._waiting) >= self._most
+    def is_full(self) -> bool:
+        """Whether there are as many subscribers as there may be."""
+        return len(self._subscribers) >= self._max_subscribers
 
     @contextmanager
-    def of(self, number: str) -> Iterator[asyncio.Event]:
-        """Give what is set at each event of an analysis or stream; whoever waits clears it.
+    def subscribe(self, subject_id: str) -> Iterator[asyncio.Event]:
+        """Subscribe to the events of an analysis or stream.
+
+        Args:
+            subject_id: id of the analysis or stream.
+
+        Yields:
+            An asyncio.Event that is set at every new event; the subscriber clears it.
 
         Raises:
-            CrowdError: too many wait already.
+            TooManyFollowersError: there are too many subscribers already.
         """
-        if self.crowded():
+        if self.is_full():
             raise TooManyFollowersError
-        heard = asyncio.Event()
-        self._waiting[heard] = number
-        if self._looking is None or self._looking.done():
-            # What is noted from here on is news; what was before, whoever waits reads by itself.
-            changes = self._database.changes()
-            self._looking = asyncio.create_task(self._look(changes, changes.newest()))
+        new_event = asyncio.Event()
+        self._subscribers[new_event] = subject_id
+        if self._polling is None or self._polling.done():
+            # Only events after this point are announced; a subscriber reads older ones itself.
+            changes = self._database.detect_changes()
+            self._polling = asyncio.create_task(self._poll(changes, changes.last_event()))
         try:
-            yield heard
+            yield new_event
         finally:
-            del self._waiting[heard]
+            del self._subscribers[new_event]
 
-    async def _look(self, changes: Changes, last: int) -> None:
+    async def _poll(self, changes: ChangeDetector, last_event: int) -> None:
         unread = True
         try:
-            while self._waiting:
-                with suppress(sqlite3.OperationalError):  # locked, say: asked again
-                    unread = changes.seen() or unread
+            while self._subscribers:
+                with suppress(sqlite3.OperationalError):  # locked: the next poll reads it
+                    unread = changes.has_changed() or unread
                     if unread:
-                        about = changes.told_of(last)
-                        last, unread = max(about.values(), default=last), False
-                        for heard, number in self._waiting.items():
-                            if number in about:
-                                heard.set()
+                        latest = changes.latest_events(last_event)
+                        last_event, unread = max(latest.values(), default=last_event), False
+                        for new_event, subject_id in self._subscribers.items():
+                            if subject_id in latest:
+                                new_event.set()
                 await asyncio.sleep(POLL_SECONDS)
         finally:
             changes.close()
 
 
-async def wait_for_event(heard: asyncio.Event, seconds: float) -> None:
-    """Wait for news, some seconds at most."""
+async def wait_for_event(new_event: asyncio.Event, seconds: float) -> None:
+    """Wait for a new event and clear it.
+
+    Args:
+        new_event: see `EventNotifier.subscribe`.
+        seconds: longest wait.
+    """
     try:
         async with asyncio.timeout(seconds):
-            await heard.wait()
+            await new_event.wait()
     except TimeoutError:
         return
-    heard.clear()
+    new_event.clear()

@@ -1,4 +1,4 @@
-"""Writing to the queue while the disk is full: again and again until there is room."""
+"""Writes to the queue that wait until a full disk has space again."""
 
 from __future__ import annotations
 
@@ -7,20 +7,23 @@ import threading
 from collections.abc import Callable
 from typing import TypeVar
 
-FULL_SECONDS = 1.0
+RETRY_SECONDS = 1.0
 T = TypeVar("T")
 
 
 def retry_while_disk_full(write: Callable[[], T], stopped: threading.Event) -> T:
-    """Return what a write returns, once it succeeds.
+    """Repeat a write until it succeeds, and return its result.
 
     Args:
         write: writes to the queue's file.
-        stopped: set it to give up; the last error is raised then.
+        stopped: set it to give up.
+
+    Raises:
+        sqlite3.OperationalError: `stopped` was set before the write succeeded.
     """
     while True:
         try:
             return write()
         except sqlite3.OperationalError:
-            if stopped.wait(FULL_SECONDS):
+            if stopped.wait(RETRY_SECONDS):
                 raise

@@ -1,7 +1,7 @@
-"""Streams that are watched, who watches them, and their alerts.
+"""The queue of streams: live sources, their leases, and their alerts.
 
-A watcher holds its stream by a lease it renews, as a worker holds an analysis; when it dies,
-another one takes the stream up, and the numbers of its alerts go on.
+A watcher holds a stream by a lease that it renews. The lease of a watcher that crashed expires, and
+another watcher claims the stream. The alerts go on with the next number.
 """
 
 from __future__ import annotations
@@ -11,106 +11,106 @@ import sqlite3
 import time
 import uuid
 from collections.abc import Sequence
-from pathlib import Path
 from typing import NamedTuple
 
 from exvad.results.live import LiveAlert, LiveNotice, LiveScores
 from exvad.serving.queue.alerts import (
-    alert_of,
-    alerts_of,
+    append_stream_event,
+    delete_alerts_before,
     end_alerts,
-    forget_alerts,
-    frame_of,
-    judge,
-    keep_frame,
-    say_of_stream,
-    tell_alert,
+    publish_alert,
+    read_alert,
+    read_alerts,
+    read_frame,
+    set_triage,
+    store_frame,
 )
-from exvad.serving.queue.analyses import FullError
-from exvad.serving.queue.database import Database, count
+from exvad.serving.queue.database import increment_counter
+from exvad.serving.queue.leased import LeasedQueue, QueueFullError
 from exvad.serving.schemas.analyses import Triage
 from exvad.serving.schemas.streams import AlertStatus, StreamOptions, StreamSource, StreamStatus
 
-MOST_ALERTS = 100  # shown with a stream
-LISTED_ALERTS = 3  # shown with each of several streams
-STATES = {"connected": "watching", "lost": "lost"}
+MAX_ALERTS = 100  # in the status of one stream
+MAX_LISTED_ALERTS = 3  # of each stream in a list
+STATE_OF_NOTICE = {"connected": "watching", "lost": "lost"}
 
 
 class StreamClaim(NamedTuple):
-    """A stream that was taken up.
+    """A stream that a watcher claimed.
 
     Args:
-        number: its id.
-        holder: who took it up.
-        name: how it is called.
-        source: where its pictures come from; a path is the server's own.
-        options: how it is watched.
-        created: when it began, in seconds since 1970.
-        seconds: of the newest score, since it began.
-        alerts: how many alerts it has had.
+        stream_id: id of the stream.
+        holder: the watcher.
+        name: displayed name.
+        source: where the frames come from; a path is absolute.
+        options: how the stream is watched.
+        created: when the stream was submitted, in seconds since 1970.
+        seconds: time of the newest score, in seconds since the stream began; None without scores.
+        num_alerts: number of alerts so far.
     """
 
-    number: str
+    stream_id: str
     holder: str
     name: str
     source: StreamSource
     options: StreamOptions
     created: float
     seconds: float | None
-    alerts: int
+    num_alerts: int
 
 
-class Streams(Database):
-    """The streams.
-
-    Args:
-        path: the file; made if it is not there.
-        lease_seconds: how long a watcher may be silent.
-    """
-
-    def __init__(self, path: Path, lease_seconds: float = 30) -> None:
-        super().__init__(path)
-        self.lease_seconds = lease_seconds
+class StreamQueue(LeasedQueue):
+    """The queue of streams; see `LeasedQueue` for its arguments."""
 
     def add(
-        self, name: str, source: StreamSource, options: StreamOptions, most: int | None = None
+        self,
+        name: str,
+        source: StreamSource,
+        options: StreamOptions,
+        max_streams: int | None = None,
     ) -> str:
-        """Accept a stream and return its id.
+        """Add a stream and return its id.
+
+        Args:
+            name: displayed name.
+            source: where the frames come from.
+            options: how the stream is watched.
+            max_streams: largest number of streams that have not ended; None for no limit.
 
         Raises:
-            FullError: `most` streams are watched already.
+            QueueFullError: there are `max_streams` streams already.
         """
-        number = uuid.uuid4().hex
-        with self.write() as base:
-            if most is not None and _watched(base) >= most:
-                raise FullError
-            base.execute(
+        stream_id = uuid.uuid4().hex
+        with self.write() as connection:
+            if max_streams is not None and _num_watched(connection) >= max_streams:
+                raise QueueFullError
+            connection.execute(
                 "insert into streams (id, name, source, options, state, created) "
                 "values (?, ?, ?, ?, 'waiting', ?)",
-                (number, name, source.model_dump_json(), options.model_dump_json(), time.time()),
+                (stream_id, name, source.model_dump_json(), options.model_dump_json(), time.time()),
             )
-        return number
+        return stream_id
 
-    def watched(self) -> int:
-        """Return how many streams have not ended."""
-        with self.read() as base:
-            return _watched(base)
+    def num_watched(self) -> int:
+        """Return the number of streams that have not ended."""
+        with self.read() as connection:
+            return _num_watched(connection)
 
     def claim(self, holder: str) -> StreamClaim | None:
-        """Take the oldest stream that nobody watches; None if there is none."""
+        """Claim the oldest stream that no watcher holds; None if there is none."""
         now = time.time()
-        with self.write() as base:
-            row = base.execute(
+        with self.write() as connection:
+            row = connection.execute(
                 "update streams set holder = ?, lease = ?, state = 'waiting' where id = "
                 "(select id from streams where state != 'ended' and coalesce(lease, 0) < ? "
                 "order by created limit 1) "
-                "returning id, name, source, options, created, seconds, alerts",
+                "returning id, name, source, options, created, seconds, num_alerts",
                 (holder, now + self.lease_seconds, now),
             ).fetchone()
             if row is None:
                 return None
             options = StreamOptions.model_validate_json(row["options"])
-            end_alerts(base, row["id"], options.webhook)  # of whoever watched it and died
+            end_alerts(connection, row["id"], options.webhook)  # of a watcher that crashed
         return StreamClaim(
             row["id"],
             holder,
@@ -119,168 +119,213 @@ class Streams(Database):
             options,
             row["created"],
             row["seconds"],
-            row["alerts"],
+            row["num_alerts"],
         )
 
-    def begin(self, number: str, holder: str, threshold: float, classes: Sequence[str]) -> None:
-        """Note with what a stream is watched."""
-        with self.write(durable=False) as base:
-            base.execute(
+    def record_detector(
+        self, stream_id: str, holder: str, threshold: float, classes: Sequence[str]
+    ) -> None:
+        """Store the properties of the detector that watches a stream.
+
+        Args:
+            stream_id: id of the stream.
+            holder: the watcher.
+            threshold: an alert begins above this score.
+            classes: class names, the normal class first.
+        """
+        with self.write(durable=False) as connection:
+            connection.execute(
                 "update streams set threshold = ?, classes = ? where id = ? and holder = ?",
-                (threshold, json.dumps(list(classes)), number, holder),
+                (threshold, json.dumps(list(classes)), stream_id, holder),
             )
 
-    def renew(self, number: str, holder: str) -> bool:
-        """Say that it is still watched; False if it is no longer the holder's to watch."""
-        with self.write(durable=False) as base:
-            found = base.execute(
+    def renew(self, stream_id: str, holder: str) -> bool:
+        """Renew a lease; False if the watcher does not hold the stream any more."""
+        with self.write(durable=False) as connection:
+            renewed = connection.execute(
                 "update streams set lease = ? where id = ? and holder = ? and state != 'ended'",
-                (time.time() + self.lease_seconds, number, holder),
+                (time.time() + self.lease_seconds, stream_id, holder),
             )
-            return found.rowcount == 1
+            return renewed.rowcount == 1
 
-    def release(self, number: str, holder: str) -> None:
-        """Let somebody else watch a stream."""
-        with self.write() as base:
-            base.execute(
-                "update streams set lease = 0 where id = ? and holder = ?", (number, holder)
+    def release(self, stream_id: str, holder: str) -> None:
+        """End a lease, so that another watcher can claim the stream."""
+        with self.write() as connection:
+            connection.execute(
+                "update streams set lease = 0 where id = ? and holder = ?", (stream_id, holder)
             )
 
-    def tell_scores(self, number: str, holder: str, scores: LiveScores, delay: float) -> None:
-        """Note new scores, unless another one holds the stream by now."""
-        with self.write(durable=False) as base:
-            found = base.execute(
+    def publish_scores(self, stream_id: str, holder: str, scores: LiveScores, delay: float) -> None:
+        """Store new scores and append their event, if the watcher still holds the stream.
+
+        Args:
+            stream_id: id of the stream.
+            holder: the watcher.
+            scores: new scores, at least one.
+            delay: seconds from the arrival of the frames to their scores.
+        """
+        with self.write(durable=False) as connection:
+            updated = connection.execute(
                 "update streams set seconds = ?, score = ?, delay = ? where id = ? and holder = ?",
-                (scores.times[-1], scores.scores[-1], round(delay, 3), number, holder),
+                (scores.times[-1], scores.scores[-1], round(delay, 3), stream_id, holder),
             )
-            if found.rowcount == 1:
-                say_of_stream(base, number, "scores", scores.model_dump_json())
+            if updated.rowcount == 1:
+                append_stream_event(connection, stream_id, "scores", scores.model_dump_json())
 
-    def tell_notice(self, number: str, holder: str, notice: LiveNotice) -> None:
-        """Note something about the source, unless another one holds the stream by now."""
-        with self.write(durable=False) as base:
-            found = base.execute(
+    def publish_notice(self, stream_id: str, holder: str, notice: LiveNotice) -> None:
+        """Store a notice and append its event, if the watcher still holds the stream."""
+        with self.write(durable=False) as connection:
+            updated = connection.execute(
                 "update streams set notice = ?, dropped = dropped + ?, state = "
                 "coalesce(?, state) where id = ? and holder = ?",
-                (notice.text, notice.count, STATES.get(notice.kind), number, holder),
+                (notice.text, notice.count, STATE_OF_NOTICE.get(notice.kind), stream_id, holder),
             )
-            if found.rowcount == 1:
-                say_of_stream(base, number, "notice", notice.model_dump_json())
+            if updated.rowcount == 1:
+                append_stream_event(connection, stream_id, "notice", notice.model_dump_json())
 
-    def tell_alert(
+    def publish_alert(
         self,
-        number: str,
+        stream_id: str,
         holder: str,
         alert: LiveAlert,
         webhook: str | None = None,
         frame: bytes | None = None,
     ) -> None:
-        """Note an alert, or what is new about it, unless another one holds the stream by now.
+        """Store an alert or its new state, if the watcher still holds the stream.
 
         Args:
-            number: id of the stream.
-            holder: who says so.
+            stream_id: id of the stream.
+            holder: the watcher.
             alert: the alert.
-            webhook: who is posted it; not that it merely lasts.
-            frame: JPEG of its peak, if that is new.
+            webhook: URL that receives the alert, except when it merely lasts.
+            frame: JPEG of a new peak.
         """
-        with self.write() as base:
-            if not _holds(base, number, holder):
+        with self.write() as connection:
+            if not _is_holder(connection, stream_id, holder):
                 return
             if alert.state == "began":
-                count(base, "alerts")
-                base.execute("update streams set alerts = ? where id = ?", (alert.number, number))
-            tell_alert(base, number, alert, webhook)
+                increment_counter(connection, "alerts")
+                connection.execute(
+                    "update streams set num_alerts = ? where id = ?", (alert.number, stream_id)
+                )
+            publish_alert(connection, stream_id, alert, webhook)
             if frame is not None:
-                keep_frame(base, number, alert.number, frame)
+                store_frame(connection, stream_id, alert.number, frame)
 
-    def keep_frame(self, number: str, holder: str, alert: int, jpeg: bytes) -> bool:
-        """Keep the picture of an alert's peak; False if the alert has not been told yet."""
-        with self.write(durable=False) as base:
-            return _holds(base, number, holder) and keep_frame(base, number, alert, jpeg)
+    def store_frame(self, stream_id: str, holder: str, alert_number: int, jpeg: bytes) -> bool:
+        """Store the frame of an alert's peak, if the watcher still holds the stream.
 
-    def frame(self, number: str, alert: int) -> bytes | None:
-        """Return the picture of an alert's peak as JPEG."""
-        with self.read() as base:
-            return frame_of(base, number, alert)
+        Args:
+            stream_id: id of the stream.
+            holder: the watcher.
+            alert_number: number of the alert.
+            jpeg: the frame.
 
-    def end(self, number: str, holder: str) -> None:
-        """Note that a stream has ended."""
-        with self.write() as base:
-            row = base.execute(
+        Returns:
+            False if the frame was not stored; the alert may not be published yet.
+        """
+        with self.write(durable=False) as connection:
+            return _is_holder(connection, stream_id, holder) and store_frame(
+                connection, stream_id, alert_number, jpeg
+            )
+
+    def read_frame(self, stream_id: str, alert_number: int) -> bytes | None:
+        """Return the frame of an alert's peak as JPEG; None if there is none."""
+        with self.read() as connection:
+            return read_frame(connection, stream_id, alert_number)
+
+    def end(self, stream_id: str, holder: str) -> None:
+        """Mark a stream as ended, and end its alerts, if the watcher still holds it."""
+        with self.write() as connection:
+            row = connection.execute(
                 "update streams set state = 'ended', finished = ?, holder = null "
                 "where id = ? and holder = ? returning options",
-                (time.time(), number, holder),
+                (time.time(), stream_id, holder),
             ).fetchone()
             if row is not None:
                 options = StreamOptions.model_validate_json(row["options"])
-                end_alerts(base, number, options.webhook)
-                say_of_stream(base, number, "ended", "{}")
+                end_alerts(connection, stream_id, options.webhook)
+                append_stream_event(connection, stream_id, "ended", "{}")
 
-    def status(self, number: str) -> StreamStatus | None:
-        """Return where a stream stands, or None if there is none."""
-        with self.read() as base:
-            row = base.execute("select * from streams where id = ?", (number,)).fetchone()
-            return None if row is None else self._status(base, row)
+    def status(self, stream_id: str) -> StreamStatus | None:
+        """Return the status of a stream with its newest alerts; None if it does not exist."""
+        with self.read() as connection:
+            row = connection.execute("select * from streams where id = ?", (stream_id,)).fetchone()
+            return None if row is None else _to_status(connection, row, MAX_ALERTS)
 
-    def listing(self, limit: int, offset: int) -> tuple[list[StreamStatus], int]:
-        """Return a page of streams with a few alerts each, newest first, and how many there are."""
-        with self.read() as base:
-            (total,) = base.execute("select count(*) from streams").fetchone()
-            rows = base.execute(
+    def list_page(self, limit: int, offset: int) -> tuple[list[StreamStatus], int]:
+        """Return a page of streams with a few alerts of each.
+
+        Args:
+            limit: size of the page.
+            offset: number of newer streams to skip.
+
+        Returns:
+            The page, newest first, and the number of all streams.
+        """
+        with self.read() as connection:
+            (total,) = connection.execute("select count(*) from streams").fetchone()
+            rows = connection.execute(
                 "select * from streams order by created desc limit ? offset ?", (limit, offset)
             ).fetchall()
-            return [self._status(base, row, LISTED_ALERTS) for row in rows], int(total)
+            return [_to_status(connection, row, MAX_LISTED_ALERTS) for row in rows], int(total)
 
-    def alert(self, number: str, alert: int) -> AlertStatus | None:
-        """Return an alert of a stream, or None if there is none."""
-        with self.read() as base:
-            return alert_of(base, number, alert)
+    def read_alert(self, stream_id: str, alert_number: int) -> AlertStatus | None:
+        """Return an alert of a stream; None if it does not exist."""
+        with self.read() as connection:
+            return read_alert(connection, stream_id, alert_number)
 
-    def triage(self, number: str, alert: int, triage: Triage) -> bool:
-        """Keep what a person made of an alert; False if there is none."""
-        with self.write() as base:
-            return judge(base, number, alert, triage)
+    def set_triage(self, stream_id: str, alert_number: int, triage: Triage) -> bool:
+        """Store a person's triage of an alert; False if the alert does not exist."""
+        with self.write() as connection:
+            return set_triage(connection, stream_id, alert_number, triage)
 
-    def remove(self, number: str) -> bool:
-        """Forget a stream and its alerts; who watches it stops. False if there is none."""
-        with self.write() as base:
-            found = base.execute("delete from streams where id = ?", (number,))
-            base.execute("delete from alerts where stream = ?", (number,))
-            base.execute("delete from events where id = ?", (number,))
-            return found.rowcount == 1
+    def delete(self, stream_id: str) -> bool:
+        """Delete a stream and its alerts, which stops its watcher.
 
-    def forget_older(self, hours: float) -> None:
-        """Forget streams that ended longer ago, and the older alerts of those that go on."""
+        Returns:
+            False if the stream does not exist.
+        """
+        with self.write() as connection:
+            deleted = connection.execute("delete from streams where id = ?", (stream_id,))
+            connection.execute("delete from alerts where stream_id = ?", (stream_id,))
+            connection.execute("delete from events where subject_id = ?", (stream_id,))
+            return deleted.rowcount == 1
+
+    def delete_older(self, hours: float) -> None:
+        """Delete streams that ended, and ended alerts that began, more than some hours ago."""
         before = time.time() - hours * 3600
-        with self.read() as base:
-            rows = base.execute("select id from streams where finished < ?", (before,)).fetchall()
+        with self.read() as connection:
+            rows = connection.execute(
+                "select id from streams where finished < ?", (before,)
+            ).fetchall()
         for row in rows:
-            self.remove(row["id"])
-        with self.write() as base:
-            forget_alerts(base, before)
-
-    def _status(
-        self, base: sqlite3.Connection, row: sqlite3.Row, most: int = MOST_ALERTS
-    ) -> StreamStatus:
-        alerts, unjudged = alerts_of(base, row["id"], most)
-        shown = ("id", "name", "state", "created", "finished", "seconds", "delay", "score",
-                 "dropped", "notice", "threshold")  # fmt: skip
-        options = StreamOptions.model_validate_json(row["options"])
-        return StreamStatus(
-            **{name: row[name] for name in shown},
-            classes=json.loads(row["classes"]),
-            untrained=list(options.categories),
-            unjudged=unjudged,
-            alerts=alerts,
-        )
+            self.delete(row["id"])
+        with self.write() as connection:
+            delete_alerts_before(connection, before)
 
 
-def _watched(base: sqlite3.Connection) -> int:
-    (found,) = base.execute("select count(*) from streams where state != 'ended'").fetchone()
-    return int(found)
+def _num_watched(connection: sqlite3.Connection) -> int:
+    (count,) = connection.execute("select count(*) from streams where state != 'ended'").fetchone()
+    return int(count)
 
 
-def _holds(base: sqlite3.Connection, number: str, holder: str) -> bool:
-    found = base.execute("select 1 from streams where id = ? and holder = ?", (number, holder))
-    return found.fetchone() is not None
+def _is_holder(connection: sqlite3.Connection, stream_id: str, holder: str) -> bool:
+    row = connection.execute(
+        "select 1 from streams where id = ? and holder = ?", (stream_id, holder)
+    ).fetchone()
+    return row is not None
+
+
+def _to_status(connection: sqlite3.Connection, row: sqlite3.Row, max_alerts: int) -> StreamStatus:
+    alerts, untriaged = read_alerts(connection, row["id"], max_alerts)
+    columns = ("id", "name", "state", "created", "finished", "seconds", "delay", "score",
+               "dropped", "notice", "threshold")  # fmt: skip
+    options = StreamOptions.model_validate_json(row["options"])
+    return StreamStatus(
+        **{column: row[column] for column in columns},
+        classes=json.loads(row["classes"]),
+        untrained=list(options.categories),
+        untriaged=untriaged,
+        alerts=alerts,
+    )

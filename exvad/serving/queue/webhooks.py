@@ -1,4 +1,4 @@
-"""Webhooks that wait to be sent, in the queue's file: none is lost with a process."""
+"""The queue of webhooks; a webhook survives the process that added it."""
 
 from __future__ import annotations
 
@@ -11,62 +11,75 @@ from urllib.parse import urlsplit
 
 from exvad.serving.queue.database import Database
 
-HOOK_SECONDS = 5  # until a webhook that failed is tried again; twice as long each time
-SENDING_SECONDS = 25  # longer than one attempt may take: nobody else tries meanwhile
+RETRY_SECONDS = 5  # pause before the second attempt; it doubles with each attempt
+ATTEMPT_SECONDS = 25  # longer than an attempt takes: no other sender claims the webhook meanwhile
 
 
-class Hook(NamedTuple):
+class Webhook(NamedTuple):
     """A webhook that is due.
 
     Args:
-        number: names it.
-        url: where it goes.
-        receiver: the host and port of the URL.
-        analysis: id of the analysis it is about, whose status is the body; or None.
-        body: what is posted, where it is not about an analysis.
-        attempts: how often it was tried, this time included.
+        id: its number, which rises from webhook to webhook.
+        url: the address to post to.
+        receiver: host and port of the URL.
+        analysis_id: the analysis whose status is the body, or None.
+        body: the body of a webhook that is not about an analysis.
+        attempts: number of attempts, including this one.
     """
 
-    number: int
+    id: int
     url: str
     receiver: str
-    analysis: str | None
+    analysis_id: str | None
     body: str | None
     attempts: int
 
 
-class Hooks(Database):
-    """The webhooks that wait."""
+class WebhookQueue(Database):
+    """Webhooks that wait to be sent."""
 
-    def due(self, busy: Collection[str] = ()) -> Hook | None:
-        """Take the oldest webhook that was tried least; it is due again later unless `sent`.
+    def claim(self, busy: Collection[str] = ()) -> Webhook | None:
+        """Claim the oldest of the webhooks with the fewest attempts; None if none is due.
+
+        The webhook becomes due again later, unless it is deleted.
 
         Args:
-            busy: receivers whose webhooks are left where they are.
+            busy: receivers whose webhooks are not claimed.
         """
         now = time.time()
-        with self.write() as base:
-            row = base.execute(
-                "update hooks set attempts = attempts + 1, due = ? + ? * (1 << attempts) "
-                "where number = (select number from hooks where due <= ? "
+        with self.write() as connection:
+            row = connection.execute(
+                "update webhooks set attempts = attempts + 1, due = ? + ? * (1 << attempts) "
+                "where id = (select id from webhooks where due <= ? "
                 "and receiver not in (select value from json_each(?)) "
-                "order by attempts, number limit 1) "
-                "returning number, url, receiver, analysis, body, attempts",
-                (now + SENDING_SECONDS, HOOK_SECONDS, now, json.dumps(list(busy))),
+                "order by attempts, id limit 1) "
+                "returning id, url, receiver, analysis_id, body, attempts",
+                (now + ATTEMPT_SECONDS, RETRY_SECONDS, now, json.dumps(list(busy))),
             ).fetchone()
-        return None if row is None else Hook(*row)
+        return None if row is None else Webhook(*row)
 
-    def sent(self, number: int) -> None:
-        """Forget a webhook: it has arrived, or never will."""
-        with self.write() as base:
-            base.execute("delete from hooks where number = ?", (number,))
+    def delete(self, webhook_id: int) -> None:
+        """Delete a webhook that was delivered or given up."""
+        with self.write() as connection:
+            connection.execute("delete from webhooks where id = ?", (webhook_id,))
 
 
-def add_hook(
-    base: sqlite3.Connection, url: str, analysis: str | None = None, body: str | None = None
+def add_webhook(
+    connection: sqlite3.Connection,
+    url: str,
+    analysis_id: str | None = None,
+    body: str | None = None,
 ) -> None:
-    """Let a webhook wait to be sent, within a transaction."""
-    base.execute(
-        "insert into hooks (url, receiver, analysis, body, due) values (?, ?, ?, ?, ?)",
-        (url, urlsplit(url).netloc.rpartition("@")[2].lower(), analysis, body, 0),
+    """Add a webhook within a transaction.
+
+    Args:
+        connection: the open transaction.
+        url: the address to post to.
+        analysis_id: the analysis whose status is the body.
+        body: the body, if it is not about an analysis.
+    """
+    receiver = urlsplit(url).netloc.rpartition("@")[2].lower()
+    connection.execute(
+        "insert into webhooks (url, receiver, analysis_id, body, due) values (?, ?, ?, ?, 0)",
+        (url, receiver, analysis_id, body),
     )

@@ -1,1 +1,1 @@
-"""What the HTTP API takes and returns, version 1."""
+"""Requests and responses of the HTTP API, version 1."""

@@ -1,19 +1,21 @@
-"""What the HTTP API takes and gives about live streams, version 1."""
+"""Requests and responses about live streams."""
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from exvad.results.live import LiveAlert
-from exvad.serving.schemas.analyses import ONE_SOURCE, Categories, Triage
+from exvad.serving.schemas.analyses import Triage
+from exvad.serving.schemas.categories import Categories
+from exvad.serving.schemas.sources import ONE_SOURCE, PathOrUrl
 
 StreamState = Literal["waiting", "watching", "lost", "ended"]
 
 
 class StreamOptions(BaseModel):
-    """How a stream is watched, and when it alerts."""
+    """How a stream is watched, and when an alert begins and ends."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -21,34 +23,35 @@ class StreamOptions(BaseModel):
         None,
         ge=0,
         le=1,
-        description="a score above it begins an alert; absent: from which abnormal is likelier",
+        description="an alert begins above this score; "
+        "without it, where abnormal is more likely than normal",
     )
     off: float | None = Field(
-        None, ge=0, le=1, description="a score below it ends one; absent: 0.7 times `on`"
+        None, ge=0, le=1, description="an alert ends below this score; without it, 0.7 times `on`"
     )
     least_seconds: float = Field(
-        1, ge=0, le=3600, description="how long the score must stay above `on`"
+        1, ge=0, le=3600, description="an alert begins after the score was above `on` for so long"
     )
     cool_down_seconds: float = Field(
-        10, ge=0, le=86400, description="how long after an alert no other one begins"
+        10, ge=0, le=86400, description="no alert begins for so long after the last one ended"
     )
-    explain: bool = Field(True, description="false: no captions, no explanations")
-    categories: Categories = Field({}, max_length=32, description="classes to look for besides")
+    explain: bool = Field(True, description="false: no captions and no explanations")
+    categories: Categories = {}
     webhook: str | None = Field(
         None,
         max_length=2000,
-        description="URL that is posted each alert as it begins, changes and ends",
+        description="URL that receives each alert when it begins, changes and ends",
     )
 
     @model_validator(mode="after")
-    def _ordered(self) -> StreamOptions:
+    def _require_hysteresis(self) -> Self:
         if self.on is not None and self.off is not None and self.off > self.on:
             raise ValueError("off is larger than on")
         return self
 
 
-class StreamSource(BaseModel):
-    """Where the pictures come from: exactly one of `url` and `path`."""
+class StreamSource(PathOrUrl):
+    """The source of a stream."""
 
     model_config = ConfigDict(
         extra="forbid",
@@ -57,55 +60,53 @@ class StreamSource(BaseModel):
 
     url: str | None = Field(None, min_length=1, max_length=2000, description="rtsp, http or https")
     path: str | None = Field(
-        None, min_length=1, description="a growing file below the server's allowed root"
+        None, min_length=1, description="path of a growing file below the server's allowed root"
     )
-
-    @model_validator(mode="after")
-    def _one_source(self) -> StreamSource:
-        if (self.path is None) == (self.url is None):
-            raise ValueError("give exactly one of path and url")
-        return self
 
 
 class StreamRequest(StreamOptions, StreamSource):
     """A stream to watch."""
 
-    name: str = Field("", max_length=200, description="how it is called; empty: by its source")
+    name: str = Field(
+        "", max_length=200, description="displayed name; empty for a name made from the source"
+    )
 
 
 class AlertStatus(LiveAlert):
-    """An alert of a stream."""
+    """The state of an alert."""
 
-    began_at: float = Field(description="seconds since 1970")
+    began_at: float = Field(description="when the alert began, in seconds since 1970")
     triage: Triage = "open"
 
 
 class StreamStatus(BaseModel):
-    """Where a stream stands."""
+    """The state of a stream."""
 
     model_config = ConfigDict(extra="forbid")
 
     id: str
     name: str
     state: StreamState
-    created: float = Field(description="seconds since 1970")
-    finished: float | None = None
-    seconds: float | None = Field(None, description="of the newest score, since the stream began")
-    delay: float | None = Field(None, description="seconds from a picture's arrival to its score")
+    created: float = Field(description="when it was submitted, in seconds since 1970")
+    finished: float | None = Field(None, description="when it ended, in seconds since 1970")
+    seconds: float | None = Field(
+        None, description="time of the newest score, in seconds since the stream began"
+    )
+    delay: float | None = Field(None, description="seconds from a frame's arrival to its score")
     score: float | None = Field(None, description="newest anomaly score")
-    dropped: int = Field(0, description="pictures left out to keep up with the stream")
-    notice: str | None = Field(None, description="the latest about the source")
-    threshold: float | None = Field(None, description="a score above it begins an alert")
-    classes: list[str] = Field([], description="what is looked for, the normal class first")
-    untrained: list[str] = Field([], description="classes that training never saw")
-    unjudged: int = Field(0, description="alerts nobody has judged yet")
+    dropped: int = Field(0, description="frames that were dropped to keep up with the stream")
+    notice: str | None = Field(None, description="newest message about the source")
+    threshold: float | None = Field(None, description="an alert begins above this score")
+    classes: list[str] = Field([], description="classes to detect, the normal class first")
+    untrained: list[str] = Field([], description="classes that the training did not include")
+    untriaged: int = Field(0, description="number of alerts whose triage is open")
     alerts: list[AlertStatus] = Field(
-        [], description="newest first; the last hundred, or the last three of each in a list"
+        [], description="newest first: at most 100 of one stream, at most 3 of each in a list"
     )
 
 
 class StreamList(BaseModel):
-    """Streams, newest first."""
+    """A page of streams, newest first."""
 
     model_config = ConfigDict(extra="forbid")
 

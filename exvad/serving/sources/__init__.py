@@ -1,1 +1,1 @@
-"""Where videos come from: uploads, URLs, cameras, growing files."""
+"""Sources of videos and frames: uploads, URLs, cameras and growing files."""

@@ -1,8 +1,8 @@
-"""URLs that others name: asked under limits, and never where only this machine can reach.
+"""URLs that clients send: fetched within limits, and only from addresses that clients may reach.
 
-A name is resolved once; every address it has must be a public one, and the connection goes to that
-very address, so that a second answer of the name server changes nothing. Redirects are checked
-anew.
+A host name is resolved once, and all of its addresses must be public. The connection goes to one of
+these addresses, so that a later answer of the name server has no effect. Redirects are checked in
+the same way.
 """
 
 from __future__ import annotations
@@ -23,33 +23,38 @@ if TYPE_CHECKING:
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 Resolver = Callable[[str, int], Awaitable[Sequence[str]]]
-MOST_REDIRECTS = 3
-POST_SECONDS = 20
-PORTS = {"http": 80, "https": 443}
+
+MAX_REDIRECTS = 3
+REQUEST_SECONDS = 20
+DEFAULT_PORTS = {"http": 80, "https": 443}
 RTSP_PORT = 554
-HIGHEST_PORT = 2**16 - 1
+MAX_PORT = 2**16 - 1
 
 
 class ForbiddenURLError(ValueError):
-    """A URL leads where the server does not go."""
+    """The server may not open a URL."""
 
 
 async def resolve(host: str, port: int) -> Sequence[str]:
-    """Return the addresses of a host."""
+    """Return the addresses of a host.
+
+    Raises:
+        ForbiddenURLError: the host is unknown.
+    """
     loop = asyncio.get_running_loop()
     try:
-        found = await loop.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+        infos = await loop.getaddrinfo(host, port, type=socket.SOCK_STREAM)
     except OSError:
         raise ForbiddenURLError(f"{host}: no such host") from None
-    return [str(place[4][0]) for place in found]
+    return [str(socket_address[0]) for *_, socket_address in infos]
 
 
 def is_public(address: Address, allowed: Sequence[Network] = ()) -> bool:
-    """Whether an address belongs to the public internet, or to a network that is allowed besides.
+    """Whether an address is on the public internet, or in an allowed network.
 
     Args:
-        address: an IPv4 address inside an IPv6 one counts as itself.
-        allowed: networks.
+        address: the address; an IPv4 address inside an IPv6 address counts as IPv4.
+        allowed: private networks that are allowed.
     """
     inner = getattr(address, "ipv4_mapped", None) or getattr(address, "sixtofour", None)
     address = inner or address
@@ -61,11 +66,11 @@ def is_public(address: Address, allowed: Sequence[Network] = ()) -> bool:
 
 
 class Fetcher:
-    """Opens videos by URL, and posts to webhooks.
+    """Downloads videos from URLs, and posts webhooks.
 
     Args:
-        settings: which networks are allowed besides, and how long a download may take.
-        resolver: says which addresses a host has.
+        settings: allowed private networks, and the longest download.
+        resolver: returns the addresses of a host.
     """
 
     def __init__(self, settings: ServerSettings, resolver: Resolver = resolve) -> None:
@@ -75,35 +80,40 @@ class Fetcher:
 
     @asynccontextmanager
     async def open(self, url: str, endless: bool = False) -> AsyncIterator[AsyncIterator[bytes]]:
-        """Open a URL; gives its body in parts.
+        """Open a URL.
 
         Args:
             url: http or https.
-            endless: it is a stream, which may go on for ever.
+            endless: whether the body is a stream that never ends, which has no time limit.
+
+        Yields:
+            The body in parts.
 
         Raises:
-            ForbiddenURLError: it leads where the server does not go, or redirects too often.
-            ValueError: it can't be fetched, or takes too long.
+            ForbiddenURLError: the server may not open the URL, or it redirects too often.
+            ValueError: the URL can't be fetched, or fetching takes too long.
         """
         try:
             async with (
                 asyncio.timeout(None if endless else self._seconds),
-                httpx.AsyncClient(timeout=20, trust_env=False) as http,
+                httpx.AsyncClient(timeout=REQUEST_SECONDS, trust_env=False) as http,
             ):
-                place = httpx.URL(url)
-                for _ in range(MOST_REDIRECTS + 1):
-                    response = await http.send(await self._pinned(http, place), stream=True)
-                    async with aclosing(response):
+                location = httpx.URL(url)
+                for _ in range(MAX_REDIRECTS + 1):
+                    request = await self._build_request(http, location)
+                    async with aclosing(await http.send(request, stream=True)) as response:
                         if response.has_redirect_location:
-                            place = place.join(response.headers["location"])
+                            location = location.join(response.headers["location"])
                             continue
                         if not response.is_success:
-                            raise ValueError(f"{place.host} answers {response.status_code}")
+                            raise ValueError(
+                                f"{location.host} answered with status {response.status_code}"
+                            )
                         yield response.aiter_bytes()
                         return
-                raise ForbiddenURLError(f"more than {MOST_REDIRECTS} redirects")
+                raise ForbiddenURLError(f"the URL redirects more than {MAX_REDIRECTS} times")
         except httpx.InvalidURL:
-            raise ForbiddenURLError("this is no URL") from None
+            raise ForbiddenURLError("the URL is invalid") from None
         except httpx.RequestError as error:
             reason = str(error) or type(error).__name__
             raise ValueError(f"the URL can't be fetched ({reason})") from None
@@ -111,68 +121,79 @@ class Fetcher:
             raise ValueError(f"fetching took longer than {self._seconds:g} s") from None
 
     async def post(self, url: str, body: bytes, headers: dict[str, str]) -> int:
-        """Post to a URL; return the status of the answer. Redirects are not followed.
+        """Post to a URL; redirects are not followed.
+
+        Args:
+            url: http or https.
+            body: the body.
+            headers: additional headers.
+
+        Returns:
+            The status code of the response.
 
         Raises:
-            ForbiddenURLError: it leads where the server does not go.
-            ValueError: nobody answers in time.
+            ForbiddenURLError: the server may not open the URL.
+            ValueError: there is no response in time.
         """
         try:
             async with (
-                asyncio.timeout(POST_SECONDS),
-                httpx.AsyncClient(timeout=POST_SECONDS, trust_env=False) as http,
+                asyncio.timeout(REQUEST_SECONDS),
+                httpx.AsyncClient(timeout=REQUEST_SECONDS, trust_env=False) as http,
             ):
-                request = await self._pinned(http, httpx.URL(url), "POST", body, headers)
-                # What a receiver says beyond its status is nobody's business, however long it is.
+                request = await self._build_request(http, httpx.URL(url), "POST", body, headers)
+                # The body of the response is not read: it may be of any length.
                 async with aclosing(await http.send(request, stream=True)) as response:
                     return response.status_code
         except httpx.InvalidURL:
-            raise ForbiddenURLError("this is no URL") from None
+            raise ForbiddenURLError("the URL is invalid") from None
         except (httpx.RequestError, TimeoutError) as error:
-            raise ValueError(f"no answer ({str(error) or type(error).__name__})") from None
+            raise ValueError(f"no response ({str(error) or type(error).__name__})") from None
 
     async def check(self, url: str) -> None:
-        """Refuse a URL that leads where the server does not go.
+        """Check that the server may open a URL.
+
+        Args:
+            url: http or https.
 
         Raises:
-            ForbiddenURLError: says why.
+            ForbiddenURLError: the server may not open the URL.
         """
         try:
             async with httpx.AsyncClient(trust_env=False) as http:
-                await self._pinned(http, httpx.URL(url), "POST")
+                await self._build_request(http, httpx.URL(url))
         except httpx.InvalidURL:
-            raise ForbiddenURLError("this is no URL") from None
+            raise ForbiddenURLError("the URL is invalid") from None
 
-    async def pin(self, url: str) -> tuple[str, int]:
-        """Return the address and the port that the URL of a camera leads to.
+    async def resolve_rtsp(self, url: str) -> tuple[str, int]:
+        """Return the address and the port of a camera.
 
         Args:
             url: rtsp.
 
         Raises:
-            ForbiddenURLError: it leads where the server does not go.
+            ForbiddenURLError: the server may not open the URL.
         """
         try:
-            place = urlsplit(url)
-            host, port = place.hostname, place.port or RTSP_PORT
+            parts = urlsplit(url)
+            host, port = parts.hostname, parts.port or RTSP_PORT
         except ValueError:
-            raise ForbiddenURLError("this is no URL") from None
-        if place.scheme != "rtsp" or not host:
+            raise ForbiddenURLError("the URL is invalid") from None
+        if parts.scheme != "rtsp" or not host:
             raise ForbiddenURLError("only rtsp://, http:// and https:// streams are watched")
-        return (await self._address(host, port)).strip("[]"), port
+        return str(await self._resolve_public(host, port)), port
 
-    async def _address(self, host: str, port: int) -> str:
-        """Return the address of a host as URLs write it, if all it has may be asked."""
-        addresses = await self._resolve(host, port)
-        known = [ipaddress.ip_address(address.partition("%")[0]) for address in addresses]
-        if not known or not all(is_public(address, self._allowed) for address in known):
+    async def _resolve_public(self, host: str, port: int) -> Address:
+        """Return an address of a host, if all of its addresses are public or allowed."""
+        texts = await self._resolve(host, port)
+        addresses = [ipaddress.ip_address(text.partition("%")[0]) for text in texts]
+        if not addresses or not all(is_public(address, self._allowed) for address in addresses):
             raise ForbiddenURLError(
                 f"{host}: not an address of the public internet, "
-                "nor of a network that the server's url_networks allow"
+                "nor of a network in the server's setting url_networks"
             )
-        return f"[{known[0]}]" if known[0].version == 6 else str(known[0])
+        return addresses[0]
 
-    async def _pinned(
+    async def _build_request(
         self,
         http: httpx.AsyncClient,
         url: httpx.URL,
@@ -180,18 +201,18 @@ class Fetcher:
         body: bytes | None = None,
         headers: dict[str, str] | None = None,
     ) -> httpx.Request:
-        """Check where a URL leads; return a request to that very address."""
-        if url.scheme not in PORTS or not url.host:
+        """Check a URL, and return a request to the address that was checked."""
+        if url.scheme not in DEFAULT_PORTS or not url.host:
             raise ForbiddenURLError("only http:// and https:// URLs are fetched")
         if url.userinfo:
-            raise ForbiddenURLError("a URL must not hold a user name or password")
-        port = PORTS[url.scheme] if url.port is None else url.port
-        if not 1 <= port <= HIGHEST_PORT:
+            raise ForbiddenURLError("a URL must not contain a user name or password")
+        port = DEFAULT_PORTS[url.scheme] if url.port is None else url.port
+        if not 1 <= port <= MAX_PORT:
             raise ForbiddenURLError(f"there is no port {port}")
-        host = await self._address(url.host, port)
+        address = await self._resolve_public(url.host, port)
         return http.build_request(
             method,
-            url.copy_with(host=host),
+            url.copy_with(host=f"[{address}]" if address.version == 6 else str(address)),
             content=body,
             headers={
                 "Host": url.netloc.decode("ascii"),

@@ -1,7 +1,8 @@
-"""The child process of `stream_process.py`: reads one live source within limits.
+"""The child process of `stream_process.py`: reads one live source within a memory limit.
 
-The source comes as a line of JSON on standard input, not as an argument, which anybody on the
-machine could read: a camera's address may hold its password.
+The parent sends the source as a line of JSON on standard input. The arguments of a process are
+visible to every user of the machine, and the URL of a camera may contain a password. The child
+writes lines of JSON to standard output: a notice, or the head of a frame and then its pixels.
 """
 
 from __future__ import annotations
@@ -12,10 +13,11 @@ import os
 import resource
 import sys
 import threading
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import AsyncExitStack, contextmanager
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import IO
 from urllib.parse import urlsplit, urlunsplit
 
 import httpx2 as httpx
@@ -23,98 +25,135 @@ import httpx2 as httpx
 from exvad.serving.settings import ServerSettings
 from exvad.serving.sources.fetch import Fetcher
 from exvad.serving.sources.rtsp_relay import relay
-from exvad.video.live_source import LiveSource, Notice, Opener, Readable, growing_file
-from exvad.video.sandbox_child import end_with
+from exvad.video.frame_buffer import Notice
+from exvad.video.live_source import LiveSource, Opener, Readable, growing_file
+from exvad.video.sandbox_child import exit_with_parent
+
+
+@dataclass(frozen=True)
+class SourceSpec:
+    """A live source and the limits of the process that reads it.
+
+    Args:
+        name: name of the source in notices.
+        url: rtsp, http or https; None for a file.
+        path: a growing file; None for a URL.
+        stride: every how many frames one is read.
+        short_side: larger frames are scaled down to so many pixels.
+        networks: private networks that the URL may lead to.
+        idle_seconds: a file that has not grown for so long has ended.
+        max_bytes: address space of the process.
+        start_time: seconds since the stream began, if it was watched before.
+    """
+
+    name: str
+    url: str | None
+    path: str | None
+    stride: int
+    short_side: int
+    networks: list[str]
+    idle_seconds: float
+    max_bytes: int
+    start_time: float
 
 
 def main() -> None:
-    """Tell of the source that standard input names, until it ends or nobody listens."""
-    answers = os.fdopen(os.dup(1), "wb")
-    os.dup2(2, 1)  # nothing that a library prints may pass for a picture
-    asked = json.loads(sys.stdin.buffer.readline())
-    resource.setrlimit(resource.RLIMIT_AS, (asked["max_bytes"], asked["max_bytes"]))
+    """Read the source that standard input names, and write its frames and notices."""
+    output = os.fdopen(os.dup(1), "wb")
+    os.dup2(2, 1)  # what a library prints must not mix with the frames
+    spec = SourceSpec(**json.loads(sys.stdin.buffer.readline()))
+    resource.setrlimit(resource.RLIMIT_AS, (spec.max_bytes, spec.max_bytes))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))
-    threading.Thread(target=end_with, args=(os.getppid(),), daemon=True).start()
+    threading.Thread(target=exit_with_parent, args=(os.getppid(),), daemon=True).start()
     source = LiveSource(
-        opener(asked),
-        asked["name"],
-        asked["stride"],
-        asked["short_side"],
-        ends=asked["path"] is not None,
-        since=asked["since"],
+        make_opener(spec),
+        spec.name,
+        spec.stride,
+        spec.short_side,
+        ends_with_data=spec.path is not None,
+        start_time=spec.start_time,
     )
-    for found in source.follow(threading.Event()):
-        if isinstance(found, Notice):
-            told = {"notice": [found.kind, found.text, found.count]}
-            answers.write(json.dumps(told).encode() + b"\n")
-            answers.flush()
-            continue
-        for picture in found:
-            head = {"shape": picture.frame.shape[:2], "time": picture.time, "came": picture.came}
-            answers.write(json.dumps(head).encode() + b"\n" + picture.frame.tobytes())
-        answers.flush()
+    for item in source.follow(threading.Event()):
+        if isinstance(item, Notice):
+            _write_line(output, {"notice": [item.kind, item.text, item.count]})
+        else:
+            for frame in item:
+                shape, decoded_at = frame.frame.shape[:2], frame.decoded_at
+                _write_line(output, {"shape": shape, "time": frame.time, "decoded_at": decoded_at})
+                output.write(frame.frame.tobytes())
+        output.flush()
 
 
-def opener(asked: dict[str, Any]) -> Opener:
-    """Return what opens the source."""
-    if asked["path"] is not None:
-        return growing_file(Path(asked["path"]), asked["idle_seconds"])
-    url = str(asked["url"])
-    fetcher = Fetcher(ServerSettings(url_networks=asked["networks"]))
-    return _camera(fetcher, url) if url.startswith("rtsp:") else _http(fetcher, url)
+def make_opener(spec: SourceSpec) -> Opener:
+    """Return a function that opens the source; see `LiveSource`."""
+    if spec.path is not None:
+        return growing_file(Path(spec.path), spec.idle_seconds)
+    url = str(spec.url)
+    fetcher = Fetcher(ServerSettings.model_validate({"url_networks": spec.networks}))
+    return _rtsp_opener(fetcher, url) if url.startswith("rtsp:") else _http_opener(fetcher, url)
 
 
-def _camera(fetcher: Fetcher, url: str) -> Opener:
+def _write_line(output: IO[bytes], message: Mapping[str, object]) -> None:
+    output.write(json.dumps(message).encode() + b"\n")
+
+
+def _rtsp_opener(fetcher: Fetcher, url: str) -> Opener:
     @contextmanager
-    def open(_: threading.Event) -> Iterator[str]:
-        place = urlsplit(url)
-        user = f"{place.netloc.rpartition('@')[0]}@" if "@" in place.netloc else ""
-        with relay(*asyncio.run(fetcher.pin(url))) as port:
-            yield urlunsplit(place._replace(netloc=f"{user}127.0.0.1:{port}"))
+    def open_source(_: threading.Event) -> Iterator[str]:
+        parts = urlsplit(url)
+        login = f"{parts.netloc.rpartition('@')[0]}@" if "@" in parts.netloc else ""
+        with relay(*asyncio.run(fetcher.resolve_rtsp(url))) as port:
+            yield urlunsplit(parts._replace(netloc=f"{login}127.0.0.1:{port}"))
 
-    return open
+    return open_source
 
 
-def _http(fetcher: Fetcher, url: str) -> Opener:
+def _http_opener(fetcher: Fetcher, url: str) -> Opener:
     @contextmanager
-    def open(stopped: threading.Event) -> Iterator[Readable]:
+    def open_source(stopped: threading.Event) -> Iterator[Readable]:
         with asyncio.Runner() as runner:
             stack = AsyncExitStack()
             parts = runner.run(stack.enter_async_context(fetcher.open(url, endless=True)))
             try:
-                yield _Body(runner, parts, stopped)
+                yield _HttpBody(runner, parts, stopped)
             finally:
                 runner.run(stack.aclose())
 
-    return open
+    return open_source
 
 
-class _Body:
-    """Reads the body of an answer that comes in parts."""
+class _HttpBody:
+    """The body of an HTTP response as a file.
+
+    Args:
+        runner: runs the coroutines of the response.
+        parts: the body in parts.
+        stopped: set it to end the body.
+    """
 
     def __init__(
         self, runner: asyncio.Runner, parts: AsyncIterator[bytes], stopped: threading.Event
     ) -> None:
         self._runner, self._parts, self._stopped = runner, parts, stopped
-        self._rest = b""
+        self._unread = b""
 
     def read(self, size: int = -1) -> bytes:
-        """Return what there is, at most `size` bytes; b"" at the end."""
-        while not self._rest and not self._stopped.is_set():
+        """Return at most `size` bytes as soon as there are any; b"" at the end."""
+        while not self._unread and not self._stopped.is_set():
             try:
-                part = self._runner.run(_next(self._parts))
+                part = self._runner.run(_next_part(self._parts))
             except httpx.RequestError as error:
-                raise OSError(str(error) or "no more came") from None
+                raise OSError(str(error) or "the connection was lost") from None
             if part is None:
                 return b""
-            self._rest = part
-        cut = len(self._rest) if size < 0 else size
-        told, self._rest = self._rest[:cut], self._rest[cut:]
-        return told
+            self._unread = part
+        end = len(self._unread) if size < 0 else size
+        data, self._unread = self._unread[:end], self._unread[end:]
+        return data
 
 
-async def _next(parts: AsyncIterator[bytes]) -> bytes | None:
+async def _next_part(parts: AsyncIterator[bytes]) -> bytes | None:
     return await anext(parts, None)
 
 

@@ -1,4 +1,4 @@
-"""A live source, read in a process of its own with a limit on memory: what it does stays there."""
+"""A live source, read in a child process with a memory limit, which contains hostile streams."""
 
 from __future__ import annotations
 
@@ -11,42 +11,52 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
-from typing import IO, Any
+from dataclasses import asdict, replace
+from typing import IO
 
 import numpy as np
 
-from exvad.video.live_source import LiveFrame, Notice
-from exvad.video.sandbox import child_environment
+from exvad.serving.sources.stream_child import SourceSpec
+from exvad.video.frame_buffer import LiveFrame, Notice
+from exvad.video.sandbox import sandbox_environment
 
-MOST_PIXELS = 2**24
-LONGEST_LINE = 2**16
-LONGEST_TEXT = 500
-MOST_AT_ONCE = 32
+COMMAND = [sys.executable, "-m", "exvad.serving.sources.stream_child"]
+MAX_PIXELS = 2**24
+MAX_LINE_BYTES = 2**16
+MAX_TEXT_LENGTH = 500
+MAX_FRAMES = 32  # yielded at once
 POLL_SECONDS = 0.1
-PAUSE_SECONDS = 2.0
+RESTART_SECONDS = 2.0
 
 
 class StreamProcess:
-    """Reads one source until it ends; a process that dies of it is replaced.
+    """Reads one source until it ends, and replaces a process that crashed.
 
     Args:
-        asked: of `exvad.serving.sources.stream_child`: the source and its limits.
+        spec: the source and the limits of the process.
     """
 
-    def __init__(self, asked: dict[str, Any]) -> None:
-        self._asked = asked
+    def __init__(self, spec: SourceSpec) -> None:
+        self._spec = spec
 
     def follow(self, stopped: threading.Event) -> Iterator[list[LiveFrame] | Notice]:
-        """Yield what comes in, until the source ends or `stopped` is set."""
-        began, asked = time.monotonic(), dict(self._asked)
+        """Read the source until it ends.
+
+        Args:
+            stopped: set it to end earlier.
+
+        Yields:
+            New frames, oldest first, and notices.
+        """
+        began, spec = time.monotonic(), self._spec
         while not stopped.is_set():
-            process = _start(asked)
+            process = _start(spec)
+            ended = False
             try:
-                ended = False
-                for found in _read(process, stopped):
-                    ended = isinstance(found, Notice) and found.kind == "ended"
-                    yield found
-            except _BrokenError:
+                for item in _read(process, stopped):
+                    ended = isinstance(item, Notice) and item.kind == "ended"
+                    yield item
+            except _ProtocolError:
                 ended = False
             finally:
                 process.kill()
@@ -56,26 +66,27 @@ class StreamProcess:
                     pipe.close()
             if ended or stopped.is_set():
                 return
-            yield Notice("lost", f"{asked['name']}: the process that read it died of it")
-            stopped.wait(PAUSE_SECONDS)
-            if asked["path"] is None:
-                asked["since"] = self._asked["since"] + time.monotonic() - began
+            yield Notice("lost", f"{spec.name}: the process that reads it crashed; it is restarted")
+            stopped.wait(RESTART_SECONDS)
+            if spec.path is None:  # a camera goes on meanwhile; a file is read from its beginning
+                watched = time.monotonic() - began
+                spec = replace(spec, start_time=self._spec.start_time + watched)
 
 
-class _BrokenError(Exception):
-    """The process has died, or says what makes no sense."""
+class _ProtocolError(Exception):
+    """The child process crashed, or its output is malformed."""
 
 
-def _start(asked: dict[str, Any]) -> subprocess.Popen[bytes]:
+def _start(spec: SourceSpec) -> subprocess.Popen[bytes]:
     process = subprocess.Popen(
-        [sys.executable, "-m", "exvad.serving.sources.stream_child"],
-        env=child_environment(),
+        COMMAND,
+        env=sandbox_environment(),
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
     )
     assert process.stdin is not None
-    process.stdin.write(json.dumps(asked).encode() + b"\n")
+    process.stdin.write(json.dumps(asdict(spec)).encode() + b"\n")
     process.stdin.flush()
     return process
 
@@ -83,86 +94,98 @@ def _start(asked: dict[str, Any]) -> subprocess.Popen[bytes]:
 def _read(
     process: subprocess.Popen[bytes], stopped: threading.Event
 ) -> Iterator[list[LiveFrame] | Notice]:
+    """Yield what the child process writes; frames that are there already come together."""
     assert process.stdout is not None
-    reader = _Reader(process.stdout, stopped)
-    pictures: list[LiveFrame] = []
+    reader = _PipeReader(process.stdout, stopped)
+    frames: list[LiveFrame] = []
     while not stopped.is_set():
-        if pictures and (len(pictures) == MOST_AT_ONCE or not reader.ready()):
-            yield pictures
-            pictures = []
-        line = reader.line()
+        if frames and (len(frames) == MAX_FRAMES or not reader.has_data()):
+            yield frames
+            frames = []
+        line = reader.read_line()
         if line is None:
             break
-        found = _parsed(line, reader)
-        if isinstance(found, LiveFrame):
-            pictures.append(found)
+        item = _parse(line, reader)
+        if isinstance(item, LiveFrame):
+            frames.append(item)
             continue
-        if pictures:
-            yield pictures
-            pictures = []
-        yield found
-        if found.kind == "ended":
+        if frames:
+            yield frames
+            frames = []
+        yield item
+        if item.kind == "ended":
             return
-    if pictures:
-        yield pictures
+    if frames:
+        yield frames
 
 
-def _parsed(line: bytes, reader: _Reader) -> LiveFrame | Notice:
+def _parse(line: bytes, reader: _PipeReader) -> LiveFrame | Notice:
+    """Parse and check a line of the child process, and read the pixels that follow a frame.
+
+    Raises:
+        _ProtocolError: the line makes no sense.
+    """
     try:
-        told = json.loads(line)
-        if "notice" in told:
-            kind, text, dropped = told["notice"]
-            notice = Notice(str(kind), str(text)[:LONGEST_TEXT], int(dropped))
+        head = json.loads(line)
+        if "notice" in head:
+            kind, text, count = head["notice"]
+            notice = Notice(str(kind), str(text)[:MAX_TEXT_LENGTH], int(count))
             if not 0 <= notice.count < 2**31:
-                raise _BrokenError
+                raise _ProtocolError
             return notice
-        height, width = (int(side) for side in told["shape"])
-        seconds, came = float(told["time"]), float(told["came"])
+        height, width = (int(side) for side in head["shape"])
+        seconds, decoded_at = float(head["time"]), float(head["decoded_at"])
     except (ValueError, KeyError, TypeError, OverflowError, RecursionError):
-        raise _BrokenError from None
-    if min(height, width) < 1 or height * width > MOST_PIXELS:
-        raise _BrokenError
-    if not (math.isfinite(seconds) and math.isfinite(came)):
-        raise _BrokenError
-    pixels = reader.exactly(height * width * 3)
-    return LiveFrame(np.frombuffer(pixels, np.uint8).reshape(height, width, 3), seconds, came)
+        raise _ProtocolError from None
+    if min(height, width) < 1 or height * width > MAX_PIXELS:
+        raise _ProtocolError
+    if not (math.isfinite(seconds) and math.isfinite(decoded_at)):
+        raise _ProtocolError
+    pixels = np.frombuffer(reader.read_exactly(height * width * 3), np.uint8)
+    return LiveFrame(pixels.reshape(height, width, 3), seconds, decoded_at)
 
 
-class _Reader:
-    """Reads lines and bytes from a pipe without ever waiting past `stopped`."""
+class _PipeReader:
+    """Reads lines and bytes from a pipe, and stops waiting once `stopped` is set.
+
+    Args:
+        pipe: the pipe.
+        stopped: set it to stop waiting.
+    """
 
     def __init__(self, pipe: IO[bytes], stopped: threading.Event) -> None:
         self._pipe, self._stopped = pipe, stopped
-        self._rest = bytearray()
+        self._buffer = bytearray()
 
-    def ready(self) -> bool:
-        """Tell whether more has come already."""
-        return bool(self._rest) or bool(select.select([self._pipe], [], [], 0)[0])
+    def has_data(self) -> bool:
+        """Whether there is data to read already."""
+        return bool(self._buffer) or bool(select.select([self._pipe], [], [], 0)[0])
 
-    def line(self) -> bytes | None:
-        """Return the next line; None at the end, or where waiting was stopped."""
-        while (end := self._rest.find(b"\n")) < 0:
-            if len(self._rest) > LONGEST_LINE:
-                raise _BrokenError
-            if not self._more():
+    def read_line(self) -> bytes | None:
+        """Return the next line; None at the end of the pipe, or once `stopped` is set."""
+        while (end := self._buffer.find(b"\n")) < 0:
+            if len(self._buffer) > MAX_LINE_BYTES:
+                raise _ProtocolError
+            if not self._fill():
                 return None
-        line = bytes(self._rest[:end])
-        del self._rest[: end + 1]
+        line = bytes(self._buffer[:end])
+        del self._buffer[: end + 1]
         return line
 
-    def exactly(self, size: int) -> bytes:
-        """Return so many bytes."""
-        while len(self._rest) < size:
-            if not self._more():
-                raise _BrokenError
-        data = bytes(self._rest[:size])
-        del self._rest[:size]
+    def read_exactly(self, size: int) -> bytes:
+        """Return exactly so many bytes."""
+        while len(self._buffer) < size:
+            if not self._fill():
+                raise _ProtocolError
+        data = bytes(self._buffer[:size])
+        del self._buffer[:size]
         return data
 
-    def _more(self) -> bool:
+    def _fill(self) -> bool:
+        """Wait for more data; False at the end of the pipe, or once `stopped` is set."""
         while not self._stopped.is_set():
             if select.select([self._pipe], [], [], POLL_SECONDS)[0]:
                 data = os.read(self._pipe.fileno(), 2**20)
-                self._rest += data
+                self._buffer += data
                 return bool(data)
         return False

@@ -1,1 +1,1 @@
-"""What takes work from the queue: analyses, live streams, webhooks."""
+"""Threads that take work from the queues: analyses, live streams, webhooks."""

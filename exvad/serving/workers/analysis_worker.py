@@ -1,20 +1,20 @@
-"""What takes analyses from the queue and answers them; one at a time, and never twice."""
+"""The worker that claims analyses from the queue and computes them, one at a time."""
 
 from __future__ import annotations
 
-import math
 import threading
 import time
 import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
-from exvad.detector.detector import Examination, Listener
+from exvad.detector.detector import AnalysisCallbacks, TimedAnalysis
 from exvad.serving.queue.retrying import retry_while_disk_full
-from exvad.serving.schemas.analyses import ServedModel
-from exvad.serving.sources.spool import Spool, path_below
-from exvad.video.chunks import VideoInfo
+from exvad.serving.schemas.operations import ServedModel
+from exvad.serving.sources.paths import path_below
+from exvad.serving.sources.spool import Spool
+from exvad.serving.workers.timing import Interval, repeat_in_background
 from exvad.video.container import VideoError
 
 if TYPE_CHECKING:
@@ -23,167 +23,180 @@ if TYPE_CHECKING:
 
     from exvad.detector.detector import Detector
     from exvad.results import Analysis
-    from exvad.serving.queue.analyses import Claim, Queue
+    from exvad.serving.queue.analyses import AnalysisQueue, Claim
     from exvad.serving.settings import ServerSettings
+    from exvad.video.survey import VideoInfo
 
-IDLE_SECONDS = 0.005
-LOOK_SECONDS = 1.0
-WRITING_SECONDS = 0.1  # between two events of what is being written
+POLL_SECONDS = 0.005
+EXPIRY_SECONDS = 1.0  # between two checks for expired leases
+CLEANUP_SECONDS = 600.0
+TEXT_SECONDS = 0.1  # between two events of the explanation while it is written
 
 T = TypeVar("T")
 
 
-class GoneError(Exception):
-    """The analysis was deleted, or is somebody else's by now: nobody waits for this answer."""
+class LeaseLostError(Exception):
+    """The analysis was deleted, or another worker holds it: the result is not needed."""
 
 
-class Worker:
-    """Answers queued analyses with one detector.
+class AnalysisWorker:
+    """Computes queued analyses with one detector.
 
     Args:
-        detector: answers about a file.
-        queue: where the work is.
-        settings: limits of what is looked at.
-        shown: how the model is called to those who ask for it.
-        greets: whether it is the one of its replica that tells of itself.
+        detector: analyzes video files.
+        queue: the queue of analyses.
+        settings: limits of the videos.
+        checkpoint_name: name of the checkpoint that clients see.
+        sends_heartbeats: whether this worker reports the model of its replica; one of its workers
+            is enough.
     """
 
     def __init__(
         self,
         detector: Detector,
-        queue: Queue,
+        queue: AnalysisQueue,
         settings: ServerSettings,
-        shown: str = "",
-        greets: bool = True,
+        checkpoint_name: str = "",
+        sends_heartbeats: bool = True,
     ) -> None:
         self.queue = queue
         self.settings = settings
-        self.name = uuid.uuid4().hex
-        self.greets = greets
+        self.holder = uuid.uuid4().hex
+        self.sends_heartbeats = sends_heartbeats
         self._stopped = threading.Event()
-        self.use(detector, shown)
+        self.set_detector(detector, checkpoint_name)
 
-    def use(self, detector: Detector, shown: str) -> None:
-        """Answer with this detector from the next analysis on."""
+    def set_detector(self, detector: Detector, checkpoint_name: str) -> None:
+        """Use another detector from the next analysis on."""
         self.detector = detector
         checkpoint = detector.checkpoint
-        self.about = ServedModel(
+        self._model = ServedModel(
             model=checkpoint.name,
-            checkpoint=shown,
+            checkpoint=checkpoint_name,
             classes=list(checkpoint.labels.classes),
             threshold=checkpoint.calibration.threshold,
             since=time.time(),
         )
 
+    def report_problem(self, problem: str) -> None:
+        """Report with every heartbeat why a newer model could not be loaded."""
+        self._model = self._model.model_copy(
+            update={"problem": problem, "problem_since": time.time()}
+        )
+
     def run(self, stopped: threading.Event) -> None:
-        """Work until told to stop."""
+        """Compute analyses until `stopped` is set."""
         self._stopped = stopped
-        swept, greeted, looked = 0.0, -math.inf, -math.inf
-        changes = self.queue.changes()
+        heartbeat = Interval(self.settings.lease_seconds / 3)
+        expiry, cleanup = Interval(EXPIRY_SECONDS), Interval(CLEANUP_SECONDS)
+        changes = self.queue.detect_changes()
         while not stopped.is_set():
-            if time.monotonic() - greeted > self.settings.lease_seconds / 3:
-                greeted = time.monotonic()
-                self._greet()
-            # Work comes by a write, or by a lease that runs out, which nobody writes.
-            if changes.seen() or time.monotonic() - looked > LOOK_SECONDS:
-                looked = time.monotonic()
+            if heartbeat.is_due():
+                self.send_heartbeat()
+            # A new analysis is a change of the file; an expired lease is not.
+            if changes.has_changed() or expiry.is_due():
                 while not stopped.is_set() and self.work():
                     pass
-            stopped.wait(IDLE_SECONDS)
-            if time.monotonic() - swept > 600:
-                swept = time.monotonic()
-                self._noted(lambda: self.queue.forget_older(self.settings.keep_hours))
-                spool = Spool(self.settings.spool / "videos", self.settings.max_bytes)
-                spool.sweep(self.queue.knows)
+            stopped.wait(POLL_SECONDS)
+            if cleanup.is_due():
+                self._clean_up()
         changes.close()
 
-    def _greet(self) -> None:
-        if self.greets:
-            self._noted(lambda: self.queue.greet(self.name, self.about))
-
-    def _noted(self, write: Callable[[], T]) -> T:
-        return retry_while_disk_full(write, self._stopped)
-
     def work(self) -> bool:
-        """Take one analysis and answer it; False if none waits."""
-        claimed = self._noted(lambda: self.queue.claim(self.name))
-        if claimed is None:
+        """Claim one analysis and compute it; False if there is none."""
+        claim = self._retry(lambda: self.queue.claim(self.holder))
+        if claim is None:
             return False
-        number = claimed.number
-        with self._lease(number):
+        with self._renewed_lease(claim.analysis_id):
+            outcome: Analysis | str
             timings: dict[str, float] = {}
             try:
-                outcome: Analysis | str
-                outcome, timings = self._analyze(claimed)
-            except GoneError:
+                outcome, timings = self._analyze(claim)
+            except LeaseLostError:
                 return True
             except (ValueError, OSError) as error:
-                outcome = str(error).replace(str(claimed.path), claimed.name)
-            self._noted(lambda: self.queue.finish(number, self.name, outcome, timings))
+                outcome = str(error).replace(str(claim.path), claim.name)
+            self._retry(lambda: self.queue.finish(claim.analysis_id, self.holder, outcome, timings))
         return True
 
-    def _say(self, number: str, kind: str, data: dict[str, Any]) -> None:
-        if not self._noted(lambda: self.queue.tell(number, self.name, kind, data)):
-            raise GoneError
+    def send_heartbeat(self) -> None:
+        """Report that the worker is alive, and the model it uses."""
+        if self.sends_heartbeats:
+            self._retry(lambda: self.queue.heartbeat(self.holder, self._model))
 
-    def _analyze(self, claim: Claim) -> Examination:
-        number, name, options = claim.number, claim.name, claim.options
-        path = claim.path
-        if not claim.uploaded:  # what lies there now may be something else than when it was named
+    def _analyze(self, claim: Claim) -> TimedAnalysis:
+        """Analyze a video, and publish its progress and its result.
+
+        Raises:
+            LeaseLostError: this worker does not hold the analysis any more.
+            ValueError: the video can't be analyzed.
+        """
+        path, options, text_interval = claim.path, claim.options, Interval(TEXT_SECONDS)
+        if not claim.uploaded:  # the path may lead elsewhere since it was submitted
             path = path_below(self.settings.allowed_root, str(path))
 
-        def check(info: VideoInfo) -> None:
-            seconds, most = info.num_frames / info.fps, self.settings.max_seconds
-            if seconds > most:
-                raise VideoError(name, f"lasts {seconds:.0f} s, more than {most}")
-            if info.width * info.height > self.settings.max_pixels:
-                raise VideoError(name, f"pictures of {info.width}x{info.height} are too large")
+        def on_progress(share: float) -> None:
+            self._renew(claim, share)
+            self._publish(claim, "progress", {"progress": share})
 
-        def progress(share: float) -> None:
-            if not self._noted(lambda: self.queue.renew(number, self.name, share)):
-                raise GoneError
-            self._say(number, "progress", {"progress": share})
+        def on_scores(times_t: NDArray[np.float64], scores_t: NDArray[np.float32]) -> None:
+            scores = {"times": times_t.tolist(), "scores": scores_t.astype(float).tolist()}
+            self._publish(claim, "first_scores", scores)
 
-        def scores(times_t: NDArray[np.float64], scores_t: NDArray[np.float32]) -> None:
-            told = {"times": times_t.tolist(), "scores": scores_t.astype(float).tolist()}
-            self._say(number, "first_scores", told)
+        def on_text(text: str) -> None:
+            if text_interval.is_due():
+                self._publish(claim, "writing", {"text": text})
 
-        last = -math.inf
-
-        def words(text: str) -> None:
-            nonlocal last
-            if time.monotonic() - last >= WRITING_SECONDS:
-                last = time.monotonic()
-                self._say(number, "writing", {"text": text})
-
-        found, timings = self.detector.examine(
-            path,
-            options.categories,
-            options.threshold,
-            options.explain,
-            Listener(progress, scores, words, check),
+        callbacks = AnalysisCallbacks(
+            on_progress=on_progress,
+            on_scores=on_scores,
+            on_text=on_text,
+            check_video=lambda info: self._check_limits(claim.name, info),
         )
-        found = found.model_copy(update={"video": name})
-        self._say(number, "scores", {"times": found.times, "scores": found.scores})
-        events = [event.model_dump() for event in found.events]
-        self._say(number, "events", {"events": events})
-        if found.explanation is not None:
-            self._say(number, "explanation", found.explanation.model_dump())
-        return Examination(found, timings)
+        analysis, timings = self.detector.analyze_timed(
+            path, options.categories, options.threshold, options.explain, callbacks
+        )
+        analysis = analysis.model_copy(update={"video": claim.name})
+        self._publish(claim, "scores", {"times": analysis.times, "scores": analysis.scores})
+        events = [event.model_dump() for event in analysis.events]
+        self._publish(claim, "events", {"events": events})
+        if analysis.explanation is not None:
+            self._publish(claim, "explanation", analysis.explanation.model_dump())
+        return TimedAnalysis(analysis, timings)
+
+    def _check_limits(self, name: str, info: VideoInfo) -> None:
+        """Raise VideoError if a video is longer or larger than the settings allow."""
+        seconds, max_seconds = info.num_frames / info.fps, self.settings.max_seconds
+        if seconds > max_seconds:
+            raise VideoError(name, f"lasts {seconds:.0f} s, more than {max_seconds:g} s")
+        if info.width * info.height > self.settings.max_pixels:
+            raise VideoError(name, f"frames of {info.width}x{info.height} pixels are too large")
+
+    def _publish(self, claim: Claim, kind: str, data: dict[str, object]) -> None:
+        if not self._retry(lambda: self.queue.publish(claim.analysis_id, self.holder, kind, data)):
+            raise LeaseLostError
+
+    def _renew(self, claim: Claim, progress: float) -> None:
+        if not self._retry(lambda: self.queue.renew(claim.analysis_id, self.holder, progress)):
+            raise LeaseLostError
 
     @contextmanager
-    def _lease(self, number: str) -> Iterator[None]:
-        ended = threading.Event()
+    def _renewed_lease(self, analysis_id: str) -> Iterator[None]:
+        """Renew the lease of an analysis, and send heartbeats, while the block runs."""
 
-        def renew() -> None:
-            while not ended.wait(self.settings.lease_seconds / 3):
-                self._noted(lambda: self.queue.renew(number, self.name))
-                self._greet()
+        def renew(_: threading.Event) -> bool:
+            self._retry(lambda: self.queue.renew(analysis_id, self.holder))
+            self.send_heartbeat()
+            return True
 
-        thread = threading.Thread(target=renew, daemon=True)
-        thread.start()
-        try:
+        with repeat_in_background(renew, self.settings.lease_seconds / 3):
             yield
-        finally:
-            ended.set()
-            thread.join()
+
+    def _clean_up(self) -> None:
+        """Delete old analyses, and uploads that no analysis refers to."""
+        self._retry(lambda: self.queue.delete_older(self.settings.retention_hours))
+        spool = Spool(self.settings.spool / "videos", self.settings.max_bytes)
+        spool.delete_orphans(self.queue.has_video)
+
+    def _retry(self, write: Callable[[], T]) -> T:
+        return retry_while_disk_full(write, self._stopped)

@@ -1,4 +1,4 @@
-"""What takes up live streams and watches each in a thread of its own."""
+"""The watcher that claims live streams and watches each of them in a thread."""
 
 from __future__ import annotations
 
@@ -11,216 +11,258 @@ from contextlib import contextmanager
 from functools import partial
 from typing import TYPE_CHECKING, NamedTuple
 
-from exvad.live.alerts import Alert, AlertRule
-from exvad.live.live_detector import LiveDetector, LiveSettings, watch
+from exvad.live.alerts import AlertRule
+from exvad.live.live_detector import LiveDetector, watch
+from exvad.live.settings import LiveSettings
 from exvad.results.live import LiveNotice, LiveScores, Record
 from exvad.serving.queue.retrying import retry_while_disk_full
-from exvad.serving.sources.spool import path_below
+from exvad.serving.sources.paths import path_below
+from exvad.serving.sources.stream_child import SourceSpec
 from exvad.serving.sources.stream_process import StreamProcess
-from exvad.serving.workers.frames import jpeg
-from exvad.serving.workers.remote_models import UnreachableError
-from exvad.video.live_source import LiveFrame, Notice
+from exvad.serving.workers.errors import NoReplicaError
+from exvad.serving.workers.frames import encode_jpeg
+from exvad.serving.workers.timing import Interval, repeat_in_background
+from exvad.video.frame_buffer import LiveFrame, Notice
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+    from exvad.checkpoints.checkpoint import Checkpoint
     from exvad.detector.detector import Detector
-    from exvad.serving.queue.streams import StreamClaim, Streams
+    from exvad.live.alerts import Alert
+    from exvad.serving.queue.streams import StreamClaim, StreamQueue
+    from exvad.serving.schemas.streams import StreamOptions
     from exvad.serving.settings import ServerSettings
 
-LOOK_SECONDS = 0.5
+POLL_SECONDS = 0.5
 RENEW_SECONDS = 1.0
+CLEANUP_SECONDS = 600.0
 HYSTERESIS = 0.7  # an alert ends below this share of the score that began it
-LONGEST_WINDOW = 64  # snippets: half a minute of pictures at 30 frames per second
+MAX_WINDOW = 64  # snippets: half a minute at 30 frames per second
 
 
-class Told(NamedTuple):
-    """Something to tell of a stream.
+class StreamEvent(NamedTuple):
+    """A record of a stream that is to be published.
 
     Args:
-        record: what it is.
-        came: when the pictures came that it is about, in seconds since 1970.
-        pictures: JPEG of the new peaks of alerts that are still to be kept; taken out once kept.
+        record: the record.
+        arrival: when the frames of the record arrived, in seconds since 1970.
+        peak_frames: JPEG of new peaks by alert number; a frame is removed once it is stored.
     """
 
     record: Record
-    came: float
-    pictures: dict[int, bytes]
+    arrival: float
+    peak_frames: dict[int, bytes]
 
 
-class Watcher:
+class StreamWatcher:
     """Watches streams with one detector.
 
     Args:
-        detector: the trained detector and its models.
-        streams: the streams.
-        settings: of the server.
+        detector: the trained detector and its frozen models.
+        streams: the queue of streams.
+        settings: settings of the server.
+
+    Attributes:
+        failed: whether watching a stream raised an error that is not about the stream.
     """
 
-    def __init__(self, detector: Detector, streams: Streams, settings: ServerSettings) -> None:
+    def __init__(self, detector: Detector, streams: StreamQueue, settings: ServerSettings) -> None:
         self.streams, self.settings = streams, settings
         self.failed = False
         self._detector = detector
         self._threads: list[threading.Thread] = []
-        self._renewed = threading.Event()  # set once another detector is to be used
+        self._replaced = threading.Event()  # set once the detector was replaced
 
-    def use(self, detector: Detector) -> None:
-        """Watch with this detector from now on: streams are taken up anew, within a second."""
+    def set_detector(self, detector: Detector) -> None:
+        """Use another detector; watched streams are claimed again within a second."""
         self._detector = detector
-        self._renewed.set()
-        self._renewed = threading.Event()
+        self._replaced.set()
+        self._replaced = threading.Event()
 
     def run(self, stopped: threading.Event) -> None:
-        """Take up streams until told to stop."""
-        swept = time.monotonic()
-        while not stopped.wait(LOOK_SECONDS):
+        """Claim and watch streams until `stopped` is set."""
+        cleanup = Interval(CLEANUP_SECONDS)
+        while not stopped.wait(POLL_SECONDS):
             self._threads = [thread for thread in self._threads if thread.is_alive()]
             if len(self._threads) < self.settings.max_streams:
                 claim = retry_while_disk_full(lambda: self.streams.claim(uuid.uuid4().hex), stopped)
                 if claim is not None:
-                    self._begin(claim, stopped)
-            if time.monotonic() - swept > 600:
-                swept = time.monotonic()
-                retry_while_disk_full(
-                    lambda: self.streams.forget_older(self.settings.keep_hours), stopped
-                )
+                    self._start_watching(claim, stopped)
+            if cleanup.is_due():
+                delete = partial(self.streams.delete_older, self.settings.retention_hours)
+                retry_while_disk_full(delete, stopped)
         for thread in self._threads:
             thread.join()
 
-    def _begin(self, claim: StreamClaim, stopped: threading.Event) -> None:
+    def _start_watching(self, claim: StreamClaim, stopped: threading.Event) -> None:
         thread = threading.Thread(target=self._watch, args=(claim, stopped), daemon=True)
         thread.start()
         self._threads.append(thread)
 
     def _watch(self, claim: StreamClaim, stopped: threading.Event) -> None:
+        """Watch a stream until it ends, or until this watcher must release it."""
         ended = False
         try:
-            with self._lease(claim, stopped) as over:
-                for record in self._records(claim, over):
-                    self._tell(claim, record, over)
-                ended = not over.is_set()
-        except UnreachableError as error:
-            self._say(claim, "lost", str(error))
+            with self._renewed_lease(claim, stopped) as released:
+                for event in self._read_events(claim, released):
+                    self._publish(claim, event, released)
+                ended = not released.is_set()
+        except NoReplicaError as error:
+            self._publish_notice(claim, "lost", str(error))
         except ValueError as error:
-            self._say(claim, "ended", str(error))
+            self._publish_notice(claim, "ended", str(error))
             ended = True
         except BaseException:
-            self.failed = True  # nobody else would hear of it; the replica is replaced
+            self.failed = True  # the health check of the replica reads it
             raise
         finally:
             leave = self.streams.end if ended else self.streams.release
-            retry_while_disk_full(partial(leave, claim.number, claim.holder), stopped)
+            retry_while_disk_full(partial(leave, claim.stream_id, claim.holder), stopped)
 
-    def _records(self, claim: StreamClaim, over: threading.Event) -> Iterator[Told]:
-        """Yield what there is to tell of a stream, until it ends or is over for this watcher."""
+    def _read_events(self, claim: StreamClaim, released: threading.Event) -> Iterator[StreamEvent]:
+        """Yield the events of a stream until it ends, or until `released` is set.
+
+        Raises:
+            NoReplicaError: no replica of a model answers.
+            ValueError: the stream can't be watched.
+        """
         options, detector = claim.options, self._detector
         path = claim.source.path
-        if path is not None:  # what lies there now may be something else than when it was named
+        if path is not None:  # the path may lead elsewhere since it was submitted
             path = str(path_below(self.settings.allowed_root, path))
         checkpoint = detector.checkpoint
         if options.categories:
-            checkpoint = detector.widened(options.categories)
-        # A stream is watched for long: what is abnormal rather than not may ring, no less.
-        on = checkpoint.calibration.even_score() if options.on is None else options.on
-        off = min(on, on * HYSTERESIS if options.off is None else options.off)
-        rule = AlertRule(on, off, options.least_seconds, options.cool_down_seconds)
-        self.streams.begin(claim.number, claim.holder, on, checkpoint.labels.classes)
-        config = checkpoint.config
-        settings = LiveSettings(
-            window=min(config.model.max_snippets, LONGEST_WINDOW),
+            checkpoint = detector.with_categories(options.categories)
+        rule = alert_rule(options, checkpoint)
+        self.streams.record_detector(claim.stream_id, claim.holder, rule.on, checkpoint.classes)
+        live_settings = LiveSettings(
+            window=min(checkpoint.config.model.max_snippets, MAX_WINDOW),
             explain=options.explain,
-            alerts=claim.alerts,
+            alerts=claim.num_alerts,
         )
-        source = StreamProcess(
-            {
-                "url": claim.source.url,
-                "path": path,
-                "name": claim.name,
-                "stride": config.data.stride,
-                "short_side": config.data.short_side,
-                "networks": [str(network) for network in self.settings.url_networks],
-                "idle_seconds": self.settings.stream_idle_seconds,
-                "max_bytes": self.settings.decode_bytes,
-                # A camera has gone on meanwhile; a file is read again from its beginning.
-                "since": time.time() - claim.created if path is None else 0.0,
-            }
-        )
-        pace, shots = _Pace(), dict[int, bytes]()
+        arrivals, peak_frames = _ArrivalTimes(), dict[int, bytes]()
 
         def on_peak(alert: Alert, frame: NDArray[np.uint8]) -> None:
-            shots[alert.number] = jpeg(frame)
+            peak_frames[alert.number] = encode_jpeg(frame)
 
-        known = claim.seconds if path is not None else None
-        with ThreadPoolExecutor(1) as helper:
-            live = LiveDetector(checkpoint, detector.models, rule, settings, helper, on_peak)
-            for record in watch(pace.timed(source.follow(over), known), live):
-                yield Told(record, pace.came, shots)
-                if over.is_set():
+        process = StreamProcess(self._source_spec(claim, path, checkpoint))
+        last_seconds = claim.seconds if path is not None else None
+        frames = arrivals.track(process.follow(released), last_seconds)
+        with ThreadPoolExecutor(1) as explainer:
+            live_detector = LiveDetector(
+                checkpoint, detector.models, rule, live_settings, explainer, on_peak
+            )
+            for record in watch(frames, live_detector):
+                yield StreamEvent(record, arrivals.last, peak_frames)
+                if released.is_set():
                     return
 
-    def _tell(self, claim: StreamClaim, told: Told, over: threading.Event) -> None:
-        number, holder, record = claim.number, claim.holder, told.record
+    def _source_spec(
+        self, claim: StreamClaim, path: str | None, checkpoint: Checkpoint
+    ) -> SourceSpec:
+        data = checkpoint.config.data
+        return SourceSpec(
+            name=claim.name,
+            url=claim.source.url,
+            path=path,
+            stride=data.stride,
+            short_side=data.short_side,
+            networks=[str(network) for network in self.settings.url_networks],
+            idle_seconds=self.settings.stream_idle_seconds,
+            max_bytes=self.settings.decode_bytes,
+            # A camera goes on meanwhile; a file is read from its beginning again.
+            start_time=time.time() - claim.created if path is None else 0.0,
+        )
 
-        def note() -> None:
+    def _publish(self, claim: StreamClaim, event: StreamEvent, released: threading.Event) -> None:
+        """Publish an event, and store the frames of new peaks."""
+        stream_id, holder = claim.stream_id, claim.holder
+        record, peak_frames = event.record, event.peak_frames
+
+        def publish_record() -> None:
             if isinstance(record, LiveScores):
-                self.streams.tell_scores(number, holder, record, time.time() - told.came)
+                delay = time.time() - event.arrival
+                self.streams.publish_scores(stream_id, holder, record, delay)
             elif isinstance(record, LiveNotice):
-                self.streams.tell_notice(number, holder, record)
+                self.streams.publish_notice(stream_id, holder, record)
             else:
-                picture = told.pictures.get(record.number)
-                self.streams.tell_alert(number, holder, record, claim.options.webhook, picture)
-                told.pictures.pop(record.number, None)
+                frame = peak_frames.get(record.number)
+                webhook = claim.options.webhook
+                self.streams.publish_alert(stream_id, holder, record, webhook, frame)
+                peak_frames.pop(record.number, None)
 
-        retry_while_disk_full(note, over)
-        for alert, picture in list(told.pictures.items()):
-            # A new peak may be known before its alert is told.
-            if retry_while_disk_full(
-                partial(self.streams.keep_frame, number, holder, alert, picture), over
-            ):
-                del told.pictures[alert]
+        retry_while_disk_full(publish_record, released)
+        for number, frame in list(peak_frames.items()):
+            # The frame of an alert that is not published yet is stored after a later event.
+            store = partial(self.streams.store_frame, stream_id, holder, number, frame)
+            if retry_while_disk_full(store, released):
+                del peak_frames[number]
 
-    def _say(self, claim: StreamClaim, kind: str, text: str) -> None:
-        self.streams.tell_notice(claim.number, claim.holder, LiveNotice(kind=kind, text=text))
+    def _publish_notice(self, claim: StreamClaim, kind: str, text: str) -> None:
+        notice = LiveNotice(kind=kind, text=text)
+        self.streams.publish_notice(claim.stream_id, claim.holder, notice)
 
     @contextmanager
-    def _lease(self, claim: StreamClaim, stopped: threading.Event) -> Iterator[threading.Event]:
-        """Hold a stream; gives what is set once it is no longer to be watched here."""
-        over, done, renewed = threading.Event(), threading.Event(), self._renewed
+    def _renewed_lease(
+        self, claim: StreamClaim, stopped: threading.Event
+    ) -> Iterator[threading.Event]:
+        """Renew the lease of a stream while the block runs.
 
-        def renew() -> None:
-            while not done.wait(RENEW_SECONDS):
-                held = retry_while_disk_full(
-                    lambda: self.streams.renew(claim.number, claim.holder), done
-                )
-                if not held or stopped.is_set() or renewed.is_set():
-                    over.set()
-                    return
+        Yields:
+            An event that is set once this watcher must release the stream.
+        """
+        released, replaced = threading.Event(), self._replaced
 
-        thread = threading.Thread(target=renew, daemon=True)
-        thread.start()
-        try:
-            yield over
-        finally:
-            done.set()
-            thread.join()
+        def renew(ended: threading.Event) -> bool:
+            is_holder = retry_while_disk_full(
+                lambda: self.streams.renew(claim.stream_id, claim.holder), ended
+            )
+            if not is_holder or stopped.is_set() or replaced.is_set():
+                released.set()
+            return not released.is_set()
+
+        with repeat_in_background(renew, RENEW_SECONDS):
+            yield released
 
 
-class _Pace:
-    """Notes when the pictures came that are being looked at."""
+def alert_rule(options: StreamOptions, checkpoint: Checkpoint) -> AlertRule:
+    """Return the rule that makes the alerts of a stream.
+
+    Without a threshold in the options, an alert begins where abnormal is more likely than normal.
+    The calibrated threshold may be lower, which would give too many alerts in a long stream.
+    """
+    on = checkpoint.calibration.even_odds_score() if options.on is None else options.on
+    off = min(on, on * HYSTERESIS if options.off is None else options.off)
+    return AlertRule(on, off, options.least_seconds, options.cool_down_seconds)
+
+
+class _ArrivalTimes:
+    """Records when the frames arrived that are processed now.
+
+    Attributes:
+        last: when the newest frames arrived, in seconds since 1970.
+    """
 
     def __init__(self) -> None:
-        self.came = time.time()
+        self.last = time.time()
 
-    def timed(
-        self, source: Iterator[list[LiveFrame] | Notice], known: float | None
+    def track(
+        self, source: Iterator[list[LiveFrame] | Notice], after: float | None
     ) -> Iterator[list[LiveFrame] | Notice]:
-        """Pass on what a source yields, without the pictures up to a second that is known."""
-        for found in source:
-            if isinstance(found, Notice):
-                yield found
+        """Yield the items of a source.
+
+        Args:
+            source: new frames, oldest first, and notices.
+            after: frames up to this time, in seconds since the stream began, are dropped; None for
+                no frames.
+        """
+        for item in source:
+            if isinstance(item, Notice):
+                yield item
                 continue
-            new = [each for each in found if known is None or each.time > known]
-            if new:
-                self.came = new[0].came
-                yield new
+            frames = [frame for frame in item if after is None or frame.time > after]
+            if frames:
+                self.last = frames[0].decoded_at
+                yield frames

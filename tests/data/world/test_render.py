@@ -1,4 +1,4 @@
-"""Rendering writes real H.264 files, once each, and a manifest that keeps supervision weak."""
+"""Rendering writes H.264 files, once each, and a manifest for weak supervision."""
 
 from __future__ import annotations
 
@@ -12,19 +12,19 @@ from exvad.data.manifest import Manifest
 from exvad.data.manifest_files import read_manifest, write_manifest
 from exvad.data.world import CLASSES, NORMAL, Scene, render_video, render_world
 from exvad.data.world.render import world_videos
-from exvad.video.chunks import probe
+from exvad.video.survey import probe
 
 TRAIN, TEST = 2, 1
 
 
 @pytest.fixture(scope="module")
 def world(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Manifest]:
-    """A small world and the folder it was rendered into."""
+    """Return the folder of a small world, and its manifest."""
     folder = tmp_path_factory.mktemp("world")
     return folder, render_world(folder, TRAIN, TEST, seed=5, workers=1)
 
 
-def test_a_scene_becomes_an_h264_file_with_exactly_its_frames(tmp_path: Path) -> None:
+def test_render_video_writes_an_h264_file_of_all_frames(tmp_path: Path) -> None:
     scene, path = Scene(3, "Explosion", 11, 11), tmp_path / "v.mp4"
     render_video(scene, path)
     info = probe(path)
@@ -41,7 +41,7 @@ def test_a_scene_becomes_an_h264_file_with_exactly_its_frames(tmp_path: Path) ->
     assert [entry.name for entry in tmp_path.iterdir()] == ["v.mp4"]
 
 
-def test_a_rendering_that_fails_leaves_nothing_behind(
+def test_render_video_leaves_no_file_after_a_failure(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def render(self: Scene, frame: int) -> np.ndarray[tuple[int, ...], np.dtype[np.uint8]]:
@@ -55,7 +55,7 @@ def test_a_rendering_that_fails_leaves_nothing_behind(
     assert list(tmp_path.iterdir()) == []
 
 
-def test_the_files_are_what_the_manifest_says(world: tuple[Path, Manifest]) -> None:
+def test_render_world_writes_the_files_of_its_manifest(world: tuple[Path, Manifest]) -> None:
     _, manifest = world
     assert manifest.classes == CLASSES
     for video in manifest.videos:
@@ -64,41 +64,41 @@ def test_the_files_are_what_the_manifest_says(world: tuple[Path, Manifest]) -> N
         assert info.fps == pytest.approx(video.fps)
 
 
-def test_the_manifest_survives_being_written(world: tuple[Path, Manifest], tmp_path: Path) -> None:
+def test_the_manifest_reads_back_the_same(world: tuple[Path, Manifest], tmp_path: Path) -> None:
     _, manifest = world
     write_manifest(manifest, tmp_path / "manifest.parquet")
     assert read_manifest(tmp_path / "manifest.parquet") == manifest
 
 
-def test_what_is_there_is_not_rendered_again(world: tuple[Path, Manifest]) -> None:
+def test_render_world_renders_missing_files_only(world: tuple[Path, Manifest]) -> None:
     folder, manifest = world
     gone, *kept = [Path(video.path) for video in manifest.videos]
     stamps = {path: path.stat().st_mtime_ns for path in kept}
     before = gone.read_bytes()
     gone.unlink()
-    told: list[tuple[int, int]] = []
+    calls: list[tuple[int, int]] = []
     again = render_world(
-        folder, TRAIN, TEST, seed=5, workers=1, progress=lambda done, of: told.append((done, of))
+        folder, TRAIN, TEST, seed=5, workers=1, progress=lambda done, of: calls.append((done, of))
     )
     assert again == manifest
     assert gone.read_bytes() == before
     assert {path: path.stat().st_mtime_ns for path in kept} == stamps
-    assert told == [(3, 3)]
+    assert calls == [(3, 3)]
 
 
-def test_training_videos_carry_their_label_and_no_events(tmp_path: Path) -> None:
+def test_training_videos_have_a_label_and_no_events(tmp_path: Path) -> None:
     for scene, video in world_videos("train", 24, 0, tmp_path):
         assert video.labels == (scene.label,)
         assert video.events == ()
 
 
-def test_test_videos_carry_the_events_of_their_scene(tmp_path: Path) -> None:
+def test_test_videos_have_the_events_of_their_scene(tmp_path: Path) -> None:
     for scene, video in world_videos("test", 24, 0, tmp_path):
         assert video.class_events() == scene.events
         assert bool(video.events) == video.abnormal
 
 
-def test_half_of_a_split_is_normal_and_the_anomalies_take_turns(tmp_path: Path) -> None:
+def test_half_of_a_split_is_normal_and_the_classes_of_anomalies_alternate(tmp_path: Path) -> None:
     labels = [video.labels[0] for _, video in world_videos("test", 24, 0, tmp_path)]
     assert labels.count(NORMAL) == 12
     assert {labels.count(label) for label in CLASSES[1:]} == {2}

@@ -1,4 +1,4 @@
-"""A scene is drawn from its seed alone, and says of every frame what happens in it."""
+"""Scenes: the seed alone determines them, and every frame has a true caption."""
 
 from __future__ import annotations
 
@@ -11,15 +11,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from exvad.data.world import CLASSES, NORMAL, Scene, seeds
-from exvad.data.world.activities import ACTIVITIES, possible
+from exvad.data.world import CLASSES, NORMAL, Scene
+from exvad.data.world.activities import ACTIVITIES, possible_activities
 from exvad.data.world.language import caption_class
 from exvad.data.world.places import PlaceName
-from exvad.data.world.seeds import Use
 
-USES: tuple[Use, ...] = get_args(Use)
-
-# What a hurried reader could take for the class, though nothing is wrong.
+# Normal activities that look like the class.
 LOOK_ALIKES = {
     "Arson": ["grill"],
     "Explosion": ["headlights"],
@@ -34,7 +31,7 @@ scenes = st.builds(Scene, st.integers(0, 2**32), st.sampled_from(CLASSES))
 
 @settings(max_examples=30, deadline=None)
 @given(scenes)
-def test_a_scene_is_the_same_whenever_it_is_drawn(scene: Scene) -> None:
+def test_a_scene_depends_on_its_seed_only(scene: Scene) -> None:
     again = Scene(scene.seed, scene.label)
     assert again == scene
     assert again.segments == scene.segments
@@ -43,7 +40,7 @@ def test_a_scene_is_the_same_whenever_it_is_drawn(scene: Scene) -> None:
 
 
 @pytest.mark.parametrize("label", CLASSES)
-def test_any_frame_can_be_drawn_alone(label: str) -> None:
+def test_render_draws_any_frame_independently(label: str) -> None:
     scene = Scene(7, label)
     last = scene.num_frames - 1
     in_order = {frame: scene.render(frame) for frame in range(0, last + 1, 40)}
@@ -55,13 +52,13 @@ def test_any_frame_can_be_drawn_alone(label: str) -> None:
     Scene(7, label).render(last)
 
 
-def test_another_seed_is_another_scene_and_another_frame_another_picture() -> None:
+def test_render_differs_between_seeds_and_between_frames() -> None:
     one, two = Scene(1), Scene(2)
     assert (one.render(0) != two.render(0)).any()
     assert (one.render(0) != one.render(1)).any()
 
 
-def test_a_frame_beyond_the_end_is_refused() -> None:
+def test_render_refuses_a_frame_beyond_the_end() -> None:
     scene = Scene(1)
     with pytest.raises(AssertionError, match="frame"):
         scene.render(scene.num_frames)
@@ -78,7 +75,7 @@ def test_a_scene_pickles_to_the_same_scene(scene: Scene, data: st.DataObject) ->
     np.testing.assert_array_equal(copy.render(frame), scene.render(frame))
 
 
-def test_a_pickled_scene_keeps_its_length_and_carries_no_pictures() -> None:
+def test_a_pickled_scene_keeps_its_length_and_contains_no_frames() -> None:
     scene = Scene(3, "Arson", 11, 13)
     scene.render(0)
     pickled = pickle.dumps(scene)
@@ -88,7 +85,7 @@ def test_a_pickled_scene_keeps_its_length_and_carries_no_pictures() -> None:
 
 @settings(deadline=None)
 @given(scenes)
-def test_the_length_is_that_asked_for(scene: Scene) -> None:
+def test_num_frames_is_within_the_given_limits(scene: Scene) -> None:
     assert 19 * 16 < scene.num_frames <= 36 * 16
 
 
@@ -118,7 +115,7 @@ def test_events_are_the_abnormal_segments_and_lie_inside_the_video(scene: Scene)
 
 @settings(max_examples=300, deadline=None)
 @given(scenes, st.data())
-def test_the_caption_of_a_frame_speaks_of_its_class(scene: Scene, data: st.DataObject) -> None:
+def test_caption_describes_the_class_of_the_frame(scene: Scene, data: st.DataObject) -> None:
     frame = data.draw(st.integers(0, scene.num_frames - 1))
     caption = scene.caption(frame)
     assert caption_class(caption) == scene.segment(frame).activity.label
@@ -126,16 +123,16 @@ def test_the_caption_of_a_frame_speaks_of_its_class(scene: Scene, data: st.DataO
 
 
 @pytest.mark.parametrize("name", ACTIVITIES)
-def test_every_activity_happens_is_seen_and_is_captioned_as_its_class(name: str) -> None:
+def test_every_activity_occurs_is_visible_and_is_captioned_as_its_class(name: str) -> None:
     activity = ACTIVITIES[name]
     for seed in range(3000):
         scene = Scene(seed, activity.label)
-        found = [s for s in scene.segments if s.activity is activity]
-        if found:
+        segments = [s for s in scene.segments if s.activity is activity]
+        if segments:
             break
     else:
         pytest.fail(f"{name} never happens")
-    middle = (found[0].start + found[0].end) // 2
+    middle = (segments[0].start + segments[0].end) // 2
     assert caption_class(scene.caption(middle)) == activity.label
     assert not activity.places or scene.place.name in activity.places
     assert scene.action_mask(middle).sum() > 50
@@ -148,28 +145,10 @@ def test_every_class_has_several_appearances_and_a_normal_look_alike(label: str)
     for name in LOOK_ALIKES[label]:
         twin = ACTIVITIES[name]
         assert twin.label == NORMAL
-        # The place must not tell the two apart.
+        # The place must not distinguish the two.
         shared = [
             place
             for place in get_args(PlaceName)
-            if possible(label, place) and name in possible(NORMAL, place)
+            if possible_activities(label, place) and name in possible_activities(NORMAL, place)
         ]
         assert shared
-
-
-def test_seeds_of_different_uses_and_draws_never_overlap() -> None:
-    draws = [seeds(use, 10_000, seed) for use in USES for seed in range(100)]
-    for before, after in itertools.pairwise(sorted(draws, key=lambda draw: draw.start)):
-        assert before.stop <= after.start
-
-
-@settings(deadline=None)
-@given(st.sampled_from(USES), st.integers(0, 10_000), st.integers(0, 99))
-def test_a_smaller_draw_is_the_beginning_of_a_larger_one(use: Use, count: int, seed: int) -> None:
-    assert list(seeds(use, count, seed)) == list(seeds(use, 10_000, seed))[:count]
-
-
-@pytest.mark.parametrize(("count", "seed"), [(10_001, 0), (-1, 0), (1, -1), (1, 100)])
-def test_a_draw_that_does_not_fit_is_refused(count: int, seed: int) -> None:
-    with pytest.raises(ValueError, match=rf"seed {seed} with {count} scenes: take a seed of 0…99"):
-        seeds("train", count, seed)

@@ -1,10 +1,9 @@
-"""The API does what its OpenAPI document says, whatever it is asked, in whatever order."""
+"""The API responds as its OpenAPI document says, to any request, in any order."""
 
 from __future__ import annotations
 
 import io
 import random
-import socket
 import threading
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -15,175 +14,175 @@ from urllib.parse import quote
 import httpx2 as httpx
 import pytest
 import schemathesis
-import uvicorn
+from fastapi.testclient import TestClient
 from PIL import Image
 from schemathesis.engine import events, from_schema
 
-from exvad.detector.detector import Examination
+from exvad.detector.detector import TimedAnalysis
 from exvad.results.live import LiveAlert, LiveScores
-from exvad.serving.api.application import create_api
-from exvad.serving.queue.analyses import Queue
-from exvad.serving.queue.streams import Streams
-from exvad.serving.settings import ServerSettings
+from exvad.serving.queue.streams import StreamQueue
 from exvad.serving.sources.fetch import Fetcher
-from exvad.serving.workers.analysis_worker import Worker
 from exvad.video.container import VideoError
-from tests.helpers.served import MadeDetector
+from tests.helpers.fake_detector import FakeDetector
+from tests.helpers.server import Server
 from tests.helpers.videos import write_video
 
-# They refuse what no schema can tell: a file that is not there, a host that must not be asked.
-UNFORESEEABLE = ["submit", "watch"]
-# They ask for an id only, which may be any text: nothing that is sent can break their schema.
-MOST_OF_URL = 36_000
 VIDEO = "cameras/entrance.mp4"  # the example in the document
-ID_ONLY = ["follow", "report", "video", "delete", "stream", "follow_stream", "stop"]
+HOLDER = "the test"
+NUM_OPERATIONS = 23
+MAX_CATEGORIES_LENGTH = 36_000  # after quoting: HTTP servers cut URLs at 64 KiB
+
+# Operations that refuse requests for reasons that no schema can express: a file that does not
+# exist, a host that the server may not contact.
+NAMING_A_SOURCE = ["create_analysis", "create_stream"]
+# Operations whose only parameter is an id. Any text is a valid id, so no request is invalid.
+WITH_ONLY_AN_ID = [
+    "follow_analysis", "get_report", "get_video", "delete_analysis", "get_stream",
+    "follow_stream", "delete_stream",
+]  # fmt: skip
 
 
-class TolerantDetector(MadeDetector):
-    """Takes for the good clip what is no video, so that most of what is sent gets an answer."""
+class TolerantDetector(FakeDetector):
+    """A detector that analyzes a valid clip in place of a broken video.
+
+    Most generated uploads are no videos, but their analyses should succeed.
+
+    Args:
+        clip: the valid clip.
+    """
 
     def __init__(self, clip: Path) -> None:
         super().__init__()
         self._clip = clip
 
-    def examine(self, path: str | Path, *arguments: Any) -> Examination:
+    def analyze_timed(self, path: str | Path, *arguments: Any) -> TimedAnalysis:
+        """Analyze a video; see `Detector.analyze_timed`."""
         try:
-            return super().examine(path, *arguments)
+            return super().analyze_timed(path, *arguments)
         except VideoError:
-            return super().examine(self._clip, *arguments)
+            return super().analyze_timed(self._clip, *arguments)
 
 
-class MadeWatcher:
-    """Takes up streams, tells an alert with a picture of each, and ends them."""
-
-    def __init__(self, streams: Streams) -> None:
-        self.streams = streams
-        buffer = io.BytesIO()
-        Image.new("RGB", (16, 16)).save(buffer, "jpeg")
-        self.picture = buffer.getvalue()
-
-    def run(self, stopped: threading.Event) -> None:
-        while not stopped.wait(0.02):
-            while (claim := self.streams.claim("made")) is not None:
-                self.streams.begin(claim.number, "made", 0.5, ["Normal", "Arson"])
-                scores = LiveScores(times=[0.5], scores=[0.9])
-                self.streams.tell_scores(claim.number, "made", scores, 0.1)
-                alert = LiveAlert(
-                    number=1, state="began", start=0, end=0.5, label="Arson", peak=0.9
-                )
-                self.streams.tell_alert(claim.number, "made", alert)
-                self.streams.keep_frame(claim.number, "made", 1, self.picture)
-                self.streams.end(claim.number, "made")
-
-
-class Server:
-    """A server with workers that answer about everything, and whose URLs lead nowhere."""
-
-    def __init__(self, folder: Path) -> None:
-        (folder / "root" / "cameras").mkdir(parents=True)
-        clip = write_video(folder / "root" / VIDEO, 48, size=(64, 48))
-        clip.with_suffix(".ts").write_bytes(b"G")
-        (folder / "secret").write_bytes(b"a secret of the test's own")
-        settings = ServerSettings(
-            spool=folder / "spool",
-            allowed_root=folder / "root",
-            webhook_secret=folder / "secret",
-            max_bytes=100_000,
-            max_waiting=1000,
-            max_streams=1000,
-        )
-        listening = socket.socket()
-        listening.bind(("127.0.0.1", 0))
-        listening.listen(64)
-        self.url = f"http://127.0.0.1:{listening.getsockname()[1]}"
-        self.http = uvicorn.Server(uvicorn.Config(create_api(settings), log_level="critical"))
-        self.stopped = threading.Event()
-        queue, streams = Queue(settings.database_path), Streams(settings.database_path)
-        worker = Worker(TolerantDetector(clip), queue, settings)  # type: ignore[arg-type]
-        self.threads = [
-            threading.Thread(target=run, args=(self.stopped,), daemon=True)
-            for run in (worker.run, MadeWatcher(streams).run)
-        ]
-        self.threads.append(
-            threading.Thread(target=self.http.run, kwargs={"sockets": [listening]}, daemon=True)
-        )
-        for thread in self.threads:
-            thread.start()
-
-    def document(self) -> dict[str, Any]:
-        """Return the OpenAPI document without what stands for all errors at once.
-
-        Every status has to be documented where it occurs.
-        """
-        document: dict[str, Any] = httpx.get(f"{self.url}/openapi.json", trust_env=False).json()
-        for operations in document["paths"].values():
-            for operation in operations.values():
-                operation["responses"].pop("4XX", None)
-        return document
-
-    def end(self) -> None:
-        self.stopped.set()
-        self.http.should_exit = True
-        for thread in self.threads:
-            thread.join(20)
-
-
-class Sender:
-    """Puts ids that exist into most requests that ask for one, and keeps URLs below 64 KiB.
-
-    Nobody guesses an id, and HTTP servers cut off a longer URL before the API hears of it.
+class FakeWatcher:
+    """A watcher that publishes scores and an alert with a frame for each stream, and ends it.
 
     Args:
-        url: of the server.
+        streams: the queue of streams.
+    """
+
+    def __init__(self, streams: StreamQueue) -> None:
+        self._streams = streams
+        buffer = io.BytesIO()
+        Image.new("RGB", (16, 16)).save(buffer, "jpeg")
+        self._frame = buffer.getvalue()
+
+    def run(self, stopped: threading.Event) -> None:
+        """Watch all streams until `stopped` is set."""
+        scores = LiveScores(times=[0.5], scores=[0.9])
+        alert = LiveAlert(number=1, state="began", start=0, end=0.5, label="Arson", peak=0.9)
+        while not stopped.wait(0.02):
+            while (claim := self._streams.claim(HOLDER)) is not None:
+                stream_id = claim.stream_id
+                self._streams.record_detector(stream_id, HOLDER, 0.5, ["Normal", "Arson"])
+                self._streams.publish_scores(stream_id, HOLDER, scores, 0.1)
+                self._streams.publish_alert(stream_id, HOLDER, alert)
+                self._streams.store_frame(stream_id, HOLDER, 1, self._frame)
+                self._streams.end(stream_id, HOLDER)
+
+
+class CaseEditor:
+    """Edits generated requests so that the server can respond as documented.
+
+    Most requests get an id that exists, because a generator never finds one. URLs get shorter than
+    64 KiB, because HTTP servers cut longer ones.
+
+    Args:
+        url: URL of the server.
     """
 
     def __init__(self, url: str) -> None:
         self._http = httpx.Client(base_url=url, trust_env=False)
         self._random = random.Random(20)
 
-    def prepared(self, case: Any) -> Any:
-        """Return the case as it is sent."""
+    def edit(self, case: Any) -> Any:
+        """Return the request to send."""
         categories = (case.query or {}).get("categories")
-        if isinstance(categories, str) and len(quote(categories)) > MOST_OF_URL:
-            case.query["categories"] = categories[: MOST_OF_URL // 12]
-        asked = case.path_parameters
-        if asked and "number" in asked and self._random.random() < 0.7:
-            kind = case.operation.path.split("/")[2]
-            asked["number"] = self._one_of(kind) or asked["number"]
-            if "caption" in asked and self._random.random() < 0.5:
-                asked["caption"] = 1
+        if isinstance(categories, str) and len(quote(categories)) > MAX_CATEGORIES_LENGTH:
+            case.query["categories"] = categories[: MAX_CATEGORIES_LENGTH // 12]
+        parameters = case.path_parameters or {}
+        for name, resource in (("analysis_id", "analyses"), ("stream_id", "streams")):
+            if name in parameters and self._random.random() < 0.7:
+                parameters[name] = self._existing_id(resource) or parameters[name]
+                if "caption" in parameters and self._random.random() < 0.5:
+                    parameters["caption"] = 1
         return case
 
-    def _one_of(self, kind: str) -> str | None:
-        """Return the id of one that is there, mostly whatever others have left."""
-        if kind == "analyses" and self._random.random() < 0.2:
+    def _existing_id(self, resource: str) -> str | None:
+        """Return the id of a new analysis, or of an existing analysis or stream; None if none."""
+        if resource == "analyses" and self._random.random() < 0.2:
             response = self._http.post("/v1/analyses?wait=20", json={"path": VIDEO})
             return str(response.json()["id"])
-        items = self._http.get(f"/v1/{kind}?limit=9").json()["items"]
+        items = self._http.get(f"/v1/{resource}?limit=9").json()["items"]
         return str(self._random.choice(items)["id"]) if items else None
 
     def close(self) -> None:
+        """Close the connections."""
         self._http.close()
 
 
 @pytest.fixture
 def server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
-    async def loopback(host: str, port: int) -> Sequence[str]:
+    """A server with workers that respond to all requests, and that contacts no other host."""
+
+    async def resolve_to_loopback(host: str, port: int) -> Sequence[str]:
         return ["127.0.0.1"]
 
-    # Every host has an address where the server does not go: nothing is asked but the server.
     monkeypatch.setattr(
-        "exvad.serving.api.context.Fetcher", lambda settings: Fetcher(settings, resolver=loopback)
+        "exvad.serving.api.context.Fetcher",
+        lambda settings: Fetcher(settings, resolver=resolve_to_loopback),
     )
-    server = Server(tmp_path)
-    yield server
-    server.end()
+    (tmp_path / "root" / "cameras").mkdir(parents=True)
+    clip = write_video(tmp_path / "root" / VIDEO, 48, size=(64, 48))
+    clip.with_suffix(".ts").write_bytes(b"G")
+    (tmp_path / "secret").write_bytes(b"a secret of the test's own")
+    with Server(
+        tmp_path,
+        allowed_root=tmp_path / "root",
+        webhook_secret=tmp_path / "secret",
+        max_bytes=100_000,
+        max_waiting=1000,
+        max_streams=1000,
+    ) as server:
+        server.start_worker(TolerantDetector(clip))
+        server.start_thread(FakeWatcher(StreamQueue(server.settings.database_path)).run)
+        yield server
+
+
+def read_document(server: Server) -> dict[str, Any]:
+    """Return the OpenAPI document without the response that stands for all errors at once.
+
+    Every status must be documented at the operations that respond with it.
+    """
+    document: dict[str, Any] = httpx.get(f"{server.url}/openapi.json", trust_env=False).json()
+    for path in document["paths"].values():
+        for operation in path.values():
+            operation["responses"].pop("4XX", None)
+    return document
 
 
 def explore(
-    server: Server, examples: int, steps: int
+    server: Server, max_examples: int, max_steps: int
 ) -> tuple[Counter[tuple[str, int]], list[str]]:
-    """Send cases of all phases; return how often which answers came, and what was wrong."""
+    """Send generated requests to all operations, one by one and in sequences.
+
+    Args:
+        server: the server.
+        max_examples: number of requests to each operation.
+        max_steps: length of a sequence.
+
+    Returns:
+        Number of responses by operation and status, and the failures.
+    """
     config = schemathesis.Config.from_dict(
         {
             "base-url": server.url,
@@ -193,78 +192,112 @@ def explore(
             "cache": {"enabled": False},
             "suppress-health-check": ["all"],
             "generation": {
-                "max-examples": examples,
+                "max-examples": max_examples,
                 "deterministic": True,
                 "database": "none",
                 "no-shrink": True,
             },
-            "phases": {"stateful": {"max-steps": steps}},
+            "phases": {"stateful": {"max-steps": max_steps}},
             "operations": [
                 {
-                    "include-operation-id": UNFORESEEABLE,
+                    "include-operation-id": NAMING_A_SOURCE,
                     "checks": {"positive_data_acceptance": {"enabled": False}},
                 },
-                {"include-operation-id": ID_ONLY, "generation": {"mode": "positive"}},
+                {"include-operation-id": WITH_ONLY_AN_ID, "generation": {"mode": "positive"}},
             ],
         }
     )
-    schema = schemathesis.openapi.from_dict(server.document(), config=config)
-    sender = Sender(server.url)
+    schema = schemathesis.openapi.from_dict(read_document(server), config=config)
+    editor = CaseEditor(server.url)
 
     @schema.hooks.hook
     def map_case(_: Any, case: Any) -> Any:
-        return sender.prepared(case)
+        return editor.edit(case)
 
-    answers: Counter[tuple[str, int]] = Counter()
-    wrong: dict[str, str] = {}  # each kind of failure once, with the first request that showed it
+    responses: Counter[tuple[str, int]] = Counter()
+    failures: dict[str, str] = {}  # failure → the first request that caused it
     for event in from_schema(schema).execute():
         if isinstance(event, events.NonFatalError):
-            wrong.setdefault(f"{event.label}: {event.value}", "")
+            failures.setdefault(f"{event.label}: {event.value}", "")
         elif isinstance(event, events.FatalError):
             raise event.exception
         elif isinstance(event, events.ScenarioFinished):
             recorder = event.recorder
-            for number, found in recorder.interactions.items():
-                if found.response is not None:
-                    label = recorder.cases[number].value.operation.label
-                    answers[label, found.response.status_code] += 1
+            for case_id, interaction in recorder.interactions.items():
+                if interaction.response is not None:
+                    label = recorder.cases[case_id].value.operation.label
+                    responses[label, interaction.response.status_code] += 1
             for checks in recorder.checks.values():
                 for check in checks:
                     if check.failure_info is not None:
                         info = check.failure_info
-                        told = f"{info.failure.operation}: {check.name}: {info.failure}"
-                        wrong.setdefault(told, info.code_sample[:2000])
-    sender.close()
-    return answers, [f"{told}\n{sent}" for told, sent in wrong.items()]
+                        failure = f"{info.failure.operation}: {check.name}: {info.failure}"
+                        failures.setdefault(failure, info.code_sample[:2000])
+    editor.close()
+    return responses, [f"{failure}\n{request}" for failure, request in failures.items()]
 
 
-def test_a_few_hundred_requests_are_answered_as_documented(server: Server) -> None:
-    answers, wrong = explore(server, examples=3, steps=3)
-    assert not wrong, "\n\n".join(wrong)
-    assert answers.total() > 300
-    assert ("GET /v1/analyses/{number}/report", 200) in answers, "some were about an answer"
+def test_openapi_document_has_unique_operation_ids(idle_client: TestClient) -> None:
+    document = idle_client.get("/openapi.json").json()
+    operation_ids = [
+        operation["operationId"]
+        for path in document["paths"].values()
+        for operation in path.values()
+    ]
+    assert len(operation_ids) == len(set(operation_ids)) == NUM_OPERATIONS
+
+
+def test_openapi_links_name_existing_operations_and_parameters(idle_client: TestClient) -> None:
+    paths = idle_client.get("/openapi.json").json()["paths"].values()
+    operations = [operation for path in paths for operation in path.values()]
+    parameters = {
+        operation["operationId"]: {parameter["name"] for parameter in operation["parameters"]}
+        for operation in operations
+        if "parameters" in operation
+    }
+    links = [
+        link
+        for operation in operations
+        for response in operation["responses"].values()
+        for link in response.get("links", {}).values()
+    ]
+    assert links
+    for link in links:
+        assert link["parameters"].keys() <= parameters[link["operationId"]], link
+
+
+def test_hundreds_of_requests_are_answered_as_documented(server: Server) -> None:
+    responses, failures = explore(server, max_examples=3, max_steps=3)
+    assert not failures, "\n\n".join(failures)
+    assert responses.total() > 300
+    report = ("GET /v1/analyses/{analysis_id}/report", 200)
+    assert report in responses, "no request was about an analysis with a result"
 
 
 @pytest.mark.slow
 @pytest.mark.timeout(900)
 def test_thousands_of_requests_are_answered_as_documented(server: Server) -> None:
-    answers, wrong = explore(server, examples=300, steps=8)
-    assert not wrong, "\n\n".join(wrong)
-    assert answers.total() > 3000
-    done = {operation for operation, status in answers if status < 300}
-    assert done == {operation for operation, _ in answers}, "each has been answered well at times"
+    responses, failures = explore(server, max_examples=300, max_steps=8)
+    assert not failures, "\n\n".join(failures)
+    assert responses.total() > 3000
+    succeeded = {operation for operation, status in responses if status < 300}
+    assert succeeded == {operation for operation, _ in responses}, "an operation never succeeded"
 
 
 def test_ranges_of_a_video_are_answered_as_documented(server: Server) -> None:
-    operation = server.document()["paths"]["/v1/analyses/{number}/video"]["get"]
+    operation = read_document(server)["paths"]["/v1/analyses/{analysis_id}/video"]["get"]
     with httpx.Client(base_url=server.url, trust_env=False) as http:
-        number = http.post("/v1/analyses?wait=20", json={"path": VIDEO}).json()["id"]
-        place = f"/v1/analyses/{number}/video"
-        whole = http.get(place)
-        for asked, status in {"bytes=0-9": 206, "bytes=99999999-": 416, "bytes=x": 400}.items():
-            response = http.get(place, headers={"Range": asked})
+        analysis_id = http.post("/v1/analyses?wait=20", json={"path": VIDEO}).json()["id"]
+        path = f"/v1/analyses/{analysis_id}/video"
+        video = http.get(path)
+        for byte_range, status in {
+            "bytes=0-9": 206,
+            "bytes=99999999-": 416,
+            "bytes=x": 400,
+        }.items():
+            response = http.get(path, headers={"Range": byte_range})
             assert response.status_code == status
-            kind = response.headers["content-type"].partition(";")[0]
-            assert kind in operation["responses"][str(status)]["content"]
+            media_type = response.headers["content-type"].partition(";")[0]
+            assert media_type in operation["responses"][str(status)]["content"]
             if status == 206:
-                assert response.content == whole.content[:10]
+                assert response.content == video.content[:10]

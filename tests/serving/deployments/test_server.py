@@ -1,4 +1,4 @@
-"""`exvad serve`: refuses what is unsafe, serves what is asked, and ends on Ctrl-C."""
+"""`exvad serve` refuses unsafe settings, serves a checkpoint, and stops at Ctrl-C."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ import os
 import signal
 import socket
 import subprocess
-import sys
 from pathlib import Path
 from typing import IO
 
@@ -16,58 +15,63 @@ from exvad.cli.main import main
 from exvad.client import Client
 from exvad.data.world.render import render_video
 from exvad.data.world.scene import Scene
-from tests.helpers.checkpoints import save
-from tests.helpers.processes import stop
+from tests.helpers.checkpoints import save_untrained_checkpoint
+from tests.helpers.processes import exvad_command, free_port, stop
 
 
 @pytest.mark.parametrize("host", ["0.0.0.0", "::", "192.168.1.2", "camera-server"])
-def test_other_machines_are_let_in_only_with_keys(
+def test_serve_refuses_other_machines_without_api_keys(
     host: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert main(["serve", "--host", host]) == 2
     assert "set api_keys" in capsys.readouterr().err
 
 
-def test_a_settings_file_that_is_not_there_is_named(capsys: pytest.CaptureFixture[str]) -> None:
+def test_serve_refuses_a_port_that_is_in_use(capsys: pytest.CaptureFixture[str]) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = server.getsockname()[1]
+        assert main(["serve", "--port", str(port)]) == 2
+    assert f"--port {port} can't be used" in capsys.readouterr().err
+
+
+def test_serve_names_a_missing_settings_file(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["serve", "--settings", "no.yaml"]) == 2
     assert "no.yaml does not exist" in capsys.readouterr().err
 
 
-def said_until(lines: IO[str], wanted: str) -> str:
-    """Return what is said up to a line that holds what is wanted."""
-    said = ""
+def read_until(lines: IO[str], text: str) -> str:
+    """Return the lines up to the first one that contains a text."""
+    read = ""
     for line in lines:
-        said += line
-        if wanted in line:
-            return said
-    raise AssertionError(f"it has ended: {said}")
+        read += line
+        if text in line:
+            return read
+    raise AssertionError(f"the process has ended: {read}")
 
 
 @pytest.mark.slow
-def test_a_checkpoint_is_served_until_ctrl_c(tmp_path: Path) -> None:
-    checkpoint, video = save(tmp_path / "checkpoint"), tmp_path / "robbery.mp4"
+def test_serve_analyzes_videos_until_ctrl_c(tmp_path: Path) -> None:
+    checkpoint = save_untrained_checkpoint(tmp_path / "checkpoint")
+    video = tmp_path / "robbery.mp4"
     render_video(Scene(4, "Robbery", 11, 12), video)
     (tmp_path / "serve.yaml").write_text(f"spool: {tmp_path}/spool\n")
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+    port = free_port()
     environment = {name: value for name, value in os.environ.items() if name != "RAY_ADDRESS"}
-    command = [
-        sys.executable, "-m", "exvad.cli.main", "serve", "--port", str(port),
-        "--checkpoint", str(checkpoint), "--settings", str(tmp_path / "serve.yaml"),
-    ]  # fmt: skip
+    command = exvad_command(
+        "serve", "--port", port, "--checkpoint", checkpoint, "--settings", tmp_path / "serve.yaml"
+    )
     with subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, text=True) as process:
         try:
             assert process.stderr is not None
-            before = said_until(process.stderr, f"serving on http://127.0.0.1:{port}")
+            before = read_until(process.stderr, f"serving on http://127.0.0.1:{port}")
             with Client(f"http://127.0.0.1:{port}", retries=8) as client:
-                answer = client.analyze(video, timeout=120)
-            assert answer.explanation is not None
-            assert answer.explanation.category == "Robbery"
+                analysis = client.analyze(video, timeout=120)
+            assert analysis.explanation is not None
+            assert analysis.explanation.category == "Robbery"
             process.send_signal(signal.SIGINT)
             _, after = process.communicate(timeout=60)
         finally:
             if process.poll() is None:
                 stop(process)
     assert process.returncode == 0, before + after
-    assert "taken up at the next start" in after
+    assert "accepted videos are analyzed after the next start" in after

@@ -1,10 +1,9 @@
-"""What is accepted is kept, worked on once, and answered once, whoever dies."""
+"""An accepted analysis is stored, held by one worker at a time, and finished once."""
 
 from __future__ import annotations
 
 import os
 import signal
-import sqlite3
 import subprocess
 import sys
 import threading
@@ -14,141 +13,153 @@ from pathlib import Path
 
 import pytest
 
-from exvad.serving.queue.analyses import MOST_ATTEMPTS, Queue
-from tests.helpers.served import analysis
+from exvad.serving.queue.analyses import MAX_ATTEMPTS, AnalysisQueue
+from exvad.serving.queue.leased import QueueFullError
+from exvad.serving.queue.webhooks import WebhookQueue
+from exvad.serving.schemas.analyses import AnalysisOptions
+from tests.helpers.fake_detector import make_analysis
 
-ROOT = Path(__file__).resolve().parents[2]
+LEASE_SECONDS = 0.3
 
 
 @pytest.fixture
-def queue(tmp_path: Path) -> Queue:
-    return Queue(tmp_path / "queue.sqlite", lease_seconds=0.3)
+def queue(tmp_path: Path) -> AnalysisQueue:
+    return AnalysisQueue(tmp_path / "queue.sqlite", LEASE_SECONDS)
 
 
-def test_the_oldest_is_taken_first_and_only_once(queue: Queue) -> None:
-    numbers = [queue.add(f"{n}.mp4", Path(f"/{n}"), uploaded=False) for n in range(3)]
-    taken = [queue.claim(f"worker {n}") for n in range(4)]
-    assert [claim and claim[0] for claim in taken] == [*numbers, None]
+def add(queue: AnalysisQueue, name: str = "a.mp4", **options: object) -> str:
+    return queue.add(name, Path("/a"), False, AnalysisOptions.model_validate(options))
 
 
-def test_a_file_that_is_no_queue_is_named(tmp_path: Path) -> None:
-    path = tmp_path / "queue.sqlite"
-    path.write_bytes(b"rubbish " * 1000)
-    with pytest.raises(ValueError, match=r"queue\.sqlite can't be read"):
-        Queue(path)
+def test_claim_returns_the_oldest_analysis_once(queue: AnalysisQueue) -> None:
+    analysis_ids = [add(queue) for _ in range(3)]
+    claims = [queue.claim(f"worker {worker}") for worker in range(4)]
+    assert [claim and claim.analysis_id for claim in claims] == [*analysis_ids, None]
 
 
-def test_many_workers_never_share_an_analysis(queue: Queue) -> None:
-    for n in range(40):
-        queue.add(f"{n}.mp4", Path("/x"), uploaded=False)
-    slow = Queue(queue.path, lease_seconds=60)
-    taken: list[str] = []
+def test_claim_never_gives_an_analysis_to_two_workers(queue: AnalysisQueue) -> None:
+    for _ in range(40):
+        add(queue)
+    patient_queue = AnalysisQueue(queue.path, lease_seconds=60)
+    claimed: list[str] = []
 
-    def work(name: str) -> None:
-        while (claim := slow.claim(name)) is not None:
-            taken.append(claim[0])
-            assert slow.finish(claim[0], name, "no")
+    def work(holder: str) -> None:
+        while (claim := patient_queue.claim(holder)) is not None:
+            claimed.append(claim.analysis_id)
+            assert patient_queue.finish(claim.analysis_id, holder, "no video")
 
-    threads = [threading.Thread(target=work, args=(str(n),)) for n in range(6)]
+    threads = [threading.Thread(target=work, args=(str(worker),)) for worker in range(6)]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
-    assert len(taken) == len(set(taken)) == 40
+    assert len(claimed) == len(set(claimed)) == 40
 
 
-def test_who_lost_an_analysis_can_tell_nothing_of_it(queue: Queue) -> None:
-    number = queue.add("a.mp4", Path("/a"), uploaded=False)
-    assert queue.claim("dead") is not None
-    assert queue.tell(number, "dead", "progress", {})
-    time.sleep(0.35)
+def test_publish_without_the_lease_appends_nothing(queue: AnalysisQueue) -> None:
+    analysis_id = add(queue)
+    assert queue.claim("crashed") is not None
+    assert queue.publish(analysis_id, "crashed", "progress", {})
+    time.sleep(LEASE_SECONDS + 0.05)
     assert queue.claim("other") is not None
-    assert not queue.tell(number, "dead", "scores", {})
-    assert queue.finish(number, "other", "no")
-    assert not queue.tell(number, "other", "scores", {})
-    assert [kind for _, kind, _ in queue.events(number)] == ["failed"]
+    assert not queue.publish(analysis_id, "crashed", "scores", {})
+    assert queue.finish(analysis_id, "other", "no video")
+    assert not queue.publish(analysis_id, "other", "scores", {})
+    assert [kind for _, kind, _ in queue.read_events(analysis_id)] == ["failed"]
 
 
-def test_a_silent_worker_loses_its_analysis_and_cant_answer_any_more(queue: Queue) -> None:
-    number = queue.add("a.mp4", Path("/a"), uploaded=False)
-    assert queue.claim("dead") is not None
+def test_finish_after_the_lease_expired_stores_nothing(queue: AnalysisQueue) -> None:
+    analysis_id = add(queue)
+    assert queue.claim("silent") is not None
     assert queue.claim("other") is None
-    time.sleep(0.35)
+    time.sleep(LEASE_SECONDS + 0.05)
     assert queue.claim("other") is not None
-    assert not queue.finish(number, "dead", analysis("late"))
-    assert not queue.renew(number, "dead")
-    assert queue.finish(number, "other", analysis("a.mp4"))
-    found = queue.status(number)
-    assert found is not None
-    assert found.state == "done"
-    assert found.result == analysis("a.mp4")
+    assert not queue.finish(analysis_id, "silent", make_analysis("late"))
+    assert not queue.renew(analysis_id, "silent")
+    assert queue.finish(analysis_id, "other", make_analysis("a.mp4"))
+    status = queue.status(analysis_id)
+    assert status is not None
+    assert status.state == "done"
+    assert status.result == make_analysis("a.mp4")
 
 
-def test_renewing_keeps_it(queue: Queue) -> None:
-    number = queue.add("a.mp4", Path("/a"), uploaded=False)
+def test_renew_extends_the_lease(queue: AnalysisQueue) -> None:
+    analysis_id = add(queue)
     queue.claim("alive")
     for _ in range(4):
-        time.sleep(0.15)
-        assert queue.renew(number, "alive", 0.5)
+        time.sleep(LEASE_SECONDS / 2)
+        assert queue.renew(analysis_id, "alive", 0.5)
         assert queue.claim("other") is None
 
 
-def test_a_video_that_kills_its_workers_is_given_up(queue: Queue) -> None:
-    number = queue.add("bomb.mp4", Path("/a"), uploaded=False)
-    for n in range(MOST_ATTEMPTS):
-        assert queue.claim(f"worker {n}") is not None
-        time.sleep(0.35)
+def test_claim_gives_up_a_video_that_crashed_its_workers(queue: AnalysisQueue) -> None:
+    analysis_id = add(queue, "bomb.mp4", webhook="http://receiver/")
+    for worker in range(MAX_ATTEMPTS):
+        assert queue.claim(f"worker {worker}") is not None
+        time.sleep(LEASE_SECONDS + 0.05)
     assert queue.claim("another") is None
-    found = queue.status(number)
-    assert found is not None
-    assert found.state == "failed"
-    assert "died" in (found.error or "")
+    status = queue.status(analysis_id)
+    assert status is not None
+    assert status.state == "failed"
+    assert status.error == "processing crashed the worker 3 times; the file was given up"
+    assert [kind for _, kind, _ in queue.read_events(analysis_id)] == ["failed"]
+    assert queue.read_counters()["failed"] == 1
+    webhook = WebhookQueue(queue.path).claim()
+    assert webhook is not None
+    assert webhook.analysis_id == analysis_id
 
 
-def test_what_was_accepted_survives_kill_9(tmp_path: Path) -> None:
+def test_add_survives_kill_9(tmp_path: Path) -> None:
     path = tmp_path / "queue.sqlite"
     code = (
-        "import sys, time; from pathlib import Path\n"
-        "from exvad.serving.queue.analyses import Queue\n"
-        "queue = Queue(Path(sys.argv[1]))\n"
+        "import sys; from pathlib import Path\n"
+        "from exvad.serving.queue.analyses import AnalysisQueue\n"
+        "queue = AnalysisQueue(Path(sys.argv[1]))\n"
         "while True: print(queue.add('a', Path('/a'), False), flush=True)\n"
     )
     with subprocess.Popen(
-        [sys.executable, "-c", code, str(path)], cwd=ROOT, stdout=subprocess.PIPE, text=True
+        [sys.executable, "-c", code, str(path)], stdout=subprocess.PIPE, text=True
     ) as process:
         assert process.stdout is not None
-        told = [process.stdout.readline().strip() for _ in range(20)]
+        analysis_ids = [process.stdout.readline().strip() for _ in range(20)]
         os.kill(process.pid, signal.SIGKILL)
-        told += [line.strip() for line in process.stdout if len(line) == 33]
-    queue = Queue(path)
-    assert all(queue.status(number) is not None for number in told)
+        analysis_ids += [line.strip() for line in process.stdout if len(line) == 33]
+    queue = AnalysisQueue(path)
+    assert all(queue.status(analysis_id) is not None for analysis_id in analysis_ids)
 
 
-def test_old_answers_are_forgotten_with_their_uploads(queue: Queue, tmp_path: Path) -> None:
+def test_add_accepts_no_more_than_may_wait_even_in_parallel(queue: AnalysisQueue) -> None:
+    def try_to_add(_: int) -> bool:
+        try:
+            queue.add("a.mp4", Path("/a"), False, max_waiting=3)
+        except QueueFullError:
+            return False
+        return True
+
+    with ThreadPoolExecutor(12) as pool:
+        assert sum(pool.map(try_to_add, range(12))) == 3
+
+
+def test_delete_older_deletes_ended_analyses_with_their_uploads(
+    queue: AnalysisQueue, tmp_path: Path
+) -> None:
     video = tmp_path / "video"
     video.write_bytes(b"x")
-    number = queue.add("a.mp4", video, uploaded=True)
+    ended = queue.add("a.mp4", video, uploaded=True)
     waiting = queue.add("b.mp4", tmp_path / "b", uploaded=True)
     queue.claim("worker")
-    queue.finish(number, "worker", "no video")
-    assert queue.forget_older(1) == 0
-    assert queue.forget_older(0) == 1
-    assert queue.status(number) is None
+    queue.finish(ended, "worker", "no video")
+    assert queue.delete_older(1) == 0
+    assert queue.delete_older(0) == 1
+    assert queue.status(ended) is None
     assert queue.status(waiting) is not None
     assert not video.exists()
 
 
-def test_a_queue_of_another_version_is_refused(tmp_path: Path) -> None:
-    path = tmp_path / "queue.sqlite"
-    Queue(path)
-    Queue(path)
-    with sqlite3.connect(path) as base:
-        base.execute("pragma user_version = 99")
-    with pytest.raises(ValueError, match="another version"):
-        Queue(path)
-
-
-def test_processes_that_open_a_new_queue_together_do_not_quarrel(tmp_path: Path) -> None:
-    with ThreadPoolExecutor(16) as pool:
-        queues = list(pool.map(lambda _: Queue(tmp_path / "queue.sqlite"), range(32)))
-    assert {queue.waiting() for queue in queues} == {0}
+def test_delete_deletes_the_events_and_later_ones_are_dropped(queue: AnalysisQueue) -> None:
+    analysis_id = add(queue)
+    queue.append_event(analysis_id, "progress", {})
+    assert queue.read_events(analysis_id)
+    queue.delete(analysis_id)
+    queue.append_event(analysis_id, "progress", {})
+    assert queue.read_events(analysis_id) == []

@@ -1,4 +1,4 @@
-"""Who waits for news hears of its own, at once; too many are sent away."""
+"""Subscribers are woken at once, by the events of their own subject, and never too late."""
 
 from __future__ import annotations
 
@@ -10,98 +10,112 @@ from pathlib import Path
 
 import pytest
 
-from exvad.serving.queue.analyses import Queue
-from exvad.serving.queue.database import Changes
+from exvad.serving.queue.analyses import AnalysisQueue
+from exvad.serving.queue.database import ChangeDetector
 from exvad.serving.queue.notifier import EventNotifier, TooManyFollowersError, wait_for_event
 
 
 @pytest.fixture
-def queue(tmp_path: Path) -> Queue:
-    return Queue(tmp_path / "queue.sqlite")
+def queue(tmp_path: Path) -> AnalysisQueue:
+    return AnalysisQueue(tmp_path / "queue.sqlite")
 
 
-def test_only_those_it_is_about_are_woken_and_at_once(queue: Queue) -> None:
-    mine, other = (queue.add(name, Path("/x"), uploaded=False) for name in ("a", "b"))
-    queue.say(mine, "progress", {})  # before anybody listens: no news
+@pytest.fixture
+def analysis_id(queue: AnalysisQueue) -> str:
+    return queue.add("a.mp4", Path("/a"), uploaded=False)
+
+
+def test_subscribe_wakes_all_subscribers_of_the_subject_and_no_others(
+    queue: AnalysisQueue, analysis_id: str
+) -> None:
+    other_id = queue.add("b.mp4", Path("/b"), uploaded=False)
+    queue.append_event(analysis_id, "progress", {})  # before the subscription: not announced
 
     async def listen() -> None:
-        news = EventNotifier(queue, most=8)
-        with news.of(mine) as heard, news.of(mine) as again, news.of(other) as elsewhere:
+        notifier = EventNotifier(queue, max_subscribers=8)
+        with (
+            notifier.subscribe(analysis_id) as first,
+            notifier.subscribe(analysis_id) as second,
+            notifier.subscribe(other_id) as other,
+        ):
             await asyncio.sleep(0.1)
-            assert not heard.is_set()
-            begin = time.monotonic()
-            await asyncio.to_thread(queue.say, mine, "progress", {})
-            await wait_for_event(heard, 5)
-            await wait_for_event(again, 5)
-            assert time.monotonic() - begin < 1
-            assert not elsewhere.is_set()
-            begin = time.monotonic()
-            await wait_for_event(elsewhere, 0.2)
-            assert time.monotonic() - begin >= 0.2
+            assert not first.is_set()
+            began = time.monotonic()
+            await asyncio.to_thread(queue.append_event, analysis_id, "progress", {})
+            await wait_for_event(first, 5)
+            await wait_for_event(second, 5)
+            assert time.monotonic() - began < 1
+            assert not other.is_set()
+            began = time.monotonic()
+            await wait_for_event(other, 0.2)
+            assert time.monotonic() - began >= 0.2
 
     asyncio.run(listen())
 
 
-def test_no_news_is_lost_however_it_falls_between_reading_and_waiting(queue: Queue) -> None:
-    number = queue.add("a", Path("/x"), uploaded=False)
+def test_subscribe_misses_no_event_between_reading_and_waiting(
+    queue: AnalysisQueue, analysis_id: str
+) -> None:
     total = 200
 
-    async def listen() -> int:
-        news, after, seen = EventNotifier(queue, most=8), 0, 0
-        with news.of(number) as heard:
-            writing = asyncio.create_task(asyncio.to_thread(write))
-            while seen < total:
-                told = await asyncio.to_thread(queue.events, number, after)
-                after, seen = (told[-1][0], seen + len(told)) if told else (after, seen)
-                if seen < total:
-                    begin = time.monotonic()
-                    await wait_for_event(heard, 20)
-                    assert time.monotonic() - begin < 20
-            await writing
-        return seen
-
-    def write() -> None:
+    def append_all() -> None:
         for _ in range(total):
-            queue.say(number, "progress", {})
+            queue.append_event(analysis_id, "progress", {})
+
+    async def listen() -> int:
+        last, count = 0, 0
+        with EventNotifier(queue, max_subscribers=8).subscribe(analysis_id) as new_event:
+            appending = asyncio.create_task(asyncio.to_thread(append_all))
+            while count < total:
+                events = await asyncio.to_thread(queue.read_events, analysis_id, last)
+                count += len(events)
+                last = events[-1][0] if events else last
+                if count < total:
+                    began = time.monotonic()
+                    await wait_for_event(new_event, 20)
+                    assert time.monotonic() - began < 20
+            await appending
+        return count
 
     assert asyncio.run(listen()) == total
 
 
-def test_a_crowd_is_sent_away_and_let_in_once_there_is_room(queue: Queue) -> None:
-    number = queue.add("a", Path("/x"), uploaded=False)
-
-    async def come() -> None:
-        news = EventNotifier(queue, most=2)
-        with ExitStack() as here:
-            for _ in range(2):
-                here.enter_context(news.of(number))
-            assert news.crowded()
-            with pytest.raises(TooManyFollowersError), news.of(number):
-                pass
-        assert not news.crowded()
-
-    asyncio.run(come())
-
-
-def test_what_could_not_be_read_at_once_is_told_all_the_same(
-    queue: Queue, monkeypatch: pytest.MonkeyPatch
+def test_subscribe_refuses_too_many_subscribers_until_one_leaves(
+    queue: AnalysisQueue, analysis_id: str
 ) -> None:
-    number, failures, told_of = queue.add("a", Path("/x"), uploaded=False), [3], Changes.told_of
+    async def subscribe() -> None:
+        notifier = EventNotifier(queue, max_subscribers=2)
+        with ExitStack() as subscriptions:
+            for _ in range(2):
+                subscriptions.enter_context(notifier.subscribe(analysis_id))
+            assert notifier.is_full()
+            with pytest.raises(TooManyFollowersError), notifier.subscribe(analysis_id):
+                pass
+        assert not notifier.is_full()
 
-    def locked(changes: Changes, after: int) -> dict[str, int]:
+    asyncio.run(subscribe())
+
+
+def test_subscribe_announces_an_event_that_a_lock_hid_at_first(
+    queue: AnalysisQueue, analysis_id: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    latest_events, failures = ChangeDetector.latest_events, [3]
+
+    def fail_at_first(changes: ChangeDetector, after: int) -> dict[str, int]:
         if failures[0]:
             failures[0] -= 1
             raise sqlite3.OperationalError("database is locked")
-        return told_of(changes, after)
+        return latest_events(changes, after)
 
     async def listen() -> None:
-        with EventNotifier(queue, most=8).of(number) as heard:
+        notifier = EventNotifier(queue, max_subscribers=8)
+        with notifier.subscribe(analysis_id) as new_event:
             await asyncio.sleep(0.05)
             failures[0] = 3
-            await asyncio.to_thread(queue.say, number, "progress", {})
+            await asyncio.to_thread(queue.append_event, analysis_id, "progress", {})
             async with asyncio.timeout(2):
-                await heard.wait()
+                await new_event.wait()
 
-    monkeypatch.setattr(Changes, "told_of", locked)
+    monkeypatch.setattr(ChangeDetector, "latest_events", fail_at_first)
     asyncio.run(listen())
     assert failures == [0]

@@ -1,4 +1,4 @@
-"""What a camera may say through the relay, and what breaks it off."""
+"""The relay forwards RTSP as it is, and ends at a redirect or at anything that is not RTSP."""
 
 from __future__ import annotations
 
@@ -8,26 +8,24 @@ import threading
 
 import pytest
 
-from exvad.serving.sources.rtsp_relay import BrokenTalkError, pass_on, relay
+from exvad.serving.sources.rtsp_relay import RelayError, forward, relay
+
+OK = b"RTSP/1.0 200 OK\r\n\r\n"
 
 
-def passed(words: bytes) -> bytes:
-    sent: list[bytes] = []
-    pass_on(io.BytesIO(words), sent.append)
-    return b"".join(sent)
-
-
-def test_answers_and_pictures_are_passed_on_as_they_are() -> None:
-    talk = (
+def test_forward_sends_responses_and_packets_unchanged() -> None:
+    received = (
         b"RTSP/1.0 401 Unauthorized\r\nCSeq: 1\r\n\r\n"
         b"RTSP/1.0 200 OK\r\nContent-length: 5\r\nCSeq: 2\r\n\r\nv=0\r\n"
         b"$\x00\x00\x03abc$\x01\x00\x00RTSP/1.0 200 OK\r\n\r\n"
     )
-    assert passed(talk) == talk
+    sent: list[bytes] = []
+    forward(io.BytesIO(received), sent.append)
+    assert b"".join(sent) == received
 
 
 @pytest.mark.parametrize(
-    "words",
+    "received",
     [
         b"RTSP/1.0 302 Found\r\nLocation: rtsp://127.0.0.1/\r\n\r\n",
         b"RTSP/1.0 301 Moved\r\n\r\n",
@@ -39,34 +37,33 @@ def test_answers_and_pictures_are_passed_on_as_they_are() -> None:
         b"$\x00\x00\x09abc",
     ],
 )
-def test_what_leads_elsewhere_or_is_no_rtsp_breaks_off(words: bytes) -> None:
+def test_forward_ends_at_a_redirect_or_anything_else(received: bytes) -> None:
     sent: list[bytes] = []
-    good = b"RTSP/1.0 200 OK\r\n\r\n"
-    with pytest.raises(BrokenTalkError):
-        pass_on(io.BytesIO(good + words), sent.append)
-    assert b"".join(sent) == good
+    with pytest.raises(RelayError):
+        forward(io.BytesIO(OK + received), sent.append)
+    assert b"".join(sent) == OK
 
 
-def test_the_relay_leads_to_the_camera_and_closes_at_a_redirection() -> None:
+def test_relay_connects_to_the_camera_and_closes_at_a_redirect() -> None:
     with socket.create_server(("127.0.0.1", 0)) as camera:
 
-        def answer() -> None:
-            line, _ = camera.accept()
-            with line:
-                asked = line.recv(1000)
-                line.sendall(b"RTSP/1.0 200 OK\r\nCSeq: 1\r\n\r\n" if asked == b"one" else b"")
-                line.recv(1000)
-                line.sendall(b"RTSP/1.0 302 Found\r\nLocation: rtsp://x/\r\n\r\n")
-                line.recv(1000)
+        def answer_requests() -> None:
+            connection, _ = camera.accept()
+            with connection:
+                request = connection.recv(1000)
+                connection.sendall(OK if request == b"one" else b"")
+                connection.recv(1000)
+                connection.sendall(b"RTSP/1.0 302 Found\r\nLocation: rtsp://x/\r\n\r\n")
+                connection.recv(1000)
 
-        thread = threading.Thread(target=answer)
+        thread = threading.Thread(target=answer_requests)
         thread.start()
         with (
             relay(*camera.getsockname()) as port,
             socket.create_connection(("127.0.0.1", port), 10) as client,
         ):
             client.sendall(b"one")
-            assert client.recv(1000) == b"RTSP/1.0 200 OK\r\nCSeq: 1\r\n\r\n"
+            assert client.recv(1000) == OK
             client.sendall(b"two")
             assert client.recv(1000) == b""
         thread.join(10)

@@ -1,0 +1,96 @@
+"""The work of `exvad analyze`: analyze files and print the analyses."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+
+from rich.console import Console
+from rich.markup import escape
+from transformers.utils.logging import disable_progress_bar
+
+from exvad.checkpoints.registry import newest_checkpoint
+from exvad.data.atomic import write_text_atomic
+from exvad.detector.detector import Detector
+from exvad.report.evidence import evidence_frames
+from exvad.report.pages import render_analyses
+from exvad.report.report_video import ReportVideo
+from exvad.results import Analysis
+
+
+def analyze_files(
+    videos: Sequence[str], checkpoint: Path | None, as_json: bool, html: Path | None
+) -> int:
+    """Analyze video files and print the analyses; a file that can't be read fails alone.
+
+    Args:
+        videos: the files.
+        checkpoint: the folder of the checkpoint; None for that of the newest run, which is printed.
+        as_json: whether to print one JSON object per video instead of text.
+        html: file of the report; None for no report.
+
+    Returns:
+        The exit code: 0, or 1 if any video failed.
+
+    Raises:
+        ValueError: there is no checkpoint.
+    """
+    notes = Console(stderr=True, highlight=False)
+    if checkpoint is None:
+        checkpoint = newest_checkpoint()
+        notes.print(f"using the checkpoint of the newest run, {checkpoint}", style="dim")
+    disable_progress_bar()
+    detector = Detector(checkpoint)
+    output = Console(highlight=False)
+    reported = []
+    failed = 0
+    for video in videos:
+        try:
+            analysis = detector.analyze(video)
+        except ValueError as error:
+            failed += 1
+            if as_json:
+                print(json.dumps({"video": Path(video).name, "error": str(error)}), flush=True)
+            notes.print(f"failed: {error}", style="red", markup=False, soft_wrap=True)
+            continue
+        if as_json:
+            print(analysis.model_dump_json(), flush=True)
+        else:
+            print_analysis(output, analysis)
+        if html is not None:
+            reported.append(ReportVideo(analysis, evidence_frames(video, analysis)))
+    if html is not None and reported:
+        write_text_atomic(html, render_analyses(reported, "exvad analysis"))
+        notes.print(f"report: {html}")
+    return 1 if failed else 0
+
+
+def print_analysis(output: Console, analysis: Analysis) -> None:
+    """Print an analysis as text.
+
+    Args:
+        output: where to print.
+        analysis: the analysis of a video.
+    """
+    output.print(f"[bold]{escape(analysis.video)}[/]  {_clock(analysis.duration)}")
+    if not analysis.events:
+        output.print("  nothing abnormal found", style="green")
+    for event in analysis.events:
+        span = f"{_clock(event.start)}–{_clock(event.end)}"
+        output.print(
+            f"  [bold red]{escape(event.label)}[/]  {span}  confidence {event.confidence:.2f}"
+        )
+    explanation = analysis.explanation
+    if explanation is not None:
+        output.print(f"  why: {escape(explanation.text)}", soft_wrap=True)
+        for index in explanation.evidence:
+            caption = analysis.captions[index - 1]
+            output.print(f"    {_clock(caption.time)}  {escape(caption.text)}", style="dim")
+    for problem in analysis.problems:
+        output.print(f"  note: {escape(problem)}", style="yellow")
+
+
+def _clock(seconds: float) -> str:
+    minutes, remainder = divmod(seconds, 60)
+    return f"{int(minutes)}:{remainder:04.1f}"

@@ -1,0 +1,40 @@
+"""`exvad ablate`: train and measure every variant of a plan."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from exvad.cli.options import add_config, read_config
+
+HELP = "train and measure variants: the paper's ablations, or a plan of yours"
+DESCRIPTION = (
+    "Train and measure every variant of a plan on the features of a run. The default plan is the "
+    "paper's Tables 4 to 6 and Figure 4. Run the same command again to continue after an "
+    "interruption."
+)
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the arguments."""
+    parser.add_argument(
+        "--plan", type=Path, metavar="FILE", help="YAML file of a plan [the paper's ablations]"
+    )
+    parser.add_argument(
+        "--seeds", type=int, default=1, metavar="N", help="trainings per variant [%(default)s]"
+    )
+    parser.add_argument(
+        "--protocol",
+        choices=["strict", "vadclip"],
+        default="strict",
+        help="how mAP is computed; tables of the literature use vadclip [%(default)s]",
+    )
+    add_config(parser)
+
+
+def run(options: argparse.Namespace) -> int:
+    """Run the verb; return the exit code."""
+    config = read_config(options)
+    from exvad.pipeline.ablate import ablate
+
+    return ablate(config, options.plan, options.seeds, options.protocol)

@@ -1,0 +1,46 @@
+"""`exvad serve`: an HTTP API and a page for a trained checkpoint."""
+
+from __future__ import annotations
+
+import argparse
+
+from exvad.cli.options import CHECKPOINT_HELP
+
+HELP = "serve a checkpoint with an HTTP API and a page"
+DESCRIPTION = (
+    "Serve a checkpoint until Ctrl-C. A YAML file sets limits, API keys, replicas and all other "
+    "settings of the server."
+)
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the arguments."""
+    parser.add_argument(
+        "--checkpoint",
+        metavar="REF",
+        help=f"{CHECKPOINT_HELP} [the settings' checkpoint, else that of the newest run]",
+    )
+    parser.add_argument(
+        "--host",
+        default="127.0.0.1",
+        help="address to listen on; any address but this machine's needs API keys [%(default)s]",
+    )
+    parser.add_argument("--port", type=int, default=8000, help="port to listen on [%(default)s]")
+    parser.add_argument(
+        "--settings",
+        default="",
+        metavar="FILE",
+        help="YAML file of settings [$EXVAD_SERVE, if set]",
+    )
+
+
+def run(options: argparse.Namespace) -> int:
+    """Run the verb; return the exit code."""
+    from exvad.serving.deployments.server import run_server
+    from exvad.serving.settings import load_settings
+
+    settings = load_settings(options.settings)
+    if options.checkpoint:
+        settings = settings.model_copy(update={"checkpoint": options.checkpoint})
+    run_server(options.host, options.port, settings)
+    return 0

@@ -1,0 +1,92 @@
+"""Features and captioned frames of a video, collected chunk by chunk.
+
+T snippets · t snippets of a chunk · D feature width
+"""
+
+from __future__ import annotations
+
+from itertools import groupby
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from exvad.aegm.vision_stage import ChunkTask
+    from exvad.encoders.protocols import Captioner
+    from exvad.video.container import VideoError
+    from exvad.video.decoding import DecodedChunk
+
+
+class ChunkFeatures:
+    """Collects the chunks of a video in order; failed chunks get the features of the nearest frame.
+
+    Attributes:
+        captioned_snippets: indices of the snippets whose frames are captioned, ascending.
+        problems: what could not be read and was replaced.
+    """
+
+    def __init__(self) -> None:
+        self.captioned_snippets: list[int] = []
+        self.problems: list[str] = []
+        self._frames: list[NDArray[np.uint8]] = []
+        self._chunks: list[NDArray[np.float16] | int] = []  # features, or the length of a failure
+        self._error: VideoError | None = None
+
+    def add_captioned_frames(self, task: ChunkTask, decoded: DecodedChunk) -> None:
+        """Add the frames of a chunk that are captioned."""
+        self.captioned_snippets += task.captioned
+        self._frames += list(task.captioned_frames(decoded))
+
+    def add(self, decoded: DecodedChunk, visual_tD: NDArray[np.float16]) -> None:
+        """Add the image features of a chunk."""
+        self._chunks.append(visual_tD)
+        self.problems += decoded.problems
+
+    def add_failed(self, task: ChunkTask, error: VideoError) -> None:
+        """Add a chunk that could not be decoded."""
+        self._chunks.append(task.chunk.num_snippets)
+        self.problems.append(f"{error.reason}; the nearest frames stand in")
+        self._error = self._error or error
+
+    def visual(self) -> NDArray[np.float16]:
+        """Return the image features of the whole video, [T, D].
+
+        Raises:
+            VideoError: every chunk failed.
+        """
+        arrays = {
+            index: chunk for index, chunk in enumerate(self._chunks) if not isinstance(chunk, int)
+        }
+        if not arrays:
+            assert self._error is not None
+            raise self._error
+        return np.concatenate(
+            [
+                _nearest_rows(arrays, index, chunk) if isinstance(chunk, int) else chunk
+                for index, chunk in enumerate(self._chunks)
+            ]
+        )
+
+    def caption(self, captioner: Captioner) -> list[str]:
+        """Caption the added frames, all consecutive frames of one size in one call."""
+        captions: list[str] = []
+        for _, frames in groupby(self._frames, key=lambda frame: frame.shape):
+            captions += captioner.caption(np.stack(list(frames)))
+        return captions
+
+
+def _nearest_rows(
+    arrays: dict[int, NDArray[np.float16]], index: int, count: int
+) -> NDArray[np.float16]:
+    """Repeat the nearest row of the nearest chunk, [count, D].
+
+    Args:
+        arrays: index of a chunk → its features; of the decoded chunks.
+        index: index of the failed chunk.
+        count: its number of snippets.
+    """
+    nearest = min(arrays, key=lambda other: abs(other - index))
+    row_1D = arrays[nearest][-1:] if nearest < index else arrays[nearest][:1]
+    return np.repeat(row_1D, count, axis=0)

@@ -1,0 +1,258 @@
+"""The summary metrics of bootstrap resamples, computed from scores that are sorted only once.
+
+Scores are sorted, and segments are found and matched, once for all resamples; a resample only
+weights them. This is exact because the segments of a video do not depend on other videos, with one
+exception: the lowest level of the `strict` protocol (the floor) is a class's lowest score in all
+videos. Each video therefore has two sets of `strict` segments: those where the video itself holds
+the floor, and those where the floor lies below all its scores.
+
+N videos · T snippets · S segments · L distinct score values · C classes · I IoU thresholds
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from exvad.evaluation.scored import Scored, flat_map_metrics
+from exvad.metrics import IOUS, FrameEvent, Protocol
+from exvad.metrics.detection import videos_with_events
+from exvad.metrics.frames import auc_and_ap, count_frames
+from exvad.metrics.matching import event_spans, match_segments
+from exvad.metrics.segments import Segments, join_segments, strict_segments, vadclip_segments
+from exvad.metrics.types import Floats, Integers
+
+# When a segment exists: always, only where its video holds the floor, or only where it does not.
+ALWAYS, HOLDS_FLOOR, ABOVE_FLOOR = 0, 1, 2
+
+
+class ResampledMetrics:
+    """Computes the metrics of `Scored.summary` for many resamples of the videos.
+
+    Segments of equal score may be ordered differently than in `Scored.summary`.
+
+    Args:
+        scored: the test set.
+    """
+
+    def __init__(self, scored: Scored) -> None:
+        videos = scored.videos
+        self._abnormal_N, self._correct_N = scored.abnormal, scored.correct
+        self._videos = ResampledRanking(
+            scored.video_scores_N,
+            scored.abnormal.astype(np.int64),
+            (~scored.abnormal).astype(np.int64),
+            np.arange(len(videos)),
+        )
+        self._frames: ResampledRanking | None = None
+        self._detection: dict[Protocol, ResampledDetection] = {}
+        if not scored.events_known:
+            return
+        snippets = [len(scores_T) for scores_T in scored.scores]
+        events = [video.frame_events() for video in videos]
+        positive_T, negative_T = count_frames(
+            snippets, events, scored.lengths, scored.frames_per_snippet
+        )
+        self._frames = ResampledRanking(
+            np.concatenate(scored.scores),
+            positive_T,
+            negative_T,
+            np.repeat(np.arange(len(videos)), snippets),
+        )
+        for protocol, class_events in scored.class_events.items():
+            self._detection[protocol] = ResampledDetection(
+                scored.probabilities,
+                class_events,
+                scored.manifest.classes,
+                protocol,
+                scored.frames_per_snippet,
+            )
+
+    def __call__(self, chosen_N: Integers) -> Mapping[str, float | None]:
+        """Return the metrics of the videos with these indices; repeated indices count again."""
+        count_N = np.bincount(chosen_N, minlength=len(self._correct_N))
+        metrics: dict[str, float | None] = {}
+        for suffix, weight_N in (("", count_N), ("_abnormal", count_N * self._abnormal_N)):
+            frame_metrics = self._frames.auc_ap(weight_N) if self._frames else None
+            auc, ap = frame_metrics or (None, None)
+            metrics |= {f"frame_auc{suffix}": auc, f"frame_ap{suffix}": ap}
+        video_metrics = self._videos.auc_ap(count_N)
+        metrics["video_auc"] = video_metrics[0] if video_metrics else None
+        metrics["class_accuracy"] = float((self._correct_N * count_N).sum() / count_N.sum())
+        for protocol, detection in self._detection.items():
+            per_iou = detection.per_iou(count_N)
+            metrics |= flat_map_metrics(protocol, per_iou, float(np.mean(list(per_iou.values()))))
+        return metrics
+
+
+class ResampledRanking:
+    """AUC and AP of resampled videos.
+
+    Args:
+        score_T: scores of all videos, one after the other.
+        positive_T: positives that each score stands for.
+        negative_T: negatives that each score stands for.
+        video_T: index of the video that each score belongs to.
+    """
+
+    def __init__(
+        self, score_T: Floats, positive_T: Integers, negative_T: Integers, video_T: Integers
+    ) -> None:
+        values_L, level_T = np.unique(score_T, return_inverse=True)
+        self._level_T = len(values_L) - 1 - level_T
+        self._positive_T, self._negative_T, self._video_T = positive_T, negative_T, video_T
+
+    def auc_ap(self, count_N: Integers) -> tuple[float, float] | None:
+        """Return AUC and AP with each video counted `count_N` times; None for one kind only."""
+        weight_T = count_N[self._video_T]
+        positive_L = np.bincount(self._level_T, self._positive_T * weight_T)
+        negative_L = np.bincount(self._level_T, self._negative_T * weight_T)
+        if not positive_L.any() or not negative_L.any():
+            return None
+        return auc_and_ap(positive_L, negative_L)
+
+
+@dataclass(frozen=True)
+class _MatchedClass:
+    """A class's segments, the best first, with its events.
+
+    Args:
+        video_S: index of each segment's video.
+        condition_S: when each segment exists: ALWAYS, HOLDS_FLOOR or ABOVE_FLOOR.
+        hits: per IoU threshold, the indices of the segments that hit an event.
+        events_N: events of the class in each video.
+    """
+
+    video_S: Integers
+    condition_S: Integers
+    hits: list[Integers]
+    events_N: Integers
+
+    def weights(self, count_N: Integers, holds_floor_N: NDArray[np.bool_]) -> Integers:
+        """Return how often each segment occurs in a resample, [S].
+
+        Args:
+            count_N: how often each video occurs.
+            holds_floor_N: which videos hold the floor of the resample.
+        """
+        exists_S = np.where(
+            holds_floor_N[self.video_S],
+            self.condition_S != ABOVE_FLOOR,
+            self.condition_S != HOLDS_FLOOR,
+        )
+        weight_S: Integers = count_N[self.video_S] * exists_S
+        return weight_S
+
+    def average_precision(self, weight_S: Integers, count_N: Integers) -> NDArray[np.float64]:
+        """Return AP per IoU threshold, [I], with each segment counted `weight_S` times."""
+        last_rank_S = np.cumsum(weight_S)
+        precision_I = np.zeros(len(self.hits))
+        for row, hit in enumerate(self.hits):
+            weight = weight_S[hit]
+            hits_so_far = np.arange(1, weight.sum() + 1)
+            # The copies of a hit have consecutive ranks; the last of them is `last_rank_S`.
+            rank = np.repeat(last_rank_S[hit] - np.cumsum(weight), weight) + hits_so_far
+            if len(hits_so_far):
+                num_events = (self.events_N * count_N).sum()
+                precision_I[row] = (hits_so_far / rank).sum() / num_events
+        return precision_I
+
+
+class ResampledDetection:
+    """Detection mAP of resampled videos; see `exvad.metrics.detection_map` for the arguments."""
+
+    def __init__(
+        self,
+        scores: Sequence[Floats],
+        events: Sequence[Sequence[FrameEvent]],
+        classes: Sequence[str],
+        protocol: Protocol,
+        frames_per_snippet: int,
+    ) -> None:
+        self._strict = protocol == "strict"
+        counted_classes = list(classes[1:] if self._strict else classes)
+        self._lowest_NC = np.full((len(scores), len(counted_classes)), np.inf)
+        if self._strict:
+            videos = videos_with_events(events, counted_classes)
+            rows = [scores[video][:, 1:].astype(np.float64) for video in videos]
+            for video, rows_TC in zip(videos, rows, strict=True):
+                self._lowest_NC[video] = rows_TC.min(axis=0)
+            below_C = np.full(len(counted_classes), -np.inf)
+            holding = [strict_segments([rows_TC]) for rows_TC in rows]
+            above = [strict_segments([rows_TC], below_C) for rows_TC in rows]
+            segments = [
+                (HOLDS_FLOOR, _join_videos(holding, videos)),
+                (ABOVE_FLOOR, _join_videos(above, videos)),
+            ]
+        else:
+            segments = [(ALWAYS, vadclip_segments(scores, frames_per_snippet))]
+        self._classes = [
+            _match_class(
+                segments, column, event_spans(events, label), len(scores), frames_per_snippet
+            )
+            for column, label in enumerate(counted_classes)
+        ]
+
+    def per_iou(self, count_N: Integers) -> dict[float, float]:
+        """Return mAP in percent per IoU threshold with each video counted `count_N` times."""
+        drawn_N1 = (count_N > 0)[:, None]
+        floor_C = np.min(self._lowest_NC, axis=0, where=drawn_N1, initial=np.inf)
+        precisions = []
+        for column, matched in enumerate(self._classes):
+            holds_floor_N = self._lowest_NC[:, column] == floor_C[column]
+            weight_S = matched.weights(count_N, holds_floor_N)
+            if not self._strict and not weight_S.any():
+                return dict.fromkeys(IOUS, 0.0)
+            precisions.append(matched.average_precision(weight_S, count_N))
+        mean_I = 100 * np.mean(precisions, axis=0)
+        return dict(zip(IOUS, mean_I.tolist(), strict=True))
+
+
+def _join_videos(parts: Sequence[Segments], videos: Sequence[int]) -> Segments:
+    """Concatenate the segments of single videos, each with its video's index."""
+    return join_segments(
+        [
+            part._replace(video_S=np.full(len(part.score_S), video))
+            for part, video in zip(parts, videos, strict=True)
+        ]
+    )
+
+
+def _match_class(
+    segments: Sequence[tuple[int, Segments]],
+    column: int,
+    spans: dict[int, Integers],
+    num_videos: int,
+    frames_per_snippet: int,
+) -> _MatchedClass:
+    """Match the segments of one class with its events.
+
+    Args:
+        segments: sets of segments, each with the condition under which they exist.
+        column: column of the class in the scores.
+        spans: video index → [G, 2] frames of the class's events.
+        num_videos: N.
+        frames_per_snippet: frames in a snippet.
+    """
+    parts, conditions, hit_parts = [], [], []
+    for condition, candidates in segments:
+        ranked = candidates.take(candidates.class_S == column)
+        ranked = ranked.take(np.argsort(-ranked.score_S, kind="stable"))
+        parts.append(ranked)
+        conditions.append(np.full(len(ranked.score_S), condition))
+        hit_parts.append(match_segments(ranked, spans, frames_per_snippet, IOUS))
+    joined = join_segments(parts)
+    order_S = np.lexsort((joined.video_S, -joined.score_S))
+    hit_IS = np.concatenate(hit_parts, axis=1)[:, order_S]
+    events_N = np.zeros(num_videos, np.int64)
+    for video, span_G2 in spans.items():
+        events_N[video] = len(span_G2)
+    return _MatchedClass(
+        joined.video_S[order_S],
+        np.concatenate(conditions)[order_S],
+        [np.flatnonzero(hit_S) for hit_S in hit_IS],
+        events_N,
+    )

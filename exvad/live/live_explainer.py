@@ -1,0 +1,177 @@
+"""Explanations of a live stream, made from captions of its recent frames.
+
+c captioned frames · D feature width · H, W pixels
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Sequence
+from concurrent.futures import Executor, Future
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from exvad.aegm.captioned_videos import CaptionedVideo
+from exvad.aegm.explanation_format import ExplanationError
+from exvad.aegm.language_stage import LanguageSettings, LanguageStage
+from exvad.results import Explanation
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from exvad.checkpoints.checkpoint import Checkpoint
+    from exvad.encoders.protocols import Models
+    from exvad.live.alerts import Alert
+    from exvad.live.settings import LiveSettings
+
+BEFORE_SECONDS = 3.0  # of the stream before an alert that its explanation may use
+
+
+@dataclass(frozen=True)
+class RecentFrame:
+    """A frame that may be captioned.
+
+    Args:
+        frame: RGB, uint8 [H, W, 3].
+        visual_D: its CLIP feature.
+        time: seconds since the stream began.
+    """
+
+    frame: NDArray[np.uint8]
+    visual_D: NDArray[np.float16]
+    time: float
+
+
+@dataclass(frozen=True)
+class WindowExplanation:
+    """The explanation of recent frames.
+
+    Args:
+        alert: the alert that was to be explained; None for the stream in general.
+        explanation: the explanation.
+        captions: the captions behind it, in time order.
+    """
+
+    alert: Alert | None
+    explanation: Explanation
+    captions: list[str]
+
+
+class LiveExplainer:
+    """Explains recent frames of one stream, one request after the other.
+
+    Args:
+        checkpoint: the trained detector.
+        models: the frozen models.
+        settings: how often to caption and explain.
+        executor: runs the explanations while scoring goes on; None to run them at once.
+
+    Attributes:
+        text_D: text feature of the last explanation; None before the first.
+    """
+
+    def __init__(
+        self,
+        checkpoint: Checkpoint,
+        models: Models,
+        settings: LiveSettings,
+        executor: Executor | None = None,
+    ) -> None:
+        self.text_D: NDArray[np.floating] | None = None
+        self._text = checkpoint.config.model.text
+        self._enabled = settings.explain and self._text != "none"
+        self._interval = settings.explain_seconds
+        self._checkpoint, self._models, self._executor = checkpoint, models, executor
+        size = max(1, settings.window // settings.caption_every)
+        self._frames: deque[RecentFrame] = deque(maxlen=size)
+        self._last_started = -np.inf
+        self._future: Future[tuple[list[str], dict[str, Any] | ExplanationError]] | None = None
+        self._alert: Alert | None = None  # of the explanation in progress
+        self._waiting_alert: Alert | None = None
+
+    @property
+    def busy(self) -> bool:
+        """Whether an explanation is in progress or not collected yet."""
+        return self._future is not None
+
+    @property
+    def newest_time(self) -> float:
+        """Seconds of the frame that was added last; −∞ before the first."""
+        return self._frames[-1].time if self._frames else -np.inf
+
+    def add_frame(self, frame: RecentFrame) -> None:
+        """Add a frame that may be captioned; the oldest one makes room."""
+        self._frames.append(frame)
+
+    def request_if_due(self, time: float) -> None:
+        """Explain the stream if the last explanation is old.
+
+        Args:
+            time: seconds since the stream began.
+        """
+        if time - self._last_started >= self._interval:
+            self.request(None, time)
+
+    def request(self, alert: Alert | None, time: float) -> None:
+        """Explain an alert or the stream; an alert waits while an explanation is in progress.
+
+        Args:
+            alert: the alert; None for the stream in general.
+            time: seconds since the stream began.
+        """
+        if not self._enabled:
+            return
+        if self._future is not None and not self._future.done():
+            self._waiting_alert = alert or self._waiting_alert
+            return
+        self._alert, self._last_started = alert, time
+        frames = list(self._frames)
+        if alert is not None:
+            # Earlier frames show something else, and the explanation would be about that.
+            earliest = alert.start - BEFORE_SECONDS
+            frames = [frame for frame in frames if frame.time >= earliest] or frames
+        if self._executor is not None:
+            self._future = self._executor.submit(self._explain, frames)
+            return
+        self._future = Future()
+        self._future.set_result(self._explain(frames))
+
+    def wait(self) -> None:
+        """Wait until the explanation in progress is finished."""
+        if self._future is not None:
+            self._future.exception()
+
+    def collect(self) -> WindowExplanation | ExplanationError | None:
+        """Return the finished explanation, or its error, and start the waiting one.
+
+        Returns:
+            None if no explanation is finished.
+        """
+        if self._future is None or not self._future.done():
+            return None
+        captions, row = self._future.result()
+        alert, self._future, self._alert = self._alert, None, None
+        if self._waiting_alert is not None:
+            waiting, self._waiting_alert = self._waiting_alert, None
+            self.request(waiting, waiting.end)
+        if isinstance(row, ExplanationError):
+            return row
+        captions_text_D = np.mean(row["caption_text"], axis=0)
+        self.text_D = captions_text_D if self._text == "captions" else row["text"]
+        explanation = Explanation.model_validate_json(row["record"])
+        return WindowExplanation(alert, explanation, row["cleaned_captions"] or captions)
+
+    def _explain(
+        self, frames: Sequence[RecentFrame]
+    ) -> tuple[list[str], dict[str, Any] | ExplanationError]:
+        """Return captions, and the row of the language stage or its error."""
+        newest_shape = frames[-1].frame.shape
+        frames = [frame for frame in frames if frame.frame.shape == newest_shape]
+        captions = self._models.captioner.caption(np.stack([frame.frame for frame in frames]))
+        image_cD = np.stack([frame.visual_D for frame in frames]).astype(np.float32)
+        window = CaptionedVideo("window", list(range(len(frames))), captions, image_cD)
+        language = LanguageSettings.from_config(self._checkpoint.config, self._checkpoint.classes)
+        (row,) = LanguageStage(self._models.clip, self._models.llm, language).explain([window])
+        return captions, row

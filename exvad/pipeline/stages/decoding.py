@@ -1,0 +1,135 @@
+"""Planning and decoding of videos on Ray Data; the steps that read the frames follow.
+
+t frames of a chunk · H height · W width
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Collection, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import ray.data
+
+from exvad.aegm.vision_stage import ChunkTask, plan_video
+from exvad.pipeline.stages.outcomes import Outcome
+from exvad.video.container import VideoError
+from exvad.video.decoding import DecodedChunk, decode_chunk
+
+if TYPE_CHECKING:
+    from exvad.config import Config
+
+ChunkKey = tuple[str, int]  # video, number of the chunk
+
+VISION_BATCH = 4  # chunks
+BATCHES_AHEAD = 3
+MAX_ASPECT_RATIO = 16 / 9  # of usual videos, width to height
+
+
+def plan_chunks(
+    row: Mapping[str, Any], config: Config, done: Collection[ChunkKey]
+) -> list[dict[str, Any]]:
+    """Cut a video into chunks.
+
+    Args:
+        row: a video: `video_id`, `path` and `captions`, which is JSON of snippet → caption with
+            the captions that are written already.
+        config: how videos are cut.
+        done: the chunks that the store holds already.
+
+    Returns:
+        A row per chunk that is not done: `outcome` and `task`, the latter empty for a video that
+        can't be read.
+    """
+    try:
+        _, tasks = plan_video(row["video_id"], row["path"], config)
+    except VideoError as error:
+        return [{"outcome": Outcome.failure(row["video_id"], error).to_json(), "task": ""}]
+    written = json.loads(row["captions"])
+    tasks = [task.with_captions(written) for task in tasks]
+    return [
+        {"outcome": Outcome(task.chunk.video_id).to_json(), "task": json.dumps(task.to_row())}
+        for task in tasks
+        if (task.chunk.video_id, task.chunk.chunk) not in done
+    ]
+
+
+def decode_row(row: Mapping[str, Any], short_side: int) -> dict[str, Any]:
+    """Decode a chunk.
+
+    Args:
+        row: a row of `plan_chunks`.
+        short_side: larger frames are scaled down to this many pixels.
+
+    Returns:
+        The row with `frames` as bytes and their `shape`; `task` is empty if decoding failed.
+    """
+    empty = {**row, "frames": b"", "shape": []}
+    if not row["task"]:
+        return empty
+    task = ChunkTask.from_row(json.loads(row["task"]))
+    video_id = task.chunk.video_id
+    try:
+        decoded = decode_chunk(task.chunk, short_side)
+    except VideoError as error:
+        return {**empty, "outcome": Outcome.failure(video_id, error).to_json(), "task": ""}
+    return {
+        "outcome": Outcome(video_id, message="; ".join(decoded.problems)).to_json(),
+        "task": row["task"],
+        "frames": decoded.frames.tobytes(),
+        "shape": list(decoded.frames.shape),
+    }
+
+
+def unpack_frames(task: ChunkTask, frames: bytes, shape: Sequence[int]) -> DecodedChunk:
+    """Rebuild a decoded chunk from the columns of `decode_row`."""
+    frames_tHWC = np.frombuffer(frames, np.uint8).reshape(tuple(shape))
+    return DecodedChunk(frames_tHWC, np.asarray(task.chunk.times), [])
+
+
+def decode_videos(
+    config: Config, videos: list[dict[str, Any]], done: Collection[ChunkKey]
+) -> ray.data.Dataset:
+    """Return the data set of the decoded chunks of videos.
+
+    Args:
+        config: how videos are cut, and the resources of decoding.
+        videos: rows of `video_id`, `path` and `captions`; see `plan_chunks`.
+        done: the chunks to skip.
+    """
+    with ray.data.DataContext.current(_context_of_large_rows(config)):
+        rows = ray.data.from_items(videos, override_num_blocks=len(videos))
+    cpus = config.stages.decode_cpus
+    return rows.flat_map(
+        plan_chunks, fn_kwargs={"config": config, "done": done}, num_cpus=cpus
+    ).map(
+        decode_row,
+        fn_kwargs={"short_side": config.data.short_side},
+        num_cpus=cpus,
+        # The frames and their copy as bytes. A memory request also keeps Ray Data from fusing
+        # this step with planning, and from decoding where the encoder would wait.
+        memory=2 * _max_chunk_bytes(config),
+    )
+
+
+def _max_chunk_bytes(config: Config) -> int:
+    """Return the size of the frames of the largest chunk, for videos of the usual shapes."""
+    data = config.data
+    return int(3 * data.short_side**2 * MAX_ASPECT_RATIO * data.snippets_per_chunk)
+
+
+def _context_of_large_rows(config: Config) -> ray.data.DataContext:
+    """Return Ray Data's settings for rows that are large and take different amounts of work.
+
+    Every row is a block of its own. Otherwise one task would decode all chunks of a video. (A
+    repartition has the same effect, but its tasks request a whole core, which nodes full of actors
+    never have.) Decoding runs only a few batches ahead of the actors, however long a video is.
+    """
+    context = ray.data.DataContext.get_current().copy()
+    context.target_max_block_size = 1
+    batches = BATCHES_AHEAD * config.stages.vision.max_actors
+    context.execution_options.resource_limits = ray.data.ExecutionResources.for_limits(
+        object_store_memory=batches * VISION_BATCH * _max_chunk_bytes(config)
+    )
+    return context

@@ -1,0 +1,121 @@
+"""Filling the language stage: cleaned captions, explanations and their text features."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import ray.data
+
+from exvad.aegm.captioned_videos import find_caption_parts, read_captioned_videos
+from exvad.aegm.explanation_format import ExplanationError, explanation_schema
+from exvad.aegm.language_stage import LanguageSettings, LanguageStage
+from exvad.encoders.loading import load_clip, load_llm
+from exvad.pipeline.stages.actors import actor_options, append_rows
+from exvad.pipeline.stages.explanations import explain_with_vllm
+from exvad.pipeline.stages.outcomes import Outcome, run_to_end
+from exvad.store.completeness import missing_features
+
+if TYPE_CHECKING:
+    from exvad.config import Config
+    from exvad.data.manifest import Manifest
+    from exvad.store.store import Stage, Store
+
+
+class LanguageActor:
+    """Cleans and explains the captions of videos and appends the explanations to the store.
+
+    Input: rows of `video_id` and `parts` (JSON of the value in `find_caption_parts`). Output: their
+    `outcome`. Resources: `stages.language`.
+
+    Args:
+        config: the models.
+        classes: class names, the normal one first.
+        store: the store that holds the captions.
+        stage: its language stage.
+    """
+
+    def __init__(self, config: Config, classes: Sequence[str], store: Store, stage: Stage) -> None:
+        self.store, self.stage = store, stage
+        llm = load_llm(config, schema=explanation_schema(classes))
+        settings = LanguageSettings.from_config(config, classes)
+        self.language = LanguageStage(load_clip(config), llm, settings)
+
+    def __call__(self, batch: dict[str, Any]) -> dict[str, Any]:
+        """Process one batch of rows."""
+        columns = zip(batch["video_id"], batch["parts"], strict=True)
+        parts = {str(video_id): json.loads(names) for video_id, names in columns}
+        rows, outcomes = [], []
+        videos = read_captioned_videos(self.store, parts)
+        for video, answer in zip(videos, self.language.explain(videos), strict=True):
+            if isinstance(answer, ExplanationError):
+                outcomes.append(Outcome.failure(video.video_id, answer).to_json())
+            else:
+                rows.append(answer)
+                outcomes.append(Outcome(video.video_id).to_json())
+        append_rows(self.stage, rows)
+        return {"outcome": outcomes}
+
+
+def run_language(config: Config, manifest: Manifest, store: Store, stage: Stage) -> None:
+    """Fill the language stage with what is missing, for videos whose vision stage is complete.
+
+    Args:
+        config: the models and the resources of the actors.
+        manifest: the data set.
+        store: the feature store.
+        stage: its language stage, open for writing.
+    """
+    parts = _parts_to_explain(manifest, store, stage)
+    # In the order of the part files, so that a batch reads few of them.
+    refused = dict.fromkeys(sorted(parts, key=lambda video_id: parts[video_id]), "")
+    # An actor retries by itself. vLLM answers each row once, so a retry is a round of its own.
+    rounds = config.llm.attempts if config.llm.backend == "vllm" else 1
+    for rounds_left in reversed(range(rounds)):
+        if not refused:
+            return
+        # A refused answer is retried with the reason. Any other error would only repeat.
+        retry_error = ExplanationError.__name__ if rounds_left else ""
+        dataset = _explain(config, manifest.classes, store, stage, parts, refused)
+        to_retry = run_to_end(
+            dataset, "cleaning and explaining", len(refused), store, "language", retry_error
+        )
+        refused = {outcome.video_id: outcome.message for outcome in to_retry}
+
+
+def _parts_to_explain(manifest: Manifest, store: Store, stage: Stage) -> dict[str, list[str]]:
+    """Find the part files of the videos that are encoded, not explained and have not failed."""
+    video_ids = [video.video_id for video in manifest.videos]
+    skipped = set(missing_features(store, video_ids))
+    skipped |= {row["id"] for row in store.failures.rows("language")}
+    skipped |= {video_id for (video_id,) in sorted(stage.keys())}
+    return find_caption_parts(store, [v for v in video_ids if v not in skipped])
+
+
+def _explain(
+    config: Config,
+    classes: Sequence[str],
+    store: Store,
+    stage: Stage,
+    parts: Mapping[str, Sequence[str]],
+    refused: Mapping[str, str],
+) -> ray.data.Dataset:
+    per_actor = -(-len(refused) // config.stages.language.max_actors)
+    batch_size = min(config.stages.language_batch, per_actor)
+    videos = ray.data.from_items(
+        [
+            {"video_id": video_id, "parts": json.dumps(parts[video_id]), "refused": reason}
+            for video_id, reason in refused.items()
+        ],
+        override_num_blocks=-(-len(refused) // batch_size),
+    )
+    if config.llm.backend == "vllm":
+        return explain_with_vllm(config, classes, store, stage, videos, batch_size)
+    return videos.map_batches(
+        LanguageActor,
+        fn_constructor_args=(config, classes, store, stage),
+        batch_size=batch_size,
+        batch_format="numpy",
+        **actor_options(config.stages.language),
+    )

@@ -1,0 +1,103 @@
+"""Filling the vision stage: CLIP features of all snippets and captions of some."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+from exvad.aegm.vision_stage import ChunkTask, UncaptionedError, VisionStage
+from exvad.encoders.loading import load_captioner, load_clip
+from exvad.pipeline.stages.actors import actor_options, append_rows
+from exvad.pipeline.stages.decoding import VISION_BATCH, decode_videos, unpack_frames
+from exvad.pipeline.stages.outcomes import Outcome, run_to_end
+from exvad.store.completeness import missing_features
+
+if TYPE_CHECKING:
+    from exvad.config import Config
+    from exvad.data.manifest import Manifest
+    from exvad.store.store import Stage, Store
+
+
+class VisionActor:
+    """Encodes and captions decoded chunks and appends their features to the store.
+
+    Input: rows of `decode_row`. Output: their `outcome`. Resources: `stages.vision`.
+
+    Args:
+        config: the models.
+        stage: the vision stage.
+    """
+
+    def __init__(self, config: Config, stage: Stage) -> None:
+        self.stage, self.crops = stage, config.data.crops
+        captioned_before = config.captioner.backend == "vllm"
+        captioner = None if captioned_before else load_captioner(config)
+        self.vision = VisionStage(load_clip(config), captioner)
+
+    def __call__(self, batch: dict[str, Any]) -> dict[str, Any]:
+        """Process one batch of rows."""
+        rows, outcomes = [], []
+        for outcome, task_json, frames, shape in zip(
+            *(batch[name] for name in ("outcome", "task", "frames", "shape")), strict=True
+        ):
+            outcomes.append(outcome)
+            if not task_json:
+                continue
+            task = ChunkTask.from_row(json.loads(task_json))
+            decoded = unpack_frames(task, frames, shape)
+            try:
+                rows += [
+                    self.vision.encode_chunk(task, decoded, crop) for crop in range(self.crops)
+                ]
+            except UncaptionedError as error:
+                outcomes[-1] = Outcome.failure(task.chunk.video_id, error).to_json()
+        append_rows(self.stage, rows)
+        return {"outcome": outcomes}
+
+
+def run_vision(config: Config, manifest: Manifest, store: Store, stage: Stage) -> None:
+    """Fill the vision stage with the features that are missing.
+
+    Args:
+        config: the models and the resources of the actors.
+        manifest: the data set.
+        store: the feature store.
+        stage: its vision stage, open for writing.
+    """
+    videos = videos_to_encode(config, manifest, store)
+    if not videos:
+        return
+    done = {(key[0], key[1]) for key in sorted(stage.keys())}
+    dataset = decode_videos(config, videos, done).map_batches(
+        VisionActor,
+        fn_constructor_args=(config, stage),
+        batch_size=VISION_BATCH,
+        batch_format="numpy",
+        **actor_options(config.stages.vision),
+    )
+    run_to_end(dataset, "encoding and captioning", len(videos), store, "vision")
+
+
+def videos_to_encode(config: Config, manifest: Manifest, store: Store) -> list[dict[str, Any]]:
+    """Return the videos that lack features and have not failed.
+
+    Returns:
+        Rows of `video_id`, `path` and `captions`, which is JSON of snippet → caption with the
+        captions that vLLM wrote.
+    """
+    failed = {row["id"] for row in store.failures.rows("vision")}
+    candidates = [video.video_id for video in manifest.videos if video.video_id not in failed]
+    missing = missing_features(store, candidates)
+    captions: dict[str, dict[int, str]] = {video_id: {} for video_id in missing}
+    if config.captioner.backend == "vllm":
+        for row in store.read_stage("captions").table(video_ids=missing).to_pylist():
+            captions[row["video_id"]][row["snippet"]] = row["caption"]
+    return [
+        {
+            "video_id": video.video_id,
+            "path": video.path,
+            "captions": json.dumps(captions[video.video_id]),
+        }
+        for video in manifest.videos
+        if video.video_id in missing
+    ]

@@ -1,0 +1,1 @@
+"""The endpoints: one module of routes per resource."""

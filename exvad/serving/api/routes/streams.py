@@ -1,0 +1,166 @@
+"""Endpoints of live streams: create, list, get, follow and delete them."""
+
+from __future__ import annotations
+
+import asyncio
+from functools import partial
+from typing import Annotated
+from urllib.parse import urlsplit
+
+from fastapi import APIRouter, HTTPException, Query, Request, Response
+from fastapi.responses import StreamingResponse
+
+from exvad.serving.api.context import Context
+from exvad.serving.api.dependencies import CAN_READ, CAN_SUBMIT, ContextDep, StreamsDep
+from exvad.serving.api.event_stream import Ending, follow_events
+from exvad.serving.api.links import FIRST_ITEM_ID, NEWEST_ALERT, RESPONSE_ID, links_to
+from exvad.serving.api.problems import documented, unprocessable
+from exvad.serving.api.webhooks import check_webhook
+from exvad.serving.queue.leased import QueueFullError
+from exvad.serving.queue.streams import StreamQueue
+from exvad.serving.schemas.streams import (
+    StreamList,
+    StreamOptions,
+    StreamRequest,
+    StreamSource,
+    StreamStatus,
+)
+from exvad.serving.sources.paths import path_below, safe_name
+
+router = APIRouter(prefix="/v1/streams", tags=["streams"], responses=documented(401, 403, 404, 422))
+
+
+@router.post(
+    "",
+    operation_id="create_stream",
+    status_code=201,
+    dependencies=[CAN_SUBMIT],
+    responses={
+        201: links_to("get_stream", "delete_stream", "follow_stream", stream_id=RESPONSE_ID),
+        **documented(400, 429, 507),
+    },
+)
+async def create_stream(
+    stream: StreamRequest, response: Response, context: ContextDep
+) -> StreamStatus:
+    """Watch a live source (RTSP, HTTP or a growing file) until it ends or is deleted."""
+    options = StreamOptions(**stream.model_dump(include=set(StreamOptions.model_fields)))
+    try:
+        await check_webhook(context, stream.webhook)
+        source, source_name = await _check_source(context, stream)
+    except ValueError as error:
+        raise unprocessable(error) from None
+    name = safe_name(stream.name) if stream.name.strip() else source_name
+    limit = context.settings.max_streams
+    try:
+        stream_id = await asyncio.to_thread(context.streams.add, name, source, options, limit)
+    except QueueFullError:
+        raise HTTPException(
+            429, f"{limit} streams are watched already: delete one first", {"Retry-After": "60"}
+        ) from None
+    response.headers["Location"] = f"/v1/streams/{stream_id}"
+    return await asyncio.to_thread(_read_status, context.streams, stream_id)
+
+
+@router.get(
+    "",
+    operation_id="list_streams",
+    dependencies=[CAN_READ],
+    responses={200: links_to("get_stream", "delete_stream", stream_id=FIRST_ITEM_ID)},
+)
+def list_streams(
+    streams: StreamsDep,
+    limit: Annotated[int, Query(ge=1, le=200)] = 50,
+    offset: Annotated[int, Query(ge=0, le=10**9)] = 0,
+) -> StreamList:
+    """List streams with their newest alerts, newest stream first."""
+    items, total = streams.list_page(limit, offset)
+    return StreamList(items=items, total=total)
+
+
+@router.get(
+    "/{stream_id}",
+    operation_id="get_stream",
+    dependencies=[CAN_READ],
+    responses={
+        200: links_to(
+            "update_alert", "get_alert_frame", stream_id=RESPONSE_ID, alert_number=NEWEST_ALERT
+        )
+    },
+)
+def get_stream(stream_id: str, streams: StreamsDep) -> StreamStatus:
+    """Return the status of a stream, with its newest alerts."""
+    return _read_status(streams, stream_id)
+
+
+@router.delete(
+    "/{stream_id}", operation_id="delete_stream", status_code=204, dependencies=[CAN_SUBMIT]
+)
+def delete_stream(stream_id: str, streams: StreamsDep) -> None:
+    """Stop watching a stream; delete it and its alerts."""
+    if not streams.delete(stream_id):
+        raise _stream_not_found(stream_id)
+
+
+@router.get(
+    "/{stream_id}/events",
+    operation_id="follow_stream",
+    dependencies=[CAN_READ],
+    response_class=StreamingResponse,
+    responses={200: {"content": {"text/event-stream": {}}}, **documented(429)},
+)
+async def follow_stream(stream_id: str, request: Request, context: ContextDep) -> StreamingResponse:
+    """Send the events of a stream until it has ended.
+
+    The server-sent events are `scores`, `alert`, `notice`, and at the end `ended`. The request
+    header `Last-Event-ID` continues after an event that the client already has.
+    """
+    await asyncio.to_thread(_read_status, context.streams, stream_id)
+    read_ending = partial(_read_ending, context.streams, stream_id)
+    return follow_events(context.streams, context.notifier, stream_id, request, read_ending)
+
+
+async def _check_source(context: Context, stream: StreamRequest) -> tuple[StreamSource, str]:
+    """Check the source of a stream.
+
+    Returns:
+        The source as the watcher opens it, and a name for it without passwords or tokens.
+
+    Raises:
+        ValueError: the file does not exist, or the URL leads to an address the server may not
+            contact.
+    """
+    if stream.path is not None:
+        path = path_below(context.settings.allowed_root, stream.path)
+        return StreamSource(path=str(path)), path.name
+    url = str(stream.url)
+    if url.lower().startswith(("http:", "https:")):
+        await context.fetcher.check(url)
+    else:
+        await context.fetcher.resolve_rtsp(url)
+    parts = urlsplit(url)
+    name = f"{parts.hostname}{parts.path}".replace("/", " ")
+    return StreamSource(url=url), safe_name(name)
+
+
+def _read_status(streams: StreamQueue, stream_id: str) -> StreamStatus:
+    """Return the status of a stream.
+
+    Raises:
+        HTTPException: 404 if there is no such stream.
+    """
+    status = streams.status(stream_id)
+    if status is None:
+        raise _stream_not_found(stream_id)
+    return status
+
+
+def _read_ending(streams: StreamQueue, stream_id: str) -> Ending | None:
+    status = streams.status(stream_id)
+    if status is None:
+        return Ending()
+    return Ending("ended") if status.state == "ended" else None
+
+
+def _stream_not_found(stream_id: str) -> HTTPException:
+    return HTTPException(404, f"there is no stream {stream_id[:64]!r}")

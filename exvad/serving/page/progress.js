@@ -1,0 +1,54 @@
+// Progress of an analysis that is queued or running: stage, first scores, explanation so far.
+import { drawChart } from "./chart.js";
+import { $, setText } from "./dom.js";
+import { formatPercent } from "./format.js";
+
+const RECONNECT_MS = 2000;
+
+/**
+ * Show the progress of an analysis until it ends.
+ * @param {object} analysis - an AnalysisStatus of the HTTP API
+ * @param {() => void} onEnd - called when the analysis has ended, or when the events cannot be
+ *     followed any further
+ * @returns {EventSource} closing it stops following
+ */
+export function followProgress(analysis, onEnd) {
+  $("first-scores").hidden = true;
+  setText($("explanation-draft"), "");
+  showProgress(analysis.progress);
+  const source = new EventSource(`v1/analyses/${analysis.id}/events`);
+  const handle = (kind, handler) => {
+    source.addEventListener(kind, (event) => handler(JSON.parse(event.data)));
+  };
+  const end = () => {
+    source.close();
+    onEnd();
+  };
+  handle("progress", ({ progress }) => showProgress(progress));
+  handle("first_scores", showFirstScores);
+  handle("writing", ({ text }) => setText($("explanation-draft"), `${text} …`));
+  handle("done", end);
+  handle("failed", end);
+  source.addEventListener("error", () => {
+    if (source.readyState === EventSource.CLOSED) setTimeout(onEnd, RECONNECT_MS);
+  });
+  return source;
+}
+
+function showProgress(share) {
+  $("progress").value = share;
+  setText($("progress-stage"), describeStage(share));
+}
+
+function describeStage(share) {
+  if (share === 0) return "Waiting in the queue";
+  return share < 1 ? `Analyzing: ${formatPercent(share)}` : "Writing the explanation";
+}
+
+function showFirstScores({ times, scores }) {
+  if (times.length < 2) return;
+  const step = times[1] - times[0];
+  const to = times.at(-1) + step;
+  $("first-scores").hidden = false;
+  drawChart($("first-scores"), { from: 0, to, times, scores, step, spans: [] });
+}

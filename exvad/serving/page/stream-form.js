@@ -1,0 +1,60 @@
+// The form that starts watching a stream.
+import { sendJson } from "./api.js";
+import { $ } from "./dom.js";
+
+const form = $("stream-form");
+const NUMBERS = ["on", "least_seconds", "cool_down_seconds"]; // their names in the HTTP API
+
+/**
+ * Send the form when it is submitted.
+ * @param {Notice} notice - shows errors
+ * @param {(stream: object) => void} onStart - receives the new stream
+ */
+export function initStreamForm(notice, onStart) {
+  form.addEventListener("submit", async (event) => {
+    event.preventDefault();
+    const button = form.querySelector("[type=submit]");
+    button.disabled = true;
+    notice.show("");
+    try {
+      const stream = await sendJson("v1/streams", "POST", readRequest(new FormData(form)));
+      form.reset();
+      form.querySelector("details").open = false;
+      onStart(stream);
+    } catch (error) {
+      notice.show(error.message);
+    } finally {
+      button.disabled = false;
+    }
+  });
+}
+
+// Return the StreamRequest of the HTTP API; what is empty is left to the server.
+function readRequest(fields) {
+  const source = fields.get("source").trim();
+  const isUrl = /^[a-z][a-z0-9+.-]*:/i.test(source);
+  const request = isUrl ? { url: source } : { path: source };
+  for (const name of NUMBERS) {
+    if (fields.get(name) !== "") request[name] = Number(fields.get(name));
+  }
+  const name = fields.get("name").trim();
+  const categories = parseCategories(fields.get("categories"));
+  if (name) request.name = name;
+  if (!fields.has("explain")) request.explain = false;
+  if (Object.keys(categories).length) request.categories = categories;
+  return request;
+}
+
+// Parse one class per line: `name: description; description`.
+function parseCategories(text) {
+  const categories = {};
+  for (const line of text.split("\n").filter((line) => line.trim())) {
+    const [name, ...rest] = line.split(":");
+    const phrases = rest.join(":").split(";").map((phrase) => phrase.trim()).filter(Boolean);
+    if (!name.trim() || !phrases.length) {
+      throw new Error(`“${line.trim()}”: write each class as name: description`);
+    }
+    categories[name.trim()] = phrases;
+  }
+  return categories;
+}

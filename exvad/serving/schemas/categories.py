@@ -1,0 +1,37 @@
+"""Additional classes that a request may name: class name → phrases that describe the class."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from pydantic import Field, TypeAdapter, ValidationError
+
+EXAMPLE = '{"shoplifting": ["someone hides goods in a bag"]}'
+MAX_CATEGORIES = 32
+MAX_PHRASES = 64
+
+ClassName = Annotated[str, Field(max_length=100)]
+Phrase = Annotated[str, Field(max_length=300)]
+Categories = Annotated[
+    dict[ClassName, Annotated[list[Phrase], Field(max_length=MAX_PHRASES)]],
+    Field(max_length=MAX_CATEGORIES, description="additional classes, with phrases for each"),
+]
+_ADAPTER = TypeAdapter(Categories)
+
+
+def parse_categories(text: str) -> Categories:
+    """Parse additional classes that were written as JSON.
+
+    Args:
+        text: a JSON object, such as `EXAMPLE`.
+
+    Returns:
+        Class name → phrases.
+
+    Raises:
+        ValueError: the text is not a JSON object of lists of phrases, or exceeds a limit.
+    """
+    try:
+        return _ADAPTER.validate_json(text)
+    except ValidationError as error:
+        raise ValueError(f"categories: {error.errors()[0]['msg']}; write {EXAMPLE}") from None

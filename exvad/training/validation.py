@@ -1,0 +1,76 @@
+"""Metrics on the selection examples, for which only video labels are known.
+
+N videos · C classes
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+from sklearn.metrics import average_precision_score, roc_auc_score
+
+from exvad.inference.prediction import BRANCHES, Prediction, predict
+
+if TYPE_CHECKING:
+    import torch
+
+    from exvad.config import Config
+    from exvad.modeling.exvad import ExVAD
+    from exvad.store.examples import Example
+
+
+def validate(
+    network: ExVAD, label_CD: torch.Tensor, examples: Sequence[Example], config: Config
+) -> tuple[list[Prediction], dict[str, float]]:
+    """Predict the selection examples and compute their video-level metrics.
+
+    Args:
+        network: the network; its training mode is restored.
+        label_CD: label embeddings F_L.
+        examples: the selection examples, with labels.
+        config: `model.tau` and `model.max_snippets`.
+
+    Returns:
+        The predictions, and the metrics `val_auc` (normal against abnormal, of the better branch),
+        `val_map` (mean average precision over the classes that occur), `val_accuracy` and
+        `val_loss`.
+    """
+    was_training = network.training
+    predictions = predict(network, label_CD, examples, config.model.tau, config.model.max_snippets)
+    network.train(was_training)
+    targets_NC = np.stack([example.target_C for example in examples])
+    scores_NC = np.stack([prediction.video_probabilities() for prediction in predictions])
+    abnormal_N = targets_NC[:, 0] == 0
+    auc = 0.5
+    if abnormal_N.any() and not abnormal_N.all():
+        auc = max(
+            roc_auc_score(
+                abnormal_N, [prediction.video_score(branch) for prediction in predictions]
+            )
+            for branch in BRANCHES
+        )
+    present = [label for label in range(targets_NC.shape[1]) if targets_NC[:, label].any()]
+    precisions = [
+        average_precision_score(targets_NC[:, label], scores_NC[:, label]) for label in present
+    ]
+    correct_N = targets_NC[np.arange(len(targets_NC)), scores_NC.argmax(1)] > 0
+    predicted_NC = scores_NC / scores_NC.sum(1, keepdims=True)
+    true_NC = targets_NC / targets_NC.sum(1, keepdims=True)
+    loss = -(true_NC * np.log(np.clip(predicted_NC, 1e-8, 1))).sum(1).mean()
+    return predictions, {
+        "val_auc": float(auc),
+        "val_map": float(np.mean(precisions)),
+        "val_accuracy": float(correct_N.mean()),
+        "val_loss": float(loss),
+    }
+
+
+def selection_rank(metrics: Mapping[str, float]) -> tuple[float, float]:
+    """Return the key that orders epochs by their metrics; the best epoch has the highest.
+
+    The key is the mean of video-level AUC and mAP, then the negative loss. Frame-level metrics are
+    unknown: validation videos have the same weak labels as training videos.
+    """
+    return round((metrics["val_auc"] + metrics["val_map"]) / 2, 6), -metrics["val_loss"]

@@ -1,0 +1,63 @@
+"""The inputs of a sweep: its options as typed, and what they load."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from exvad.config import Config
+    from exvad.laam.run_labels import RunLabels
+    from exvad.store.run_data import RunData
+    from exvad.tuning.search import Method
+    from exvad.tuning.space import Dimension
+
+
+@dataclass(frozen=True)
+class SweepOptions:
+    """The options of a sweep.
+
+    Args:
+        space: YAML file of the search space.
+        trials: number of trials.
+        search: the sampler.
+        confirm_seeds: seeds per setting when the three best settings are trained again.
+        early_stop: whether ASHA stops trials that are not promising.
+        resume: whether to resume the newest sweep.
+        preset: the preset as typed, for the command that trains the winner.
+        overrides: the overrides as typed, for the same command.
+        command: all arguments as typed, for the command that resumes the sweep.
+    """
+
+    space: Path
+    trials: int = 20
+    search: Method = "tpe"
+    confirm_seeds: int = 1
+    early_stop: bool = True
+    resume: bool = False
+    preset: str = "demo"
+    overrides: Sequence[str] = ()
+    command: Sequence[str] = ()
+
+
+@dataclass(frozen=True)
+class SweepContext:
+    """A sweep that is ready to run.
+
+    Args:
+        config: the configuration that the trials override.
+        options: the options of the sweep.
+        folder: the folder of the sweep, RUN/sweep1, RUN/sweep2, ….
+        space: the search space.
+        data: features and manifest of the run.
+        labels: classes of the run with their vectors.
+    """
+
+    config: Config
+    options: SweepOptions
+    folder: Path
+    space: dict[str, Dimension]
+    data: RunData
+    labels: RunLabels

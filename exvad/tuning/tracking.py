@@ -1,0 +1,98 @@
+"""The sweep in MLflow: a parent run, a child run per trial, and the champion in the registry."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from exvad.checkpoints.registry import CHECKPOINT
+from exvad.checkpoints.tracking import open_experiment, provenance_tags
+from exvad.tuning.records import OBJECTIVES, TrialRecord
+from exvad.tuning.search import CURVES
+
+if TYPE_CHECKING:
+    from exvad.config import Config
+    from exvad.tuning.confirm import ConfirmedSetting
+
+ALIAS = "champion"
+MAX_ERROR = 500  # characters
+
+
+def log_sweep(
+    config: Config,
+    records: Sequence[TrialRecord],
+    confirmed: Sequence[ConfirmedSetting],
+    lineage: Mapping[str, Any],
+    files: Sequence[Path],
+    interrupted: bool,
+) -> str:
+    """Log a sweep and return the id of the parent run.
+
+    Args:
+        config: names the tracking store and the experiment.
+        records: the trials.
+        confirmed: the confirmed settings, the winner first.
+        lineage: data fingerprint, commit, preset, space and so on, logged as tags.
+        files: artifacts of the parent run: page, space, checkpoint.
+        interrupted: whether the sweep was stopped before its end.
+    """
+    import mlflow
+    from mlflow import MlflowClient
+
+    experiment = open_experiment(config)
+    with mlflow.start_run(experiment_id=experiment, run_name="sweep") as parent:
+        mlflow.set_tags(provenance_tags(lineage))
+        for index, record in enumerate(records):
+            _log_trial(experiment, f"trial {index}", record)
+        for rank, setting in enumerate(confirmed):
+            scores = {"confirmed_mean": setting.mean, "confirmed_sd": setting.deviation}
+            mlflow.log_metrics(scores, rank)
+        if confirmed:
+            winner = confirmed[0].parameters
+            mlflow.log_params({f"winner.{key}": value for key, value in winner.items()})
+        for path in files:
+            if path.is_dir():
+                mlflow.log_artifacts(str(path), path.name)
+            else:
+                mlflow.log_artifact(str(path))
+    if interrupted:
+        MlflowClient().set_terminated(parent.info.run_id, "KILLED")
+    return str(parent.info.run_id)
+
+
+def _log_trial(experiment: str, name: str, record: TrialRecord) -> None:
+    import mlflow
+    from mlflow import MlflowClient
+
+    with mlflow.start_run(experiment_id=experiment, run_name=name, nested=True) as run:
+        mlflow.log_params(record.parameters)
+        for epoch in record.curve:
+            curves = {name: epoch[name] for name in CURVES if name in epoch}
+            mlflow.log_metrics(curves, step=int(epoch["epoch"]))
+        best = {name: record.metrics[name] for name in OBJECTIVES if name in record.metrics}
+        mlflow.log_metrics(best)
+        mlflow.set_tag("exvad.pruned", record.pruned)
+        if record.error is not None:
+            mlflow.set_tag("exvad.error", record.error[:MAX_ERROR])
+    if record.error is not None or record.unfinished:
+        status = "KILLED" if record.unfinished else "FAILED"
+        MlflowClient().set_terminated(run.info.run_id, status)
+
+
+def register_champion(config: Config, run_id: str, lineage: Mapping[str, Any]) -> str:
+    """Register the checkpoint of a run as the champion and return its version."""
+    import mlflow
+    from mlflow import MlflowClient
+    from mlflow.exceptions import MlflowException
+
+    mlflow.set_tracking_uri(config.mlflow_uri)
+    client, name = MlflowClient(), config.mlflow.model
+    try:
+        client.get_registered_model(name)
+    except MlflowException:
+        client.create_registered_model(name)
+    source = f"{client.get_run(run_id).info.artifact_uri}/{CHECKPOINT}"
+    version = client.create_model_version(name, source, run_id, tags=provenance_tags(lineage))
+    client.set_registered_model_alias(name, ALIAS, version.version)
+    return str(version.version)

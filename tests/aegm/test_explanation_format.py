@@ -1,0 +1,82 @@
+"""The format of an explanation: which answers are valid, and the text of partial ones."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from exvad.aegm.explanation_format import ExplanationError, parse_explanation, partial_text
+from exvad.results import Explanation
+from tests.helpers.explanations import CLASSES, explanation_json
+
+
+@pytest.mark.parametrize("around", ["{}", "Sure, here it is:\n```json\n{}\n```\nAnything else?"])
+def test_parse_explanation_finds_json_in_prose(around: str) -> None:
+    record = parse_explanation(around.replace("{}", explanation_json()), CLASSES, 3)
+    assert record == Explanation(
+        anomalous=True,
+        category="Fighting",
+        summary="two people fight.",
+        reason="they hit each other.",
+        evidence=[1],
+    )
+    assert record.text == "two people fight. they hit each other."
+
+
+@pytest.mark.parametrize(
+    ("answer", "error"),
+    [
+        ("I see two people.", "no JSON object"),
+        ("", "no JSON object"),
+        (explanation_json()[:-1], "broken JSON"),
+        ("{anomalous: yes}", "broken JSON"),
+        ('{"evidence": ' + "[" * 9000, "broken JSON"),
+        (explanation_json(summary="\ud800"), "summary: "),
+        (explanation_json(reason=None), "reason: Field required"),
+        (explanation_json(summary=""), "summary: "),
+        (explanation_json(evidence="all"), "evidence: "),
+        (explanation_json(mood="dark"), "mood: "),
+        (
+            explanation_json(category="Theft"),
+            "unknown category 'Theft'; known: Normal, Arson, Fighting",
+        ),
+        (explanation_json(category="Normal"), "anomalous=True contradicts category 'Normal'"),
+        (explanation_json(anomalous=False), "anomalous=False contradicts category 'Fighting'"),
+    ],
+)
+def test_parse_explanation_rejects_an_invalid_answer_with_the_reason(
+    answer: str, error: str
+) -> None:
+    with pytest.raises(ExplanationError) as caught:
+        parse_explanation(answer, CLASSES, 3)
+    assert error in str(caught.value)
+
+
+def test_parse_explanation_quotes_the_start_of_a_long_invalid_answer() -> None:
+    with pytest.raises(ExplanationError) as caught:
+        parse_explanation("blah " * 1000, CLASSES, 3)
+    assert len(str(caught.value)) < 200
+
+
+@pytest.mark.parametrize("spelling", ["fighting", "FIGHTING", " Fighting "])
+def test_parse_explanation_matches_the_category_in_any_case(spelling: str) -> None:
+    record = parse_explanation(explanation_json(category=spelling), CLASSES, 3)
+    assert record.category == "Fighting"
+
+
+def test_parse_explanation_drops_repeated_evidence_and_evidence_out_of_range() -> None:
+    record = parse_explanation(explanation_json(evidence=[3, 0, 1, -1, 4, 3]), CLASSES, 3)
+    assert record.evidence == [3, 1]
+
+
+@given(st.text(max_size=40), st.text(max_size=40), st.booleans())
+def test_partial_text_grows_into_the_complete_text(summary: str, reason: str, ascii: bool) -> None:
+    record = {"anomalous": True, "category": "x", "summary": summary, "reason": reason}
+    answer = json.dumps(record, ensure_ascii=ascii)
+    partial_texts = [partial_text(answer[:length]) for length in range(len(answer) + 1)]
+    complete = f"{summary} {reason}"
+    assert partial_texts[-1] == complete
+    assert all(complete.startswith(text) for text in partial_texts)

@@ -1,0 +1,31 @@
+"""MLflow tracking of trainings: the experiment and the tags."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import mlflow
+import pytest
+
+from exvad.checkpoints.tracking import open_experiment, provenance_tags
+from exvad.config import load_config
+
+pytestmark = pytest.mark.filterwarnings("ignore:.*loader strategy is deprecated")
+
+
+def test_open_experiment_creates_it_once_with_artifacts_in_the_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    config = load_config("demo", [f"run={tmp_path / 'run'}", "mlflow.experiment=mine"])
+    config.run_path.mkdir()
+    experiment_id = open_experiment(config)
+    assert open_experiment(config) == experiment_id
+    experiment = mlflow.get_experiment(experiment_id)
+    assert experiment.name == "mine"
+    assert experiment.artifact_location == (tmp_path / "run/mlartifacts").as_uri()
+
+
+def test_provenance_tags_are_prefixed_and_short_enough_for_mlflow() -> None:
+    tags = provenance_tags({"seed": 3, "space": "x" * 10_000})
+    assert tags == {"exvad.seed": "3", "exvad.space": "x" * 5000}

@@ -1,0 +1,106 @@
+"""The live explainer explains recent frames, one request after the other."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from concurrent.futures import Executor, Future
+from typing import Any
+
+import numpy as np
+import pytest
+
+from exvad.detector.detector import Detector
+from exvad.live.alerts import Alert
+from exvad.live.live_explainer import LiveExplainer, RecentFrame, WindowExplanation
+from exvad.live.settings import LiveSettings
+from exvad.video.frame_buffer import LiveFrame
+
+FIRE = Alert(1, start=9.0, end=10.0, label="Arson", peak=0.9, peak_time=9.5)
+FIGHT = Alert(2, start=12.0, end=13.0, label="Fighting", peak=0.8, peak_time=12.5)
+
+
+class ManualExecutor(Executor):
+    """Runs the submitted call when it is told to."""
+
+    def __init__(self) -> None:
+        self.future: Future[Any] = Future()
+        self.call: Callable[[], Any] | None = None
+
+    def submit(self, function: Any, /, *args: Any, **kwargs: Any) -> Future[Any]:
+        self.future, self.call = Future(), lambda: function(*args, **kwargs)
+        return self.future
+
+    def run(self) -> None:
+        assert self.call is not None
+        self.future.set_result(self.call())
+
+
+@pytest.fixture
+def recent(detector: Detector, frames: list[LiveFrame]) -> list[RecentFrame]:
+    images = np.stack([frame.frame for frame in frames])
+    features = detector.models.clip.encode_images(images).astype(np.float16)
+    return [
+        RecentFrame(frame.frame, visual_D, float(index))
+        for index, (frame, visual_D) in enumerate(zip(frames, features, strict=True))
+    ]
+
+
+def make_explainer(
+    detector: Detector, frames: list[RecentFrame], executor: Executor | None = None, **settings: Any
+) -> LiveExplainer:
+    live_settings = LiveSettings(**{"caption_every": 1, **settings})
+    explainer = LiveExplainer(detector.checkpoint, detector.models, live_settings, executor)
+    for frame in frames:
+        explainer.add_frame(frame)
+    return explainer
+
+
+def test_explanation_of_an_alert_uses_frames_from_three_seconds_before_it(
+    detector: Detector, recent: list[RecentFrame]
+) -> None:
+    explainer = make_explainer(detector, recent)
+    explainer.request(FIRE, FIRE.end)
+    result = explainer.collect()
+    assert isinstance(result, WindowExplanation)
+    assert result.alert == FIRE
+    assert len(result.captions) == sum(frame.time >= FIRE.start - 3 for frame in recent) == 5
+    assert explainer.text_D is not None
+    assert not explainer.busy
+    assert explainer.collect() is None
+
+
+def test_request_during_an_explanation_is_explained_next(
+    detector: Detector, recent: list[RecentFrame]
+) -> None:
+    executor = ManualExecutor()
+    explainer = make_explainer(detector, recent, executor)
+    explainer.request(FIRE, FIRE.end)
+    explainer.request(FIGHT, FIGHT.end)
+    assert explainer.collect() is None
+    for alert in (FIRE, FIGHT):
+        assert explainer.busy
+        executor.run()
+        result = explainer.collect()
+        assert isinstance(result, WindowExplanation)
+        assert result.alert == alert
+    assert not explainer.busy
+
+
+def test_request_if_due_waits_for_the_interval(
+    detector: Detector, recent: list[RecentFrame]
+) -> None:
+    explainer = make_explainer(detector, recent, explain_seconds=30)
+    explainer.request_if_due(0)
+    assert explainer.collect() is not None
+    explainer.request_if_due(29)
+    assert explainer.collect() is None
+    explainer.request_if_due(30)
+    assert explainer.collect() is not None
+
+
+def test_request_does_nothing_if_explaining_is_switched_off(
+    detector: Detector, recent: list[RecentFrame]
+) -> None:
+    explainer = make_explainer(detector, recent, explain=False)
+    explainer.request(FIRE, FIRE.end)
+    assert not explainer.busy

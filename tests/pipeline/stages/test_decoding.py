@@ -1,0 +1,81 @@
+"""Planning and decoding of chunks, as the tasks of Ray Data run them."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from exvad.aegm.vision_stage import ChunkTask
+from exvad.config import Config, load_config
+from exvad.pipeline.stages.decoding import decode_row, plan_chunks, unpack_frames
+from exvad.pipeline.stages.outcomes import Outcome
+from tests.helpers.videos import read_indices, write_video
+
+STRIDE, CHUNKS = 16, 3
+
+
+@pytest.fixture(scope="module")
+def config() -> Config:
+    return load_config("demo", ["data.snippets_per_chunk=2", "captioner.per_video=2"])
+
+
+@pytest.fixture(scope="module")
+def video(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_video(tmp_path_factory.mktemp("video") / "v.mp4", 5 * STRIDE)
+
+
+def row(path: Path, captions: dict[str, str] | None = None) -> dict[str, Any]:
+    return {"video_id": path.stem, "path": str(path), "captions": json.dumps(captions or {})}
+
+
+def test_plan_chunks_returns_a_row_per_chunk_that_is_not_done(video: Path, config: Config) -> None:
+    tasks = [json.loads(planned["task"]) for planned in plan_chunks(row(video), config, set())]
+    assert [ChunkTask.from_row(task).chunk.chunk for task in tasks] == list(range(CHUNKS))
+    (left,) = plan_chunks(row(video), config, {("v", 0), ("v", 2), ("other", 1)})
+    assert ChunkTask.from_row(json.loads(left["task"])).chunk.chunk == 1
+
+
+def test_plan_chunks_passes_written_captions_on(video: Path, config: Config) -> None:
+    planned = plan_chunks(row(video), config, set())
+    snippets = [s for p in planned for s in ChunkTask.from_row(json.loads(p["task"])).captioned]
+    captions = {str(snippet): f"caption {snippet}" for snippet in snippets}
+    for chunk in plan_chunks(row(video, captions), config, set()):
+        task = ChunkTask.from_row(json.loads(chunk["task"]))
+        assert task.captions == tuple(f"caption {snippet}" for snippet in task.captioned)
+
+
+def test_decode_row_returns_the_first_frame_of_every_snippet(video: Path, config: Config) -> None:
+    planned = plan_chunks(row(video), config, set())[1]
+    decoded = decode_row(planned, 24)
+    task = ChunkTask.from_row(json.loads(decoded["task"]))
+    frames = unpack_frames(task, decoded["frames"], decoded["shape"]).frames
+    assert frames.shape[0] == 2
+    assert read_indices(frames) == [2 * STRIDE, 3 * STRIDE]
+    assert Outcome.from_json(decoded["outcome"]) == Outcome("v")
+
+
+def test_an_unreadable_video_is_a_failure_without_task(tmp_path: Path, config: Config) -> None:
+    path = tmp_path / "text.mp4"
+    path.write_text("no video")
+    (planned,) = plan_chunks(row(path), config, set())
+    outcome = Outcome.from_json(planned["outcome"])
+    assert outcome.video_id == "text"
+    assert outcome.error
+    assert "text.mp4" in outcome.message
+    decoded = decode_row(planned, 24)
+    assert (decoded["task"], decoded["frames"]) == ("", b"")
+    assert decoded["outcome"] == planned["outcome"]
+
+
+def test_a_chunk_that_disappears_before_decoding_is_a_failure(
+    tmp_path: Path, config: Config
+) -> None:
+    path = write_video(tmp_path / "gone.mp4", STRIDE)
+    (planned,) = plan_chunks(row(path), config, set())
+    path.unlink()
+    decoded = decode_row(planned, 24)
+    assert decoded["task"] == ""
+    assert "gone.mp4" in Outcome.from_json(decoded["outcome"]).message

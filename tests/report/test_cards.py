@@ -1,0 +1,51 @@
+"""A card says what happened, when, and why."""
+
+from __future__ import annotations
+
+from exvad.report.cards import build_card, card_title
+from exvad.report.report_video import ReportVideo
+from exvad.results import Analysis
+from tests.helpers.report_cases import FIGHT, make_analysis, make_videos
+
+
+def test_card_title_names_class_time_and_confidence() -> None:
+    assert (
+        card_title(make_analysis(FIGHT)).text == "Fighting from 0:12 to 0:21 — confidence 93\u202f%"
+    )
+    assert card_title(make_analysis()).text == "Nothing abnormal found"
+
+
+def test_card_title_names_the_strongest_event_and_the_card_the_others() -> None:
+    analysis = make_analysis(FIGHT, (25.0, 28.0, "RoadAccidents"))
+    strong = analysis.events[1].model_copy(update={"score": 0.97, "confidence": 0.98})
+    card = build_card(
+        ReportVideo(analysis.model_copy(update={"events": [analysis.events[0], strong]})), "v"
+    )
+    assert card.title.text == "Road accidents from 0:25 to 0:28 — confidence 98\u202f%"
+    assert card.other_events == ["Fighting from 0:12 to 0:21 (confidence 93\u202f%)"]
+
+
+def test_card_describes_how_scores_and_explanation_disagree() -> None:
+    def disagreement(analysis: Analysis) -> str:
+        return build_card(ReportVideo(analysis), "v").disagreement
+
+    assert disagreement(make_analysis(FIGHT, explained="Fighting")) == ""
+    assert "names arson, not fighting" in disagreement(make_analysis(FIGHT, explained="Arson"))
+    assert "finds nothing abnormal" in disagreement(make_analysis(FIGHT, explained="Normal"))
+    assert "names arson, but no score exceeds" in disagreement(make_analysis(explained="Arson"))
+    assert "most likely class of the whole video is arson" in disagreement(
+        make_analysis(label="Arson")
+    )
+
+
+def test_card_marks_cited_frames_and_links_to_them() -> None:
+    card = build_card(make_videos()[0], "v1")
+    assert [(thumbnail.number, thumbnail.cited) for thumbnail in card.thumbnails] == [
+        (7, False),
+        (8, True),
+        (9, True),
+    ]
+    assert card.evidence == [(8, "v1-frame-8"), (9, "v1-frame-9")]
+    assert [thumbnail.left for thumbnail in card.thumbnails] == sorted(
+        thumbnail.left for thumbnail in card.thumbnails
+    )

@@ -1,0 +1,92 @@
+"""Fingerprints: rows of different settings, or of another version, are never mixed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+import exvad
+from exvad.data.versions import OtherVersionError
+from exvad.store.fingerprint import FingerprintError
+from exvad.store.store import Stage, Store
+from tests.helpers.feature_store import FINGERPRINT, part_files, vision_row
+
+
+def write_stage_file(root: Path, content: str) -> None:
+    (root / "vision" / "stage.json").write_text(content)
+
+
+def test_another_fingerprint_is_refused_with_each_difference(tmp_path: Path) -> None:
+    store = Store(tmp_path)
+    store.stage("vision", FINGERPRINT).append([vision_row()])
+    other = {"clip": {"model": "big", "pretrained": "world"}, "stride": 16, "prompt": "what?"}
+    with pytest.raises(FingerprintError) as caught:
+        store.stage("vision", other)
+    message = str(caught.value)
+    assert 'clip.model: "tiny" → "big"' in message
+    assert "crops: [0] → (absent)" in message
+    assert 'prompt: (absent) → "what?"' in message
+    assert "--fresh" in message
+    assert "stride" not in message
+    assert "pretrained" not in message
+    assert store.read_stage("vision").keys() == {("v", 0, 0)}
+
+
+def test_rows_without_a_fingerprint_are_refused(tmp_path: Path) -> None:
+    store = Store(tmp_path)
+    store.stage("vision", FINGERPRINT).append([vision_row()])
+    (tmp_path / "vision" / "stage.json").unlink()
+    with pytest.raises(ValueError, match=r"no stage\.json.*--fresh"):
+        store.stage("vision", FINGERPRINT)
+
+
+@pytest.mark.parametrize("content", ["{", "[]", '{"format": 2}', '{"format": 2, "fingerprint": 3}'])
+def test_a_damaged_fingerprint_is_named(tmp_path: Path, content: str) -> None:
+    store = Store(tmp_path)
+    store.stage("vision", FINGERPRINT)
+    write_stage_file(tmp_path, content)
+    with pytest.raises(ValueError, match=r"stage\.json is damaged"):
+        store.read_stage("vision")
+
+
+def test_a_stage_of_an_unknown_format_is_named(tmp_path: Path) -> None:
+    store = Store(tmp_path)
+    store.stage("vision", FINGERPRINT)
+    write_stage_file(tmp_path, '{"format": 99, "fingerprint": {}}')
+    with pytest.raises(ValueError, match="is of format 99"):
+        store.stage("vision", FINGERPRINT)
+
+
+def test_a_stage_of_exvad_0_1_is_refused_in_one_sentence(tmp_path: Path) -> None:
+    store = Store(tmp_path)
+    store.stage("vision", FINGERPRINT).append([vision_row()])
+    write_stage_file(tmp_path, '{"format": 1, "fingerprint": {"stride": 16}}')
+    openers: list[Callable[[], Stage]] = [
+        lambda: store.stage("vision", FINGERPRINT),
+        lambda: store.read_stage("vision"),
+    ]
+    for open_stage in openers:
+        with pytest.raises(OtherVersionError) as caught:
+            open_stage()
+        assert str(caught.value) == (
+            f"{tmp_path}/vision was written by exvad 0.1, and this is exvad {exvad.__version__}: "
+            "use another folder, or delete its content with --fresh"
+        )
+
+
+def test_fresh_replaces_a_stage_of_exvad_0_1(tmp_path: Path) -> None:
+    store = Store(tmp_path)
+    store.stage("vision", FINGERPRINT).append([vision_row("old")])
+    write_stage_file(tmp_path, '{"format": 1, "fingerprint": {"stride": 16}}')
+    stage = store.stage("vision", FINGERPRINT, fresh=True)
+    assert part_files(tmp_path) == []
+    stage.append([vision_row("new")])
+    assert store.read_stage("vision").keys() == {("new", 0, 0)}
+
+
+@pytest.mark.parametrize("value", [object(), float("nan")], ids=["object", "nan"])
+def test_a_fingerprint_must_have_a_json_form(tmp_path: Path, value: object) -> None:
+    with pytest.raises(ValueError, match="fingerprint of stage vision"):
+        Store(tmp_path).stage("vision", {"model": value})

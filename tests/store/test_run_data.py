@@ -1,0 +1,65 @@
+"""The data of a run: a manifest, and the features of the videos that are complete."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from exvad.config import Config, load_config
+from exvad.data.dataset import run_manifest_path
+from exvad.data.manifest import Manifest
+from exvad.data.manifest_files import write_manifest
+from exvad.data.records import Video
+from exvad.store.run_data import RunData
+from exvad.store.store import Store
+from tests.helpers.feature_store import add_vision
+
+MANIFEST = Manifest(
+    ("Normal", "Fighting"),
+    (
+        Video("a", "/v/a.mp4", "train", ("Normal",)),
+        Video("b", "/v/b.mp4", "val", ("Fighting",)),
+        Video("c", "/v/c.mp4", "train", ("Fighting",)),
+    ),
+)
+
+
+@pytest.fixture
+def config(tmp_path: Path) -> Config:
+    overrides = ["model.text=none", "data.crops=5", "data.test_crop=1"]
+    settings = load_config("demo", [f"run={tmp_path}", *overrides])
+    write_manifest(MANIFEST, run_manifest_path(settings))
+    return settings
+
+
+def test_load_reads_the_splits_and_lists_missing_videos(config: Config) -> None:
+    store = Store(config.store_path)
+    for video in ("a", "b"):
+        add_vision(store, video, (4, 2), crop=1)
+    data = RunData.load(config)
+    assert data.manifest == MANIFEST
+    assert list(data.bank) == ["a", "b"]
+    assert data.missing == {"c": "no features"}
+    assert data.banks == (data.bank,)
+    assert list(RunData.load(config, ("val",)).bank) == ["b"]
+
+
+def test_read_returns_the_test_crop_first(config: Config) -> None:
+    store = Store(config.store_path)
+    features = {crop: add_vision(store, "a", (4,), crop) for crop in range(5)}
+    data = RunData.read(MANIFEST, store, config, ("train",), all_crops=True)
+    stored = [bank["a"].visual.tobytes() for bank in data.banks]
+    assert stored == [features[crop].tobytes() for crop in (1, 0, 2, 3, 4)]
+    assert data.bank is data.banks[0]
+
+
+def test_load_says_what_to_do_without_features(config: Config) -> None:
+    add_vision(Store(config.store_path), "b", (4,), crop=1)
+    with pytest.raises(ValueError, match=r"no train video has the features that model\.text=none"):
+        RunData.load(config, ("train",))
+
+
+def test_load_says_what_to_do_without_a_manifest(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="run `exvad preprocess`"):
+        RunData.load(load_config("demo", [f"run={tmp_path}"]))
