@@ -58,8 +58,8 @@ class ProductRecorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
         """Run an operation; record its shapes if it is a product."""
         result = func(*args, **(kwargs or {}))
         if func in REPLAYED:
-            product, operands = REPLAYED[func]
-            left, right = (self._operand(x, role) for role, x in enumerate(args[operands]))
+            product, positions = REPLAYED[func]
+            left, right = (self._operand(x, role) for role, x in enumerate(args[positions]))
             out = self._operand(result, "out")
             self.replays.append(lambda: product(left, right, out=out))
         elif func in CONVOLUTIONS:

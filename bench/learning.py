@@ -81,7 +81,7 @@ def train_and_measure(
     Args:
         rule: the rule that plants the anomalies.
         label_CD: label embeddings F_L.
-        text: `model.text`; `none` takes the text from the videos.
+        text: `model.text`; `none` removes the text of the videos.
         sizes: number of videos per split.
         seed: seed of the videos and of the training.
     """

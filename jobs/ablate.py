@@ -1,4 +1,4 @@
-"""Ablate: train and measure every variant of a plan; the same as `exvad ablate`."""
+"""The verb `exvad ablate` as a script, for `ray job submit`."""
 
 import sys
 

@@ -1,4 +1,4 @@
-"""Evaluate: a checkpoint and the test split to metrics and a report; like `exvad evaluate`."""
+"""The verb `exvad evaluate` as a script, for `ray job submit`."""
 
 import sys
 

@@ -1,4 +1,4 @@
-"""Labels: class names to label phrases; the same as `exvad labels`."""
+"""The verb `exvad labels` as a script, for `ray job submit`."""
 
 import sys
 

@@ -1,4 +1,4 @@
-"""Preprocess: videos to features, captions and explanations; the same as `exvad preprocess`."""
+"""The verb `exvad preprocess` as a script, for `ray job submit`."""
 
 import sys
 

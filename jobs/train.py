@@ -1,4 +1,4 @@
-"""Train: stored features and labels to a checkpoint; the same as `exvad train`."""
+"""The verb `exvad train` as a script, for `ray job submit`."""
 
 import sys
 

@@ -1,4 +1,4 @@
-"""The application that `serve run serve.app:app` and `import_path: serve.app:app` name."""
+"""The application of `serve run serve.app:app` and of `import_path: serve.app:app`."""
 
 from exvad.serving.deployments.application import from_args as app
 

@@ -1,4 +1,4 @@
-"""Sweep: search the settings of training; the same as `exvad sweep`."""
+"""The verb `exvad sweep` as a script."""
 
 import sys
 

@@ -33,6 +33,16 @@ def add_overrides(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def add_protocol(parser: argparse.ArgumentParser, default: str) -> None:
+    """Add `--protocol`, the protocol of mAP."""
+    parser.add_argument(
+        "--protocol",
+        choices=["strict", "vadclip"],
+        default=default,
+        help="how mAP is computed; tables of the literature use vadclip [%(default)s]",
+    )
+
+
 def read_config(options: argparse.Namespace) -> Config:
     """Return the configuration that the arguments of `add_config` describe."""
     return load_config(options.preset, options.overrides)

@@ -39,6 +39,6 @@ class ModelUnavailableError(ValueError):
     def __init__(self, name: str, cause: Exception) -> None:
         super().__init__(
             f"can't load model {name!r} ({type(cause).__name__}: {str(cause).splitlines()[0]}). "
-            "It needs the model in a folder on this machine, or network access to its hub; "
-            "the demo preset brings small models that need neither."
+            "Name a folder that contains the model, or allow network access to its hub; "
+            "the small models of the demo preset need neither."
         )

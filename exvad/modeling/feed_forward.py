@@ -29,8 +29,8 @@ class FeedForward(nn.Module):
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Transform [..., width] to [..., width]."""
-        # QuickGELU with its two factors moved into the weights. The hidden tensor is the largest
-        # of the network, so every elementwise pass over it that is saved counts.
+        # QuickGELU with its two factors moved into the weights, which saves two elementwise passes
+        # over the largest tensor of the network.
         slope = QUICK_GELU_SLOPE
         hidden = F.silu(F.linear(x, slope * self.expand.weight, slope * self.expand.bias))
         return F.linear(hidden, self.contract.weight / slope, self.contract.bias)

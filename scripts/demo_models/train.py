@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 
 from exvad.data.world.language import PHRASES, REASONS, explain
-from exvad.data.world.seeds import seeds
+from exvad.data.world.seed_ranges import seeds
 from scripts.demo_models import captioner, clip, llm, tokens
 from scripts.demo_models.frames import load_frames, render_frames, save_frames
 from scripts.demo_models.quality import measure, write_cards

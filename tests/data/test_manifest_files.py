@@ -21,26 +21,25 @@ from tests.helpers.manifests import (
 )
 
 NAMES = st.text(st.characters(exclude_categories=["Cs", "Cc"]), min_size=1, max_size=12)
-
-
 PLAIN_NAMES = NAMES.map(lambda text: "x" + text.replace("/", "·") + "x")
 
 
 @st.composite
 def manifests(draw: st.DrawFn) -> Manifest:
+    """Draw a valid manifest with names of any script."""
     label = PLAIN_NAMES.map(lambda text: text.replace(",", "").replace(";", ""))
     classes = draw(st.lists(label, min_size=2, max_size=5, unique=True))
     ids = draw(st.lists(PLAIN_NAMES, min_size=1, max_size=6, unique=True))
-    stretch = st.tuples(st.integers(0, 10**6), st.integers(1, 10**6)).map(
+    interval = st.tuples(st.integers(0, 10**6), st.integers(1, 10**6)).map(
         lambda pair: (pair[0], pair[0] + pair[1])
     )
     videos = []
     for name in ids:
-        some = st.lists(st.sampled_from(classes[1:]), max_size=3, unique=True)
-        labels = tuple(draw(some)) or (classes[0],)
+        abnormal_labels = st.lists(st.sampled_from(classes[1:]), max_size=3, unique=True)
+        labels = tuple(draw(abnormal_labels)) or (classes[0],)
         event = st.builds(
             lambda pair, label: Event(pair[0], pair[1], label),
-            stretch,
+            interval,
             st.sampled_from(classes[1:]),
         )
         abnormal = labels != (classes[0],)
@@ -54,7 +53,7 @@ def manifests(draw: st.DrawFn) -> Manifest:
                 draw(st.none() | st.integers(1, 10**9)),
                 draw(st.none() | st.floats(0.01, 1000)),
                 draw(st.none() | st.integers(1, 10**6)),
-                tuple(draw(st.lists(stretch, max_size=2))) if abnormal else (),
+                tuple(draw(st.lists(interval, max_size=2))) if abnormal else (),
             )
         )
     return Manifest(tuple(classes), tuple(videos))

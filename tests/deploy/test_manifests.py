@@ -1,7 +1,7 @@
-"""The manifests hold only fields that KubeRay's CRDs know, and name what the project has.
+"""The manifests have only fields of KubeRay's CRDs, and name files and settings that exist.
 
 `kuberay-1.7.0-fields.json` is the tree of field names and types of the `ray.io/v1` CRDs of KubeRay
-1.7.0, without their status; `$NAME` stands for a part that several places share.
+1.7.0, without their status. `$NAME` refers to a shared part.
 """
 
 from __future__ import annotations
@@ -28,46 +28,53 @@ PLAIN: dict[str, type | tuple[type, ...]] = {
 }
 
 
-def problems(value: Any, known: Any, place: str) -> Iterator[str]:
-    """Say where a manifest has a field the CRD does not know, or a value of another type."""
-    if isinstance(known, str) and known.startswith("$"):
-        known = FIELDS["shared"][known[1:]]
-    if isinstance(known, list):
+def problems(value: Any, schema: Any, path: str) -> Iterator[str]:
+    """Yield the fields of a manifest that the CRD does not have or that have another type.
+
+    Args:
+        value: a part of the manifest.
+        schema: the tree of its fields and types.
+        path: where the part is in the manifest.
+    """
+    if isinstance(schema, str) and schema.startswith("$"):
+        schema = FIELDS["shared"][schema[1:]]
+    if isinstance(schema, list):
         if not isinstance(value, list):
-            yield f"{place} is no list"
+            yield f"{path} is no list"
             return
-        for number, item in enumerate(value):
-            yield from problems(item, known[0], f"{place}[{number}]")
-    elif isinstance(known, dict):
+        for index, item in enumerate(value):
+            yield from problems(item, schema[0], f"{path}[{index}]")
+    elif isinstance(schema, dict):
         if not isinstance(value, dict):
-            yield f"{place} is no mapping"
+            yield f"{path} is no mapping"
             return
         for name, item in value.items():
-            if name in known or "*" in known:
-                yield from problems(item, known.get(name, known.get("*")), f"{place}.{name}")
+            if name in schema or "*" in schema:
+                yield from problems(item, schema.get(name, schema.get("*")), f"{path}.{name}")
             else:
-                yield f"{place}.{name} is unknown"
-    elif known == "int-or-string":
+                yield f"{path}.{name} is unknown"
+    elif schema == "int-or-string":
         if not isinstance(value, int | str):
-            yield f"{place} is no number or text"
-    elif known != "any" and not isinstance(value, PLAIN[known]):
-        yield f"{place} is no {known}"
+            yield f"{path} is no number or text"
+    elif schema != "any" and not isinstance(value, PLAIN[schema]):
+        yield f"{path} is no {schema}"
 
 
 def documents(name: str) -> dict[str, dict[str, Any]]:
-    """Read a manifest: kind → document."""
+    """Return the documents of a manifest by kind."""
     text = (ROOT / "deploy" / name).read_text()
     return {document["kind"]: document for document in yaml.safe_load_all(text)}
 
 
 def manifest(name: str, kind: str) -> dict[str, Any]:
+    """Return the document of one kind."""
     return documents(name)[kind]
 
 
 @pytest.mark.parametrize(
     ("name", "kind"), [("rayjob.yaml", "RayJob"), ("rayservice.yaml", "RayService")]
 )
-def test_every_field_is_one_of_the_crd(name: str, kind: str) -> None:
+def test_every_field_is_in_the_crd(name: str, kind: str) -> None:
     document = manifest(name, kind)
     assert document["apiVersion"] == FIELDS["api"]
     assert list(problems(document["spec"], FIELDS["kinds"][kind]["spec"], "spec")) == []
@@ -84,11 +91,11 @@ def test_every_field_is_one_of_the_crd(name: str, kind: str) -> None:
         ),
     ],
 )
-def test_a_wrong_field_would_be_found(wrong: dict[str, Any], complaint: str) -> None:
+def test_wrong_field_is_found(wrong: dict[str, Any], complaint: str) -> None:
     assert list(problems(wrong, FIELDS["kinds"]["RayJob"]["spec"], "spec")) == [complaint]
 
 
-def test_the_job_is_one_the_project_has_with_all_its_data_in_the_bucket() -> None:
+def test_job_names_an_existing_script_and_data_in_the_bucket() -> None:
     spec = manifest("rayjob.yaml", "RayJob")["spec"]
     python, script, flag, preset, *overrides = spec["entrypoint"].split()
     assert (python, flag) == ("python", "--preset")
@@ -98,25 +105,24 @@ def test_the_job_is_one_the_project_has_with_all_its_data_in_the_bucket() -> Non
     assert config.store_path.startswith("s3://")
     cluster = spec["rayClusterSpec"]
     assert cluster["headGroupSpec"]["rayStartParams"] == {"num-cpus": "0"}
-    groups = {group["groupName"]: group for group in cluster["workerGroupSpecs"]}
-    for name, group in groups.items():
+    for group in cluster["workerGroupSpecs"]:
         pod = group["template"]["spec"]
         assert pod["nodeSelector"] == {"eks.amazonaws.com/capacityType": "SPOT"}
         limits = pod["containers"][0]["resources"]["limits"]
-        assert ("nvidia.com/gpu" in limits) == (name == "gpu")
+        assert ("nvidia.com/gpu" in limits) == (group["groupName"] == "gpu")
 
 
 # Importing Ray's schema warns about Ray's own code.
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")
-def test_the_server_s_settings_are_ones_it_knows() -> None:
+def test_service_uses_settings_that_the_server_has() -> None:
     from ray.serve.schema import ServeDeploySchema
 
-    found = documents("rayservice.yaml")
+    service = documents("rayservice.yaml")
     settings = ServerSettings.model_validate(
-        yaml.safe_load(found["ConfigMap"]["data"]["serve.yaml"])
+        yaml.safe_load(service["ConfigMap"]["data"]["serve.yaml"])
     )
-    assert settings.api_keys is not None, "a server that others reach needs keys"
-    spec = found["RayService"]["spec"]
+    assert settings.api_keys is not None, "a server that other machines reach needs keys"
+    spec = service["RayService"]["spec"]
     serving = ServeDeploySchema.model_validate(yaml.safe_load(spec["serveConfigV2"]))
     (application,) = serving.applications
     assert application.import_path == "serve.app:app"
@@ -129,7 +135,7 @@ def test_the_server_s_settings_are_ones_it_knows() -> None:
         assert folder.is_relative_to(mounts["runs"])
 
 
-def test_one_image_with_the_pinned_ray_runs_everywhere() -> None:
+def test_one_image_with_the_pinned_ray_is_used_everywhere() -> None:
     pinned = re.search(r"^ray==(.+)$", (ROOT / "constraints.txt").read_text(), re.M)
     dockerfile = (ROOT / "deploy/Dockerfile").read_text()
     assert pinned is not None
@@ -146,13 +152,13 @@ def test_one_image_with_the_pinned_ray_runs_everywhere() -> None:
     assert len(images) == 1
 
 
-def test_the_image_installs_as_everyone_does() -> None:
+def test_image_installs_the_package_as_the_makefile_does() -> None:
     install = re.compile(r"-m pip install (?:--\S+ )*-c constraints\.txt -e '?\.")
     assert install.search((ROOT / "Makefile").read_text())
     assert install.search((ROOT / "deploy/Dockerfile").read_text())
 
 
-def test_the_volume_is_the_one_that_is_mounted() -> None:
+def test_mounted_volume_is_the_claimed_one() -> None:
     claim = manifest("volume.yaml", "PersistentVolumeClaim")["metadata"]["name"]
     for name in ("rayjob.yaml", "rayservice.yaml"):
         assert f"claimName: {claim}\n" in (ROOT / "deploy" / name).read_text()

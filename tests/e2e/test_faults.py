@@ -214,7 +214,7 @@ def test_model_that_is_busy_broken_or_answers_nonsense_is_asked_again(
 
     with fake_endpoint(unreliable) as model:
         run(cluster, arguments(tmp_path, listing, model.override, "llm.attempts=4"))
-        assert model.requests >= len(LABELS) + 5
+        assert len(model.requests) >= len(LABELS) + 5
     assert_complete(tmp_path / "store", undisturbed)
 
 

@@ -4,11 +4,8 @@ from __future__ import annotations
 
 import base64
 import io
-import json
-import threading
 import time
 from collections.abc import Callable, Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 import numpy as np
@@ -21,79 +18,23 @@ from exvad.config import EndpointConfig, load_config
 from exvad.encoders.endpoint import ChatEndpoint, EndpointCaptioner, EndpointError, EndpointLLM
 from exvad.encoders.loading import load_captioner, load_llm
 from exvad.results import Explanation
+from tests.helpers.chat_endpoint import ChatServer, Reply, answer_reply
 
-Reply = tuple[int, bytes, dict[str, str]]
 CLASSES = ("Normal", "Arson")
 
 
-def completion(text: str) -> Reply:
-    """Return the reply of a chat completion with this text."""
-    return 200, json.dumps({"choices": [{"message": {"content": text}}]}).encode(), {}
-
-
-class Server:
-    """An HTTP server that records its requests.
-
-    Args:
-        answer: called with the body and the number of a request; returns the reply, or None to
-            close the connection without one.
-
-    Attributes:
-        requests: the bodies of the requests.
-        headers: their headers.
-        max_concurrent: the largest number of requests at the same time.
-    """
-
-    def __init__(self, answer: Callable[[dict[str, Any], int], Reply | None]) -> None:
-        self.requests: list[dict[str, Any]] = []
-        self.headers: list[Any] = []
-        self.max_concurrent = self.concurrent = 0
-        lock = threading.Lock()
-        server = self
-
-        class Handler(BaseHTTPRequestHandler):
-            def do_POST(self) -> None:
-                body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
-                with lock:
-                    server.requests.append(body)
-                    server.headers.append(self.headers)
-                    number = len(server.requests)
-                    server.concurrent += 1
-                    server.max_concurrent = max(server.concurrent, server.max_concurrent)
-                reply = answer(body, number)
-                with lock:
-                    server.concurrent -= 1
-                if reply is None:
-                    self.connection.close()
-                    return
-                status, content, headers = reply
-                self.send_response(status)
-                for name, value in headers.items():
-                    self.send_header(name, value)
-                self.end_headers()
-                self.wfile.write(content)
-
-            def log_message(self, *_: object) -> None:
-                """Log nothing."""
-
-        self.http = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self.url = f"http://127.0.0.1:{self.http.server_address[1]}/v1"
-        threading.Thread(target=self.http.serve_forever, daemon=True).start()
-
-
 @pytest.fixture
-def serving() -> Iterator[Callable[..., Server]]:
+def serving() -> Iterator[Callable[..., ChatServer]]:
     """Start servers, and stop them after the test."""
-    servers: list[Server] = []
+    servers: list[ChatServer] = []
 
-    def start(answer: Callable[[dict[str, Any], int], Reply | None]) -> Server:
-        servers.append(Server(answer))
+    def start(answer: Callable[[dict[str, Any], int], Reply | None]) -> ChatServer:
+        servers.append(ChatServer(answer))
         return servers[-1]
 
     yield start
     for server in servers:
-        server.http.shutdown()
-        server.http.server_close()
+        server.close()
 
 
 def endpoint(url: str, **settings: Any) -> ChatEndpoint:
@@ -102,11 +43,11 @@ def endpoint(url: str, **settings: Any) -> ChatEndpoint:
 
 
 def test_complete_sends_requests_in_parallel_and_keeps_their_order(
-    serving: Callable[..., Server],
+    serving: Callable[..., ChatServer],
 ) -> None:
     def echo(body: dict[str, Any], _: int) -> Reply:
         time.sleep(0.05)
-        return completion(body["messages"][0]["content"].upper())
+        return answer_reply(body["messages"][0]["content"].upper())
 
     server = serving(echo)
     llm = EndpointLLM(endpoint(server.url, concurrency=4))
@@ -119,11 +60,11 @@ def test_complete_sends_requests_in_parallel_and_keeps_their_order(
 
 @pytest.mark.parametrize("failure", [429, 500, 503, None, "rubbish"])
 def test_complete_retries_after_temporary_failures(
-    serving: Callable[..., Server], failure: Any
+    serving: Callable[..., ChatServer], failure: Any
 ) -> None:
     def fail_twice(_: dict[str, Any], number: int) -> Reply | None:
         if number > 2:
-            return completion("well")
+            return answer_reply("well")
         if failure is None:
             return None
         if failure == "rubbish":
@@ -135,24 +76,24 @@ def test_complete_retries_after_temporary_failures(
     assert len(server.requests) == 3
 
 
-def test_complete_names_an_endpoint_that_gives_no_chat_completion(
-    serving: Callable[..., Server],
+def test_complete_names_an_endpoint_that_gives_no_chat_answer_reply(
+    serving: Callable[..., ChatServer],
 ) -> None:
     server = serving(lambda *_: (200, b'{"status": "ok"}', {}))
     with pytest.raises(EndpointError, match=r"127\.0\.0\.1:.* is no chat completion"):
         EndpointLLM(endpoint(server.url)).complete(["a"])
 
 
-def test_complete_waits_as_long_as_retry_after_says(serving: Callable[..., Server]) -> None:
+def test_complete_waits_as_long_as_retry_after_says(serving: Callable[..., ChatServer]) -> None:
     start = time.monotonic()
     server = serving(
-        lambda _, number: completion("ok") if number > 1 else (429, b"", {"Retry-After": "2"})
+        lambda _, number: answer_reply("ok") if number > 1 else (429, b"", {"Retry-After": "2"})
     )
     EndpointLLM(endpoint(server.url)).complete(["a"])
     assert time.monotonic() - start >= 2
 
 
-def test_complete_gives_up_after_its_patience(serving: Callable[..., Server]) -> None:
+def test_complete_gives_up_after_its_patience(serving: Callable[..., ChatServer]) -> None:
     server = serving(lambda *_: (503, b"starting", {}))
     with pytest.raises(EndpointError, match=r"no answer for 1 s \(503: starting\)"):
         EndpointLLM(endpoint(server.url, patience=1)).complete(["a"])
@@ -161,7 +102,7 @@ def test_complete_gives_up_after_its_patience(serving: Callable[..., Server]) ->
 
 
 def test_complete_reports_a_rejected_key_at_once_and_without_the_key(
-    serving: Callable[..., Server], monkeypatch: pytest.MonkeyPatch
+    serving: Callable[..., ChatServer], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("MY_KEY", "secret-123")
     server = serving(lambda *_: (401, b"bad key", {}))
@@ -173,25 +114,25 @@ def test_complete_reports_a_rejected_key_at_once_and_without_the_key(
 
 
 def test_complete_returns_an_empty_answer_for_a_rejected_prompt_only(
-    serving: Callable[..., Server],
+    serving: Callable[..., ChatServer],
 ) -> None:
     def strict(body: dict[str, Any], _: int) -> Reply:
         long = len(body["messages"][0]["content"]) > 10
-        return (400, b"too long", {}) if long else completion("fine")
+        return (400, b"too long", {}) if long else answer_reply("fine")
 
     llm = EndpointLLM(endpoint(serving(strict).url))
     assert llm.complete(["a", "b" * 20, "c"]) == ["fine", "", "fine"]
 
 
-def test_complete_keeps_the_rate_limit(serving: Callable[..., Server]) -> None:
-    server = serving(lambda *_: completion("x"))
+def test_complete_keeps_the_rate_limit(serving: Callable[..., ChatServer]) -> None:
+    server = serving(lambda *_: answer_reply("x"))
     start = time.monotonic()
     EndpointLLM(endpoint(server.url, requests_per_minute=600)).complete(["a"] * 6)
     assert time.monotonic() - start >= 0.5
 
 
-def test_caption_sends_frames_as_jpeg(serving: Callable[..., Server]) -> None:
-    server = serving(lambda *_: completion("a red square"))
+def test_caption_sends_frames_as_jpeg(serving: Callable[..., ChatServer]) -> None:
+    server = serving(lambda *_: answer_reply("a red square"))
     frames = np.zeros((2, 24, 32, 3), np.uint8)
     frames[..., 0] = 250
     assert EndpointCaptioner(endpoint(server.url), "What?").caption(frames) == ["a red square"] * 2
@@ -204,14 +145,14 @@ def test_caption_sends_frames_as_jpeg(serving: Callable[..., Server]) -> None:
 
 
 def test_explain_retries_an_invalid_answer_and_finds_json_in_prose(
-    serving: Callable[..., Server],
+    serving: Callable[..., ChatServer],
 ) -> None:
     record = Explanation(anomalous=True, category="Arson", summary="s", reason="r", evidence=[1])
 
     def model(_: dict[str, Any], number: int) -> Reply:
         if number == 1:
-            return completion("I am {not} sure")
-        return completion(
+            return answer_reply("I am {not} sure")
+        return answer_reply(
             f"Set {{A}}. ```json\n{record.model_dump_json()}\n``` Hope {{this}} helps"
         )
 
@@ -219,8 +160,8 @@ def test_explain_retries_an_invalid_answer_and_finds_json_in_prose(
     assert explain([["a bin burns"]], llm, load_prompt("explanation"), CLASSES) == [record]
 
 
-def test_backend_openai_loads_the_endpoint_models(serving: Callable[..., Server]) -> None:
-    server = serving(lambda *_: completion("hello"))
+def test_backend_openai_loads_the_endpoint_models(serving: Callable[..., ChatServer]) -> None:
+    server = serving(lambda *_: answer_reply("hello"))
     config = load_config(
         "ucf_crime",
         ["llm.backend=openai", f"llm.endpoint.base_url={server.url}", "captioner.backend=openai",

@@ -152,8 +152,8 @@ def open_tab(browser: Browser, url: str, **options: Any) -> Iterator[Tab]:
     tab = Tab(context.new_page(), url)
     try:
         yield tab
-        assert tab.errors == []
-        assert tab.foreign_requests == []
+        assert not tab.errors, tab.errors
+        assert not tab.foreign_requests, tab.foreign_requests
     finally:
         context.close()
 

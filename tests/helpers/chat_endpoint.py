@@ -8,6 +8,7 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
 
 from exvad.data.world.activities import CLASSES
 
@@ -15,31 +16,47 @@ Reply = tuple[int, bytes, dict[str, str]]  # status, content, headers
 Fault = Callable[[int, str], Reply | None]
 
 
-class FakeEndpoint:
-    """A server whose answer depends only on the prompt, unless there is a fault.
+class ChatServer:
+    """An HTTP server that records its requests and answers each with a given function.
 
     Args:
-        fault: number of the request and prompt → the reply instead; None for the usual answer.
+        answer: called with the body and the number of a request, from 1; returns the reply, or None
+            to close the connection without one.
         port: the port; 0 for any free one.
 
     Attributes:
-        requests: number of requests so far.
+        requests: the bodies of the requests.
+        headers: their headers.
+        max_concurrent: the largest number of requests at the same time.
+        port: the port.
+        url: the base URL of the API.
     """
 
-    def __init__(self, fault: Fault, port: int = 0) -> None:
-        self.requests = 0
+    def __init__(
+        self, answer: Callable[[dict[str, Any], int], Reply | None], port: int = 0
+    ) -> None:
+        self.requests: list[dict[str, Any]] = []
+        self.headers: list[Any] = []
+        self.max_concurrent = self._concurrent = 0
         lock = threading.Lock()
-        endpoint = self
+        server = self
 
         class Handler(BaseHTTPRequestHandler):
             def do_POST(self) -> None:
                 body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
-                prompt = body["messages"][0]["content"]
                 with lock:
-                    endpoint.requests += 1
-                    number = endpoint.requests
-                usual = answer_reply(explanation_answer(prompt))
-                status, content, headers = fault(number, prompt) or usual
+                    server.requests.append(body)
+                    server.headers.append(self.headers)
+                    number = len(server.requests)
+                    server._concurrent += 1
+                    server.max_concurrent = max(server._concurrent, server.max_concurrent)
+                reply = answer(body, number)
+                with lock:
+                    server._concurrent -= 1
+                if reply is None:
+                    self.connection.close()
+                    return
+                status, content, headers = reply
                 self.send_response(status)
                 for name, value in headers.items():
                     self.send_header(name, value)
@@ -49,20 +66,36 @@ class FakeEndpoint:
             def log_message(self, *_: object) -> None:
                 """Log nothing."""
 
-        self.http = ThreadingHTTPServer(("127.0.0.1", port), Handler)
-        self.http.daemon_threads = True
-        self.port = int(self.http.server_address[1])
-        threading.Thread(target=self.http.serve_forever, daemon=True).start()
+        self._http = ThreadingHTTPServer(("127.0.0.1", port), Handler)
+        self.port = int(self._http.server_address[1])
+        self.url = f"http://127.0.0.1:{self.port}/v1"
+        threading.Thread(target=self._http.serve_forever, daemon=True).start()
+
+    def close(self) -> None:
+        """Refuse connections from now on."""
+        self._http.shutdown()
+        self._http.server_close()
+
+
+class FakeEndpoint(ChatServer):
+    """A server whose answer depends only on the prompt, unless there is a fault.
+
+    Args:
+        fault: number of the request and prompt → the reply instead; None for the usual answer.
+        port: the port; 0 for any free one.
+    """
+
+    def __init__(self, fault: Fault, port: int = 0) -> None:
+        def answer(body: dict[str, Any], number: int) -> Reply:
+            prompt = body["messages"][0]["content"]
+            return fault(number, prompt) or answer_reply(explanation_answer(prompt))
+
+        super().__init__(answer, port)
 
     @property
     def override(self) -> str:
         """The override that makes a job use this server."""
         return base_url(self.port)
-
-    def close(self) -> None:
-        """Refuse connections from now on."""
-        self.http.shutdown()
-        self.http.server_close()
 
 
 @contextmanager

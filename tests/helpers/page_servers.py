@@ -27,6 +27,8 @@ FIRE = Explanation(
 )
 FRAME_SIZE = (64, 48)
 RESUME_TIMEOUT = 20
+# The error of a browser that shows an alert before the test has stored its frame.
+EARLY_FRAME = r"status of 404.*/alerts/\d+/frame"
 
 
 def open_stream(tab: Tab, stream_id: str) -> Page:

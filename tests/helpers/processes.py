@@ -26,7 +26,7 @@ def run_exvad(
     timeout: float = 280,
     environment: Mapping[str, str] | None = None,
 ) -> subprocess.CompletedProcess[str]:
-    """Run an `exvad` verb to its end.
+    """Run an `exvad` verb to its end; stop it with all its processes if it takes too long.
 
     Args:
         arguments: the verb and its arguments.
@@ -34,15 +34,21 @@ def run_exvad(
         timeout: seconds.
         environment: variables to add to those of the tests.
     """
-    return subprocess.run(
-        exvad_command(*arguments),
+    command = exvad_command(*arguments)
+    with subprocess.Popen(
+        command,
         cwd=folder,
         env={**os.environ, **(environment or {})},
-        capture_output=True,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
         text=True,
-        timeout=timeout,
-        check=False,
-    )
+    ) as process:
+        try:
+            output, errors = process.communicate(timeout=timeout)
+        except subprocess.TimeoutExpired:
+            stop(process, gently=False)
+            raise
+    return subprocess.CompletedProcess(command, process.returncode, output, errors)
 
 
 def free_port() -> int:

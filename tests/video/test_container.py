@@ -69,19 +69,19 @@ def test_open_video_says_why_a_file_is_not_a_video(
         assert str(caught.value) == f"{path}: {caught.value.reason}"
 
 
-@pytest.mark.parametrize("address", ["memory://nowhere/clip.mp4", "nonsense://clip.mp4"])
-def test_open_video_names_a_uri_that_cannot_be_read(address: str) -> None:
-    with pytest.raises(VideoError, match=address):
-        probe(address)
+@pytest.mark.parametrize("uri", ["memory://nowhere/clip.mp4", "nonsense://clip.mp4"])
+def test_open_video_names_a_uri_that_cannot_be_read(uri: str) -> None:
+    with pytest.raises(VideoError, match=uri):
+        probe(uri)
 
 
 def test_open_video_reads_a_uri_like_a_file(tmp_path: Path) -> None:
     path = write_video(tmp_path / "clip.mp4", 40, b_frames=2)
-    address = "memory://videos/clip.mp4"
-    with fsspec.open(address, "wb") as target:
+    uri = "memory://videos/clip.mp4"
+    with fsspec.open(uri, "wb") as target:
         target.write(path.read_bytes())
-    assert probe(address).num_frames == 40
-    assert decode_video(address, 16, 1)[0] == [0, 16, 32]
+    assert probe(uri).num_frames == 40
+    assert decode_video(uri, 16, 1)[0] == [0, 16, 32]
 
 
 @pytest.mark.parametrize("name", ["Heat: part 1.mp4", "50 %d #1?.mp4", "-v.mp4", "日本.mp4"])

@@ -15,9 +15,9 @@ from exvad.video.decoding import decode_chunk
 from tests.helpers.videos import decode_video, write_video
 
 INTRA_REFRESH = {"x264-params": "intra-refresh=1:keyint=12:bframes=0"}
-
-
 OPEN_GOP = {"x264-params": "open-gop=1:keyint=12:min-keyint=12:bframes=3:b-adapt=0"}
+PYRAMID = {"x264-params": "bframes=5:b-adapt=0:b-pyramid=normal:keyint=40"}
+FRAMES, STRIDE = 120, 7
 
 
 @pytest.mark.parametrize(
@@ -49,10 +49,6 @@ def test_frames_of_concatenated_recordings_are_counted(tmp_path: Path) -> None:
     indices, _, problems, _ = decode_video(path, 3, 4)
     assert problems == []
     assert indices == list(range(0, 60, 3))
-
-
-FRAMES, STRIDE = 120, 7
-PYRAMID = {"x264-params": "bframes=5:b-adapt=0:b-pyramid=normal:keyint=40"}
 
 
 @pytest.mark.parametrize(

@@ -27,20 +27,20 @@ def video(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write_video(tmp_path_factory.mktemp("answers") / "a.mp4", 100, size=(64, 48))
 
 
-def honest_plan(video: Path) -> dict[str, Any]:
-    """Return the response of an honest process."""
+def valid_plan(video: Path) -> dict[str, Any]:
+    """Return the response of an intact process."""
     info, chunks = plan_chunks("a", video, 8, 5)
     plan = {"info": asdict(info), "chunks": [chunk.to_row() for chunk in chunks]}
     response: dict[str, Any] = json.loads(json.dumps(plan))
     return response
 
 
-def test_parse_plan_accepts_an_honest_plan(video: Path) -> None:
-    assert parse_plan(honest_plan(video), "a", str(video), 8, 5) == plan_chunks("a", video, 8, 5)
+def test_parse_plan_accepts_a_valid_plan(video: Path) -> None:
+    assert parse_plan(valid_plan(video), "a", str(video), 8, 5) == plan_chunks("a", video, 8, 5)
 
 
 @pytest.mark.parametrize(
-    "lie",
+    "change",
     [
         lambda plan: plan.pop("chunks"),
         lambda plan: plan["chunks"].pop(),
@@ -63,10 +63,10 @@ def test_parse_plan_accepts_an_honest_plan(video: Path) -> None:
     ],
 )
 def test_parse_plan_refuses_an_inconsistent_plan(
-    video: Path, lie: Callable[[dict[str, Any]], Any]
+    video: Path, change: Callable[[dict[str, Any]], Any]
 ) -> None:
-    response = honest_plan(video)
-    lie(response)
+    response = valid_plan(video)
+    change(response)
     command = responding(json.dumps(response) + "\n")
     with (
         DecodingProcess(command=command) as sandbox,

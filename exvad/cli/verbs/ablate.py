@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from exvad.cli.options import add_config, read_config
+from exvad.cli.options import add_config, add_protocol, read_config
 
 HELP = "train and measure variants: the paper's ablations, or a plan of yours"
 DESCRIPTION = (
@@ -23,12 +23,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--seeds", type=int, default=1, metavar="N", help="trainings per variant [%(default)s]"
     )
-    parser.add_argument(
-        "--protocol",
-        choices=["strict", "vadclip"],
-        default="strict",
-        help="how mAP is computed; tables of the literature use vadclip [%(default)s]",
-    )
+    add_protocol(parser, default="strict")
     add_config(parser)
 
 

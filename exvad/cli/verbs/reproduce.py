@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 
-from exvad.cli.options import PRESET_HELP, add_overrides
+from exvad.cli.options import PRESET_HELP, add_overrides, add_protocol
 
 HELP = "run a whole protocol with several seeds and print the paper's tables"
 DESCRIPTION = (
@@ -20,12 +20,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--seeds", type=int, default=3, metavar="N", help="number of trainings [%(default)s]"
     )
-    parser.add_argument(
-        "--protocol",
-        choices=["vadclip", "strict"],
-        default="vadclip",
-        help="how mAP is computed; tables of the literature use vadclip [%(default)s]",
-    )
+    add_protocol(parser, default="vadclip")
     add_overrides(parser)
 
 

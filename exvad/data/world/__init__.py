@@ -9,6 +9,6 @@ from __future__ import annotations
 from exvad.data.world.activities import CLASSES, NORMAL
 from exvad.data.world.render import render_video, render_world
 from exvad.data.world.scene import Scene
-from exvad.data.world.seeds import seeds
+from exvad.data.world.seed_ranges import seeds
 
 __all__ = ["CLASSES", "NORMAL", "Scene", "render_video", "render_world", "seeds"]

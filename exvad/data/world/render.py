@@ -14,7 +14,7 @@ from exvad.data.manifest import Manifest
 from exvad.data.records import Event, Video
 from exvad.data.world.activities import CLASSES, NORMAL
 from exvad.data.world.scene import Scene
-from exvad.data.world.seeds import seeds
+from exvad.data.world.seed_ranges import seeds
 
 KEYFRAME_INTERVAL = 96
 

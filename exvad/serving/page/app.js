@@ -1,9 +1,9 @@
 // The page: the view in the address, keyboard shortcuts, and files dropped anywhere.
-import * as analyses from "./analyses.js";
-import * as analysis from "./analysis.js";
-import { $ } from "./dom.js";
-import { openSignIn } from "./signin.js";
-import * as streams from "./streams.js";
+import * as analyses from "./videos/analyses.js";
+import * as analysis from "./videos/analysis.js";
+import { $ } from "./shared/dom.js";
+import { openSignIn } from "./shared/signin.js";
+import * as streams from "./streams/streams.js";
 
 const VIEWS = { videos: analyses, live: streams };
 const HAS_OWN_SPACE = "button, summary, video, input";

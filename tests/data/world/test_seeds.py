@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from exvad.data.world.seeds import Use, seeds
+from exvad.data.world.seed_ranges import Use, seeds
 
 USES: tuple[Use, ...] = get_args(Use)
 

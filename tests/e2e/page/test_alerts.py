@@ -7,7 +7,7 @@ import re
 from playwright.sync_api import expect
 
 from tests.helpers.browsing import Tab
-from tests.helpers.page_servers import FIRE, StreamServer, open_stream
+from tests.helpers.page_servers import EARLY_FRAME, FIRE, StreamServer, open_stream
 
 
 def test_new_alert_is_announced_and_updated_in_place(
@@ -44,6 +44,7 @@ def test_new_alert_is_announced_and_updated_in_place(
     stream_server.publish_end(stream_id, alert, 35)
     expect(card.locator(".when")).to_contain_text("duration 0:25 · peak score 0.93 · ended")
     expect(card.locator("details .evidence")).to_be_visible()
+    stream_tab.expect_errors(EARLY_FRAME)
 
 
 def test_alerts_of_other_streams_are_announced(
@@ -75,7 +76,7 @@ def test_frame_that_is_stored_later_is_shown(stream_tab: Tab, stream_server: Str
     expect(page.locator("#alerts img.missing")).to_have_count(0)
     frame = page.locator("#alerts img").element_handle()
     page.wait_for_function("image => image.naturalWidth === 64", arg=frame)
-    stream_tab.expect_errors("status of 404")
+    stream_tab.expect_errors(EARLY_FRAME)
 
 
 def test_explanation_that_disagrees_with_the_scores_is_marked(

@@ -8,18 +8,16 @@ import pytest
 from playwright.sync_api import Browser, expect
 
 from exvad.serving.schemas.streams import StreamOptions
-from tests.helpers.browsing import (
-    MARKUP,
-    PHONE,
-    Tab,
-    horizontal_overflow,
-    low_contrast_texts,
-    num_controls,
-    num_tab_stops,
-    open_tab,
-    roles_without_name,
+from tests.helpers import browsing
+from tests.helpers.browsing import MARKUP, PHONE, Tab, open_tab
+from tests.helpers.page_servers import (
+    CLASSES,
+    EARLY_FRAME,
+    FIRE,
+    HOLDER,
+    StreamServer,
+    open_stream,
 )
-from tests.helpers.page_servers import CLASSES, FIRE, HOLDER, StreamServer, open_stream
 
 
 def watch_busy_stream(server: StreamServer) -> str:
@@ -221,12 +219,12 @@ def test_phone_shows_one_column_without_horizontal_scrolling(
     with open_tab(browser, url, viewport=PHONE, has_touch=True, is_mobile=True) as tab:
         page = tab.open("#live")
         page.get_by_text("Alert settings").click()
-        assert horizontal_overflow(page) <= 0
+        assert browsing.horizontal_overflow(page) <= 0
         page.locator("#streams a").tap()
         expect(page.locator("#alerts .summary")).to_contain_text("wordword")
         page.get_by_text("Evidence: 2 captions").tap()
         assert page.url.endswith(stream_id)
-        assert horizontal_overflow(page) <= 0
+        assert browsing.horizontal_overflow(page) <= 0
         expect(page.locator("#stream-form")).to_be_hidden()
         page.get_by_role("link", name="All streams").tap()
         expect(page.locator("#stream-form")).to_be_visible()
@@ -245,7 +243,8 @@ def test_texts_have_enough_contrast(
         expect(page.locator("#unseen-alerts")).to_be_visible()
         page.get_by_text("Alert settings").evaluate("element => element.parentElement.open = true")
         page.locator(".alert details").last.evaluate("element => element.open = true")
-        assert low_contrast_texts(page) == {}
+        assert browsing.low_contrast_texts(page) == {}
+        tab.expect_errors(EARLY_FRAME)
 
 
 def test_keyboard_and_screen_reader_reach_every_control(
@@ -254,5 +253,5 @@ def test_keyboard_and_screen_reader_reach_every_control(
     page = open_stream(stream_tab, watch_busy_stream(stream_server))
     page.get_by_text("Alert settings").click()
     expect(page.locator("#alerts img")).to_be_visible()
-    assert num_tab_stops(page) >= num_controls(page) > 14
-    assert roles_without_name(page) == []
+    assert browsing.num_tab_stops(page) >= browsing.num_controls(page) > 14
+    assert browsing.roles_without_name(page) == []

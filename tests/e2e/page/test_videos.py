@@ -11,17 +11,8 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, Page, Route, expect
 
-from tests.helpers.browsing import (
-    MARKUP,
-    PHONE,
-    Tab,
-    horizontal_overflow,
-    low_contrast_texts,
-    num_controls,
-    num_tab_stops,
-    open_tab,
-    roles_without_name,
-)
+from tests.helpers import browsing
+from tests.helpers.browsing import MARKUP, PHONE, Tab, open_tab
 from tests.helpers.page_servers import AnalysisServer
 from tests.helpers.videos import write_video
 
@@ -157,7 +148,7 @@ def test_shortcuts_step_through_events_and_play(tab: Tab, clip: Path) -> None:
 def test_tab_key_reaches_every_control_with_visible_focus(tab: Tab, clip: Path) -> None:
     page = upload_and_wait(tab, clip)
     expect(page.locator("#analyses a[aria-current]")).to_have_count(1)
-    assert num_tab_stops(page) >= num_controls(page) > 12
+    assert browsing.num_tab_stops(page) >= browsing.num_controls(page) > 12
 
 
 def test_triage_is_saved(tab: Tab, clip: Path) -> None:
@@ -222,18 +213,18 @@ def test_phone_shows_one_column_without_horizontal_scrolling(
 ) -> None:
     with open_tab(browser, server.url, viewport=PHONE, has_touch=True, is_mobile=True) as tab:
         page = tab.open()
-        assert horizontal_overflow(page) <= 0
+        assert browsing.horizontal_overflow(page) <= 0
         file = {"name": "x" * 90 + ".mp4", "mimeType": "", "buffer": clip.read_bytes()}
         page.locator("#file").set_input_files(file)  # type: ignore[arg-type]
         expect(page.locator("#verdict")).to_contain_text("arson")
         expect(page.locator("#analyses")).to_be_hidden()
         assert page.evaluate("() => document.activeElement.id") == "analysis-name"
         page.get_by_text("All 3 captions").click()
-        assert horizontal_overflow(page) <= 0
+        assert browsing.horizontal_overflow(page) <= 0
         page.get_by_role("link", name="All videos").click()
         expect(page.locator("#analyses")).to_be_visible()
         expect(page.locator("#analysis")).to_be_hidden()
-        assert horizontal_overflow(page) <= 0
+        assert browsing.horizontal_overflow(page) <= 0
         page.go_back()
         expect(page.locator("#verdict")).to_contain_text("arson")
 
@@ -247,20 +238,20 @@ def test_texts_have_enough_contrast(
         page.get_by_text("All 3 captions").click()
         background = page.evaluate("() => getComputedStyle(document.body).backgroundColor")
         assert (background == "rgb(15, 19, 25)") == (scheme == "dark")
-        assert low_contrast_texts(page) == {}
+        assert browsing.low_contrast_texts(page) == {}
         tab.open("#live")
         expect(page.locator("#stream-form")).to_be_visible()
-        assert low_contrast_texts(page) == {}
+        assert browsing.low_contrast_texts(page) == {}
 
 
 def test_screen_reader_gets_names_and_the_result(tab: Tab, clip: Path, tmp_path: Path) -> None:
     page = upload_and_wait(tab, Path(shutil.copy(clip, tmp_path / "announced.mp4")))
     announcement = page.get_by_role("status").filter(has_text="announced.mp4: Abnormal: arson")
     expect(announcement).to_have_count(1)
-    assert roles_without_name(page) == []
+    assert browsing.roles_without_name(page) == []
     page.get_by_role("link", name="Live").click()
     page.get_by_text("Alert settings").click()
-    assert roles_without_name(page) == []
+    assert browsing.roles_without_name(page) == []
 
 
 def test_unplayable_video_is_shown_as_frames(tab: Tab, tmp_path: Path) -> None:

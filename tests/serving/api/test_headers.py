@@ -12,6 +12,6 @@ def test_page_loads_nothing_from_other_hosts(idle_client: TestClient) -> None:
     assert page.status_code == 200
     assert "default-src 'none'" in page.headers["content-security-policy"]
     assert "http" not in page.text.replace("http-equiv", "")
-    for module in sorted(PAGE.glob("*.js")):
-        assert "innerHTML" not in idle_client.get(f"/{module.name}").text
+    for module in sorted(PAGE.rglob("*.js")):
+        assert "innerHTML" not in idle_client.get(f"/{module.relative_to(PAGE)}").text
     assert idle_client.get("/nothing").status_code == 404

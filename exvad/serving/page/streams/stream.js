@@ -1,9 +1,9 @@
 // One live stream: its state, the score of the last five minutes, and its alerts.
 import { showAlerts } from "./alerts.js";
-import { classColour, describeChart, drawChart, showReadout } from "./chart.js";
-import { $, focusHeading, makeElement, setText } from "./dom.js";
-import { formatClass, formatCount, formatDuration, formatScore } from "./format.js";
-import { updateList } from "./list.js";
+import { classColour, describeChart, drawChart, showReadout } from "../shared/chart.js";
+import { $, focusHeading, makeElement, setText } from "../shared/dom.js";
+import { formatClass, formatCount, formatDuration, formatScore } from "../shared/format.js";
+import { updateList } from "../shared/list.js";
 
 /** Texts for the states of a stream. */
 export const STATES = { waiting: "waiting", watching: "watching", lost: "source lost", ended: "ended" };

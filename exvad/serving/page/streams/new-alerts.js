@@ -1,6 +1,6 @@
 // New alerts of any stream: announce them, and count those that nobody has seen yet.
-import { $, setText } from "./dom.js";
-import { formatClass, formatScore } from "./format.js";
+import { $, setText } from "../shared/dom.js";
+import { formatClass, formatScore } from "../shared/format.js";
 
 const known = new Set();
 const unseen = new Map(); // key of the alert → id of its stream

@@ -1,11 +1,11 @@
 // The view of videos: the list of analyses, uploads, and the analysis that is open.
 import * as analysisResult from "./analysis.js";
-import { requestJson } from "./api.js";
-import { $, announce, focusHeading, setText } from "./dom.js";
-import { formatClass, formatPercent } from "./format.js";
-import { LinkList } from "./link-list.js";
-import { Notice } from "./notice.js";
-import { Poller } from "./poller.js";
+import { requestJson } from "../shared/api.js";
+import { $, announce, focusHeading, setText } from "../shared/dom.js";
+import { formatClass, formatPercent } from "../shared/format.js";
+import { LinkList } from "../shared/link-list.js";
+import { Notice } from "../shared/notice.js";
+import { Poller } from "../shared/poller.js";
 import { followProgress } from "./progress.js";
 import { uploadVideos } from "./upload.js";
 

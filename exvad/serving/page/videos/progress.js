@@ -1,7 +1,7 @@
 // Progress of an analysis that is queued or running: stage, first scores, explanation so far.
-import { drawChart } from "./chart.js";
-import { $, setText } from "./dom.js";
-import { formatPercent } from "./format.js";
+import { drawChart } from "../shared/chart.js";
+import { $, setText } from "../shared/dom.js";
+import { formatPercent } from "../shared/format.js";
 
 const RECONNECT_MS = 2000;
 

@@ -1,6 +1,6 @@
 // The form that starts watching a stream.
-import { sendJson } from "./api.js";
-import { $ } from "./dom.js";
+import { sendJson } from "../shared/api.js";
+import { $ } from "../shared/dom.js";
 
 const form = $("stream-form");
 const NUMBERS = ["on", "least_seconds", "cool_down_seconds"]; // their names in the HTTP API

@@ -1,10 +1,10 @@
 // The alerts of a live stream: frame, class, time, explanation, evidence, review.
-import { sendJson } from "./api.js";
-import { classColour } from "./chart.js";
-import { $, makeElement, setText } from "./dom.js";
-import { formatClass, formatCount, formatDuration, formatScore, formatTimestamp } from "./format.js";
-import { updateList } from "./list.js";
-import { describeDisagreement, makeTriageButtons, showTriage } from "./review.js";
+import { sendJson } from "../shared/api.js";
+import { classColour } from "../shared/chart.js";
+import { $, makeElement, setText } from "../shared/dom.js";
+import { formatClass, formatCount, formatDuration, formatScore, formatTimestamp } from "../shared/format.js";
+import { updateList } from "../shared/list.js";
+import { describeDisagreement, makeTriageButtons, showTriage } from "../shared/review.js";
 
 const MAX_FRAME_RETRIES = 6;
 const FRAME_RETRY_MS = 500;

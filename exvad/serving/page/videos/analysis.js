@@ -1,9 +1,9 @@
 // The result of one analysis: video, timeline, events, explanation with its evidence, review.
-import { sendJson } from "./api.js";
-import { classColour, describeChart, drawChart, moveCursor, showReadout, timeAtPointer } from "./chart.js";
-import { $, makeButton, makeElement, setText } from "./dom.js";
-import { formatClass, formatDuration, formatPercent, formatScore } from "./format.js";
-import { describeDisagreement, makeTriageButtons, showTriage } from "./review.js";
+import { sendJson } from "../shared/api.js";
+import { classColour, describeChart, drawChart, moveCursor, showReadout, timeAtPointer } from "../shared/chart.js";
+import { $, makeButton, makeElement, setText } from "../shared/dom.js";
+import { formatClass, formatDuration, formatPercent, formatScore } from "../shared/format.js";
+import { describeDisagreement, makeTriageButtons, showTriage } from "../shared/review.js";
 
 const MAX_EVIDENCE = 4;
 const STEP_TOLERANCE = 0.3; // seconds: an event that begins this close is the current one

@@ -1,6 +1,6 @@
 // Upload of videos, one after the other, with a progress bar.
-import { uploadVideo } from "./api.js";
-import { $, setText } from "./dom.js";
+import { uploadVideo } from "../shared/api.js";
+import { $, setText } from "../shared/dom.js";
 
 /**
  * Upload videos; a file that the server refuses does not stop the others.

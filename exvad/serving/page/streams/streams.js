@@ -1,11 +1,11 @@
 // The view of live streams: the list, new alerts, and the stream that is open.
-import { requestJson } from "./api.js";
-import { $, announce } from "./dom.js";
-import { formatDuration, formatScore } from "./format.js";
-import { LinkList } from "./link-list.js";
+import { requestJson } from "../shared/api.js";
+import { $, announce } from "../shared/dom.js";
+import { formatDuration, formatScore } from "../shared/format.js";
+import { LinkList } from "../shared/link-list.js";
 import { announceNewAlerts, markSeen } from "./new-alerts.js";
-import { Notice } from "./notice.js";
-import { Poller } from "./poller.js";
+import { Notice } from "../shared/notice.js";
+import { Poller } from "../shared/poller.js";
 import { initStreamForm } from "./stream-form.js";
 import * as stream from "./stream.js";
 
@@ -103,5 +103,5 @@ initStreamForm(notice, ({ id, name }) => {
 $("stop").addEventListener("click", stopOpen);
 // An operator who uses the page has seen the alerts of the open stream.
 for (const kind of ["pointerdown", "keydown"]) document.addEventListener(kind, () => markSeen(openId));
-new Worker("ticker.js").addEventListener("message", () => poller.pollIfDue());
+new Worker("shared/ticker.js").addEventListener("message", () => poller.pollIfDue());
 refresh();
