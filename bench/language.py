@@ -31,6 +31,7 @@ from exvad.cli.main import QUIET
 from exvad.config import Config, load_config
 from exvad.data.manifest import Manifest
 from exvad.data.records import Video
+from exvad.encoders.answers import Answer
 from exvad.pipeline.session import ray_session
 from exvad.pipeline.stages import language
 from exvad.store.store import Stage, Store
@@ -77,9 +78,9 @@ class InstantModels:
         self.seconds += time.perf_counter() - start
         return text_ND
 
-    def complete(self, prompts: Sequence[str]) -> list[str]:
+    def complete(self, prompts: Sequence[str]) -> list[Answer]:
         """Return the same answer to every prompt."""
-        return [ANSWER] * len(prompts)
+        return [Answer(ANSWER)] * len(prompts)
 
 
 class InstantActor(language.LanguageActor):

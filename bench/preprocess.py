@@ -1,5 +1,7 @@
 """How busy preprocessing keeps its encoder, how it scales, and how much memory it takes.
 
+Precision: ViT-B/16 (random weights) in the precision that `clip.dtype=auto` chooses, and in
+float32, alternately on all cores; the smallest cosine of their features.
 Vision: the job's pipeline with ViT-B/16 (random weights) and one actor, from its first part file to
 its last, compared with the encoder alone on the same frames in memory, before and after.
 Decoding: one plain process reads a 1280×720 video frame by frame, converts every frame to RGB, and
@@ -18,6 +20,7 @@ times, which is three hours.
 from __future__ import annotations
 
 import argparse
+import json
 import os
 import statistics
 import subprocess
@@ -32,11 +35,13 @@ from unittest.mock import patch
 
 import av
 import numpy as np
+import open_clip
 import psutil
 import pyarrow.parquet as pq
 import ray
 import torch
 from ray.cluster_utils import Cluster
+from safetensors.torch import save_file
 
 from bench._harness import ROOT, emit
 from exvad.aegm.vision_stage import VisionStage, plan_video, vision_fingerprint
@@ -56,12 +61,13 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 GOALS = {
+    "auto_precision_over_float32": (">=", 2),
+    "auto_precision_cosine": (">=", 0.999),
     "vision_over_bare_encoder": (">=", 0.85),
     "decode_bound_over_plain": (">=", 3),
     "second_node_speedup": (">=", 1.7),
     "memory_3_hours_over_3_minutes": ("<=", 1.2),
 }
-VIT = ("clip.model=ViT-B-16", 'clip.pretrained=""')
 ONE_ACTOR = ("stages.vision.min_actors=1", "stages.vision.max_actors=1", "stages.vision.cpus=1")
 DECODE_SECONDS = 1.0  # that decoding a chunk sleeps where nodes are compared
 REPEATS = 60  # of the short video in the long one
@@ -168,13 +174,53 @@ def plain_rate(encoder: Any, video: Path, max_snippets: int) -> float:
     return snippets / (time.perf_counter() - start)
 
 
+def write_vit(folder: Path) -> tuple[str, ...]:
+    """Write a ViT-B/16 of OpenAI's architecture with random weights; return its settings."""
+    name = "ViT-B-16-quickgelu"
+    torch.manual_seed(0)
+    network = open_clip.create_model(name)
+    folder.mkdir()
+    save_file(network.state_dict(), folder / "open_clip_model.safetensors")
+    config = {
+        "model_cfg": open_clip.get_model_config(name),
+        "preprocess_cfg": open_clip.get_model_preprocess_cfg(network),
+    }
+    (folder / "open_clip_config.json").write_text(json.dumps(config))
+    return (f"clip.model=local-dir:{folder}", 'clip.pretrained=""')
+
+
+def measure_precision(folder: Path, frames: int) -> dict[str, float]:
+    """Compare the automatic precision with float32."""
+    settings = write_vit(folder / "vit")
+    automatic, exact = (
+        load_clip(load_config("demo", [*settings, f"clip.dtype={dtype}"]))
+        for dtype in ("auto", "float32")
+    )
+    frames_NHWC = np.random.default_rng(0).integers(0, 256, (frames, 30, 40, 3), np.uint8)
+    frames_NHWC = frames_NHWC.repeat(8, axis=1).repeat(8, axis=2)
+    left_ND, right_ND = automatic.encode_images(frames_NHWC), exact.encode_images(frames_NHWC)
+    lengths_N = np.linalg.norm(left_ND, axis=1) * np.linalg.norm(right_ND, axis=1)
+    pairs = [(bare_rate(automatic, frames_NHWC), bare_rate(exact, frames_NHWC)) for _ in range(5)]
+    return {
+        "auto_precision_frames_per_second": statistics.median(fast for fast, _ in pairs),
+        "float32_frames_per_second": statistics.median(slow for _, slow in pairs),
+        "auto_precision_over_float32": statistics.median(fast / slow for fast, slow in pairs),
+        "auto_precision_cosine": float(((left_ND * right_ND).sum(1) / lengths_N).min()),
+    }
+
+
 def measure_vision(folder: Path, snippets: int) -> dict[str, float]:
     """Compare the pipeline with the encoder alone."""
     torch.set_num_threads(1)
     videos = [
         write_video(folder / f"small{n}.mp4", snippets * 16 // 4, (320, 240)) for n in range(4)
     ]
-    settings = (*VIT, *ONE_ACTOR, "data.snippets_per_chunk=8", "clip.batch_size=8")
+    settings = (
+        *write_vit(folder / "vit"),
+        *ONE_ACTOR,
+        "data.snippets_per_chunk=8",
+        "clip.batch_size=8",
+    )
     config, manifest = make_dataset(folder / "vision", videos, *settings)
     encoder = load_clip(config)
     _, tasks = plan_video("v", str(videos[0]), config)
@@ -329,6 +375,7 @@ def measure_memory(folder: Path, seconds: int) -> dict[str, float]:
 
 # Part → function, size, and size with --quick.
 PARTS: dict[str, tuple[Callable[[Path, int], dict[str, float]], int, int]] = {
+    "precision": (measure_precision, 32, 8),
     "vision": (measure_vision, 192, 96),
     "decoding": (measure_decoding, 3840, 1280),
     "nodes": (measure_nodes, 96, 24),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from exvad.aegm.explanation_format import ExplanationError, parse_explanation
+from exvad.aegm.explanation_format import ExplanationError, RefusalError, parse_answer
 
 if TYPE_CHECKING:
     from exvad.aegm.prompts import Prompt
@@ -45,7 +45,7 @@ def explain(
         prompt: P_S.
         classes: class names, the normal class first.
         attempts: maximum number of answers per video. Each retry contains the error of the last
-            answer.
+            answer. A refusal is not retried.
 
     Returns:
         For each video its explanation, or the error of its last answer.
@@ -55,14 +55,18 @@ def explain(
     pending = list(range(len(videos)))
     for _ in range(attempts):
         answers = llm.complete([prompts[index] for index in pending])
+        rejected = []
         for index, answer in zip(pending, answers, strict=True):
             try:
-                results[index] = parse_explanation(answer, classes, len(videos[index]))
+                results[index] = parse_answer(answer, classes, len(videos[index]))
+            except RefusalError as error:
+                results[index] = error
             except ExplanationError as error:
                 results[index] = error
                 first_prompt = explanation_prompt(prompt, videos[index], classes)
                 prompts[index] = retry_prompt(first_prompt, error)
-        pending = [index for index in pending if isinstance(results[index], ExplanationError)]
+                rejected.append(index)
+        pending = rejected
         if not pending:
             break
     return results

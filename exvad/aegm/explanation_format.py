@@ -9,15 +9,21 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from exvad.encoders.answers import Answer, NoAnswerError, without_thoughts
 from exvad.results import Explanation
 
-MAX_JSON_OBJECTS = 16
+MAX_JSON_OBJECTS = 64
+LENGTH_SETTING = "llm.max_new_tokens"
 _SENTENCE = re.compile(r'"(summary|reason)"\s*:\s*"((?:[^"\\]|\\.)*)')
-_CUT_ESCAPE = re.compile(r"\\u[0-9a-fA-F]{0,3}$")
+_CUT_ESCAPE = re.compile(r"(?<!\\)((?:\\\\)*)\\u[0-9a-fA-F]{0,3}$")
 
 
-class ExplanationError(ValueError):
+class ExplanationError(NoAnswerError):
     """A language model's answer is no valid explanation; the message says why."""
+
+
+class RefusalError(ExplanationError):
+    """The model or its provider refuses to explain a video; asking again does not help."""
 
 
 def explanation_schema(classes: Sequence[str]) -> dict[str, Any]:
@@ -42,48 +48,97 @@ def explanation_schema(classes: Sequence[str]) -> dict[str, Any]:
     }
 
 
-def parse_explanation(answer: str, classes: Sequence[str], num_captions: int) -> Explanation:
-    """Parse a language model's answer.
-
-    The first valid JSON object is the explanation; text and other objects around it are ignored.
-    Class names match in any case. Evidence outside 1 … `num_captions` is dropped.
+def parse_answer(answer: Answer, classes: Sequence[str], num_captions: int) -> Explanation:
+    """Parse a language model's answer, which may be cut off or a refusal.
 
     Args:
-        answer: the text that the model generated.
+        answer: the answer.
         classes: class names, the normal class first.
         num_captions: number of captions in the prompt.
+
+    Raises:
+        RefusalError: the model or its provider refuses to answer.
+        ExplanationError: the answer is cut off before its record is complete, has no text beside
+            the model's reasoning, or is no explanation; see `parse_explanation`.
+    """
+    defect = answer.describe_defect(LENGTH_SETTING)
+    if answer.refusal:
+        raise RefusalError(defect)
+    try:
+        return parse_explanation(answer.text, classes, num_captions, whole=not answer.cut_off_at)
+    except ExplanationError as error:
+        raise (ExplanationError(defect) if defect else error) from None
+
+
+def parse_explanation(
+    text: str, classes: Sequence[str], num_captions: int, whole: bool = True
+) -> Explanation:
+    """Parse a text that contains an explanation.
+
+    The last valid JSON object after the model's thoughts is the explanation; text and other objects
+    around it are ignored, such as a draft before it. Class names match in any case. Evidence
+    outside 1 … `num_captions` is dropped.
+
+    Args:
+        text: what the model generated.
+        classes: class names, the normal class first.
+        num_captions: number of captions in the prompt.
+        whole: False if the text was cut off; then a broken object at its end is the answer, and the
+            objects before it are drafts.
 
     Raises:
         ExplanationError: there is no JSON object, a field is missing, the category is unknown, or
             verdict and category contradict each other.
     """
-    starts = [index for index, letter in enumerate(answer) if letter == "{"][:MAX_JSON_OBJECTS]
+    answer = without_thoughts(text)
+    starts = [index for index, letter in enumerate(answer) if letter == "{"][-MAX_JSON_OBJECTS:]
     if not starts:
         raise ExplanationError(f"no JSON object in the answer {_quote(answer)}")
-    errors = []
+    explanation: Explanation | None = None
+    broken: list[ExplanationError] = []
+    invalid: ExplanationError | None = None
+    end = 0  # of the last JSON object
     for start in starts:
+        if explanation is not None and start < end:
+            continue
         try:
-            return _parse_object(answer, start, classes, num_captions)
+            record, record_end = _decode_object(answer, start)
         except ExplanationError as error:
-            errors.append(error)
-    # An answer most likely begins with the explanation, so its first error explains the most.
-    raise errors[0]
+            broken.append(error)
+            if not whole and start >= end:
+                explanation = None
+            continue
+        try:
+            explanation = _validate(record, answer, classes, num_captions)
+        except ExplanationError as error:
+            # The error of an object says more than that of an object inside it.
+            invalid = error if start >= end else invalid
+        end = max(end, record_end)
+    if explanation is not None:
+        return explanation
+    raise invalid or broken[0]
 
 
 def partial_text(answer: str) -> str:
     """Return the text of an incomplete answer: its summary, then its reason, as far as generated.
 
+    The model's thoughts are no part of it, nor is a draft once the record after it has begun.
+
     Args:
-        answer: the first part of a JSON object; it may end anywhere, even inside an escape.
+        answer: the first part of an answer; it may end anywhere, even inside an escape.
     """
-    sentences = dict(_SENTENCE.findall(answer))
+    sentences: dict[str, str] = {}
+    for name, sentence in _SENTENCE.findall(without_thoughts(answer)):
+        if name in sentences:
+            sentences = {}  # of a draft
+        sentences[name] = sentence
     return " ".join(
         _unescape(sentences[name]) for name in ("summary", "reason") if name in sentences
     )
 
 
 def _unescape(text: str) -> str:
-    complete = _CUT_ESCAPE.sub("", text)
+    complete = _CUT_ESCAPE.sub(r"\1", text)
     try:
         unescaped = str(json.loads(f'"{complete}"', strict=False))
     except ValueError:
@@ -92,16 +147,19 @@ def _unescape(text: str) -> str:
     return unescaped.encode("utf-8", "ignore").decode()
 
 
-def _parse_object(
-    answer: str, start: int, classes: Sequence[str], num_captions: int
-) -> Explanation:
+def _decode_object(answer: str, start: int) -> tuple[Any, int]:
+    """Return the JSON object that begins at an index, and the index of its end."""
     try:
-        raw, _ = json.JSONDecoder().raw_decode(answer, start)
-        record = Explanation.model_validate(raw)
+        return json.JSONDecoder().raw_decode(answer, start)
     except json.JSONDecodeError as error:
         raise ExplanationError(f"broken JSON ({error.msg}) in {_quote(answer)}") from None
     except RecursionError:
         raise ExplanationError(f"broken JSON (endless brackets) in {_quote(answer)}") from None
+
+
+def _validate(raw: Any, answer: str, classes: Sequence[str], num_captions: int) -> Explanation:
+    try:
+        record = Explanation.model_validate(raw)
     except ValidationError as error:
         first = error.errors()[0]
         field = ".".join(map(str, first["loc"])) or "record"

@@ -118,8 +118,8 @@ class LanguageRowBuilder:
         """Clean the captions of each video (equation 2).
 
         Each video is encoded in a call of its own, because the last bits of a feature may depend on
-        its batch, and a row must not depend on the other videos. Within a video every distinct
-        caption is encoded once.
+        its batch, and in float32 on a CPU a row must not depend on the other videos. Within a video
+        every distinct caption is encoded once.
         """
         cleaned_videos = []
         for video in videos:
@@ -203,7 +203,10 @@ def language_fingerprint(config: Config, classes: Sequence[str]) -> dict[str, An
     return {
         "clip": config.clip.model,
         "clip_pretrained": config.clip.pretrained,
+        "clip_dtype": config.clip.dtype,
         "llm": config.llm.model,
+        "llm_backend": config.llm.backend,
+        "llm_dtype": config.llm.dtype,
         "prompt": load_prompt(config.llm.prompt).identity,
         "max_new_tokens": config.llm.max_new_tokens,
         "cleaning_window": config.cleaning.window,

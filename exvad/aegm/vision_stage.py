@@ -3,17 +3,18 @@
 The output is one row per chunk and crop of the feature store's vision stage. Preprocessing computes
 the rows on a cluster; the detector plans its own video with the same functions.
 
-c captioned snippets of a chunk · H, W pixels
+c captioned snippets of a chunk · f frames per caption · H, W pixels
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from exvad.encoders.protocols import ClipCaptioner
 from exvad.video.chunks import Chunk
 from exvad.video.crops import crop_frames
 from exvad.video.decoder import Decoder, InProcessDecoder
@@ -85,9 +86,22 @@ class ChunkTask:
             return self
         return replace(self, captions=tuple(captions[index] for index in indices))
 
-    def captioned_frames(self, decoded: DecodedChunk) -> NDArray[np.uint8]:
-        """Return the frames to caption, uint8 [c, H, W, 3]."""
-        return decoded.frames[[snippet - self.chunk.first_snippet for snippet in self.captioned]]
+    def captioned_clips(self, decoded: DecodedChunk, num_frames: int) -> NDArray[np.uint8]:
+        """Return the clips to caption: each captioned snippet's frame between its neighbours.
+
+        Args:
+            decoded: the frames of the chunk.
+            num_frames: frames per clip. A clip at an end of the chunk contains more frames from one
+                side, and a shorter chunk is a clip as a whole.
+
+        Returns:
+            uint8 [c, f, H, W, 3] with f = min(`num_frames`, frames of the chunk).
+        """
+        num_frames = min(num_frames, len(decoded.frames))
+        last_start = len(decoded.frames) - num_frames
+        centres_c = np.array(self.captioned, int) - self.chunk.first_snippet
+        starts_c = (centres_c - (num_frames - 1) // 2).clip(0, last_start)
+        return decoded.frames[starts_c[:, None] + np.arange(num_frames)]
 
 
 def plan_video(
@@ -141,11 +155,15 @@ class VisionStage:
     Args:
         clip: E_I.
         captioner: Φ_C; None if every task has its captions.
+        frames: frames per caption; more than 1 for a `ClipCaptioner` only.
     """
 
-    def __init__(self, clip: ImageTextEncoder, captioner: Captioner | None) -> None:
+    def __init__(
+        self, clip: ImageTextEncoder, captioner: Captioner | None, frames: int = 1
+    ) -> None:
         self.clip = clip
         self.captioner = captioner
+        self.frames = frames
 
     def encode_chunk(self, task: ChunkTask, decoded: DecodedChunk, crop: int = 0) -> dict[str, Any]:
         """Return the row of one crop of a decoded chunk: F_I = E_I(I), T_i = Φ_C(P_C, I_i).
@@ -169,7 +187,8 @@ class VisionStage:
                     f"{task.chunk.video_id}: some of its frames were not captioned; "
                     "run again with --retry-failed"
                 )
-            captions = self.captioner.caption(task.captioned_frames(decoded))
+            clips = task.captioned_clips(decoded, self.frames)
+            captions = caption_clips(self.captioner, list(clips))
         return {
             "video_id": task.chunk.video_id,
             "chunk": task.chunk.chunk,
@@ -185,12 +204,31 @@ class VisionStage:
         }
 
 
+def caption_clips(captioner: Captioner, clips: Sequence[NDArray[np.uint8]]) -> list[str]:
+    """Return one caption for each clip: T_i = Φ_C(P_C, I_i) of equation 1.
+
+    Args:
+        captioner: Φ_C; a `ClipCaptioner` if a clip has several frames.
+        clips: RGB, uint8 [f, H, W, 3] each. Clips of one frame have the same size.
+
+    Raises:
+        CaptionError: the captioner gives no caption for a clip.
+    """
+    if all(len(clip_fHWC) == 1 for clip_fHWC in clips):
+        return captioner.caption(np.concatenate(clips))
+    assert isinstance(captioner, ClipCaptioner), "load_captioner refuses frames > 1 otherwise"
+    return captioner.caption_clips(clips)
+
+
 def captions_fingerprint(config: Config) -> dict[str, Any]:
     """Return what the rows of a separate captioning stage depend on."""
     return {
+        **_clip_settings(config),
         "stride": config.data.stride,
         "short_side": config.data.short_side,
         "captioner": config.captioner.model,
+        "captioner_backend": config.captioner.backend,
+        "captioner_dtype": config.captioner.dtype,
         "caption_prompt": config.captioner.prompt,
         "captions_per_video": config.captioner.per_video,
         "max_new_tokens": config.captioner.max_new_tokens,
@@ -202,13 +240,29 @@ def vision_fingerprint(config: Config) -> dict[str, Any]:
     several = {"crops": config.data.crops} if config.data.crops > 1 else {}
     return {
         **several,
+        **_clip_settings(config),
         "stride": config.data.stride,
         "snippets_per_chunk": config.data.snippets_per_chunk,
         "short_side": config.data.short_side,
         "clip": config.clip.model,
         "clip_pretrained": config.clip.pretrained,
+        "clip_dtype": config.clip.dtype,
         "captioner": config.captioner.model,
+        "captioner_backend": config.captioner.backend,
+        "captioner_dtype": config.captioner.dtype,
         "caption_prompt": config.captioner.prompt,
         "captions_per_video": config.captioner.per_video,
         "max_new_tokens": config.captioner.max_new_tokens,
+    }
+
+
+def _clip_settings(config: Config) -> dict[str, Any]:
+    """Return the settings of captions of several frames, none for captions of single frames."""
+    captioner = config.captioner
+    if captioner.frames == 1:
+        return {}
+    # A clip ends where its chunk ends.
+    return {
+        "caption_frames": captioner.frames,
+        "snippets_per_chunk": config.data.snippets_per_chunk,
     }

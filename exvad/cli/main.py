@@ -16,6 +16,7 @@ from exvad.cli.options import is_override
 from exvad.cli.verbs import (
     ablate,
     analyze,
+    check,
     config,
     demo,
     evaluate,
@@ -32,6 +33,7 @@ VERBS: dict[str, ModuleType] = {
     "demo": demo,
     "analyze": analyze,
     "serve": serve,
+    "check": check,
     "preprocess": preprocess,
     "labels": labels,
     "train": train,

@@ -33,6 +33,13 @@ def add_overrides(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def add_no_check(parser: argparse.ArgumentParser) -> None:
+    """Add `--no-check`, which skips the checks before a job."""
+    parser.add_argument(
+        "--no-check", action="store_true", help="start without the checks of `exvad check`"
+    )
+
+
 def add_protocol(parser: argparse.ArgumentParser, default: str) -> None:
     """Add `--protocol`, the protocol of mAP."""
     parser.add_argument(

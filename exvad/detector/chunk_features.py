@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from exvad.aegm.vision_stage import caption_clips
+
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
@@ -30,14 +32,14 @@ class ChunkFeatures:
     def __init__(self) -> None:
         self.captioned_snippets: list[int] = []
         self.problems: list[str] = []
-        self._frames: list[NDArray[np.uint8]] = []
+        self._clips: list[NDArray[np.uint8]] = []
         self._chunks: list[NDArray[np.float16] | int] = []  # features, or the length of a failure
         self._error: VideoError | None = None
 
-    def add_captioned_frames(self, task: ChunkTask, decoded: DecodedChunk) -> None:
-        """Add the frames of a chunk that are captioned."""
+    def add_captioned_clips(self, task: ChunkTask, decoded: DecodedChunk, num_frames: int) -> None:
+        """Add the clips of a chunk that are captioned; see `ChunkTask.captioned_clips`."""
         self.captioned_snippets += task.captioned
-        self._frames += list(task.captioned_frames(decoded))
+        self._clips += list(task.captioned_clips(decoded, num_frames))
 
     def add(self, decoded: DecodedChunk, visual_tD: NDArray[np.float16]) -> None:
         """Add the image features of a chunk."""
@@ -70,10 +72,10 @@ class ChunkFeatures:
         )
 
     def caption(self, captioner: Captioner) -> list[str]:
-        """Caption the added frames, all consecutive frames of one size in one call."""
+        """Caption the added clips, all consecutive clips of one size in one call."""
         captions: list[str] = []
-        for _, frames in groupby(self._frames, key=lambda frame: frame.shape):
-            captions += captioner.caption(np.stack(list(frames)))
+        for _, clips in groupby(self._clips, key=lambda clip_fHWC: clip_fHWC.shape):
+            captions += caption_clips(captioner, list(clips))
         return captions
 
 

@@ -124,7 +124,7 @@ class Detector:
 
         Raises:
             VideoError: the file is not a readable video.
-            ExplanationError: the language model gives no usable answer.
+            EndpointError: a model's endpoint cannot be used.
             ValueError: a category cannot be added, or the threshold is not between 0 and 1.
         """
         return self.analyze_timed(path, categories, threshold, explain, callbacks).analysis

@@ -19,6 +19,7 @@ from exvad.aegm.language_stage import LanguageSettings, LanguageStage
 from exvad.aegm.vision_stage import ChunkTask, plan_video
 from exvad.detector.chunk_features import ChunkFeatures
 from exvad.detector.stage_timer import StageTimer
+from exvad.encoders.answers import Answer, NoAnswerError
 from exvad.encoders.protocols import StreamingLanguageModel
 from exvad.results import Explanation
 from exvad.store.feature_bank import VideoFeatures
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
     from exvad.video.survey import VideoInfo
 
 SNIPPETS_AT_ONCE = 32  # few enough for the first scores to come soon, enough for a batch
+UNANSWERED = "no explanation: {} (the scores use the images alone)"
 TEXT_COLUMNS = {"captions": "caption_text", "explanation": "text"}  # model.text → row's column
 
 ChunkCallback = Callable[["NDArray[np.float16]", "NDArray[np.float64]", float], None]
@@ -45,7 +47,8 @@ class Extraction:
 
     Args:
         features: features and texts; the text feature is all zeros if nothing was explained.
-        problems: what could not be read and was replaced.
+        problems: what could not be read and was replaced, and why there is no explanation although
+            one was asked for.
         seconds: duration of each stage: decoding (only the time that encoding waited for it),
             encoding, captioning (possibly parallel to encoding), explaining.
     """
@@ -105,7 +108,7 @@ class Extractor:
 
         Raises:
             VideoError: the file is not a readable video.
-            ExplanationError: the language model gives no usable answer.
+            EndpointError: a model's endpoint cannot be used.
         """
         timer = StageTimer()
         with_text = explain and self.config.model.text != "none"
@@ -116,18 +119,21 @@ class Extractor:
         chunks, captions = self._encode(tasks, with_text, timer, on_chunk)
         visual_TD = chunks.visual()
         row: dict[str, Any] = {}
-        if with_text:
+        if captions:
             snippets = chunks.captioned_snippets
             video = CaptionedVideo(info.path, snippets, captions, visual_TD[snippets])
             with timer.measure("explaining"):
-                row = self._explain(video, on_text)
+                try:
+                    row = self._explain(video, on_text)
+                except NoAnswerError as error:
+                    chunks.problems.append(UNANSWERED.format(error))
         record = row.get("record")
         features = VideoFeatures(
             video_id=Path(path).name,
             visual=visual_TD,
             times=np.concatenate([task.chunk.times for task in tasks]),
             text=self._text_feature(row, visual_TD.shape[1]),
-            caption_snippets=chunks.captioned_snippets,
+            caption_snippets=chunks.captioned_snippets if captions else [],
             captions=captions,
             cleaned_captions=row.get("cleaned_captions", []),
             explanation=row.get("explanation", ""),
@@ -144,12 +150,19 @@ class Extractor:
         timer: StageTimer,
         on_chunk: ChunkCallback | None,
     ) -> tuple[ChunkFeatures, list[str]]:
-        """Encode all chunks; return their features, and captions if text is asked for."""
+        """Encode all chunks; return their features, and captions if text is asked for.
+
+        There are no captions if the captioner refuses a frame; the features have the problem.
+        """
         chunks = ChunkFeatures()
 
         def caption() -> list[str]:
             with timer.measure("captioning"):
-                return chunks.caption(self.models.captioner) if with_text else []
+                try:
+                    return chunks.caption(self.models.captioner) if with_text else []
+                except NoAnswerError as error:
+                    chunks.problems.append(UNANSWERED.format(error))
+                    return []
 
         captioning: Future[list[str]] | None = None
         with ThreadPoolExecutor(1) as pool:
@@ -158,7 +171,7 @@ class Extractor:
                     chunks.add_failed(task, decoded)
                     continue
                 if with_text:
-                    chunks.add_captioned_frames(task, decoded)
+                    chunks.add_captioned_clips(task, decoded, self.config.captioner.frames)
                     if self.parallel and count == len(tasks):
                         captioning = pool.submit(caption)
                 with timer.measure("encoding"):
@@ -193,7 +206,11 @@ class Extractor:
     def _explain(
         self, video: CaptionedVideo, on_text: Callable[[str], None] | None
     ) -> dict[str, Any]:
-        """Return the language row of a video."""
+        """Return the language row of a video.
+
+        Raises:
+            NoAnswerError: the language model gives no usable answer.
+        """
         llm = self.models.llm
         if on_text is not None and isinstance(llm, StreamingLanguageModel):
             llm = _ReportingLanguageModel(llm, on_text)
@@ -224,5 +241,5 @@ class _ReportingLanguageModel:
     llm: StreamingLanguageModel
     on_text: Callable[[str], None]
 
-    def complete(self, prompts: Sequence[str]) -> list[str]:
+    def complete(self, prompts: Sequence[str]) -> list[Answer]:
         return self.llm.stream(prompts, lambda _, answer: self.on_text(partial_text(answer)))

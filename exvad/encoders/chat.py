@@ -1,21 +1,12 @@
-"""Prompts as model input: token ids and chat messages, the same for every backend."""
+"""Prompts of language models as token ids, the same for every backend."""
 
 from __future__ import annotations
 
-import base64
-import io
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from PIL import Image
-
+from exvad.encoders.answers import open_thoughts
 from exvad.encoders.model_files import ModelUnavailableError, resolve_model
-
-if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
-
-DEFAULT_CAPTION_PROMPT = "Describe in one sentence what happens in this picture."
 
 
 def load_tokenizer(model: str) -> Any:
@@ -49,27 +40,17 @@ def apply_chat_template(tokenizer: Any, prompts: Sequence[str]) -> tuple[list[st
     return list(texts), False
 
 
+def prompt_thoughts(tokenizer: Any) -> str:
+    """Return the mark of thoughts that the chat template puts at the end of every prompt, or "".
+
+    The model continues after the mark, so its answers belong to the mark.
+    """
+    texts, _ = apply_chat_template(tokenizer, ["prompt"])
+    return open_thoughts(texts[0])
+
+
 def tokenize_prompts(tokenizer: Any, prompts: Sequence[str]) -> list[list[int]]:
     """Return the token ids of each prompt, without padding."""
     texts, add_special_tokens = apply_chat_template(tokenizer, prompts)
     token_ids = tokenizer(texts, add_special_tokens=add_special_tokens)["input_ids"]
     return [list(prompt_ids) for prompt_ids in token_ids]
-
-
-def image_message(prompt: str, frame_HWC: NDArray[np.uint8]) -> dict[str, Any]:
-    """Return a user's chat message with a prompt and an RGB frame, the frame as JPEG.
-
-    Args:
-        prompt: the text.
-        frame_HWC: uint8 [H, W, 3].
-    """
-    buffer = io.BytesIO()
-    Image.fromarray(frame_HWC).save(buffer, "JPEG", quality=90)
-    url = f"data:image/jpeg;base64,{base64.b64encode(buffer.getvalue()).decode()}"
-    return {
-        "role": "user",
-        "content": [
-            {"type": "text", "text": prompt},
-            {"type": "image_url", "image_url": {"url": url}},
-        ],
-    }

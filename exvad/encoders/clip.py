@@ -6,105 +6,38 @@ N frames or texts · H, W pixels · C color channels · L tokens · D feature wi
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
+from exvad.encoders.cpu_precision import with_fastest_cpu_precision
 from exvad.encoders.devices import resolve_device, resolve_dtype
+from exvad.encoders.image_preprocessing import Preprocessing
 from exvad.encoders.model_files import ModelUnavailableError, resolve_model
 
 if TYPE_CHECKING:
     import torch
     from numpy.typing import NDArray
 
-
-@dataclass(frozen=True)
-class Preprocessing:
-    """The image preprocessing of a CLIP model, as open_clip stores it with each model.
-
-    Args:
-        height: of the model's input, in pixels.
-        width: of the model's input, in pixels.
-        mean: per color channel, of values from 0 to 1.
-        std: per color channel.
-        resize_mode: `shortest` (scale the shorter side, then crop), `longest` (scale the longer
-            side, then pad) or `squash` (ignore the aspect ratio).
-        interpolation: `bicubic` or `bilinear`; any other value means bicubic.
-    """
-
-    height: int
-    width: int
-    mean: tuple[float, ...]
-    std: tuple[float, ...]
-    resize_mode: str
-    interpolation: str
-
-    @classmethod
-    def from_open_clip(cls, settings: dict[str, Any]) -> Preprocessing:
-        """Read open_clip's `preprocess_cfg`."""
-        size = settings["size"]
-        height, width = (size, size) if isinstance(size, int) else size
-        return cls(
-            height,
-            width,
-            tuple(settings["mean"]),
-            tuple(settings["std"]),
-            settings["resize_mode"],
-            settings["interpolation"],
-        )
-
-    def __call__(self, frames_NHWC: NDArray[np.uint8], device: torch.device) -> torch.Tensor:
-        """Resize, crop or pad, and normalise frames.
-
-        Args:
-            frames_NHWC: RGB, uint8, all of one size.
-            device: where to compute.
-
-        Returns:
-            float32 [N, 3, height, width].
-        """
-        import torch
-        from torch.nn import functional as F
-
-        pixels_NCHW = torch.from_numpy(frames_NHWC).to(device).permute(0, 3, 1, 2)
-        frame_height, frame_width = pixels_NCHW.shape[2:]
-        if self.resize_mode == "squash":
-            target = (self.height, self.width)
-        else:
-            choose = max if self.resize_mode == "shortest" else min
-            scale = choose(self.height / frame_height, self.width / frame_width)
-            target = (round(frame_height * scale), round(frame_width * scale))
-        if target != (frame_height, frame_width):
-            mode = (
-                self.interpolation if self.interpolation in ("bicubic", "bilinear") else "bicubic"
-            )
-            pixels_NCHW = F.interpolate(
-                pixels_NCHW, target, mode=mode, align_corners=False, antialias=True
-            )
-        top, left = (target[0] - self.height) // 2, (target[1] - self.width) // 2
-        if self.resize_mode == "shortest":
-            pixels_NCHW = pixels_NCHW[:, :, top : top + self.height, left : left + self.width]
-        elif top or left:
-            padding = (-left, self.width - target[1] + left, -top, self.height - target[0] + top)
-            pixels_NCHW = F.pad(pixels_NCHW, padding)
-        mean = torch.tensor(self.mean, device=device).view(1, 3, 1, 1)
-        std = torch.tensor(self.std, device=device).view(1, 3, 1, 1)
-        return (pixels_NCHW.float() / 255 - mean) / std
+LOCAL_DIR = "local-dir:"
+QUICK_GELU = "-quickgelu"
 
 
 class ClipEncoder:
     """A frozen open_clip model.
 
     Args:
-        model: an open_clip name (`ViT-B-16`), `local-dir:FOLDER`, or `package:NAME`.
+        model: an open_clip name (`ViT-B-16-quickgelu`), `local-dir:FOLDER`, or `package:NAME`.
         pretrained: the weights of a named model (`openai`); empty for a folder.
         device: `auto` or a torch device.
-        dtype: `auto`, `float32`, `float16` or `bfloat16`.
+        dtype: `float32`, `float16`, `bfloat16`, or `auto`: float16 on a GPU; on a CPU bfloat16
+            where the processor computes it fast and the features agree, else float32.
         batch_size: frames or texts per forward pass.
 
     Raises:
         ModelUnavailableError: the weights cannot be found.
+        ValueError: the named model and its weights have different activations.
     """
 
     def __init__(
@@ -118,17 +51,25 @@ class ClipEncoder:
         import open_clip
 
         self.device = resolve_device(device)
-        self.dtype = resolve_dtype(dtype, self.device)
         self.batch_size = batch_size
-        folder = resolve_model(model)
-        name = f"local-dir:{folder}" if folder != model else model
+        name = open_clip_name(model)
+        check_activation(name, pretrained)
         try:
-            network = open_clip.create_model(name, pretrained=pretrained or None)
+            # Without required weights open_clip warns and returns a random network.
+            network = open_clip.create_model(
+                name, pretrained=pretrained or None, require_pretrained=True
+            )
             self.tokenize = open_clip.get_tokenizer(name)
         except (OSError, RuntimeError, ValueError) as error:
             raise ModelUnavailableError(model, error) from error
-        self.network = network.to(self.device, self.dtype).eval().requires_grad_(False)
+        network = network.eval().requires_grad_(False)
         self.preprocess = Preprocessing.from_open_clip(open_clip.get_model_preprocess_cfg(network))
+        if dtype == "auto" and self.device.type == "cpu":
+            network = with_fastest_cpu_precision(network, self._probe())
+            self.dtype = next(network.parameters()).dtype
+        else:
+            self.dtype = resolve_dtype(dtype, self.device)
+        self.network = network.to(self.device, self.dtype)
         self.width = int(self.encode_texts(["a"]).shape[1])
 
     def encode_images(self, frames: NDArray[np.uint8]) -> NDArray[np.float32]:
@@ -152,3 +93,53 @@ class ClipEncoder:
                 tokens_NL = self.tokenize(list(texts[start : start + self.batch_size]))
                 features.append(self.network.encode_text(tokens_NL.to(self.device)).float().cpu())
         return torch.cat(features).numpy() if features else np.empty((0, self.width), np.float32)
+
+    def _probe(self) -> torch.Tensor:
+        """Return preprocessed frames of smooth noise, [4, 3, height, width]."""
+        coarse = np.random.default_rng(0).integers(0, 256, (4, 24, 32, 3), np.uint8)
+        return self.preprocess(coarse, self.device)
+
+
+def open_clip_name(model: str) -> str:
+    """Return the name by which open_clip finds a configured model.
+
+    Args:
+        model: an open_clip name, `local-dir:FOLDER` (`~` is expanded), a folder, or
+            `package:NAME`.
+    """
+    if model.startswith(LOCAL_DIR):
+        return f"{LOCAL_DIR}{Path(model.removeprefix(LOCAL_DIR)).expanduser()}"
+    folder = resolve_model(model)
+    return model if folder == model and not Path(folder).is_dir() else f"{LOCAL_DIR}{folder}"
+
+
+def check_activation(name: str, pretrained: str) -> None:
+    """Refuse a named model whose activation is not the one that its weights were trained with.
+
+    open_clip only warns, and the model then computes another function.
+
+    Args:
+        name: an open_clip name.
+        pretrained: the tag of its weights.
+
+    Raises:
+        ValueError: one of the two uses QuickGELU and the other does not.
+    """
+    import open_clip
+
+    model = open_clip.get_model_config(name)
+    if not model or not pretrained:
+        return
+    plain = name.removesuffix(QUICK_GELU)
+    weights = open_clip.get_pretrained_cfg(name, pretrained) or open_clip.get_pretrained_cfg(
+        plain, pretrained
+    )
+    if not weights:
+        return
+    trained_with = bool(weights.get("quick_gelu"))
+    if trained_with != bool(model.get("quick_gelu")):
+        right = f"{name}{QUICK_GELU}" if trained_with else plain
+        raise ValueError(
+            f"clip.model={name} does not fit the weights clip.pretrained={pretrained}, which were "
+            f"trained with{'' if trained_with else 'out'} QuickGELU: set clip.model={right}"
+        )

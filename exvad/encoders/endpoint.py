@@ -1,33 +1,86 @@
-"""Φ_C and Φ_LLM behind an OpenAI-compatible endpoint: `vllm serve` or a hosted provider."""
+"""Φ_LLM behind an OpenAI-compatible endpoint: `vllm serve` or a hosted provider."""
 
 from __future__ import annotations
 
 import json
 import os
 import random
+import re
 import threading
 import time
 import urllib.error
 import urllib.request
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from exvad.encoders.chat import DEFAULT_CAPTION_PROMPT, image_message
+from exvad.encoders.answers import Answer, NoAnswerError
 
 if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
-
     from exvad.config import EndpointConfig
 
 RETRIED_STATUSES = {408, 409, 425, 429, 500, 502, 503, 504}
-UNANSWERABLE_STATUSES = {400, 413, 422}
+REFUSED_STATUSES = {400, 413, 422}
+MAX_FIRST_REFUSALS = 8  # a provider that refuses all first requests refuses the settings
 FIRST_PAUSE_SECONDS, MAX_PAUSE_SECONDS = 0.5, 30.0
+_UNSUPPORTED = re.compile(
+    r"support|permitted|not allowed|deprecated|recogni[sz]ed|unknown|unexpected|instead|only the",
+    re.IGNORECASE,
+)
+_ABOUT_INPUT = re.compile(
+    r"content.?(?:filter|policy|management|moderation)|safety|context.?length|too (?:long|large)",
+    re.IGNORECASE,
+)
 
 
 class EndpointError(ValueError):
     """An endpoint cannot be used; the message has its address and what it answered."""
+
+
+class RefusingEndpointError(EndpointError, NoAnswerError):
+    """An endpoint has refused every request so far; the message quotes it."""
+
+
+class _RefusedRequestError(Exception):
+    """The endpoint refuses a request.
+
+    Args:
+        status: HTTP status.
+        reply: content of the reply.
+    """
+
+    def __init__(self, status: int, reply: str) -> None:
+        self.message = _error_message(reply)
+        super().__init__(f"{status}: {self.message}")
+        self.is_about_input = status == 413 or bool(_ABOUT_INPUT.search(reply))
+
+
+@dataclass(frozen=True)
+class _Dialect:
+    """Parameters of a request that some models refuse, in the form that this one accepts.
+
+    Args:
+        length: name of the parameter for the maximum length of an answer.
+        greedy: whether a request asks for temperature 0; a model that refuses it samples.
+    """
+
+    length: str = "max_tokens"
+    greedy: bool = True
+
+    def adapt(self, message: str) -> _Dialect:
+        """Return the dialect that avoids what a provider's message refuses; itself otherwise."""
+        if not _UNSUPPORTED.search(message):
+            return self
+        if self.length == "max_tokens" and re.search(r"\bmax_tokens\b", message):
+            return replace(self, length="max_completion_tokens")
+        if self.greedy and re.search(r"\btemperature\b", message):
+            return replace(self, greedy=False)
+        return self
+
+    def parameters(self, max_new_tokens: int) -> dict[str, Any]:
+        """Return these parameters of a request."""
+        return {self.length: max_new_tokens, **({"temperature": 0} if self.greedy else {})}
 
 
 class ChatEndpoint:
@@ -36,6 +89,9 @@ class ChatEndpoint:
     Requests that fail for a temporary reason (connection refused or broken, timeout, 429, 5xx) are
     retried with jittered exponential backoff, or after the time in the Retry-After header. A
     request is given up after `patience` seconds without an answer.
+
+    If the model refuses `max_tokens` or a temperature, as some providers' models do, all further
+    requests have `max_completion_tokens` instead, or no temperature.
 
     Args:
         model: name of the model at the endpoint.
@@ -57,9 +113,12 @@ class ChatEndpoint:
         self.schema = schema
         self._rate_lock = threading.Lock()
         self._next_request_at = 0.0
+        self._state_lock = threading.Lock()
+        self._dialect = _Dialect()
+        self._has_answered, self._num_refused = False, 0
 
-    def chat(self, conversations: Sequence[list[dict[str, Any]]]) -> list[str]:
-        """Return the answer to each conversation, "" if the endpoint rejects its content.
+    def chat(self, conversations: Sequence[list[dict[str, Any]]]) -> list[Answer]:
+        """Return the answer to each conversation, a refusal if the endpoint rejects its content.
 
         Args:
             conversations: the messages of each conversation.
@@ -67,33 +126,68 @@ class ChatEndpoint:
         Raises:
             EndpointError: the endpoint rejects the key or the model, gives no answer for
                 `patience` seconds, or its answer is no chat completion.
+            RefusingEndpointError: the endpoint has refused each of its first 8 requests, and not
+                for their content or length.
         """
         with ThreadPoolExecutor(self.settings.concurrency) as pool:
             return list(pool.map(self._chat_once, conversations))
 
-    def _chat_once(self, messages: list[dict[str, Any]]) -> str:
-        body: dict[str, Any] = {
-            "model": self.model,
-            "messages": messages,
-            "max_tokens": self.max_new_tokens,
-            "temperature": 0,
-        }
+    def _chat_once(self, messages: list[dict[str, Any]]) -> Answer:
+        body: dict[str, Any] = {"model": self.model, "messages": messages}
         if self.schema is not None:
             json_schema = {"name": "answer", "schema": self.schema, "strict": True}
             body["response_format"] = {"type": "json_schema", "json_schema": json_schema}
-        completion = self._post("chat/completions", body)
-        if completion is None:
-            return ""
-        try:
-            return str(completion["choices"][0]["message"]["content"] or "").strip()
-        except (KeyError, IndexError, TypeError):
-            raise EndpointError(
-                f"the answer of {self.settings.base_url} is no chat completion: set base_url to an "
-                "OpenAI-compatible endpoint"
+        while True:
+            dialect = self._dialect
+            parameters = dialect.parameters(self.max_new_tokens)
+            try:
+                completion = self._post("chat/completions", {**body, **parameters})
+            except _RefusedRequestError as error:
+                if dialect.adapt(error.message) == dialect:
+                    return self._record_refusal(error)
+                with self._state_lock:
+                    self._dialect = self._dialect.adapt(error.message)
+            else:
+                self._has_answered = True
+                return self._read_completion(completion)
+
+    def _record_refusal(self, error: _RefusedRequestError) -> Answer:
+        with self._state_lock:
+            self._num_refused += not error.is_about_input
+            refuses_all = not self._has_answered and self._num_refused >= MAX_FIRST_REFUSALS
+        if refuses_all:
+            raise RefusingEndpointError(
+                f"{self.settings.base_url} refused all of the first {self._num_refused} requests "
+                f"to {self.model} ({error}): check the model and the "
+                "settings of the endpoint, then run again to continue"
             ) from None
+        return Answer("", refusal=str(error))
+
+    def _read_completion(self, completion: Any) -> Answer:
+        try:
+            choice = completion["choices"][0]
+            message = choice["message"]
+            content = message["content"] if "content" in message else message["refusal"]
+            reason = choice.get("finish_reason")
+        except (KeyError, IndexError, TypeError, AttributeError):
+            raise EndpointError(
+                f"the answer of {self.settings.base_url} is no chat completion "
+                f"({json.dumps(completion)[:200]}): set base_url to an OpenAI-compatible endpoint"
+            ) from None
+        if message.get("refusal"):
+            return Answer("", refusal=str(message["refusal"]))
+        if reason == "content_filter":
+            return Answer("", refusal="the provider's content filter stopped the answer")
+        text = _join_text(content).strip()
+        thoughts = message.get("reasoning_content") or message.get("reasoning")
+        return Answer(
+            text,
+            cut_off_at=self.max_new_tokens if reason == "length" else 0,
+            only_thoughts=not text and bool(thoughts),
+        )
 
     def _post(self, route: str, body: dict[str, Any]) -> Any:
-        """Return the JSON answer to a request, or None if the endpoint rejects its content."""
+        """Return the JSON answer to a request."""
         url = f"{self.settings.base_url.rstrip('/')}/{route}"
         headers = {"Content-Type": "application/json"}
         key = os.environ.get(self.settings.api_key_env, "")
@@ -105,13 +199,14 @@ class ChatEndpoint:
         while True:
             self._wait_for_rate_limit()
             try:
-                with urllib.request.urlopen(request, timeout=self.settings.timeout) as reply:
-                    return json.loads(reply.read())
+                with urllib.request.urlopen(request, timeout=self.settings.timeout) as response:
+                    return json.loads(response.read())
             except urllib.error.HTTPError as error:
                 with error:
-                    reply_text = error.read(500).decode("utf-8", "replace")[:200]
-                if error.code in UNANSWERABLE_STATUSES:
-                    return None
+                    reply = error.read(8192).decode("utf-8", "replace")
+                if error.code in REFUSED_STATUSES:
+                    raise _RefusedRequestError(error.code, reply) from None
+                reply_text = _error_message(reply)
                 if error.code not in RETRIED_STATUSES:
                     raise EndpointError(
                         f"{url} answers {error.code}: {reply_text} (the key is read from "
@@ -139,6 +234,26 @@ class ChatEndpoint:
         time.sleep(max(0.0, start - time.monotonic()))
 
 
+def _error_message(reply: str) -> str:
+    """Return the message in a provider's error, which is JSON or any text, shortened."""
+    try:
+        content = json.loads(reply)
+    except ValueError:
+        return reply[:300]
+    error = content.get("error", content) if isinstance(content, dict) else content
+    if isinstance(error, dict) and "message" in error:
+        error = error["message"]
+    return (error if isinstance(error, str) else json.dumps(error))[:300]
+
+
+def _join_text(content: Any) -> str:
+    """Return the text of a message, which may be a list of parts of different types."""
+    if isinstance(content, list):
+        parts = [part for part in content if isinstance(part, dict)]
+        return "".join(str(part["text"]) for part in parts if part.get("type") == "text")
+    return str(content or "")
+
+
 class EndpointLLM:
     """A language model behind a chat endpoint.
 
@@ -149,23 +264,6 @@ class EndpointLLM:
     def __init__(self, endpoint: ChatEndpoint) -> None:
         self.endpoint = endpoint
 
-    def complete(self, prompts: Sequence[str]) -> list[str]:
+    def complete(self, prompts: Sequence[str]) -> list[Answer]:
         """Return the model's answer to each prompt; see `ChatEndpoint.chat`."""
         return self.endpoint.chat([[{"role": "user", "content": prompt}] for prompt in prompts])
-
-
-class EndpointCaptioner:
-    """A vision-language model behind a chat endpoint.
-
-    Args:
-        endpoint: the client.
-        prompt: P_C, the text given with each frame; empty for `DEFAULT_CAPTION_PROMPT`.
-    """
-
-    def __init__(self, endpoint: ChatEndpoint, prompt: str) -> None:
-        self.endpoint = endpoint
-        self.prompt = prompt or DEFAULT_CAPTION_PROMPT
-
-    def caption(self, frames: NDArray[np.uint8]) -> list[str]:
-        """Return one caption for each RGB frame of uint8 [N, H, W, 3]."""
-        return self.endpoint.chat([[image_message(self.prompt, frame)] for frame in frames])

@@ -1,4 +1,4 @@
-"""Φ_C and Φ_LLM by vLLM in this process, and the settings of its engine.
+"""Φ_LLM by vLLM in this process, and the settings of its engine.
 
 `exvad.pipeline.engine` runs the same engine on many nodes with Ray Data. This module is for one
 program on one machine, such as a server.
@@ -8,39 +8,78 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from PIL import Image
-
-from exvad.encoders.chat import (
-    DEFAULT_CAPTION_PROMPT,
-    image_message,
-    load_tokenizer,
-    tokenize_prompts,
-)
+from exvad.encoders.answers import Answer
+from exvad.encoders.chat import load_tokenizer, prompt_thoughts, tokenize_prompts
+from exvad.encoders.devices import resolve_device
 from exvad.encoders.model_files import ModelUnavailableError, resolve_model
 
 if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
+    from exvad.config import EngineConfig, LLMConfig
 
-    from exvad.config import CaptionerConfig, EngineConfig, LLMConfig
+GPU_MEMORY_SHARE = 0.9
 
 
-def engine_options(engine: EngineConfig, dtype: str, on_cpu: bool) -> dict[str, Any]:
+class EngineError(ValueError):
+    """vLLM could not start, or could not answer a prompt, such as one that is too long for it."""
+
+
+def engine_options(
+    model: str, engine: EngineConfig, dtype: str, gpus: float | None
+) -> dict[str, Any]:
     """Return the keyword arguments of vLLM's engine.
 
     Args:
+        model: hub name, folder, or `package:NAME`.
         engine: the configured settings; its `options` override everything else.
         dtype: of the weights; `auto` for the checkpoint's own.
-        on_cpu: whether the engine runs on a CPU, where it compiles nothing.
+        gpus: the share of its GPU that each worker of the engine has, 0 to 1; None for a CPU,
+            where the engine compiles nothing.
+
+    Raises:
+        ModelUnavailableError: the model's configuration cannot be found.
     """
     options: dict[str, Any] = {"dtype": dtype, "tensor_parallel_size": engine.tensor_parallel}
     if engine.max_model_len:
-        options["max_model_len"] = engine.max_model_len
-    if on_cpu:
+        # vLLM refuses more tokens than the model's own limit.
+        limit = _own_token_limit(model) or engine.max_model_len
+        options["max_model_len"] = min(engine.max_model_len, limit)
+    if gpus is None:
         options["enforce_eager"] = True
+    else:
+        # vLLM counts the share of the memory of the whole GPU, whoever else uses it.
+        options["gpu_memory_utilization"] = round(GPU_MEMORY_SHARE * min(gpus, 1), 4)
     return {**options, **engine.options}
+
+
+def _own_token_limit(model: str) -> int | None:
+    """Return the maximum length of a model's sequences; None if its configuration lacks it."""
+    from transformers import AutoConfig
+
+    try:
+        text_config = AutoConfig.from_pretrained(resolve_model(model)).get_text_config(decoder=True)
+    except OSError as error:
+        raise ModelUnavailableError(model, error) from error
+    except ValueError:
+        return None  # vLLM runs some models that transformers does not
+    return getattr(text_config, "max_position_embeddings", None)
+
+
+def engine_error(model: str, message: str) -> EngineError:
+    """Return the error of an engine that stopped or could not start.
+
+    Args:
+        model: the configured name of the model.
+        message: the message of vLLM.
+    """
+    reason = message.strip().splitlines()[-1] if message.strip() else "no message"
+    return EngineError(
+        f"vLLM can't run model {model!r} ({reason}). If memory is short, lower "
+        "engine.max_model_len, set engine.options.quantization, or share the model among more GPUs "
+        "with engine.tensor_parallel; the log of the worker has the cause"
+    )
 
 
 def sampling_parameters(
@@ -58,25 +97,10 @@ def sampling_parameters(
     return parameters
 
 
-def uses_chat_template(model: str) -> bool:
-    """Return whether a captioner takes chat messages, which its processor's template shows.
-
-    Raises:
-        ModelUnavailableError: the processor cannot be found.
-    """
-    from transformers import AutoProcessor
-
-    try:
-        processor = AutoProcessor.from_pretrained(resolve_model(model))
-    except (OSError, ValueError) as error:
-        raise ModelUnavailableError(model, error) from error
-    return bool(getattr(processor, "chat_template", None))
-
-
-def plain_prompt_tokens(tokenizer: Any, prompt: str) -> list[int]:
-    """Return the token ids of P_C for a captioner without a chat template."""
-    # Some tokenizers add an end token even to an empty text, and the caption would be empty.
-    return list(tokenizer(prompt)["input_ids"]) if prompt else [tokenizer.bos_token_id]
+def to_answer(completion: Any) -> Answer:
+    """Return the answer in a completion of vLLM: an object with text, tokens and finish reason."""
+    is_cut_off = completion.finish_reason == "length"
+    return Answer(completion.text.strip(), len(completion.token_ids) if is_cut_off else 0)
 
 
 class EngineLLM:
@@ -100,66 +124,44 @@ class EngineLLM:
         schema: Mapping[str, Any] | None = None,
     ) -> None:
         self.tokenizer = load_tokenizer(llm.model)
-        self.engine = _load_engine(llm.model, llm.engine, llm.dtype, device)
+        self.engine = load_engine(llm.model, llm.engine, llm.dtype, device)
         self.sampling = sampling_parameters(max_new_tokens, schema)
 
-    def complete(self, prompts: Sequence[str]) -> list[str]:
-        """Return the model's answer to each prompt, without the prompt."""
+    def complete(self, prompts: Sequence[str]) -> list[Answer]:
+        """Return the model's answer to each prompt."""
         inputs = [
             {"prompt_token_ids": token_ids}
             for token_ids in tokenize_prompts(self.tokenizer, prompts)
         ]
-        return _generate(self.engine, inputs, self.sampling)
+        thoughts = prompt_thoughts(self.tokenizer)
+        answers = generate(self.engine, inputs, self.sampling)
+        return [replace(answer, text=thoughts + answer.text) for answer in answers]
 
 
-class EngineCaptioner:
-    """A frozen vision-language model that vLLM runs in this process, with greedy decoding.
+def load_engine(model: str, engine: EngineConfig, dtype: str, device: str) -> Any:
+    """Start vLLM in this process.
 
     Args:
-        captioner: the model and the settings of the engine; P_C is its `prompt`.
+        model: hub name, folder, or `package:NAME`.
+        engine: the settings of the engine.
+        dtype: of the weights; `auto` for the checkpoint's own.
         device: `auto`, `cuda` or `cpu`.
 
     Raises:
         ModelUnavailableError: the checkpoint cannot be found, or vLLM is not installed.
+        EngineError: vLLM cannot start.
     """
-
-    def __init__(self, captioner: CaptionerConfig, device: str = "auto") -> None:
-        self.prompt = captioner.prompt
-        self.uses_chat_template = uses_chat_template(captioner.model)
-        self.tokenizer = load_tokenizer(captioner.model)
-        self.engine = _load_engine(captioner.model, captioner.engine, captioner.dtype, device)
-        self.sampling = sampling_parameters(captioner.max_new_tokens)
-
-    def caption(self, frames: NDArray[np.uint8]) -> list[str]:
-        """Return one caption for each RGB frame of uint8 [N, H, W, 3]."""
-        if self.uses_chat_template:
-            prompt = self.prompt or DEFAULT_CAPTION_PROMPT
-            conversations = [[image_message(prompt, frame)] for frame in frames]
-            outputs = self.engine.chat(conversations, _to_vllm(self.sampling), use_tqdm=False)
-            return _texts(outputs)
-        token_ids = plain_prompt_tokens(self.tokenizer, self.prompt)
-        inputs = [
-            {
-                "prompt_token_ids": token_ids,
-                "multi_modal_data": {"image": Image.fromarray(frame)},
-            }
-            for frame in frames
-        ]
-        return _generate(self.engine, inputs, self.sampling)
-
-
-def _load_engine(model: str, engine: EngineConfig, dtype: str, device: str) -> Any:
-    import torch
-
     try:
         from vllm import LLM
     except ImportError as error:
         raise ModelUnavailableError(model, error) from error
-    on_cpu = device == "cpu" or not torch.cuda.is_available()
+    gpus = None if resolve_device(device).type == "cpu" else 1.0
     try:
-        return LLM(resolve_model(model), **engine_options(engine, dtype, on_cpu))
+        return LLM(resolve_model(model), **engine_options(model, engine, dtype, gpus))
     except (OSError, ValueError) as error:
         raise ModelUnavailableError(model, error) from error
+    except RuntimeError as error:
+        raise engine_error(model, str(error)) from error
 
 
 def _to_vllm(parameters: Mapping[str, Any]) -> Any:
@@ -175,9 +177,13 @@ def _to_vllm(parameters: Mapping[str, Any]) -> Any:
     )
 
 
-def _generate(engine: Any, inputs: Sequence[Any], parameters: Mapping[str, Any]) -> list[str]:
-    return _texts(engine.generate(inputs, _to_vllm(parameters), use_tqdm=False))
+def generate(engine: Any, inputs: Sequence[Any], parameters: Mapping[str, Any]) -> list[Answer]:
+    """Return an engine's answers.
 
-
-def _texts(outputs: Sequence[Any]) -> list[str]:
-    return [output.outputs[0].text.strip() for output in outputs]
+    Args:
+        engine: the engine, from `load_engine`.
+        inputs: its prompts, such as token ids with images.
+        parameters: the result of `sampling_parameters`.
+    """
+    outputs = engine.generate(inputs, _to_vllm(parameters), use_tqdm=False)
+    return [to_answer(output.outputs[0]) for output in outputs]

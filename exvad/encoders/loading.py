@@ -6,10 +6,12 @@ from collections.abc import Mapping
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from exvad.encoders.captioner import TransformersCaptioner
+from exvad.encoders.captioners.endpoint_captioner import EndpointCaptioner
+from exvad.encoders.captioners.engine_captioner import EngineCaptioner
+from exvad.encoders.captioners.transformers_captioner import TransformersCaptioner
 from exvad.encoders.clip import ClipEncoder
-from exvad.encoders.endpoint import ChatEndpoint, EndpointCaptioner, EndpointLLM
-from exvad.encoders.engine import EngineCaptioner, EngineLLM
+from exvad.encoders.endpoint import ChatEndpoint, EndpointLLM
+from exvad.encoders.engine import EngineLLM
 from exvad.encoders.llm import TransformersLLM
 
 if TYPE_CHECKING:
@@ -32,6 +34,7 @@ def load_captioner(config: Config) -> Captioner:
 
     Raises:
         ModelUnavailableError: its checkpoint cannot be found.
+        ClipsUnsupportedError: `captioner.frames` exceeds 1 and the model takes one frame only.
     """
     captioner = config.captioner
     if captioner.backend == "openai":
@@ -46,6 +49,7 @@ def load_captioner(config: Config) -> Captioner:
         captioner.dtype,
         captioner.batch_size,
         captioner.max_new_tokens,
+        captioner.frames,
     )
 
 
@@ -71,7 +75,9 @@ def load_llm(
         return EndpointLLM(ChatEndpoint(llm.model, llm.endpoint, length, endpoint_schema))
     if llm.backend == "vllm":
         return EngineLLM(llm, config.device, length, schema if llm.structured else None)
-    return TransformersLLM(llm.model, config.device, llm.dtype, llm.batch_size, length)
+    return TransformersLLM(
+        llm.model, config.device, llm.dtype, llm.batch_size, length, llm.batch_tokens
+    )
 
 
 class LocalModels:

@@ -12,6 +12,8 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+    from exvad.encoders.answers import Answer
+
 
 class ImageTextEncoder(Protocol):
     """Maps frames and texts into one feature space of width D: E_I and E_T of the paper."""
@@ -35,11 +37,20 @@ class Captioner(Protocol):
         ...
 
 
+@runtime_checkable
+class ClipCaptioner(Captioner, Protocol):
+    """A captioner that also describes clips of several frames."""
+
+    def caption_clips(self, clips: Sequence[NDArray[np.uint8]]) -> list[str]:
+        """Return one caption for each clip of RGB frames, uint8 [f, H, W, 3] each."""
+        ...
+
+
 class LanguageModel(Protocol):
     """Completes prompts: Φ_LLM of equation 3."""
 
-    def complete(self, prompts: Sequence[str]) -> list[str]:
-        """Return the model's answer to each prompt, without the prompt."""
+    def complete(self, prompts: Sequence[str]) -> list[Answer]:
+        """Return the model's answer to each prompt."""
         ...
 
 
@@ -47,7 +58,7 @@ class LanguageModel(Protocol):
 class StreamingLanguageModel(LanguageModel, Protocol):
     """A language model that also reports partial answers while it generates them."""
 
-    def stream(self, prompts: Sequence[str], on_text: Callable[[int, str], None]) -> list[str]:
+    def stream(self, prompts: Sequence[str], on_text: Callable[[int, str], None]) -> list[Answer]:
         """Return the model's answer to each prompt and report partial answers on the way.
 
         Args:

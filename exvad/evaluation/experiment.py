@@ -14,7 +14,7 @@ from exvad.evaluation.evaluation import evaluate
 from exvad.evaluation.scored import PROTOCOLS
 from exvad.store.run_data import RunData
 from exvad.training.data import training_data
-from exvad.training.fitting import best_network, train_network
+from exvad.training.fitting import Replica, best_network, train_network
 
 if TYPE_CHECKING:
     from exvad.config import Config
@@ -37,6 +37,8 @@ def run_experiment(
 ) -> dict[str, float | None]:
     """Train the detector and return its summary metrics on the test videos.
 
+    Both are computed on the GPU of this process if `train.gpu` is set, else on the CPU.
+
     Args:
         config: the settings; `train.seed` is the seed of the weights and batches.
         manifest: the data set.
@@ -45,11 +47,16 @@ def run_experiment(
 
     Returns:
         See `summary_metrics`.
+
+    Raises:
+        ValueError: `train.gpu` is set and this process has no GPU.
     """
+    replica = Replica.alone(config.train)
     data = RunData.read(manifest, store, config)
     label_CD = torch.from_numpy(labels.embeddings(config))
-    state = train_network(config, label_CD, training_data(data.bank, manifest, config))
-    network = best_network(config, label_CD, state)
+    examples = training_data(data.bank, manifest, config)
+    state = train_network(config, label_CD, examples, replica=replica)
+    network = best_network(config, label_CD, state).to(replica.device)
     unsaved = {"version": "", "weights": ""}
     checkpoint = Checkpoint(
         network, label_CD, labels.phrases, config, state.calibration, {}, unsaved

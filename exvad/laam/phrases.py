@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from exvad.encoders.answers import without_thoughts
+
 if TYPE_CHECKING:
     from exvad.aegm.prompts import Prompt
     from exvad.encoders.protocols import LanguageModel
@@ -92,21 +94,25 @@ def write_phrases(
         ValueError: the model wrote fewer than m phrases for a class.
     """
     phrases: dict[str, list[str]] = {label: [] for label in classes}
+    defects: dict[str, str] = {}
     for _ in range(attempts):
         incomplete = [label for label in classes if len(phrases[label]) < count]
         if not incomplete:
             break
         answers = llm.complete([phrase_prompt(prompt, label, count) for label in incomplete])
         for label, answer in zip(incomplete, answers, strict=True):
-            distinct = dict.fromkeys([*phrases[label], *parse_phrases(answer)])
+            distinct = dict.fromkeys([*phrases[label], *parse_phrases(answer.text)])
+            defects[label] = answer.describe_defect("llm.max_new_tokens")
             phrases[label] = list(distinct)[:count]
     too_few = [
         f"{label} ({len(phrases[label])})" for label in classes if len(phrases[label]) < count
     ]
     if too_few:
+        reasons = [defects[label] for label in classes if len(phrases[label]) < count]
+        reason = next(filter(None, reasons), "")
         raise ValueError(
             f"the language model wrote fewer than {count} phrases for {', '.join(too_few)}: "
-            "lower labels.phrases, or choose another model or prompt"
+            + (reason or "lower labels.phrases, or choose another model or prompt")
         )
     return phrases
 
@@ -115,11 +121,12 @@ def parse_phrases(answer: str) -> list[str]:
     """Parse a list of phrases from a language model's answer.
 
     The answer may be a JSON list or have one phrase per line. If any line has a number or a bullet,
-    lines without one are ignored.
+    lines without one are ignored. The model's thoughts before the list are dropped.
 
     Returns:
         The phrases in order; empty if the answer has none.
     """
+    answer = without_thoughts(answer)
     start = answer.find("[")
     if start >= 0:
         try:

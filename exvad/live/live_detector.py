@@ -15,9 +15,8 @@ from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
-from exvad.aegm.explanation_format import ExplanationError
 from exvad.live.alerts import Alert, AlertRule, AlertTracker, Change
-from exvad.live.live_explainer import LiveExplainer, RecentFrame
+from exvad.live.live_explainer import LiveExplainer, RecentFrame, Unexplained
 from exvad.live.settings import LiveSettings
 from exvad.results.live import LiveAlert, LiveNotice, LiveScores, Record
 from exvad.store.examples import Example
@@ -138,7 +137,7 @@ class LiveDetector:
     def _collect_explanation(self) -> list[Record]:
         """Return the record of the explanation that is finished, if any."""
         result = self._explainer.collect()
-        if isinstance(result, ExplanationError):
+        if isinstance(result, Unexplained):
             return [LiveNotice(kind="unexplained", text=str(result))]
         if result is None or result.alert is None:
             return []

@@ -14,8 +14,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from exvad.aegm.captioned_videos import CaptionedVideo
-from exvad.aegm.explanation_format import ExplanationError
 from exvad.aegm.language_stage import LanguageSettings, LanguageStage
+from exvad.encoders.answers import NoAnswerError
+from exvad.encoders.endpoint import EndpointError
 from exvad.results import Explanation
 
 if TYPE_CHECKING:
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from exvad.live.alerts import Alert
     from exvad.live.settings import LiveSettings
 
+Unexplained = NoAnswerError | EndpointError
 BEFORE_SECONDS = 3.0  # of the stream before an alert that its explanation may use
 
 
@@ -87,7 +89,7 @@ class LiveExplainer:
         size = max(1, settings.window // settings.caption_every)
         self._frames: deque[RecentFrame] = deque(maxlen=size)
         self._last_started = -np.inf
-        self._future: Future[tuple[list[str], dict[str, Any] | ExplanationError]] | None = None
+        self._future: Future[tuple[list[str], dict[str, Any] | Unexplained]] | None = None
         self._alert: Alert | None = None  # of the explanation in progress
         self._waiting_alert: Alert | None = None
 
@@ -143,8 +145,8 @@ class LiveExplainer:
         if self._future is not None:
             self._future.exception()
 
-    def collect(self) -> WindowExplanation | ExplanationError | None:
-        """Return the finished explanation, or its error, and start the waiting one.
+    def collect(self) -> WindowExplanation | Unexplained | None:
+        """Return the finished explanation, or why there is none, and start the waiting one.
 
         Returns:
             None if no explanation is finished.
@@ -156,7 +158,7 @@ class LiveExplainer:
         if self._waiting_alert is not None:
             waiting, self._waiting_alert = self._waiting_alert, None
             self.request(waiting, waiting.end)
-        if isinstance(row, ExplanationError):
+        if isinstance(row, Unexplained):
             return row
         captions_text_D = np.mean(row["caption_text"], axis=0)
         self.text_D = captions_text_D if self._text == "captions" else row["text"]
@@ -165,13 +167,23 @@ class LiveExplainer:
 
     def _explain(
         self, frames: Sequence[RecentFrame]
-    ) -> tuple[list[str], dict[str, Any] | ExplanationError]:
-        """Return captions, and the row of the language stage or its error."""
+    ) -> tuple[list[str], dict[str, Any] | Unexplained]:
+        """Return captions, and the row of the language stage or why there is none."""
         newest_shape = frames[-1].frame.shape
         frames = [frame for frame in frames if frame.frame.shape == newest_shape]
-        captions = self._models.captioner.caption(np.stack([frame.frame for frame in frames]))
+        captions: list[str] = []
+        try:
+            captions = self._models.captioner.caption(np.stack([frame.frame for frame in frames]))
+            return captions, self._explain_captions(frames, captions)
+        except (NoAnswerError, EndpointError) as error:
+            # Scoring goes on without explanations.
+            return captions, error
+
+    def _explain_captions(
+        self, frames: Sequence[RecentFrame], captions: Sequence[str]
+    ) -> dict[str, Any] | Unexplained:
         image_cD = np.stack([frame.visual_D for frame in frames]).astype(np.float32)
         window = CaptionedVideo("window", list(range(len(frames))), captions, image_cD)
         language = LanguageSettings.from_config(self._checkpoint.config, self._checkpoint.classes)
         (row,) = LanguageStage(self._models.clip, self._models.llm, language).explain([window])
-        return captions, row
+        return row

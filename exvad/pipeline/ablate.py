@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import ray
 
@@ -20,6 +20,7 @@ from exvad.evaluation.ablation_plan import cell_name, make_tables, read_plan
 from exvad.evaluation.experiment import run_experiment
 from exvad.evaluation.paper_tables import as_markdown
 from exvad.laam.run_labels import RunLabels
+from exvad.pipeline.placement import Demand, check_placement, waiting_reported
 from exvad.pipeline.session import ray_session
 from exvad.pipeline.terminal import console, progress_bar
 from exvad.report.sensitivity_curves import draw_curves
@@ -88,15 +89,31 @@ def run_cells(config: Config, cells: Mapping[Path, Config]) -> None:
     """
     labels, manifest = RunLabels.load(config), read_run_manifest(config)
     store = Store(config.store_path)
-    resources = {"num_gpus": 1} if config.train.gpu else {"num_cpus": 1}
-    with ray_session(), progress_bar() as bar:
-        task = ray.remote(max_retries=2, **resources)(run_experiment)
+    title = "ablating"
+    with ray_session(), progress_bar() as bar, waiting_reported(title) as reporter:
+        task = experiment_task(config, title)
         pending = {task.remote(cell, manifest, store, labels): path for path, cell in cells.items()}
-        row = bar.add_task("ablating", total=len(pending))
+        row = bar.add_task(title, total=len(pending))
         while pending:
             (reference,), _ = ray.wait(list(pending))
             write_json_atomic(pending.pop(reference), ray.get(reference))
+            reporter.progress()
             bar.advance(row)
+
+
+def experiment_task(config: Config, title: str) -> Any:
+    """Return `run_experiment` as a Ray task with the resources of a training.
+
+    Args:
+        config: the configuration of the run.
+        title: the step that needs it, as shown to the user.
+
+    Raises:
+        PlacementError: the cluster has no GPU and `train.gpu` is set.
+    """
+    demand = Demand("training", "train.gpu", 1, 1 if config.train.gpu else 0)
+    check_placement(title, [demand])
+    return ray.remote(max_retries=2, num_cpus=demand.cpus, num_gpus=demand.gpus)(run_experiment)
 
 
 def _cells(config: Config, plan: Plan, seeds: int) -> dict[str, dict[Path, Config]]:

@@ -14,9 +14,12 @@ import ray
 from exvad.checkpoints.checkpoint import load_checkpoint
 from exvad.checkpoints.registry import resolve_checkpoint
 from exvad.data.atomic import write_json_atomic, write_text_atomic
+from exvad.encoders.devices import resolve_device
 from exvad.evaluation.evaluation import Evaluation, evaluate
-from exvad.evaluation.experiment import run_experiment, summary_metrics
+from exvad.evaluation.experiment import summary_metrics
 from exvad.laam.run_labels import RunLabels
+from exvad.pipeline.ablate import experiment_task
+from exvad.pipeline.placement import waiting_reported
 from exvad.pipeline.session import ray_session
 from exvad.pipeline.terminal import console, progress_bar
 from exvad.report.evidence import evidence_frames
@@ -52,7 +55,8 @@ def evaluate_run(
         ValueError: there is no checkpoint, or no test video has the features that it needs.
     """
     reference = checkpoint_reference or config.run_path / "checkpoint"
-    checkpoint = load_checkpoint(resolve_checkpoint(reference, config.mlflow_uri))
+    folder = resolve_checkpoint(reference, config.mlflow_uri)
+    checkpoint = load_checkpoint(folder, str(resolve_device(config.device)))
     trained = checkpoint.config
     data_config = config.data.model_copy(update={"test_crop": trained.data.test_crop})
     data = RunData.load(
@@ -91,7 +95,8 @@ def compare_text_variants(
         `model.text` → summary metrics.
     """
     labels, store = RunLabels.load(config), Store(config.store_path)
-    task = ray.remote(num_cpus=1)(run_experiment)
+    title = "comparing text variants"
+    task = experiment_task(config, title)
     train = config.train.model_copy(update={"select_on": summary["selected_on"]})
     pending = {}
     for text in TEXT_VARIANTS:
@@ -100,10 +105,11 @@ def compare_text_variants(
             variant = config.model_copy(update={"model": model, "train": train})
             pending[text] = task.remote(variant, manifest, store, labels)
     metrics: dict[str, dict[str, float | None]] = {config.model.text: summary_metrics(summary)}
-    with progress_bar() as bar:
-        row = bar.add_task("comparing text variants", total=len(pending))
+    with progress_bar() as bar, waiting_reported(title) as reporter:
+        row = bar.add_task(title, total=len(pending))
         for text, reference in pending.items():
             metrics[text] = ray.get(reference)
+            reporter.progress()
             bar.advance(row)
     return {text: metrics[text] for text in TEXT_VARIANTS}
 

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from exvad.config import Config
     from exvad.encoders.protocols import LanguageModel
 
-MAX_PHRASE_TOKENS = 512
+MIN_PHRASE_TOKENS = 512  # that an answer may have, whatever the explanations may have
 
 
 def write_labels(config: Config) -> int:
@@ -65,13 +65,14 @@ def _read_labels(file: str, classes: Sequence[str]) -> LabelPhrases:
 
 def _generate_labels(config: Config, classes: Sequence[str]) -> LabelPhrases:
     prompt = load_prompt(config.labels.prompt)
+    max_new_tokens = max(config.llm.max_new_tokens, MIN_PHRASE_TOKENS)
     with ExitStack() as stack:
         llm: LanguageModel
         if config.llm.backend == "vllm":
             stack.enter_context(ray_session())
-            llm = EngineLanguageModel(config, MAX_PHRASE_TOKENS)
+            llm = EngineLanguageModel(config, max_new_tokens)
         else:
-            llm = load_llm(config, max_new_tokens=MAX_PHRASE_TOKENS)
+            llm = load_llm(config, max_new_tokens=max_new_tokens)
         phrases = write_phrases(classes, llm, prompt, config.labels.phrases)
     return LabelPhrases(
         phrases=phrases, origin=f"written by {config.llm.model}, prompt {prompt.identity}"

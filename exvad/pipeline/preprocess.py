@@ -15,6 +15,7 @@ from exvad.data.dataset import run_manifest_path
 from exvad.data.manifest_files import write_manifest
 from exvad.pipeline.manifest_progress import load_manifest_with_progress
 from exvad.pipeline.session import ray_session
+from exvad.pipeline.stages.actors import check_stages
 from exvad.pipeline.stages.captioning import run_captions
 from exvad.pipeline.stages.language import run_language
 from exvad.pipeline.stages.vision import run_vision
@@ -44,7 +45,8 @@ def preprocess(
         The exit code: 0, or 1 if no video is usable.
 
     Raises:
-        ValueError: the data set is described wrongly, or the store was made with other settings.
+        ValueError: the data set is described wrongly, the store was made with other settings, or
+            the cluster has not the resources that a stage needs.
     """
     manifest = load_manifest_with_progress(config)
     write_manifest(manifest, run_manifest_path(config))
@@ -56,6 +58,7 @@ def preprocess(
     if retry_failed:
         store.failures.clear()
     with ray_session():
+        check_stages(config)
         if config.captioner.backend == "vllm":
             captions = store.stage("captions", captions_fingerprint(config), fresh)
             run_captions(config, manifest, store, captions)

@@ -21,6 +21,7 @@ from exvad.checkpoints.checkpoint import Checkpoint, save_checkpoint
 from exvad.checkpoints.tracking import log_training
 from exvad.laam.run_labels import RunLabels
 from exvad.pipeline.epoch_board import EpochBoard, epochs_shown
+from exvad.pipeline.placement import Demand, check_placement, waiting_reported
 from exvad.pipeline.session import ray_session
 from exvad.pipeline.terminal import console
 from exvad.store.run_data import RunData
@@ -119,6 +120,9 @@ def _fit_on_ray(config: Config, data: RunData, label_CD: NDArray[np.float32]) ->
     Returns:
         The state after the last epoch.
     """
+    gpus = 1 if config.train.gpu else 0
+    workers = Demand("worker", "train.workers, train.gpu", 1, gpus, config.train.workers)
+    check_placement("training", [workers])
     board = ray.remote(num_cpus=0)(EpochBoard).remote()
     trainer = TorchTrainer(
         train_worker,
@@ -132,7 +136,7 @@ def _fit_on_ray(config: Config, data: RunData, label_CD: NDArray[np.float32]) ->
         scaling_config=ScalingConfig(
             num_workers=config.train.workers,
             use_gpu=config.train.gpu,
-            resources_per_worker={"CPU": 1, **({"GPU": 1} if config.train.gpu else {})},
+            resources_per_worker=workers.amounts,
         ),
         run_config=RunConfig(
             name="train",
@@ -140,7 +144,7 @@ def _fit_on_ray(config: Config, data: RunData, label_CD: NDArray[np.float32]) ->
             checkpoint_config=CheckpointConfig(num_to_keep=1),
         ),
     )
-    with epochs_shown(board, config.train.epochs):
+    with epochs_shown(board, config.train.epochs), waiting_reported("training"):
         result = trainer.fit()
     if result.error is not None:
         raise ValueError(f"training stopped: {result.error}")

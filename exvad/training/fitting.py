@@ -15,13 +15,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
+from exvad.encoders.devices import resolve_device
 from exvad.inference.calibration import Calibration, calibrate
 from exvad.inference.network import build_network
 from exvad.training.trainer import Trainer, TrainerState
 from exvad.training.validation import selection_rank, validate
 
 if TYPE_CHECKING:
-    from exvad.config import Config
+    from exvad.config import Config, TrainConfig
     from exvad.modeling.exvad import ExVAD
     from exvad.training.data import TrainingData
 
@@ -94,6 +95,15 @@ class Replica:
     world_size: int = 1
     wrap: Callable[[torch.nn.Module], torch.nn.Module] = lambda network: network
 
+    @classmethod
+    def alone(cls, config: TrainConfig) -> Replica:
+        """Return the only worker of a training, on the GPU of this process if `gpu` is set.
+
+        Raises:
+            ValueError: `gpu` is set and there is none.
+        """
+        return cls(resolve_device("cuda" if config.gpu else "cpu"))
+
 
 def train_network(
     config: Config,
@@ -106,7 +116,8 @@ def train_network(
 ) -> FitState:
     """Seed torch, build the untrained network of a configuration, and fit it.
 
-    Equal arguments give equal results, bit for bit on the same machine.
+    On the CPU of one machine, equal arguments give equal results, bit for bit. On a GPU the last
+    bits of weights and scores may differ from run to run.
 
     Args:
         config: the configuration.

@@ -29,7 +29,7 @@ class NotFiniteError(ValueError):
 
 @dataclass
 class TrainerState:
-    """The state of a trainer after an epoch, without the weights of the network.
+    """The state of a trainer after an epoch, on the CPU, without the weights of the network.
 
     Args:
         epoch: index of the last finished epoch.
@@ -137,12 +137,22 @@ class Trainer:
 
     def state(self, epoch: int) -> TrainerState:
         """Return the state after the epoch with this index."""
-        return TrainerState(epoch, self.optimizer.state_dict(), self.scheduler.state_dict())
+        optimizer, scheduler = self.optimizer.state_dict(), self.scheduler.state_dict()
+        return TrainerState(epoch, _to_cpu(optimizer), _to_cpu(scheduler))
 
     def load_state(self, state: TrainerState) -> None:
         """Restore a state, to continue with the next epoch."""
         self.optimizer.load_state_dict(state.optimizer)
         self.scheduler.load_state_dict(state.scheduler)
+
+
+def _to_cpu(state: Any) -> Any:
+    """Move the tensors of a nested state to the CPU; a machine without GPUs may load it."""
+    if isinstance(state, dict):
+        return {name: _to_cpu(value) for name, value in state.items()}
+    if isinstance(state, list):
+        return [_to_cpu(value) for value in state]
+    return state.cpu() if isinstance(state, torch.Tensor) else state
 
 
 def epoch_batches(

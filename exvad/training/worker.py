@@ -59,8 +59,9 @@ def train_worker(settings: dict[str, Any]) -> None:
 
 
 def load_state(checkpoint: ray.train.Checkpoint | None) -> FitState | None:
-    """Load the state of a Ray Train checkpoint; None if there is no checkpoint yet."""
+    """Load the state of a Ray Train checkpoint on the CPU; None if there is no checkpoint yet."""
     if checkpoint is None:
         return None
     with checkpoint.as_directory() as folder:
-        return FitState.from_dict(torch.load(Path(folder) / STATE_FILE, weights_only=True))
+        state_file = Path(folder) / STATE_FILE
+        return FitState.from_dict(torch.load(state_file, weights_only=True, map_location="cpu"))

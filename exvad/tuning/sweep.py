@@ -16,6 +16,7 @@ import ray
 from ray import tune
 
 from exvad.laam.run_labels import RunLabels
+from exvad.pipeline.placement import Demand, check_placement
 from exvad.pipeline.session import ray_session
 from exvad.pipeline.terminal import console
 from exvad.store.run_data import RunData
@@ -60,7 +61,10 @@ def sweep(config: Config, options: SweepOptions) -> int:
     folder.mkdir(parents=True, exist_ok=True)
     (folder / PLAN).write_text(json.dumps(_plan(config, options)))
     context = SweepContext(config, options, folder, space, data, labels)
+    gpus = config.tune.gpus if config.train.gpu else 0
+    trial = Demand("trial", "tune.cpus, tune.gpus, train.gpu", config.tune.cpus, gpus)
     with ray_session():
+        check_placement("the sweep", [trial])
         outcome = _search_and_confirm(context)
     publish(context, outcome)
     if outcome.interrupted:

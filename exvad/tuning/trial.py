@@ -44,7 +44,7 @@ def train_once(
         config,
         torch.from_numpy(labels.embeddings(config)),
         training_data(bank, manifest, config),
-        replica=Replica(torch.device("cuda" if config.train.gpu else "cpu")),
+        replica=Replica.alone(config.train),
         on_epoch=on_epoch,
     )
 

@@ -22,7 +22,7 @@ from exvad.data.world.language import caption_class
 from exvad.data.world.language import explain as reference_explanation
 from exvad.data.world.scene import Scene
 from exvad.data.world.seed_ranges import seeds
-from exvad.encoders.captioner import TransformersCaptioner
+from exvad.encoders.captioners.transformers_captioner import TransformersCaptioner
 from exvad.encoders.clip import ClipEncoder
 from exvad.encoders.llm import TransformersLLM
 from exvad.encoders.vectors import unit_vectors

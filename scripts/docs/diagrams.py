@@ -21,7 +21,7 @@ def figure_2() -> str:
 
     video = drawing.box(Box(10, 215, 110, 80), "video", "exvad/video/", kind="data")
     captioner = drawing.box(
-        Box(170, 50, 180, 80), "captions (1)", "encoders/captioner.py", "aegm/vision_stage.py",
+        Box(170, 50, 180, 80), "captions (1)", "encoders/captioners/", "aegm/vision_stage.py",
         kind="model",
     )  # fmt: skip
     cleaning = drawing.box(Box(400, 50, 160, 80), "cleaning (2)", "aegm/cleaning.py")

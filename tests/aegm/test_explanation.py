@@ -7,6 +7,7 @@ import pytest
 from exvad.aegm.explanation import explain, explanation_prompt
 from exvad.aegm.explanation_format import ExplanationError
 from exvad.aegm.prompts import Prompt, load_prompt
+from exvad.encoders.answers import Answer
 from exvad.results import Explanation
 from tests.helpers.explanations import CLASSES, explanation_json
 from tests.helpers.fakes import ScriptedLLM
@@ -69,3 +70,14 @@ def test_explain_does_not_retry_a_valid_answer() -> None:
     llm = ScriptedLLM([explanation_json()])
     explain([["a"]], llm, PROMPT, CLASSES, attempts=5)
     assert len(llm.prompts) == 1
+
+
+def test_explain_retries_an_answer_that_was_cut_off_but_not_a_refusal() -> None:
+    cut_off = Answer(explanation_json()[:50], cut_off_at=64)
+    refusal = Answer("", refusal="too violent")
+    llm = ScriptedLLM([cut_off, refusal, "<think>hm</think>"], [explanation_json(), cut_off])
+    whole, refused, again = explain([["a"], ["b"], ["c"]], llm, PROMPT, CLASSES)
+    assert isinstance(whole, Explanation)
+    assert str(refused) == "refused: too violent"
+    assert "cut off at 64 tokens" in str(again)
+    assert "cut off at 64 tokens" in llm.prompts[1][0]

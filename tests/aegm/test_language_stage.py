@@ -145,7 +145,10 @@ def test_settings_are_read_from_the_configuration() -> None:
     [
         "clip.model=other",
         "clip.pretrained=other",
+        "clip.dtype=float16",
         "llm.model=other",
+        "llm.backend=vllm",
+        "llm.dtype=bfloat16",
         "llm.prompt=explanation",
         "llm.max_new_tokens=7",
         "cleaning.window=2",

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from numpy.typing import NDArray
 
 from exvad.aegm.vision_stage import (
     ChunkTask,
@@ -19,8 +21,9 @@ from exvad.aegm.vision_stage import (
 from exvad.config import load_config
 from exvad.data.world import Scene, render_video
 from exvad.store.store import Store
+from exvad.video.chunks import Chunk
 from exvad.video.container import VideoError
-from exvad.video.decoding import decode_chunk
+from exvad.video.decoding import DecodedChunk, decode_chunk
 from tests.helpers.fakes import FakeCaptioner, FakeEncoder
 
 SCENE = Scene(3, "Arson", 11, 13)
@@ -84,6 +87,34 @@ def test_plan_video_rejects_a_file_that_is_not_a_video(tmp_path: Path) -> None:
         plan_video("v", str(path), load_config("demo"))
 
 
+class ClipLengthCaptioner(FakeCaptioner):
+    """A captioner that names the first value of each frame of a clip."""
+
+    def caption_clips(self, clips: Sequence[NDArray[np.uint8]]) -> list[str]:
+        return [" ".join(str(frame[0, 0, 0]) for frame in clip_fHWC) for clip_fHWC in clips]
+
+
+@pytest.mark.parametrize(
+    ("frames", "captions"),
+    [
+        (2, ["0 1", "2 3", "3 4"]),
+        (3, ["0 1 2", "1 2 3", "2 3 4"]),
+        (9, ["0 1 2 3 4"] * 3),
+    ],
+)
+def test_encode_chunk_captions_clips_around_the_captioned_snippets(
+    frames: int, captions: list[str]
+) -> None:
+    chunk = Chunk("v", "v.mp4", 1, 10, 160, 16, (0.0,) * 5, ())
+    task = ChunkTask(chunk, 2, 300, 30.0, (10, 12, 14))
+    values = np.arange(5, dtype=np.uint8)[:, None, None, None]
+    decoded = DecodedChunk(np.tile(values, (1, 4, 6, 3)), np.zeros(5), [])
+    row = VisionStage(FakeEncoder(), ClipLengthCaptioner(), frames).encode_chunk(task, decoded)
+    assert row["captions"] == captions
+    single = VisionStage(FakeEncoder(), FakeCaptioner()).encode_chunk(task, decoded)
+    assert single["captions"] == [f"a picture of brightness {value}" for value in (0, 2, 4)]
+
+
 @settings(deadline=None)
 @given(st.integers(1, 5000), st.integers(1, 64))
 def test_choose_captioned_snippets_gives_unique_ascending_indices(total: int, n: int) -> None:
@@ -112,8 +143,12 @@ def test_choose_captioned_snippets_gives_equal_distances(total: int, n: int) -> 
         "data.short_side=64",
         "clip.model=other",
         "clip.pretrained=other",
+        "clip.dtype=float16",
         "captioner.model=other",
+        "captioner.backend=vllm",
+        "captioner.dtype=bfloat16",
         "captioner.prompt=what is this?",
+        "captioner.frames=2",
         "captioner.per_video=3",
         "captioner.max_new_tokens=3",
     ],

@@ -58,8 +58,8 @@ def test_caption_calls_the_captioner_once_per_run_of_equal_sizes() -> None:
     for heights in ([4, 4], [4, 6]):
         frames = [np.zeros((height, 8, 3), np.uint8) for height in heights]
         captioned: Any = SimpleNamespace(
-            captioned=[0, 1], captioned_frames=lambda _, frames=frames: frames
+            captioned=[0, 1], captioned_clips=lambda *_, frames=frames: [f[None] for f in frames]
         )
-        chunks.add_captioned_frames(captioned, SimpleNamespace())  # type: ignore[arg-type]
+        chunks.add_captioned_clips(captioned, SimpleNamespace(), 1)  # type: ignore[arg-type]
     assert chunks.caption(captioner) == ["4", "4", "4", "6"]
     assert captioner.calls == [3, 1]

@@ -9,10 +9,12 @@ import pytest
 
 from exvad.detector.detector import Detector
 from exvad.detector.extraction import Extractor
+from exvad.encoders.answers import Answer
 from exvad.video.chunks import Chunk
 from exvad.video.container import DecodingLimitError, VideoError
 from exvad.video.decoder import InProcessDecoder
 from exvad.video.decoding import DecodedChunk
+from tests.helpers.fakes import FrozenModels, RefusingCaptioner, ScriptedLLM
 
 
 class FailingDecoder(InProcessDecoder):
@@ -50,6 +52,26 @@ def test_extract_replaces_failed_chunks_by_the_nearest_frame(
     np.testing.assert_array_equal(visual_TD[8:], np.repeat(visual_TD[7:8], len(visual_TD) - 8, 0))
     assert "chunk 2 is broken" in extraction.problems[0]
     assert max(extraction.features.caption_snippets) < 8
+
+
+@pytest.mark.parametrize("declines", ["captioner", "llm"])
+def test_analyze_keeps_the_scores_of_a_video_that_a_model_declines_to_explain(
+    detector: Detector, robbery: Path, declines: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    captioner, llm = detector.models.captioner, ScriptedLLM([Answer("", refusal="too violent")])
+    if declines == "captioner":
+        captioner = RefusingCaptioner()
+    models = FrozenModels(detector.models.clip, captioner, llm)
+    extractor = Extractor(detector.config, models, detector.classes)
+    plain = detector.analyze(robbery, explain=False)
+    monkeypatch.setattr(detector, "_extractor", extractor)
+    analysis = detector.analyze(robbery)
+    np.testing.assert_allclose(analysis.scores, plain.scores, atol=1e-5)  # batches differ
+    assert analysis.explanation is None
+    (problem,) = analysis.problems
+    assert problem.startswith("no explanation: ")
+    assert problem.endswith("refused: too violent (the scores use the images alone)")
+    assert bool(analysis.captions) == (declines == "llm")
 
 
 @pytest.mark.parametrize(

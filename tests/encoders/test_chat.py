@@ -1,18 +1,13 @@
-"""Prompts as token ids and chat messages."""
+"""Prompts as token ids."""
 
 from __future__ import annotations
 
-import base64
-import io
 from typing import Any
 
-import numpy as np
 import pytest
-from PIL import Image
 
 from exvad.encoders.chat import (
     apply_chat_template,
-    image_message,
     load_tokenizer,
     tokenize_prompts,
 )
@@ -41,18 +36,6 @@ def test_apply_chat_template_wraps_prompts_as_user_messages() -> None:
 def test_tokenize_prompts_adds_special_tokens_once() -> None:
     assert tokenize_prompts(Tokenizer(None), ["a", "bc"]) == [[0, 97], [0, 98, 99]]
     assert tokenize_prompts(Tokenizer("template"), ["a"]) == [[0, *map(ord, "user: a")]]
-
-
-def test_image_message_contains_prompt_and_frame() -> None:
-    frame_HWC = np.full((24, 32, 3), 200, np.uint8)
-    message = image_message("What?", frame_HWC)
-    text, image = message["content"]
-    assert message["role"] == "user"
-    assert text["text"] == "What?"
-    prefix, data = image["image_url"]["url"].split(",")
-    assert prefix == "data:image/jpeg;base64"
-    with Image.open(io.BytesIO(base64.b64decode(data))) as image_file:
-        assert image_file.size == (32, 24)
 
 
 def test_load_tokenizer_names_a_model_that_cannot_be_found() -> None:

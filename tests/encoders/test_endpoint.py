@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import io
+import json
 import time
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -15,10 +16,12 @@ from PIL import Image
 from exvad.aegm.explanation import explain
 from exvad.aegm.prompts import load_prompt
 from exvad.config import EndpointConfig, load_config
-from exvad.encoders.endpoint import ChatEndpoint, EndpointCaptioner, EndpointError, EndpointLLM
+from exvad.encoders.answers import Answer
+from exvad.encoders.captioners.endpoint_captioner import EndpointCaptioner
+from exvad.encoders.endpoint import ChatEndpoint, EndpointError, EndpointLLM, RefusingEndpointError
 from exvad.encoders.loading import load_captioner, load_llm
 from exvad.results import Explanation
-from tests.helpers.chat_endpoint import ChatServer, Reply, answer_reply
+from tests.helpers.chat_endpoint import ChatServer, Reply, answer_reply, error_reply
 
 CLASSES = ("Normal", "Arson")
 
@@ -52,7 +55,7 @@ def test_complete_sends_requests_in_parallel_and_keeps_their_order(
     server = serving(echo)
     llm = EndpointLLM(endpoint(server.url, concurrency=4))
     prompts = [f"prompt {n}" for n in range(20)]
-    assert llm.complete(prompts) == [prompt.upper() for prompt in prompts]
+    assert llm.complete(prompts) == [Answer(prompt.upper()) for prompt in prompts]
     assert 1 < server.max_concurrent <= 4
     assert server.requests[0]["temperature"] == 0
     assert server.requests[0]["max_tokens"] == 64
@@ -72,7 +75,7 @@ def test_complete_retries_after_temporary_failures(
         return failure, b"later", {"Retry-After": "0"}
 
     server = serving(fail_twice)
-    assert EndpointLLM(endpoint(server.url)).complete(["a"]) == ["well"]
+    assert EndpointLLM(endpoint(server.url)).complete(["a"]) == [Answer("well")]
     assert len(server.requests) == 3
 
 
@@ -113,7 +116,7 @@ def test_complete_reports_a_rejected_key_at_once_and_without_the_key(
     assert "secret-123" not in str(caught.value)
 
 
-def test_complete_returns_an_empty_answer_for_a_rejected_prompt_only(
+def test_complete_returns_a_refusal_in_place_of_a_rejected_prompt(
     serving: Callable[..., ChatServer],
 ) -> None:
     def strict(body: dict[str, Any], _: int) -> Reply:
@@ -121,7 +124,11 @@ def test_complete_returns_an_empty_answer_for_a_rejected_prompt_only(
         return (400, b"too long", {}) if long else answer_reply("fine")
 
     llm = EndpointLLM(endpoint(serving(strict).url))
-    assert llm.complete(["a", "b" * 20, "c"]) == ["fine", "", "fine"]
+    assert llm.complete(["a", "b" * 20, "c"]) == [
+        Answer("fine"),
+        Answer("", refusal="400: too long"),
+        Answer("fine"),
+    ]
 
 
 def test_complete_keeps_the_rate_limit(serving: Callable[..., ChatServer]) -> None:
@@ -136,7 +143,7 @@ def test_caption_sends_frames_as_jpeg(serving: Callable[..., ChatServer]) -> Non
     frames = np.zeros((2, 24, 32, 3), np.uint8)
     frames[..., 0] = 250
     assert EndpointCaptioner(endpoint(server.url), "What?").caption(frames) == ["a red square"] * 2
-    text, image = server.requests[0]["messages"][0]["content"]
+    image, text = server.requests[0]["messages"][0]["content"]
     assert text["text"] == "What?"
     data = base64.b64decode(image["image_url"]["url"].split(",")[1])
     with Image.open(io.BytesIO(data)) as image_file:
@@ -167,6 +174,98 @@ def test_backend_openai_loads_the_endpoint_models(serving: Callable[..., ChatSer
         ["llm.backend=openai", f"llm.endpoint.base_url={server.url}", "captioner.backend=openai",
          f"captioner.endpoint.base_url={server.url}"],
     )  # fmt: skip
-    assert load_llm(config).complete(["a"]) == ["hello"]
+    assert load_llm(config).complete(["a"]) == [Answer("hello")]
     assert load_captioner(config).caption(np.zeros((1, 8, 8, 3), np.uint8)) == ["hello"]
     assert server.requests[0]["model"] == "meta-llama/Llama-3.1-8B-Instruct"
+
+
+@pytest.mark.parametrize(
+    ("reply", "answer"),
+    [
+        (answer_reply(None, reasoning_content="hm"), Answer("", only_thoughts=True)),
+        (answer_reply("", "length", reasoning="hm"), Answer("", 64, only_thoughts=True)),
+        (answer_reply('{"a', "length"), Answer('{"a', 64)),
+        (answer_reply(None, refusal="I can't."), Answer("", refusal="I can't.")),
+        (
+            answer_reply("half an", "content_filter"),
+            Answer("", refusal="the provider's content filter stopped the answer"),
+        ),
+    ],
+)
+def test_complete_tells_answers_that_are_no_whole_answer_apart(
+    serving: Callable[..., ChatServer], reply: Reply, answer: Answer
+) -> None:
+    assert EndpointLLM(endpoint(serving(lambda *_: reply).url)).complete(["a"]) == [answer]
+
+
+def test_complete_joins_the_text_parts_of_an_answer(serving: Callable[..., ChatServer]) -> None:
+    parts = [{"type": "thinking", "thinking": []}, {"type": "text", "text": "a fire"}]
+    message = {"choices": [{"message": {"content": parts}}]}
+    server = serving(lambda *_: (200, json.dumps(message).encode(), {}))
+    assert EndpointLLM(endpoint(server.url)).complete(["a"]) == [Answer("a fire")]
+
+
+def new_model(body: dict[str, Any], _: int) -> Reply:
+    """Answer as a model that takes neither `max_tokens` nor a temperature."""
+    if "max_tokens" in body:
+        return error_reply(
+            400,
+            "Unsupported parameter: 'max_tokens' is not supported with this model. Use "
+            "'max_completion_tokens' instead.",
+            code="unsupported_parameter",
+        )
+    if "temperature" in body:
+        return error_reply(
+            400,
+            "Unsupported value: 'temperature' does not support 0 with this model. Only the default "
+            "(1) value is supported.",
+        )
+    return answer_reply(f"at most {body['max_completion_tokens']}")
+
+
+def test_complete_adapts_once_to_a_model_that_refuses_parameters(
+    serving: Callable[..., ChatServer],
+) -> None:
+    server = serving(new_model)
+    llm = EndpointLLM(endpoint(server.url, concurrency=4))
+    assert llm.complete(["a"] * 20) == [Answer("at most 64")] * 20
+    num_requests = len(server.requests)
+    assert num_requests <= 20 + 2 * 4
+    assert llm.complete(["a"] * 5) == [Answer("at most 64")] * 5
+    assert len(server.requests) == num_requests + 5
+
+
+def test_complete_quotes_a_provider_that_refuses_all_first_requests(
+    serving: Callable[..., ChatServer],
+) -> None:
+    server = serving(lambda *_: error_reply(400, "model m takes no text"))
+    llm = EndpointLLM(endpoint(server.url, concurrency=1))
+    assert llm.complete(["a"]) == [Answer("", refusal="400: model m takes no text")]
+    with pytest.raises(RefusingEndpointError, match=r"first 8 requests to m \(400: model m takes"):
+        llm.complete(["a"] * 50)
+    assert len(server.requests) <= 9  # one may be on its way
+
+
+@pytest.mark.parametrize(
+    ("status", "message"),
+    [
+        (400, "The response was filtered due to the content management policy"),
+        (400, "'max_tokens' is too large: 256. This model's maximum context length is 4096 tokens"),
+        (413, "Request Entity Too Large"),
+    ],
+)
+def test_complete_goes_on_after_many_refusals_of_the_content(
+    serving: Callable[..., ChatServer], status: int, message: str
+) -> None:
+    server = serving(lambda *_: error_reply(status, message))
+    refusal = Answer("", refusal=f"{status}: {message}")
+    llm = EndpointLLM(endpoint(server.url, concurrency=4))
+    assert llm.complete(["a"] * 20) == [refusal] * 20
+
+
+def test_complete_refuses_single_requests_after_an_answer(
+    serving: Callable[..., ChatServer],
+) -> None:
+    server = serving(lambda _, n: answer_reply("ok") if n == 1 else error_reply(422, "bad words"))
+    llm = EndpointLLM(endpoint(server.url, concurrency=1))
+    assert llm.complete(["a"] * 20)[1:] == [Answer("", refusal="422: bad words")] * 19

@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from exvad.config import Config, load_config
-from exvad.encoders.endpoint import EndpointCaptioner, EndpointLLM
+from exvad.encoders.captioners.endpoint_captioner import EndpointCaptioner
+from exvad.encoders.endpoint import EndpointLLM
 from exvad.encoders.loading import LocalModels, load_captioner, load_llm
 from tests.helpers.fakes import FakeEncoder
 

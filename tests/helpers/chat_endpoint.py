@@ -113,9 +113,21 @@ def base_url(port: int) -> str:
     return f"llm.endpoint.base_url=http://127.0.0.1:{port}/v1"
 
 
-def answer_reply(text: str) -> Reply:
-    """Return the reply of the chat API that holds an answer."""
-    return 200, json.dumps({"choices": [{"message": {"content": text}}]}).encode(), {}
+def answer_reply(text: str | None, finish_reason: str = "stop", **message: Any) -> Reply:
+    """Return the reply of the chat API that holds an answer.
+
+    Args:
+        text: the answer; None for an answer without content.
+        finish_reason: why it ended.
+        message: further fields of the message.
+    """
+    choice = {"message": {"content": text, **message}, "finish_reason": finish_reason}
+    return 200, json.dumps({"choices": [choice]}).encode(), {}
+
+
+def error_reply(status: int, message: str, **fields: str) -> Reply:
+    """Return the reply of the chat API that holds an error with its message and other fields."""
+    return status, json.dumps({"error": {"message": message, **fields}}).encode(), {}
 
 
 def explanation_answer(prompt: str) -> str:

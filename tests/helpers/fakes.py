@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
+from exvad.encoders.answers import Answer, CaptionError
+
 if TYPE_CHECKING:
     from numpy.typing import NDArray
+
+    from exvad.encoders.protocols import Captioner, ImageTextEncoder, LanguageModel
 
 
 class FakeEncoder:
@@ -53,17 +57,17 @@ class ScriptedLLM:
         prompts: the prompts of every call.
     """
 
-    def __init__(self, *rounds: Sequence[str]) -> None:
+    def __init__(self, *rounds: Sequence[str | Answer]) -> None:
         self.rounds = list(rounds)
         self.prompts: list[list[str]] = []
 
-    def complete(self, prompts: Sequence[str]) -> list[str]:
+    def complete(self, prompts: Sequence[str]) -> list[Answer]:
         """Return the answers of this call; fail if the test prepared none."""
         assert len(self.prompts) < len(self.rounds), f"unexpected call with {prompts}"
         answers = self.rounds[len(self.prompts)]
         self.prompts.append(list(prompts))
         assert len(answers) == len(prompts), f"{len(answers)} answers for {prompts}"
-        return list(answers)
+        return [item if isinstance(item, Answer) else Answer(item) for item in answers]
 
 
 class FakeCaptioner:
@@ -80,3 +84,19 @@ class FakeCaptioner:
         """Return one caption for each frame of [N, H, W, 3]."""
         self.num_frames += len(frames)
         return [f"a picture of brightness {int(frame.mean())}" for frame in frames]
+
+
+class RefusingCaptioner:
+    """A captioner that gives no captions."""
+
+    def caption(self, frames: NDArray[np.uint8]) -> list[str]:
+        """Refuse the frames."""
+        raise CaptionError("no caption: refused: too violent")
+
+
+class FrozenModels(NamedTuple):
+    """Frozen models, some of them fakes."""
+
+    clip: ImageTextEncoder
+    captioner: Captioner
+    llm: LanguageModel

@@ -10,6 +10,7 @@ import pytest
 from exvad.aegm.prompts import Prompt, load_prompt
 from exvad.config import load_config
 from exvad.data.benchmarks import UCF_CRIME_CLASSES, XD_VIOLENCE_CLASSES
+from exvad.encoders.answers import Answer
 from exvad.laam.phrases import (
     LabelPhrases,
     parse_phrases,
@@ -137,3 +138,15 @@ def test_read_finds_the_packaged_phrases_of_the_benchmarks(
 def test_read_names_a_packaged_label_file_that_does_not_exist() -> None:
     with pytest.raises(ValueError, match="package:nothing"):
         LabelPhrases.read("package:nothing")
+
+
+def test_write_phrases_names_an_answer_that_was_cut_off() -> None:
+    llm = ScriptedLLM([Answer("1. smoke", cut_off_at=512)])
+    with pytest.raises(
+        ValueError, match=r"fire \(1\): the answer was cut off at 512 tokens: raise"
+    ):
+        write_phrases(["fire"], llm, PROMPT, 3, attempts=1)
+
+
+def test_parse_phrases_drops_the_models_thoughts() -> None:
+    assert parse_phrases("<think>\n- a list?\n</think>\n1. smoke\n2. flames") == ["smoke", "flames"]

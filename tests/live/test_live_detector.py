@@ -6,27 +6,21 @@ import threading
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import NamedTuple
 
 import av
 import numpy as np
 
 from exvad.data.world.scene import Scene
 from exvad.detector.detector import Detector
-from exvad.encoders.protocols import Captioner, ImageTextEncoder, LanguageModel
+from exvad.encoders.answers import Answer
+from exvad.encoders.endpoint import EndpointError
 from exvad.live.alerts import AlertRule
 from exvad.live.live_detector import LiveDetector, watch
 from exvad.live.settings import LiveSettings
 from exvad.results.live import LiveAlert, LiveNotice, LiveScores
 from exvad.video.frame_buffer import LiveFrame
 from exvad.video.live_source import LiveSource, growing_file
-
-
-class FrozenModels(NamedTuple):
-    clip: ImageTextEncoder
-    captioner: Captioner
-    llm: LanguageModel
-
+from tests.helpers.fakes import FrozenModels, RefusingCaptioner, ScriptedLLM
 
 ALWAYS = AlertRule(on=0.0, off=0.0, least_seconds=0, cool_down_seconds=0)
 NEVER = AlertRule(on=1.0, off=1.0)
@@ -92,7 +86,7 @@ def test_process_does_not_wait_for_explanations_in_an_executor(
     resume = threading.Event()
 
     class SlowLLM:
-        def complete(self, prompts: Sequence[str]) -> list[str]:
+        def complete(self, prompts: Sequence[str]) -> list[Answer]:
             resume.wait(20)
             return detector.models.llm.complete(prompts)
 
@@ -109,6 +103,27 @@ def test_process_does_not_wait_for_explanations_in_an_executor(
         assert ended.state == "ended"
         assert {record.state for record in explained} == {"explained"}
         assert all(record.explanation for record in explained)
+
+
+class BrokenLLM:
+    def complete(self, prompts: Sequence[str]) -> list[Answer]:
+        raise EndpointError("http://llm gave no answer for 600 s")
+
+
+def test_process_goes_on_with_a_notice_where_no_explanation_can_be_had(
+    detector: Detector, frames: list[LiveFrame]
+) -> None:
+    clip, captioner = detector.models.clip, detector.models.captioner
+    refusing = ScriptedLLM([Answer("", refusal="too violent")])
+    for models, reason in (
+        (FrozenModels(clip, captioner, refusing), "refused: too violent"),
+        (FrozenModels(clip, RefusingCaptioner(), refusing), "no caption: refused: too violent"),
+        (FrozenModels(clip, captioner, BrokenLLM()), "http://llm gave no answer for 600 s"),
+    ):
+        live = LiveDetector(detector.checkpoint, models, NEVER, LiveSettings(explain_seconds=1e9))
+        records = live.process(frames)
+        assert [r.text for r in records if isinstance(r, LiveNotice)] == [reason]
+        assert sum(len(r.scores) for r in records if isinstance(r, LiveScores)) == len(frames)
 
 
 def test_watch_yields_the_records_of_a_file_to_its_end(detector: Detector, tmp_path: Path) -> None:

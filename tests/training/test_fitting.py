@@ -10,7 +10,7 @@ import torch
 from exvad.inference.network import build_network
 from exvad.modeling import ExVAD
 from exvad.training.data import TrainingData
-from exvad.training.fitting import FitState, best_network, fit, train_network
+from exvad.training.fitting import FitState, Replica, best_network, fit, train_network
 from exvad.training.validation import validate
 from tests.helpers.planted import CLASSES, WIDTH, config, directions, examples
 
@@ -93,3 +93,14 @@ def test_fit_of_a_compiled_network_has_the_same_history() -> None:
     assert list(compiled.weights) == list(plain.weights)
     for one, other in zip(plain.history, compiled.history, strict=True):
         assert other == pytest.approx(one, rel=1e-3)
+
+
+def test_replica_alone_is_on_the_gpu_that_the_training_asks_for(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    assert Replica.alone(config().train).device == torch.device("cpu")
+    with_gpu = config("train.gpu=true").train
+    with pytest.raises(ValueError, match="no GPU can be used here"):
+        Replica.alone(with_gpu)
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    assert Replica.alone(with_gpu).device == torch.device("cuda")

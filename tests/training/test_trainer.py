@@ -7,6 +7,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from torch._subclasses.fake_tensor import FakeTensorMode
 
 from exvad.inference.network import build_network
 from exvad.store.examples import Example, collate
@@ -110,3 +111,20 @@ def test_train_epoch_divides_every_batch_among_the_workers(monkeypatch: pytest.M
         monkeypatch.setattr(trainer, "_step", record)
         trainer.train_epoch(videos, 0)
     assert sorted(trained[0] + trained[1]) == sorted(example.video_id for example in videos)
+
+
+def test_trainer_state_is_on_the_cpu_though_the_network_is_on_a_gpu() -> None:
+    """A driver without a GPU loads the state of workers with GPUs."""
+    gpu = torch.device("cuda")
+    with FakeTensorMode(allow_non_fake_inputs=True):
+        network = torch.nn.Linear(WIDTH, 2, device=gpu)
+        label_CD = torch.from_numpy(directions())
+        trainer = Trainer(network, label_CD, config("train.learning_rate=0.1").train, 0.07, gpu)
+        for parameter in network.parameters():
+            parameter.grad = torch.ones_like(parameter)
+        trainer.optimizer.step()
+        live = trainer.optimizer.state_dict()["state"][0]["exp_avg"]
+        state = trainer.state(0)
+        saved = state.optimizer["state"][0]
+    assert live.device.type == "cuda"
+    assert {value.device.type for value in saved.values()} == {"cpu"}

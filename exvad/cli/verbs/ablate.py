@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from exvad.cli.options import add_config, add_protocol, read_config
+from exvad.cli.options import add_config, add_no_check, add_protocol, read_config
 
 HELP = "train and measure variants: the paper's ablations, or a plan of yours"
 DESCRIPTION = (
@@ -24,6 +24,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--seeds", type=int, default=1, metavar="N", help="trainings per variant [%(default)s]"
     )
     add_protocol(parser, default="strict")
+    add_no_check(parser)
     add_config(parser)
 
 
@@ -31,5 +32,8 @@ def run(options: argparse.Namespace) -> int:
     """Run the verb; return the exit code."""
     config = read_config(options)
     from exvad.pipeline.ablate import ablate
+    from exvad.pipeline.preflight.checks import require_ready
 
+    if not options.no_check:
+        require_ready(config, "ablate")
     return ablate(config, options.plan, options.seeds, options.protocol)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 
-from exvad.cli.options import CHECKPOINT_HELP, add_config, read_config
+from exvad.cli.options import CHECKPOINT_HELP, add_config, add_no_check, read_config
 
 HELP = "measure a checkpoint and write an HTML report"
 DESCRIPTION = (
@@ -30,6 +30,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="N",
         help="bootstrap resamples; 0 for no intervals [%(default)s]",
     )
+    add_no_check(parser)
     add_config(parser)
 
 
@@ -37,5 +38,8 @@ def run(options: argparse.Namespace) -> int:
     """Run the verb; return the exit code."""
     config = read_config(options)
     from exvad.pipeline.evaluate import evaluate_run
+    from exvad.pipeline.preflight.checks import require_ready
 
+    if not options.no_check:
+        require_ready(config, "evaluate")
     return evaluate_run(config, options.checkpoint, options.variants, options.resamples)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 
-from exvad.cli.options import add_config, read_config
+from exvad.cli.options import add_config, add_no_check, read_config
 
 HELP = "write label phrases for the classes (LAAM)"
 DESCRIPTION = (
@@ -15,6 +15,7 @@ DESCRIPTION = (
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments."""
+    add_no_check(parser)
     add_config(parser)
 
 
@@ -22,5 +23,8 @@ def run(options: argparse.Namespace) -> int:
     """Run the verb; return the exit code."""
     config = read_config(options)
     from exvad.pipeline.labels import write_labels
+    from exvad.pipeline.preflight.checks import require_ready
 
+    if not options.no_check:
+        require_ready(config, "labels")
     return write_labels(config)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 
-from exvad.cli.options import add_config, read_config
+from exvad.cli.options import add_config, add_no_check, read_config
 
 HELP = "compute features, captions and explanations of the videos"
 DESCRIPTION = (
@@ -20,12 +20,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--retry-failed", action="store_true", help="retry videos that failed")
     parser.add_argument("--strict", action="store_true", help="exit with 1 if any video failed")
+    add_no_check(parser)
     add_config(parser)
 
 
 def run(options: argparse.Namespace) -> int:
     """Run the verb; return the exit code."""
     config = read_config(options)
+    from exvad.pipeline.preflight.checks import require_ready
     from exvad.pipeline.preprocess import preprocess
 
+    if not options.no_check:
+        require_ready(config, "preprocess")
     return preprocess(config, options.fresh, options.retry_failed, options.strict)

@@ -6,7 +6,7 @@ import argparse
 from importlib import resources
 from pathlib import Path
 
-from exvad.cli.options import add_config, read_config
+from exvad.cli.options import add_config, add_no_check, read_config
 
 HELP = "search the settings of training (Ray Tune, Optuna, MLflow)"
 DESCRIPTION = (
@@ -49,15 +49,19 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="train every trial to its last epoch",
     )
     parser.add_argument("--resume", action="store_true", help="resume the newest sweep")
+    add_no_check(parser)
     add_config(parser)
 
 
 def run(options: argparse.Namespace) -> int:
     """Run the verb; return the exit code."""
     config = read_config(options)
+    from exvad.pipeline.preflight.checks import require_ready
     from exvad.tuning.context import SweepOptions
     from exvad.tuning.sweep import sweep
 
+    if not options.no_check:
+        require_ready(config, "sweep")
     return sweep(
         config,
         SweepOptions(

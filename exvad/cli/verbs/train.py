@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 
-from exvad.cli.options import add_config, read_config
+from exvad.cli.options import add_config, add_no_check, read_config
 from exvad.config import override_config
 
 HELP = "train a detector on the features and labels of a run"
@@ -22,6 +22,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="split that selects the epoch; `test` makes the metrics optimistic, which is recorded "
         "with them [the preset's]",
     )
+    add_no_check(parser)
     add_config(parser)
 
 
@@ -30,6 +31,9 @@ def run(options: argparse.Namespace) -> int:
     config = read_config(options)
     if options.select_on:
         config = override_config(config, {"train.select_on": options.select_on})
+    from exvad.pipeline.preflight.checks import require_ready
     from exvad.pipeline.train import train
 
+    if not options.no_check:
+        require_ready(config, "train")
     return train(config)

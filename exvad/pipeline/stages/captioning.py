@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from PIL import Image
-
 from exvad.aegm.vision_stage import ChunkTask
-from exvad.encoders.chat import DEFAULT_CAPTION_PROMPT, image_message, load_tokenizer
-from exvad.encoders.engine import plain_prompt_tokens, sampling_parameters, uses_chat_template
+from exvad.encoders.answers import Answer, CaptionError
+from exvad.encoders.captioners.captions import caption_text
+from exvad.encoders.captioners.engine_captioner import clip_images
+from exvad.encoders.captioners.prompt_tokens import caption_prompt_tokens
+from exvad.encoders.engine import EngineError, sampling_parameters
 from exvad.pipeline.stages.actors import actor_options, append_rows
 from exvad.pipeline.stages.decoding import decode_videos, unpack_frames
 from exvad.pipeline.stages.outcomes import Outcome, run_to_end
 from exvad.pipeline.stages.vision import videos_to_encode
-from exvad.pipeline.stages.vllm_engine import ERROR_COLUMN, EngineError, build_engine
+from exvad.pipeline.stages.vllm_engine import ERROR_COLUMN, build_engine, engines_running
 
 if TYPE_CHECKING:
     from ray.data import Dataset
@@ -30,31 +31,34 @@ SnippetKey = tuple[str, int]  # video, number of the snippet
 def caption_requests(
     row: Mapping[str, Any],
     written: Collection[SnippetKey],
-    request: Mapping[str, Any],
-    as_chat: bool,
+    prompts: Sequence[list[int]],
+    sampling: Mapping[str, Any],
 ) -> list[dict[str, Any]]:
-    """Return a request to the engine for each frame of a chunk that has no caption.
+    """Return a request to the engine for each clip of a chunk that has no caption.
 
     Args:
         row: a row of `decode_row`. A chunk that could not be decoded gives no requests; the vision
             stage, which reads it too, reports the error.
         written: the captions that the store holds already.
-        request: the columns that all requests share.
-        as_chat: whether the model takes the frame in a chat message.
+        prompts: token ids of the prompt for a clip of 1 frame, of 2 frames, … The last is that of
+            `captioner.frames`.
+        sampling: the sampling parameters of all requests.
     """
     if not row["task"]:
         return []
     task = ChunkTask.from_row(json.loads(row["task"]))
-    frames = task.captioned_frames(unpack_frames(task, row["frames"], row["shape"]))
-    requests = []
-    for snippet, frame in zip(task.captioned, frames, strict=True):
-        if (task.chunk.video_id, snippet) in written:
-            continue
-        image: dict[str, Any] = {"multimodal_data": {"image": Image.fromarray(frame)}}
-        if as_chat:
-            image = {"messages": [image_message(request["prompt"], frame)]}
-        requests.append({"video_id": task.chunk.video_id, "snippet": snippet, **request, **image})
-    return requests
+    clips = task.captioned_clips(unpack_frames(task, row["frames"], row["shape"]), len(prompts))
+    return [
+        {
+            "video_id": task.chunk.video_id,
+            "snippet": snippet,
+            "sampling_params": dict(sampling),
+            "tokenized_prompt": prompts[len(clip_fHWC) - 1],
+            "multimodal_data": {"image": clip_images(clip_fHWC)},
+        }
+        for snippet, clip_fHWC in zip(task.captioned, clips, strict=True)
+        if (task.chunk.video_id, snippet) not in written
+    ]
 
 
 class StoreCaptions:
@@ -65,20 +69,27 @@ class StoreCaptions:
 
     Args:
         stage: the captions stage.
+        model: name of the captioner, for errors.
+        thoughts: the mark of thoughts that the prompts end with; empty for most models.
     """
 
-    def __init__(self, stage: Stage) -> None:
-        self.stage = stage
+    def __init__(self, stage: Stage, model: str, thoughts: str) -> None:
+        self.stage, self.model, self.thoughts = stage, model, thoughts
 
     def __call__(self, batch: dict[str, Any]) -> dict[str, Any]:
         """Process one batch of rows."""
         columns = (batch[name] for name in ("video_id", "snippet", "generated_text", ERROR_COLUMN))
         rows, outcomes = [], []
         for video_id, snippet, text, error in zip(*columns, strict=True):
-            if error:
-                outcomes.append(Outcome.failure(str(video_id), EngineError(error)).to_json())
+            try:
+                if error:
+                    raise EngineError(error)
+                answer = Answer(self.thoughts + str(text))
+                caption = caption_text(answer, self.model, f"snippet {snippet} of {video_id}")
+            except (EngineError, CaptionError) as failure:
+                outcomes.append(Outcome.failure(str(video_id), failure).to_json())
             else:
-                rows.append({"video_id": video_id, "snippet": snippet, "caption": text.strip()})
+                rows.append({"video_id": video_id, "snippet": snippet, "caption": caption})
                 outcomes.append(Outcome(str(video_id)).to_json())
         append_rows(self.stage, rows)
         return {"outcome": outcomes}
@@ -96,7 +107,8 @@ def run_captions(config: Config, manifest: Manifest, store: Store, stage: Stage)
     videos = videos_to_encode(config, manifest, store)
     if videos:
         dataset = caption_videos(config, stage, videos)
-        run_to_end(dataset, "captioning", len(videos), store, "vision")
+        with engines_running(config.captioner.model):
+            run_to_end(dataset, "captioning", len(videos), store, "vision")
 
 
 def caption_videos(config: Config, stage: Stage, videos: list[dict[str, Any]]) -> Dataset:
@@ -111,21 +123,17 @@ def caption_videos(config: Config, stage: Stage, videos: list[dict[str, Any]]) -
         videos: rows of `videos_to_encode`.
     """
     captioner = config.captioner
-    as_chat = uses_chat_template(captioner.model)
-    request: dict[str, Any] = {"sampling_params": sampling_parameters(captioner.max_new_tokens)}
-    preparation = {}
-    if as_chat:
-        request["prompt"] = captioner.prompt or DEFAULT_CAPTION_PROMPT
-        preparation = {"prepare_multimodal_stage": True, "chat_template_stage": True}
-    else:
-        tokenizer = load_tokenizer(captioner.model)
-        request["tokenized_prompt"] = plain_prompt_tokens(tokenizer, captioner.prompt)
+    prompts = caption_prompt_tokens(captioner)
     written = {
         (row["video_id"], int(snippet)) for row in videos for snippet in json.loads(row["captions"])
     }
     requests = decode_videos(config, videos, set()).flat_map(
         caption_requests,
-        fn_kwargs={"written": written, "request": request, "as_chat": as_chat},
+        fn_kwargs={
+            "written": written,
+            "prompts": prompts.by_frames,
+            "sampling": sampling_parameters(captioner.max_new_tokens),
+        },
         num_cpus=config.stages.decode_cpus,
     )
     engine = build_engine(
@@ -134,11 +142,10 @@ def caption_videos(config: Config, stage: Stage, videos: list[dict[str, Any]]) -
         captioner.dtype,
         config.device,
         config.stages.vision,
-        preparation,
     )
     return engine(requests).map_batches(
         StoreCaptions,
-        fn_constructor_args=(stage,),
+        fn_constructor_args=(stage, captioner.model, prompts.thoughts),
         batch_size=captioner.engine.batch_size,
         batch_format="numpy",
         **actor_options(config.stages.text),

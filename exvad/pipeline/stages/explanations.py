@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from exvad.aegm.captioned_videos import read_captioned_videos
-from exvad.aegm.explanation_format import ExplanationError, explanation_schema, parse_explanation
+from exvad.aegm.explanation_format import ExplanationError, explanation_schema, parse_answer
 from exvad.aegm.language_stage import CleanedVideo, LanguageRowBuilder, LanguageSettings
-from exvad.encoders.chat import load_tokenizer, tokenize_prompts
-from exvad.encoders.engine import sampling_parameters
+from exvad.encoders.chat import load_tokenizer, prompt_thoughts, tokenize_prompts
+from exvad.encoders.engine import EngineError, sampling_parameters
 from exvad.encoders.loading import load_clip
 from exvad.pipeline.stages.actors import actor_options, append_rows
 from exvad.pipeline.stages.outcomes import Outcome
-from exvad.pipeline.stages.vllm_engine import ERROR_COLUMN, EngineError, build_engine
+from exvad.pipeline.stages.vllm_engine import ERROR_COLUMN, build_engine, row_answer
 
 if TYPE_CHECKING:
     from ray.data import Dataset
@@ -73,6 +73,8 @@ class StoreExplanations:
 
     def __init__(self, config: Config, classes: Sequence[str], stage: Stage) -> None:
         self.stage, self.classes = stage, classes
+        self.max_new_tokens = config.llm.max_new_tokens
+        self.thoughts = prompt_thoughts(load_tokenizer(config.llm.model))
         self.builder = LanguageRowBuilder(
             load_clip(config), LanguageSettings.from_config(config, classes)
         )
@@ -81,10 +83,10 @@ class StoreExplanations:
         """Process one batch of rows."""
         rows, outcomes = [], []
         for index in range(len(batch["video_id"])):
-            answer = {name: batch[name][index] for name in batch}
-            video = CleanedVideo.from_row(answer)
+            row = {name: batch[name][index] for name in batch}
+            video = CleanedVideo.from_row(row)
             try:
-                rows.append(self._parse(video, answer["generated_text"], answer[ERROR_COLUMN]))
+                rows.append(self._explain(video, row))
             except (ExplanationError, EngineError) as error:
                 outcomes.append(Outcome.failure(video.video_id, error).to_json())
             else:
@@ -92,10 +94,11 @@ class StoreExplanations:
         append_rows(self.stage, rows)
         return {"outcome": outcomes}
 
-    def _parse(self, video: CleanedVideo, text: str, engine_error: str) -> dict[str, Any]:
-        if engine_error:
-            raise EngineError(engine_error)
-        explanation = parse_explanation(text.strip(), self.classes, len(video.cleaned.captions))
+    def _explain(self, video: CleanedVideo, row: Mapping[str, Any]) -> dict[str, Any]:
+        if row[ERROR_COLUMN]:
+            raise EngineError(row[ERROR_COLUMN])
+        answer = row_answer(row, self.max_new_tokens, self.thoughts)
+        explanation = parse_answer(answer, self.classes, len(video.cleaned.captions))
         return self.builder.build_row(video, explanation)
 
 

@@ -12,15 +12,19 @@ from exvad.aegm.captioned_videos import find_caption_parts, read_captioned_video
 from exvad.aegm.explanation_format import ExplanationError, explanation_schema
 from exvad.aegm.language_stage import LanguageSettings, LanguageStage
 from exvad.encoders.loading import load_clip, load_llm
+from exvad.pipeline.placement import place_actors
 from exvad.pipeline.stages.actors import actor_options, append_rows
 from exvad.pipeline.stages.explanations import explain_with_vllm
 from exvad.pipeline.stages.outcomes import Outcome, run_to_end
+from exvad.pipeline.stages.vllm_engine import engines_running
 from exvad.store.completeness import missing_features
 
 if TYPE_CHECKING:
     from exvad.config import Config
     from exvad.data.manifest import Manifest
     from exvad.store.store import Stage, Store
+
+TITLE = "cleaning and explaining"
 
 
 class LanguageActor:
@@ -78,9 +82,8 @@ def run_language(config: Config, manifest: Manifest, store: Store, stage: Stage)
         # A refused answer is retried with the reason. Any other error would only repeat.
         retry_error = ExplanationError.__name__ if rounds_left else ""
         dataset = _explain(config, manifest.classes, store, stage, parts, refused)
-        to_retry = run_to_end(
-            dataset, "cleaning and explaining", len(refused), store, "language", retry_error
-        )
+        with engines_running(config.llm.model):
+            to_retry = run_to_end(dataset, TITLE, len(refused), store, "language", retry_error)
         refused = {outcome.video_id: outcome.message for outcome in to_retry}
 
 
@@ -101,7 +104,11 @@ def _explain(
     parts: Mapping[str, Sequence[str]],
     refused: Mapping[str, str],
 ) -> ray.data.Dataset:
-    per_actor = -(-len(refused) // config.stages.language.max_actors)
+    by_vllm = config.llm.backend == "vllm"
+    actors = config.stages.language
+    if not by_vllm:
+        actors = place_actors(TITLE, "stages.language", actors)
+    per_actor = -(-len(refused) // actors.max_actors)
     batch_size = min(config.stages.language_batch, per_actor)
     videos = ray.data.from_items(
         [
@@ -110,12 +117,12 @@ def _explain(
         ],
         override_num_blocks=-(-len(refused) // batch_size),
     )
-    if config.llm.backend == "vllm":
+    if by_vllm:
         return explain_with_vllm(config, classes, store, stage, videos, batch_size)
     return videos.map_batches(
         LanguageActor,
         fn_constructor_args=(config, classes, store, stage),
         batch_size=batch_size,
         batch_format="numpy",
-        **actor_options(config.stages.language),
+        **actor_options(actors),
     )

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from exvad.pipeline.placement import waiting_reported
 from exvad.pipeline.terminal import console, progress_bar
 
 if TYPE_CHECKING:
@@ -63,7 +64,7 @@ def run_to_end(
     ended: set[str] = set()
     remarks: list[Outcome] = []
     to_retry: list[Outcome] = []
-    with progress_bar() as bar:
+    with progress_bar() as bar, waiting_reported(title) as reporter:
         task = bar.add_task(title, total=total)
         for outcome in _iter_outcomes(dataset):
             if outcome.error and outcome.error == retry_error:
@@ -72,6 +73,7 @@ def run_to_end(
                 store.failures.append(outcome.video_id, stage, outcome.error, outcome.message)
             elif outcome.message:
                 remarks.append(outcome)
+            reporter.progress()
             ended.add(outcome.video_id)
             bar.update(task, completed=len(ended))
     for outcome in remarks:

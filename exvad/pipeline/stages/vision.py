@@ -6,8 +6,10 @@ import json
 from typing import TYPE_CHECKING, Any
 
 from exvad.aegm.vision_stage import ChunkTask, UncaptionedError, VisionStage
+from exvad.encoders.answers import CaptionError
 from exvad.encoders.loading import load_captioner, load_clip
-from exvad.pipeline.stages.actors import actor_options, append_rows
+from exvad.pipeline.placement import place_actors
+from exvad.pipeline.stages.actors import actor_options, append_rows, decoding_demand
 from exvad.pipeline.stages.decoding import VISION_BATCH, decode_videos, unpack_frames
 from exvad.pipeline.stages.outcomes import Outcome, run_to_end
 from exvad.store.completeness import missing_features
@@ -32,7 +34,7 @@ class VisionActor:
         self.stage, self.crops = stage, config.data.crops
         captioned_before = config.captioner.backend == "vllm"
         captioner = None if captioned_before else load_captioner(config)
-        self.vision = VisionStage(load_clip(config), captioner)
+        self.vision = VisionStage(load_clip(config), captioner, config.captioner.frames)
 
     def __call__(self, batch: dict[str, Any]) -> dict[str, Any]:
         """Process one batch of rows."""
@@ -49,7 +51,7 @@ class VisionActor:
                 rows += [
                     self.vision.encode_chunk(task, decoded, crop) for crop in range(self.crops)
                 ]
-            except UncaptionedError as error:
+            except (UncaptionedError, CaptionError) as error:
                 outcomes[-1] = Outcome.failure(task.chunk.video_id, error).to_json()
         append_rows(self.stage, rows)
         return {"outcome": outcomes}
@@ -67,15 +69,18 @@ def run_vision(config: Config, manifest: Manifest, store: Store, stage: Stage) -
     videos = videos_to_encode(config, manifest, store)
     if not videos:
         return
+    title, stages = "encoding and captioning", config.stages
+    actors = place_actors(title, "stages.vision", stages.vision, [decoding_demand(config)])
+    config = config.model_copy(update={"stages": stages.model_copy(update={"vision": actors})})
     done = {(key[0], key[1]) for key in sorted(stage.keys())}
     dataset = decode_videos(config, videos, done).map_batches(
         VisionActor,
         fn_constructor_args=(config, stage),
         batch_size=VISION_BATCH,
         batch_format="numpy",
-        **actor_options(config.stages.vision),
+        **actor_options(actors),
     )
-    run_to_end(dataset, "encoding and captioning", len(videos), store, "vision")
+    run_to_end(dataset, title, len(videos), store, "vision")
 
 
 def videos_to_encode(config: Config, manifest: Manifest, store: Store) -> list[dict[str, Any]]:

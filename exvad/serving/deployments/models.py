@@ -3,13 +3,14 @@
 Requests that arrive while a model is busy are computed together as soon as it is free. A request
 to an idle model does not wait for others.
 
-N frames or texts · H, W pixels · D feature width
+N frames, clips or texts · f frames of a clip · H, W pixels · D feature width
 """
 
 # No postponed annotations here: Ray Serve evaluates the annotations of deployments.
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Sequence, Sized
+from functools import partial
 from typing import Any, TypeVar
 
 import numpy as np
@@ -17,9 +18,11 @@ from numpy.typing import NDArray
 from ray import serve
 
 from exvad.aegm.explanation_format import explanation_schema
+from exvad.aegm.vision_stage import caption_clips
 from exvad.config import Config
+from exvad.encoders.answers import Answer, CaptionError
 from exvad.encoders.loading import LocalModels, load_captioner, load_clip
-from exvad.encoders.protocols import StreamingLanguageModel
+from exvad.encoders.protocols import Captioner, StreamingLanguageModel
 from exvad.serving.settings import ServerSettings
 from exvad.video.chunks import Chunk
 from exvad.video.decoding import DecodedChunk
@@ -99,10 +102,17 @@ class CaptionerDeployment:
     def __init__(self, config: Config) -> None:
         self._captioner = load_captioner(config)
 
+    async def caption(self, clips: Frames) -> list[str]:
+        """Caption clips of one size, uint8 [N, f, H, W, 3]."""
+        caption: Any = self._caption  # batched: it takes one request instead of several
+        captions: list[str] | CaptionError = await caption(clips)
+        if isinstance(captions, CaptionError):
+            raise captions
+        return captions
+
     @_batched
-    async def caption(self, requests: list[Frames]) -> list[list[str]]:
-        """Caption the frames of each request, uint8 [N, H, W, 3]."""
-        return await asyncio.to_thread(compute_by_size, self._captioner.caption, requests)
+    async def _caption(self, requests: list[Frames]) -> list[list[str] | CaptionError]:
+        return await asyncio.to_thread(caption_each, self._captioner, requests)
 
 
 @serve.deployment(name="Explainer", max_ongoing_requests=32)
@@ -118,25 +128,25 @@ class ExplainerDeployment:
         self._llm = LocalModels(config, explanation_schema(classes)).llm
 
     @_batched
-    async def complete(self, requests: list[list[str]]) -> list[list[str]]:
+    async def complete(self, requests: list[list[str]]) -> list[list[Answer]]:
         """Complete the prompts of each request."""
         return await asyncio.to_thread(compute_together, self._llm.complete, requests)
 
-    async def stream(self, prompts: list[str]) -> AsyncIterator[list[str]]:
+    async def stream(self, prompts: list[str]) -> AsyncIterator[list[Answer]]:
         """Complete prompts; yield the partial answers again and again, and at last the answers."""
         stream: Any = self._stream  # batched: it takes one request instead of several
         async for answers in stream(prompts):
             yield answers
 
     @_batched
-    async def _stream(self, requests: list[list[str]]) -> AsyncIterator[list[list[str]]]:
+    async def _stream(self, requests: list[list[str]]) -> AsyncIterator[list[list[Answer]]]:
         prompts = [prompt for request in requests for prompt in request]
-        partial_answers = [""] * len(prompts)
+        partial_answers = [Answer("")] * len(prompts)
 
         def on_text(index: int, text: str) -> None:
-            partial_answers[index] = text
+            partial_answers[index] = Answer(text)
 
-        def complete() -> list[str]:
+        def complete() -> list[Answer]:
             if isinstance(self._llm, StreamingLanguageModel):
                 return self._llm.stream(prompts, on_text)
             return self._llm.complete(prompts)
@@ -166,6 +176,18 @@ def compute_by_size(compute: Callable[[Frames], Any], requests: Sequence[Frames]
         for index, result in zip(indices, computed, strict=True):
             results[index] = result
     return results
+
+
+def caption_each(
+    captioner: Captioner, requests: Sequence[Frames]
+) -> list[list[str] | CaptionError]:
+    """Caption several requests together; a clip without a caption costs only its own request."""
+    try:
+        return compute_by_size(partial(caption_clips, captioner), requests)
+    except CaptionError as error:
+        if len(requests) == 1:
+            return [error]
+        return [caption_each(captioner, [request])[0] for request in requests]
 
 
 def _split(results: Any, requests: Sequence[Sized]) -> list[Any]:

@@ -1,6 +1,6 @@
 """The frozen models and the decoder as the detector uses them, while they run in deployments.
 
-N frames or texts · H, W pixels · D feature width
+N frames or texts · f frames of a clip · H, W pixels · D feature width
 """
 
 from __future__ import annotations
@@ -8,19 +8,21 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
+import numpy as np
 from ray.exceptions import RayActorError, RayTaskError
 from ray.serve.exceptions import RayServeException
 
 from exvad.serving.workers.errors import NoReplicaError
 
 if TYPE_CHECKING:
-    import numpy as np
     from numpy.typing import NDArray
     from ray.serve.handle import DeploymentHandle
 
+    from exvad.encoders.answers import Answer
     from exvad.video.chunks import Chunk
     from exvad.video.decoding import DecodedChunk
     from exvad.video.survey import VideoInfo
@@ -49,7 +51,7 @@ def call(handle: DeploymentHandle, method: str, *arguments: object) -> Any:
 
 def call_streaming(
     handle: DeploymentHandle, prompts: list[str], on_text: Callable[[int, str], None]
-) -> list[str]:
+) -> list[Answer]:
     """Complete prompts, and report partial answers on the way.
 
     Args:
@@ -61,11 +63,11 @@ def call_streaming(
         NoReplicaError: no replica answers.
     """
 
-    def stream() -> list[str]:
-        answers: list[str] = []
+    def stream() -> list[Answer]:
+        answers: list[Answer] = []
         for answers in handle.options(stream=True).stream.remote(prompts):
-            for index, text in enumerate(answers):
-                on_text(index, text)
+            for index, answer in enumerate(answers):
+                on_text(index, answer.text)
         return answers
 
     return _retry("stream", stream)
@@ -121,7 +123,14 @@ class RemoteCaptioner:
 
     def caption(self, frames: NDArray[np.uint8]) -> list[str]:
         """Return one caption for each RGB frame of uint8 [N, H, W, 3]."""
-        return list(call(self._handle, "caption", frames))
+        return list(call(self._handle, "caption", frames[:, None]))
+
+    def caption_clips(self, clips: Sequence[NDArray[np.uint8]]) -> list[str]:
+        """Return one caption for each clip of RGB frames, uint8 [f, H, W, 3] each."""
+        captions: list[str] = []
+        for _, group in groupby(clips, key=lambda clip_fHWC: clip_fHWC.shape):
+            captions += call(self._handle, "caption", np.stack(list(group)))
+        return captions
 
 
 class RemoteLLM:
@@ -134,11 +143,11 @@ class RemoteLLM:
     def __init__(self, handle: DeploymentHandle) -> None:
         self._handle = handle
 
-    def complete(self, prompts: Sequence[str]) -> list[str]:
+    def complete(self, prompts: Sequence[str]) -> list[Answer]:
         """Return the model's answer to each prompt."""
         return list(call(self._handle, "complete", list(prompts)))
 
-    def stream(self, prompts: Sequence[str], on_text: Callable[[int, str], None]) -> list[str]:
+    def stream(self, prompts: Sequence[str], on_text: Callable[[int, str], None]) -> list[Answer]:
         """Return the model's answer to each prompt and report partial answers on the way."""
         return call_streaming(self._handle, list(prompts), on_text)
 

@@ -24,7 +24,7 @@ from exvad.aegm.prompts import load_prompt
 from exvad.config import EndpointConfig
 from exvad.data.world import Scene, render_video
 from exvad.data.world.activities import CLASSES
-from exvad.encoders.captioner import TransformersCaptioner
+from exvad.encoders.captioners.transformers_captioner import TransformersCaptioner
 from exvad.encoders.endpoint import ChatEndpoint, EndpointLLM
 from exvad.encoders.llm import TransformersLLM
 from exvad.results import Explanation
@@ -231,7 +231,7 @@ def test_vllm_server_holds_answers_to_a_schema(vllm_server: str) -> None:
     schema = {"type": "string", "enum": ["fire", "smoke"]}
     endpoint = ChatEndpoint("tiny", EndpointConfig(base_url=vllm_server), 96, schema)
     for answer in EndpointLLM(endpoint).complete(["say something", PROMPTS[0]]):
-        assert json.loads(answer) in ("fire", "smoke")
+        assert json.loads(answer.text) in ("fire", "smoke")
 
 
 IN_PROCESS = """
@@ -245,7 +245,7 @@ if __name__ == "__main__":
     config = load_config("demo", inputs["overrides"])
     frames = np.array(inputs["frames"], np.uint8)
     answers = {"captions": load_captioner(config).caption(frames)}
-    answers["texts"] = load_llm(config).complete(inputs["prompts"])
+    answers["texts"] = [a.text for a in load_llm(config).complete(inputs["prompts"])]
     json.dump(answers, open(sys.argv[2], "w"))
 """
 
@@ -269,4 +269,4 @@ def test_vllm_in_one_process_without_ray_writes_the_same(tmp_path: Path) -> None
     captioner = TransformersCaptioner("package:captioner", "", "cpu", "float32", max_new_tokens=32)
     assert answers["captions"] == captioner.caption(frames)
     llm = TransformersLLM("package:llm", "cpu", "float32", max_new_tokens=96)
-    assert answers["texts"] == llm.complete(PROMPTS)
+    assert answers["texts"] == [answer.text for answer in llm.complete(PROMPTS)]

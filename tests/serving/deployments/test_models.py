@@ -5,8 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
-from exvad.serving.deployments.models import compute_by_size, compute_together
+from exvad.encoders.answers import CaptionError
+from exvad.serving.deployments.models import caption_each, compute_by_size, compute_together
 
 
 def test_compute_together_splits_the_results_of_one_call() -> None:
@@ -34,3 +36,17 @@ def test_compute_by_size_calls_once_for_each_size() -> None:
     results = compute_by_size(first_pixels, requests)
     assert [result.tolist() for result in results] == [[2, 2], [1], [3, 3, 3]]
     assert sizes == [(5, 4, 4, 3), (1, 8, 8, 3)]
+
+
+def test_caption_each_refuses_only_the_request_without_a_caption() -> None:
+    class Captioner:
+        def caption(self, frames: NDArray[np.uint8]) -> list[str]:
+            if (frames == 9).any():
+                raise CaptionError("no caption")
+            return [f"brightness {frame.max()}" for frame in frames]
+
+    requests = [np.full((2, 1, 4, 4, 3), value, np.uint8) for value in (1, 9, 3)]
+    first, second, third = caption_each(Captioner(), requests)
+    assert first == ["brightness 1"] * 2
+    assert isinstance(second, CaptionError)
+    assert third == ["brightness 3"] * 2

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from ray.exceptions import RayActorError, RayTaskError
 
+from exvad.encoders.answers import Answer
 from exvad.serving.deployments.remote_models import call, call_streaming
 from exvad.serving.workers.errors import NoReplicaError
 
@@ -59,13 +60,13 @@ def test_call_raises_the_error_of_the_method() -> None:
 
 
 def test_call_streaming_reports_partial_answers() -> None:
-    def stream(prompts: list[str]) -> Iterator[list[str]]:
-        yield ["a", ""]
-        yield ["a fire", "no"]
+    def stream(prompts: list[str]) -> Iterator[list[Answer]]:
+        yield [Answer("a"), Answer("")]
+        yield [Answer("a fire"), Answer("no")]
 
     options = SimpleNamespace(stream=SimpleNamespace(remote=stream))
     handle: Any = SimpleNamespace(options=lambda **_: options)
     reported: list[tuple[int, str]] = []
     answers = call_streaming(handle, ["1", "2"], lambda *partial: reported.append(partial))
-    assert answers == ["a fire", "no"]
+    assert answers == [Answer("a fire"), Answer("no")]
     assert reported == [(0, "a"), (1, ""), (0, "a fire"), (1, "no")]

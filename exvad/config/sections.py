@@ -1,31 +1,17 @@
-"""Typed configuration: every setting with its default, its range and its description.
-
-`load_config` merges three layers: the defaults below, a preset (a packaged name or a YAML file) and
-`section.field=value` overrides. Unknown keys are refused.
-"""
+"""Every setting: its type, its default, its range and its description."""
 
 from __future__ import annotations
 
-import difflib
 import os
-import types
-import typing
-from collections.abc import Iterable, Mapping, Sequence
-from importlib import resources
 from pathlib import Path
-from typing import Annotated, Any, Literal, Union
+from typing import Annotated, Any, Literal
 
-import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field
 
 Fraction = Annotated[float, Field(ge=0, le=1)]
 Positive = Annotated[int, Field(ge=1)]
 Dtype = Literal["auto", "float32", "float16", "bfloat16"]
 Backend = Literal["transformers", "vllm", "openai"]
-
-
-class ConfigError(ValueError):
-    """A preset or an override is invalid; the message names the key and suggests a correction."""
 
 
 class Section(BaseModel):
@@ -77,9 +63,15 @@ class Resources(Section):
 class ClipConfig(Section):
     """The frozen image and text encoders, E_I and E_T."""
 
-    model: str = Field("ViT-B-16", description="open_clip name, local-dir:FOLDER or package:NAME")
+    model: str = Field(
+        "ViT-B-16-quickgelu", description="open_clip name, local-dir:FOLDER or package:NAME"
+    )
     pretrained: str = Field("openai", description="open_clip name of the weights")
-    dtype: Dtype = Field("auto", description="of the weights; auto is half precision on a GPU")
+    dtype: Dtype = Field(
+        "auto",
+        description="of the weights; auto is float16 on a GPU, and on a CPU bfloat16 where the "
+        "processor computes it fast and the features agree",
+    )
     batch_size: Positive = Field(64, description="images or texts encoded at once")
 
 
@@ -104,7 +96,7 @@ class EngineConfig(Section):
 
     tensor_parallel: Positive = Field(1, description="GPUs that share one copy of the model")
     max_model_len: int = Field(
-        0, ge=0, description="maximum tokens of prompt and output; 0 for the model's own limit"
+        4096, ge=0, description="maximum tokens of prompt and output; 0 for the model's own limit"
     )
     batch_size: Positive = Field(64, description="prompts sent to the engine at once")
     python: str = Field(
@@ -123,6 +115,7 @@ class CaptionerConfig(Section):
     engine: EngineConfig = EngineConfig()
     model: str = Field("Salesforce/blip2-opt-2.7b", description="hub name, folder or package:NAME")
     prompt: str = Field("", description="P_C; empty for plain captioning")
+    frames: Positive = Field(1, description="frames per caption; above 1 for chat models only")
     per_video: Positive = Field(32, description="n, captioned frames per video")
     dtype: Dtype = Field("auto", description="of the weights; auto is half precision on a GPU")
     batch_size: Positive = Field(16, description="frames captioned at once")
@@ -148,7 +141,8 @@ class LLMConfig(Section):
     )
     prompt: str = Field("explanation", description="P_S: packaged prompt or path of a text file")
     dtype: Dtype = Field("auto", description="of the weights; auto is half precision on a GPU")
-    batch_size: Positive = Field(16, description="prompts per batch")
+    batch_size: Positive = Field(16, description="maximum prompts per batch")
+    batch_tokens: Positive = Field(16384, description="maximum tokens per batch on a GPU")
     max_new_tokens: Positive = Field(256, description="maximum tokens per output")
     attempts: Positive = Field(2, description="maximum attempts to explain a video")
     structured: bool = Field(
@@ -162,9 +156,7 @@ class StagesConfig(Section):
     decode_cpus: float = Field(1, gt=0, description="CPU cores per decoding task")
     vision: Resources = Resources()
     language: Resources = Resources()
-    text: Resources = Field(
-        Resources(cpus=0.5), description="CLIP's text encoder, if vLLM is a stage of its own"
-    )
+    text: Resources = Field(Resources(), description="CLIP's text encoder, beside a vLLM stage")
     language_batch: Positive = Field(32, description="videos explained at once")
 
 
@@ -284,134 +276,3 @@ class Config(Section):
     def mlflow_is_local(self) -> bool:
         """Whether the tracking store is a SQLite file; its artifacts are stored beside it."""
         return self.mlflow_uri.startswith("sqlite:")
-
-
-def did_you_mean(name: str, known: Iterable[str]) -> str | None:
-    """Return the known name that is closest to a misspelled one, ignoring case.
-
-    Args:
-        name: the unknown name.
-        known: the names that exist.
-
-    Returns:
-        A name of `known`, or None if none of them is similar.
-    """
-    by_folded = {candidate.casefold(): candidate for candidate in known}
-    closest = difflib.get_close_matches(name.casefold(), list(by_folded), n=1)
-    return by_folded[closest[0]] if closest else None
-
-
-def preset_names() -> list[str]:
-    """Return the names of the packaged presets."""
-    folder = resources.files("exvad") / "assets" / "presets"
-    files = [file.name for file in folder.iterdir()]
-    return sorted(name.removesuffix(".yaml") for name in files if name.endswith(".yaml"))
-
-
-def load_config(preset: str = "demo", overrides: Iterable[str] = ()) -> Config:
-    """Read a configuration.
-
-    Args:
-        preset: a packaged preset's name or the path of a YAML file.
-        overrides: `section.field=value` items; values are read as YAML.
-
-    Raises:
-        ConfigError: the preset does not exist, a key is unknown, or a value is invalid.
-    """
-    values = _read_preset(preset)
-    for override in overrides:
-        key, separator, text = override.partition("=")
-        if not separator:
-            raise ConfigError(f"override {override!r}: write section.field=value")
-        try:
-            _assign(values, key.strip().split("."), yaml.safe_load(text))
-        except yaml.YAMLError:
-            raise ConfigError(f"override {override!r}: the value is not YAML; quote it") from None
-    return build_config(values, where=preset)
-
-
-def build_config(values: Mapping[str, Any], where: str = "configuration") -> Config:
-    """Validate nested values as a configuration.
-
-    Args:
-        values: section → field → value.
-        where: the origin of the values, for error messages.
-
-    Raises:
-        ConfigError: a key is unknown or a value is invalid; the message lists every problem.
-    """
-    try:
-        return Config.model_validate(values)
-    except ValidationError as error:
-        problems = [_describe(problem["loc"], problem) for problem in error.errors()]
-        raise ConfigError(f"{where}: " + "; ".join(problems)) from None
-
-
-def override_config(config: Config, values: Mapping[str, Any]) -> Config:
-    """Return a copy of a configuration with some settings changed.
-
-    Args:
-        config: the configuration to start from.
-        values: dotted key, such as `model.tau` → its new value.
-
-    Raises:
-        ConfigError: a key is unknown or a value is invalid.
-    """
-    changed = config.model_dump(by_alias=True)
-    for key, value in values.items():
-        _assign(changed, key.split("."), value)
-    return build_config(changed)
-
-
-def dump_config(config: Config) -> str:
-    """Write a configuration as YAML that `load_config` reads back."""
-    return yaml.safe_dump(config.model_dump(by_alias=True), sort_keys=False, allow_unicode=True)
-
-
-def _read_preset(preset: str) -> dict[str, Any]:
-    path = Path(preset).expanduser()
-    if preset in preset_names():
-        content = (resources.files("exvad") / "assets" / "presets" / f"{preset}.yaml").read_bytes()
-    elif path.suffix in (".yaml", ".yml") and path.is_file():
-        content = path.read_bytes()
-    else:
-        names = ", ".join(preset_names())
-        raise ConfigError(f"no preset {preset!r}: give one of {names}, or a .yaml file")
-    try:
-        values = yaml.safe_load(content.decode()) or {}
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{preset}: not YAML ({error})") from None
-    if not isinstance(values, dict):
-        raise ConfigError(
-            f"{preset}: a preset is a mapping of sections, not {type(values).__name__}"
-        )
-    return values
-
-
-def _assign(values: dict[str, Any], keys: Sequence[str], value: Any) -> None:
-    for key in keys[:-1]:
-        section = values.setdefault(key, {})
-        if not isinstance(section, dict):
-            raise ConfigError(f"{'.'.join(keys)}: {key} is a value, not a section")
-        values = section
-    values[keys[-1]] = value
-
-
-def _describe(loc: Sequence[int | str], problem: Mapping[str, Any]) -> str:
-    key = ".".join(map(str, loc))
-    if problem["type"] != "extra_forbidden":
-        return f"{key}: {problem['msg']}, got {problem['input']!r}"
-    section: type[BaseModel] = Config
-    for part in loc[:-1]:
-        section = _subsection(section, str(part))
-    known = [field.alias or name for name, field in section.model_fields.items()]
-    closest = did_you_mean(str(loc[-1]), known)
-    hint = f"did you mean {closest}?" if closest else f"known: {', '.join(known)}"
-    return f"{key}: no such key ({hint})"
-
-
-def _subsection(section: type[BaseModel], name: str) -> type[BaseModel]:
-    annotation = section.model_fields[name].annotation
-    is_union = typing.get_origin(annotation) in (Union, types.UnionType)
-    options = typing.get_args(annotation) if is_union else (annotation,)
-    return next(o for o in options if isinstance(o, type) and issubclass(o, BaseModel))

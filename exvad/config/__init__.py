@@ -1,0 +1,39 @@
+"""Typed configuration: every setting in one place, presets, and dotted overrides."""
+
+from exvad.config.loading import (
+    ConfigError,
+    build_config,
+    did_you_mean,
+    dump_config,
+    load_config,
+    override_config,
+    preset_names,
+)
+from exvad.config.sections import (
+    CaptionerConfig,
+    Config,
+    DataConfig,
+    EndpointConfig,
+    EngineConfig,
+    LLMConfig,
+    Resources,
+    TrainConfig,
+)
+
+__all__ = [
+    "CaptionerConfig",
+    "Config",
+    "ConfigError",
+    "DataConfig",
+    "EndpointConfig",
+    "EngineConfig",
+    "LLMConfig",
+    "Resources",
+    "TrainConfig",
+    "build_config",
+    "did_you_mean",
+    "dump_config",
+    "load_config",
+    "override_config",
+    "preset_names",
+]

@@ -1,0 +1,160 @@
+"""From presets and overrides to a validated configuration, and back to YAML.
+
+`load_config` merges three layers: the defaults, a preset (a packaged name or a YAML file) and
+`section.field=value` overrides. Unknown keys are refused.
+"""
+
+from __future__ import annotations
+
+import difflib
+import types
+import typing
+from collections.abc import Iterable, Mapping, Sequence
+from importlib import resources
+from pathlib import Path
+from typing import Any, Union
+
+import yaml
+from pydantic import BaseModel, ValidationError
+
+from exvad.config.sections import Config
+
+
+class ConfigError(ValueError):
+    """A preset or an override is invalid; the message names the key and suggests a correction."""
+
+
+def did_you_mean(name: str, known: Iterable[str]) -> str | None:
+    """Return the known name that is closest to a misspelled one, ignoring case.
+
+    Args:
+        name: the unknown name.
+        known: the names that exist.
+
+    Returns:
+        A name of `known`, or None if none of them is similar.
+    """
+    by_folded = {candidate.casefold(): candidate for candidate in known}
+    closest = difflib.get_close_matches(name.casefold(), list(by_folded), n=1)
+    return by_folded[closest[0]] if closest else None
+
+
+def preset_names() -> list[str]:
+    """Return the names of the packaged presets."""
+    folder = resources.files("exvad") / "assets" / "presets"
+    files = [file.name for file in folder.iterdir()]
+    return sorted(name.removesuffix(".yaml") for name in files if name.endswith(".yaml"))
+
+
+def load_config(preset: str = "demo", overrides: Iterable[str] = ()) -> Config:
+    """Read a configuration.
+
+    Args:
+        preset: a packaged preset's name or the path of a YAML file.
+        overrides: `section.field=value` items; values are read as YAML.
+
+    Raises:
+        ConfigError: the preset does not exist, a key is unknown, or a value is invalid.
+    """
+    values = _read_preset(preset)
+    for override in overrides:
+        key, separator, text = override.partition("=")
+        if not separator:
+            raise ConfigError(f"override {override!r}: write section.field=value")
+        try:
+            _assign(values, key.strip().split("."), yaml.safe_load(text))
+        except yaml.YAMLError:
+            raise ConfigError(f"override {override!r}: the value is not YAML; quote it") from None
+    return build_config(values, where=preset)
+
+
+def build_config(values: Mapping[str, Any], where: str = "configuration") -> Config:
+    """Validate nested values as a configuration.
+
+    Args:
+        values: section → field → value.
+        where: the origin of the values, for error messages.
+
+    Raises:
+        ConfigError: a key is unknown or a value is invalid; the message lists every problem.
+    """
+    try:
+        return Config.model_validate(values)
+    except ValidationError as error:
+        problems = [_describe(problem["loc"], problem) for problem in error.errors()]
+        raise ConfigError(f"{where}: " + "; ".join(problems)) from None
+
+
+def override_config(config: Config, values: Mapping[str, Any]) -> Config:
+    """Return a copy of a configuration with some settings changed.
+
+    Args:
+        config: the configuration to start from.
+        values: dotted key, such as `model.tau` → its new value.
+
+    Raises:
+        ConfigError: a key is unknown or a value is invalid.
+    """
+    changed = config.model_dump(by_alias=True)
+    for key, value in values.items():
+        _assign(changed, key.split("."), value)
+    return build_config(changed)
+
+
+def dump_config(config: Config) -> str:
+    """Write a configuration as YAML that `load_config` reads back."""
+    values = config.model_dump(by_alias=True)
+    readable = yaml.safe_dump(values, sort_keys=False, allow_unicode=True)
+    # PyYAML folds Unicode's own line separators, which then read back as other text.
+    if yaml.safe_load(readable) == values:
+        return readable
+    return yaml.safe_dump(values, sort_keys=False, allow_unicode=False)
+
+
+def _read_preset(preset: str) -> dict[str, Any]:
+    path = Path(preset).expanduser()
+    if preset in preset_names():
+        content = (resources.files("exvad") / "assets" / "presets" / f"{preset}.yaml").read_bytes()
+    elif path.suffix in (".yaml", ".yml") and path.is_file():
+        content = path.read_bytes()
+    else:
+        names = ", ".join(preset_names())
+        raise ConfigError(f"no preset {preset!r}: give one of {names}, or a .yaml file")
+    try:
+        values = yaml.safe_load(content.decode()) or {}
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{preset}: not YAML ({error})") from None
+    if not isinstance(values, dict):
+        raise ConfigError(
+            f"{preset}: a preset is a mapping of sections, not {type(values).__name__}"
+        )
+    return values
+
+
+def _assign(values: dict[str, Any], keys: Sequence[str], value: Any) -> None:
+    for key in keys[:-1]:
+        section = values.setdefault(key, {})
+        if not isinstance(section, dict):
+            raise ConfigError(f"{'.'.join(keys)}: {key} is a value, not a section")
+        values = section
+    values[keys[-1]] = value
+
+
+def _describe(loc: Sequence[int | str], problem: Mapping[str, Any]) -> str:
+    key = ".".join(map(str, loc))
+    if problem["type"] != "extra_forbidden":
+        return f"{key}: {problem['msg']}, got {problem['input']!r}"
+    section: type[BaseModel] = Config
+    for part in loc[:-1]:
+        section = _subsection(section, str(part))
+    known = [field.alias or name for name, field in section.model_fields.items()]
+    closest = did_you_mean(str(loc[-1]), known)
+    hint = f"did you mean {closest}?" if closest else f"known: {', '.join(known)}"
+    return f"{key}: no such key ({hint})"
+
+
+def _subsection(section: type[BaseModel], name: str) -> type[BaseModel]:
+    annotation = section.model_fields[name].annotation
+    is_union = typing.get_origin(annotation) in (Union, types.UnionType)
+    options = typing.get_args(annotation) if is_union else (annotation,)
+    return next(o for o in options if isinstance(o, type) and issubclass(o, BaseModel))

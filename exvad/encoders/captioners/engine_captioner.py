@@ -1,0 +1,73 @@
+"""Captioner by vLLM in this process, for one program on one machine, such as a server."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+from PIL import Image
+
+from exvad.encoders.captioners.captions import caption_texts
+from exvad.encoders.captioners.prompt_tokens import caption_prompt_tokens
+from exvad.encoders.engine import generate, load_engine, sampling_parameters
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from exvad.config import CaptionerConfig
+
+
+class EngineCaptioner:
+    """A frozen vision-language model that vLLM runs in this process, with greedy decoding.
+
+    Args:
+        captioner: the model and the settings of the engine; P_C is its `prompt`.
+        device: `auto`, `cuda` or `cpu`.
+
+    Raises:
+        ModelUnavailableError: the checkpoint cannot be found, or vLLM is not installed.
+        ClipsUnsupportedError: `captioner.frames` exceeds 1 and the model has no chat template.
+    """
+
+    def __init__(self, captioner: CaptionerConfig, device: str = "auto") -> None:
+        self.model = captioner.model
+        self.prompts = caption_prompt_tokens(captioner)
+        self.engine = load_engine(captioner.model, captioner.engine, captioner.dtype, device)
+        self.sampling = sampling_parameters(captioner.max_new_tokens)
+
+    def caption(self, frames: NDArray[np.uint8]) -> list[str]:
+        """Return one caption for each RGB frame of uint8 [N, H, W, 3].
+
+        Raises:
+            CaptionError: the model writes no caption for a frame.
+        """
+        return self.caption_clips(list(frames[:, None]))
+
+    def caption_clips(self, clips: Sequence[NDArray[np.uint8]]) -> list[str]:
+        """Return one caption for each clip of consecutive RGB frames.
+
+        Args:
+            clips: uint8 [f, H, W, 3] each, with 1 ≤ f ≤ `captioner.frames`.
+
+        Raises:
+            CaptionError: the model writes no caption for a clip.
+        """
+        inputs = [
+            {
+                "prompt_token_ids": self.prompts.by_frames[len(clip_fHWC) - 1],
+                "multi_modal_data": {"image": clip_images(clip_fHWC)},
+            }
+            for clip_fHWC in clips
+        ]
+        answers = [
+            replace(answer, text=self.prompts.thoughts + answer.text)
+            for answer in generate(self.engine, inputs, self.sampling)
+        ]
+        return caption_texts(answers, self.model)
+
+
+def clip_images(clip_fHWC: NDArray[np.uint8]) -> list[Any]:
+    """Return the frames of a clip, uint8 [f, H, W, 3], as images for vLLM."""
+    return [Image.fromarray(frame_HWC) for frame_HWC in clip_fHWC]

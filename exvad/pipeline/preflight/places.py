@@ -1,0 +1,126 @@
+"""Where a run lies and where its videos are: what can be written and read."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+import uuid
+from itertools import islice
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pyarrow as pa
+
+from exvad.data.dataset import load_manifest
+from exvad.data.filesystems import resolve_filesystem
+from exvad.pipeline.preflight.findings import Finding, gib
+from exvad.video.container import VideoError, open_video
+from exvad.video.sandbox import DecodingProcess
+
+if TYPE_CHECKING:
+    from exvad.config import Config, DataConfig
+
+PROBE_BYTES = 4096
+TRIED_VIDEOS = 3
+VIDEO_SECONDS = 10.0
+
+
+def check_place(what: str, location: str) -> Finding:
+    """Check that files can be written to a folder, or to where it will be made.
+
+    Args:
+        what: the setting that names the folder.
+        location: a local path or a URI.
+    """
+    if "://" in location:
+        return _check_remote_place(what, location)
+    folder = Path(location).absolute()
+    existing = next(parent for parent in (folder, *folder.parents) if parent.exists())
+    if not existing.is_dir():
+        return Finding(what, False, f"{existing} is a file, not a folder: set {what}= to a folder")
+    try:
+        with tempfile.TemporaryFile(dir=existing, prefix=".exvad-check-") as file:
+            file.write(bytes(PROBE_BYTES))
+            file.flush()
+    except OSError as error:
+        advice = f"make room or rights there, or set {what}= to another folder"
+        return Finding(what, False, f"{existing} can't be written to ({error.strerror}): {advice}")
+    free = shutil.disk_usage(existing).free
+    return Finding(what, True, f"{location}: can be written, {gib(free)} free")
+
+
+def _check_remote_place(what: str, location: str) -> Finding:
+    try:
+        filesystem, path = resolve_filesystem(location)
+        probe = f"{path.rstrip('/')}/.exvad-check-{uuid.uuid4().hex}"
+        filesystem.create_dir(path, recursive=True)
+        with filesystem.open_output_stream(probe) as file:
+            file.write(bytes(PROBE_BYTES))
+        filesystem.delete_file(probe)
+    except (OSError, ValueError, pa.ArrowException) as error:
+        advice = "check the address and the rights of this account"
+        return Finding(what, False, f"{location} can't be written to ({error}): {advice}")
+    return Finding(what, True, f"{location}: can be written")
+
+
+def check_data(config: Config) -> Finding:
+    """Check that the data set can be read, and open one of its first videos.
+
+    The demo world, which is rendered when it is first needed, is not rendered for this.
+
+    Args:
+        config: `data` describes the data set.
+    """
+    data = config.data
+    missing = _missing_settings(data)
+    if missing:
+        return Finding("data", False, "; ".join(missing))
+    if data.kind == "world":
+        return Finding("data", True, f"the demo world in {data.root}, rendered if it is not there")
+    try:
+        manifest = load_manifest(config)
+    except (ValueError, OSError) as error:
+        return Finding("data", False, str(error))
+    errors = []
+    for video in islice(manifest.videos, TRIED_VIDEOS):
+        try:
+            _open(video.path, data)
+        except VideoError as error:
+            errors.append(str(error))
+        else:
+            count = len(manifest.videos)
+            return Finding("data", True, f"{count} videos; {video.path} can be read")
+    if not errors:
+        return Finding("data", False, "the data set has no videos")
+    return Finding("data", False, f"none of the first videos can be read: {'; '.join(errors)}")
+
+
+def _missing_settings(data: DataConfig) -> list[str]:
+    """Return what a kind of data set needs and does not have."""
+    needed = {
+        "manifest": {"manifest": data.manifest},
+        "world": {"root": data.root},
+        "folder": {"root": data.root},
+    }.get(data.kind, {"root": data.root, "annotations": data.annotations})
+    contents = {"manifest": "the manifest (CSV or Parquet)", "root": "the folder of the videos"}
+    contents["annotations"] = f"the folder of {data.kind}'s official files"
+    problems = []
+    for name, value in needed.items():
+        if not value:
+            problems.append(f"data.{name} is empty: give {contents[name]}")
+        elif data.kind != "world" and "://" not in value and not Path(value).exists():
+            problems.append(f"data.{name}={value} does not exist: give {contents[name]}")
+    return problems
+
+
+def _open(path: str, data: DataConfig) -> None:
+    """Open a video.
+
+    Raises:
+        VideoError: it can't be read.
+    """
+    if "://" in path:
+        with open_video(path):
+            return
+    with DecodingProcess(seconds=VIDEO_SECONDS) as process:
+        process.plan("check", path, data.stride, data.snippets_per_chunk)

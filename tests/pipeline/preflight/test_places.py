@@ -1,0 +1,72 @@
+"""Folders to write to, and data sets to read."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from exvad.config import load_config
+from exvad.pipeline.preflight.places import check_data, check_place
+from tests.helpers.disks import fill, small_disk
+from tests.helpers.videos import write_video
+from tests.helpers.world_videos import write_listing
+
+
+def test_place_is_checked_where_it_will_be_made_and_left_as_it_was(tmp_path: Path) -> None:
+    finding = check_place("run", str(tmp_path / "a/b"))
+    assert finding.ok
+    assert "GiB free" in finding.detail
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_place_below_a_file_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    finding = check_place("run", str(tmp_path / "file/run"))
+    assert not finding.ok
+    assert "is a file" in finding.detail
+
+
+def test_place_on_a_full_disk_is_refused(tmp_path: Path) -> None:
+    with small_disk(tmp_path / "disk", "64k") as disk:
+        assert check_place("store", str(disk / "store")).ok
+        fill(disk)
+        finding = check_place("store", str(disk / "store"))
+        assert not finding.ok
+        assert "make room" in finding.detail
+
+
+def test_remote_place_is_written_to(tmp_path: Path) -> None:
+    assert check_place("store", f"file://{tmp_path}/store").ok
+    assert list((tmp_path / "store").iterdir()) == []
+    finding = check_place("store", "nonsense://x/y")
+    assert not finding.ok
+    assert "can't be written to" in finding.detail
+
+
+def test_data_names_every_missing_setting() -> None:
+    detail = check_data(load_config("ucf_crime")).detail
+    assert "data.root is empty" in detail
+    assert "data.annotations is empty" in detail
+    absent = ["data.root=/no/videos", "data.annotations=/no/files"]
+    detail = check_data(load_config("ucf_crime", absent)).detail
+    assert "/no/videos does not exist" in detail
+    assert "/no/files does not exist" in detail
+
+
+def test_data_opens_one_of_the_first_videos(tmp_path: Path) -> None:
+    write_video(tmp_path / "good.mp4", 8, size=(64, 48))
+    (tmp_path / "bad.mp4").write_text("no video")
+    config = load_config("demo", ["data.kind=manifest", f"data.manifest={tmp_path}/list.csv"])
+    videos = [(tmp_path / "bad.mp4", "Normal"), (tmp_path / "good.mp4", "Fighting")]
+    write_listing(tmp_path / "list.csv", videos)
+    finding = check_data(config)
+    assert finding.ok
+    assert "good.mp4 can be read" in finding.detail
+    write_listing(tmp_path / "list.csv", [videos[0], (tmp_path / "absent.mp4", "Normal")])
+    finding = check_data(config)
+    assert not finding.ok
+    assert "absent.mp4: there is no such file" in finding.detail
+
+
+def test_demo_world_is_not_rendered(tmp_path: Path) -> None:
+    assert check_data(load_config("demo", [f"data.root={tmp_path}/videos"])).ok
+    assert list(tmp_path.iterdir()) == []

@@ -1,0 +1,29 @@
+"""The state of a training on Ray Train is loaded where it was not made."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import ray.train
+import torch
+
+from exvad.training.data import TrainingData
+from exvad.training.fitting import train_network
+from exvad.training.worker import STATE_FILE, load_state
+from tests.helpers.planted import config, directions, examples
+
+
+def test_load_state_loads_the_state_of_a_gpu_on_a_machine_without_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    data = TrainingData(examples(8, seed=1), examples(8, seed=2))
+    state = train_network(config("train.epochs=1"), torch.from_numpy(directions()), data)
+    # Tensors are saved with the name of their device. There is no GPU here to save them from.
+    monkeypatch.setattr(torch.serialization, "location_tag", lambda _: "cuda:0")
+    torch.save(state.to_dict(), tmp_path / STATE_FILE)
+    loaded = load_state(ray.train.Checkpoint.from_directory(tmp_path))
+    assert loaded is not None
+    assert loaded.history == state.history
+    for name, weight in state.weights.items():
+        assert torch.equal(loaded.weights[name], weight)
