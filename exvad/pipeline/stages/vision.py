@@ -67,7 +67,7 @@ def run_vision(config: Config, manifest: Manifest, store: Store, stage: Stage) -
     videos = videos_to_encode(config, manifest, store)
     if not videos:
         return
-    done = {(key[0], key[1]) for key in sorted(stage.keys())}
+    done = {(video_id, chunk) for video_id, chunk, _ in sorted(stage.keys())}
     dataset = decode_videos(config, videos, done).map_batches(
         VisionActor,
         fn_constructor_args=(config, stage),
