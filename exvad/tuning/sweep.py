@@ -109,11 +109,11 @@ def _search_and_confirm(sweep: SweepContext) -> SweepOutcome:
     shared = {"bank": data.bank, "manifest": data.manifest, "labels": sweep.labels}
     trainable = tune.with_parameters(run_trial, config=sweep.config, **shared)
     plan = SearchPlan(options.trials, options.search, options.early_stop)
-    found = search(trainable, sweep.space, sweep.config, sweep.folder, plan, options.resume)
-    records, best = found.records, best_first(found.records)
-    if found.interrupted:
+    result = search(trainable, sweep.space, sweep.config, sweep.folder, plan, options.resume)
+    records, best = result.records, best_first(result.records)
+    if result.interrupted:
         ended = sum(not record.unfinished for record in records)
-        note = describe_best(best, f"{ended} of {found.planned} trials")
+        note = describe_best(best, f"{ended} of {result.planned} trials")
         return SweepOutcome(records, [], note, interrupted=True)
     if not best:
         return SweepOutcome(records, [], "Every trial failed.")

@@ -16,7 +16,8 @@ pytestmark = pytest.mark.filterwarnings("ignore:.*loader strategy is deprecated"
 def test_open_experiment_creates_it_once_with_artifacts_in_the_run(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    # MLflow keeps the address in the environment: set it first, so that it is restored after.
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "")
     config = load_config("demo", [f"run={tmp_path / 'run'}", "mlflow.experiment=mine"])
     config.run_path.mkdir()
     experiment_id = open_experiment(config)

@@ -13,7 +13,7 @@ from exvad.detector.detector import Detector
 from exvad.results import Analysis
 from tests.helpers.processes import run_exvad
 
-SMALL = ("data.world.train_videos=100", "data.world.test_videos=24", "data.world.seed=7")
+SMALL = ("data.world.train_videos=70", "data.world.test_videos=24", "data.world.seed=7")
 TEST_VIDEOS = 24
 IOUS = ("0.1", "0.2", "0.3", "0.4", "0.5", "average")
 

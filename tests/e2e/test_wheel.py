@@ -17,7 +17,7 @@ from exvad.cli.main import VERBS
 from exvad.config import load_config
 
 ROOT = Path(__file__).resolve().parents[2]
-NOT_PROJECT = (".*", "runs", "shared", "site", "build", "dist", "*.egg-info", "__pycache__")
+NOT_PROJECT = (".*", "runs", "site", "build", "dist", "*.egg-info", "__pycache__")
 SMALL = ("data.world.train_videos=28", "data.world.test_videos=14", "train.epochs=2")
 
 

@@ -72,7 +72,7 @@ def run_vision(config: Config, manifest: Manifest, store: Store, stage: Stage) -
     title, stages = "encoding and captioning", config.stages
     actors = place_actors(title, "stages.vision", stages.vision, [decoding_demand(config)])
     config = config.model_copy(update={"stages": stages.model_copy(update={"vision": actors})})
-    done = {(key[0], key[1]) for key in sorted(stage.keys())}
+    done = {(video_id, chunk) for video_id, chunk, _ in sorted(stage.keys())}
     dataset = decode_videos(config, videos, done).map_batches(
         VisionActor,
         fn_constructor_args=(config, stage),
