@@ -28,6 +28,7 @@ from tests.helpers.processes import exvad_command, free_port, run_exvad, stop
 pytestmark = pytest.mark.filterwarnings("ignore:The ``noload`` loader strategy")
 
 EPOCHS = 4
+WAIT_SECONDS = 200
 SPACE = """
 labels.k: {type: int, low: 0, high: 1}
 model.tau: {type: float, low: 0.05, high: 0.2, log: true}
@@ -101,9 +102,20 @@ def result_lines(folder: Path) -> dict[str, int]:
 
 def wait_for_epochs(folder: Path, count: int) -> None:
     """Wait until the trials have reported a number of epochs."""
-    deadline = time.monotonic() + 90
+    deadline = time.monotonic() + WAIT_SECONDS
     while sum(result_lines(folder).values()) < count:
         assert time.monotonic() < deadline, "the trials reported too few epochs"
+        time.sleep(0.1)
+
+
+def wait_for_trials(folder: Path, count: int) -> list[str]:
+    """Wait until a number of trials have reported their last epoch; return their names."""
+    deadline = time.monotonic() + WAIT_SECONDS
+    while True:
+        ended = [name for name, lines in result_lines(folder).items() if lines == EPOCHS]
+        if len(ended) >= count:
+            return ended
+        assert time.monotonic() < deadline, "too few trials ended"
         time.sleep(0.1)
 
 
@@ -157,13 +169,9 @@ def test_load_data_refuses_settings_that_the_features_depend_on(folder: Path, ke
 @pytest.mark.slow
 def test_killed_sweep_resumes_without_repeating_ended_trials(folder: Path, tmp_path: Path) -> None:
     copy_run(folder, tmp_path)
-    options = ("--trials", "8", "--search", "random", "tune.cpus=2")
+    options = ("--trials", "8", "--search", "random", "--no-early-stop", "tune.cpus=2")
     with start_sweep(tmp_path, *options) as process:
-        for _ in range(600):
-            ended = [name for name, lines in result_lines(tmp_path).items() if lines == EPOCHS]
-            if len(ended) >= 2:
-                break
-            time.sleep(0.1)
+        ended = wait_for_trials(tmp_path, 2)
         stop(process, gently=False)
     assert ended
     trials = tmp_path / "run/sweep1"
@@ -201,7 +209,7 @@ def test_trial_whose_process_is_killed_is_recorded_and_the_sweep_continues(
     folder: Path, tmp_path: Path
 ) -> None:
     copy_run(folder, tmp_path)
-    options = ("--trials", "4", "--search", "random", "--no-early-stop", "train.epochs=300")
+    options = ("--trials", "4", "--search", "random", "--no-early-stop", "train.epochs=60")
     with start_sweep(tmp_path, *options) as process:
         wait_for_epochs(tmp_path, 1)
         trials = [
@@ -223,9 +231,9 @@ def test_ctrl_c_ends_with_the_results_so_far_and_resume_continues(
     folder: Path, tmp_path: Path
 ) -> None:
     copy_run(folder, tmp_path)
-    options = ("--trials", "6", "--search", "random", "--no-early-stop", "train.epochs=100")
+    options = ("--trials", "6", "--search", "random", "--no-early-stop", "train.epochs=40")
     with start_sweep(tmp_path, *options) as process:
-        wait_for_epochs(tmp_path, 201)
+        wait_for_epochs(tmp_path, 81)
         process.send_signal(signal.SIGINT)
         _, output = process.communicate(timeout=120)
     assert process.returncode == 130, output
