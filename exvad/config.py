@@ -304,8 +304,8 @@ def did_you_mean(name: str, known: Iterable[str]) -> str | None:
 def preset_names() -> list[str]:
     """Return the names of the packaged presets."""
     folder = resources.files("exvad") / "assets" / "presets"
-    files = [file.name for file in folder.iterdir()]
-    return sorted(name.removesuffix(".yaml") for name in files if name.endswith(".yaml"))
+    names = (file.name for file in folder.iterdir())
+    return sorted(name.removesuffix(".yaml") for name in names if name.endswith(".yaml"))
 
 
 def load_config(preset: str = "demo", overrides: Iterable[str] = ()) -> Config:
@@ -365,7 +365,11 @@ def override_config(config: Config, values: Mapping[str, Any]) -> Config:
 
 def dump_config(config: Config) -> str:
     """Write a configuration as YAML that `load_config` reads back."""
-    return yaml.safe_dump(config.model_dump(by_alias=True), sort_keys=False, allow_unicode=True)
+    values = config.model_dump(by_alias=True)
+    readable = yaml.safe_dump(values, sort_keys=False, allow_unicode=True)
+    # PyYAML folds Unicode's own line separators, which then read back as other text.
+    faithful = yaml.safe_load(readable) == values
+    return readable if faithful else yaml.safe_dump(values, sort_keys=False)
 
 
 def _read_preset(preset: str) -> dict[str, Any]:
@@ -382,9 +386,8 @@ def _read_preset(preset: str) -> dict[str, Any]:
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise ConfigError(f"{preset}: not YAML ({error})") from None
     if not isinstance(values, dict):
-        raise ConfigError(
-            f"{preset}: a preset is a mapping of sections, not {type(values).__name__}"
-        )
+        kind = type(values).__name__
+        raise ConfigError(f"{preset}: a preset is a mapping of sections, not {kind}")
     return values
 
 

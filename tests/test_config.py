@@ -205,6 +205,13 @@ def test_dump_config_reads_back_the_same(
         assert load_config(str(path)) == config
 
 
+def test_dump_config_keeps_line_separators_of_unicode(tmp_path: Path) -> None:
+    config = build_config({"run": "runs/a\x85", "captioner": {"prompt": "Füße\u2028"}})
+    path = tmp_path / "config.yaml"
+    path.write_text(dump_config(config), encoding="utf-8")
+    assert load_config(str(path)) == config
+
+
 @pytest.mark.parametrize("preset", ["demo", "ucf_crime", "xd_violence"])
 def test_dump_config_of_a_preset_reads_back_the_same(preset: str) -> None:
     config = load_config(preset)
