@@ -96,7 +96,7 @@ def trial_runs(folder: Path) -> list[Any]:
 
 def result_lines(folder: Path) -> dict[str, int]:
     """Return trial → number of epochs that it has reported."""
-    reports = (folder / "run/sweep1").glob("trial_*/result.json") if folder.exists() else ()
+    reports = (folder / "run/sweep1").glob("*/result.json") if folder.exists() else ()
     return {path.parent.name: len(path.read_text().splitlines()) for path in reports}
 
 
