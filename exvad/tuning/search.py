@@ -97,7 +97,8 @@ def search(
         config: number of epochs, seed, and resources per trial.
         folder: the folder in which Ray Tune stores the sweep.
         plan: how to search.
-        resume: whether to resume the sweep in the folder; trials that ended are not run again.
+        resume: whether to resume the sweep in the folder; trials that had ended when Ray Tune last
+            saved its state, which it does every ten seconds, are not run again.
     """
     resources = {"cpu": config.tune.cpus, "gpu": config.tune.gpus if config.train.gpu else 0}
     function = tune.with_resources(trainable, resources)

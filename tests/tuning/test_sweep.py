@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import os
 import shutil
 import signal
 import socket
@@ -67,11 +69,12 @@ def sweep(folder: Path, *more: str, **environment: str) -> subprocess.CompletedP
     return finished
 
 
-def start_sweep(folder: Path, *more: str) -> subprocess.Popen[str]:
+def start_sweep(folder: Path, *more: str, **environment: str) -> subprocess.Popen[str]:
     """Start a sweep in its folder."""
     return subprocess.Popen(
         exvad_command(*arguments(folder, *more)),
         cwd=folder,
+        env={**os.environ, **environment},
         stdout=subprocess.DEVNULL,
         stderr=subprocess.PIPE,
         text=True,
@@ -108,13 +111,25 @@ def wait_for_epochs(folder: Path, count: int) -> None:
         time.sleep(0.1)
 
 
-def wait_for_trials(folder: Path, count: int) -> list[str]:
-    """Wait until a number of trials have reported their last epoch; return their names."""
+def saved_as_ended(folder: Path) -> set[str]:
+    """Return the trials that have ended by the state that Ray Tune saved last."""
+    ended = set()
+    for path in (folder / "run/sweep1").glob("experiment_state-*.json"):
+        try:
+            state = json.loads(path.read_text())
+        except json.JSONDecodeError:  # It is being written.
+            continue
+        for trial, _ in state["trial_data"]:
+            values = json.loads(trial)
+            if values["status"] == "TERMINATED":
+                ended.add(values["relative_logdir"])
+    return ended
+
+
+def wait_for_ended_trials(folder: Path, count: int) -> None:
+    """Wait until Ray Tune has saved that a number of trials have ended."""
     deadline = time.monotonic() + WAIT_SECONDS
-    while True:
-        ended = [name for name, lines in result_lines(folder).items() if lines == EPOCHS]
-        if len(ended) >= count:
-            return ended
+    while len(saved_as_ended(folder)) < count:
         assert time.monotonic() < deadline, "too few trials ended"
         time.sleep(0.1)
 
@@ -170,10 +185,11 @@ def test_load_data_refuses_settings_that_the_features_depend_on(folder: Path, ke
 def test_killed_sweep_resumes_without_repeating_ended_trials(folder: Path, tmp_path: Path) -> None:
     copy_run(folder, tmp_path)
     options = ("--trials", "8", "--search", "random", "--no-early-stop", "tune.cpus=2")
-    with start_sweep(tmp_path, *options) as process:
-        ended = wait_for_trials(tmp_path, 2)
+    with start_sweep(tmp_path, *options, TUNE_GLOBAL_CHECKPOINT_S="1") as process:
+        wait_for_ended_trials(tmp_path, 2)
         stop(process, gently=False)
-    assert ended
+    ended = saved_as_ended(tmp_path)
+    assert 2 <= len(ended) < 8
     trials = tmp_path / "run/sweep1"
     before = {name: (trials / name / "result.json").stat().st_mtime_ns for name in ended}
     finished = sweep(tmp_path, "--resume", *options)
