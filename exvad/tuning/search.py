@@ -97,8 +97,8 @@ def search(
         config: number of epochs, seed, and resources per trial.
         folder: the folder in which Ray Tune stores the sweep.
         plan: how to search.
-        resume: whether to resume the sweep in the folder; trials that had ended when Ray Tune last
-            saved its state, which it does every ten seconds, are not run again.
+        resume: whether to resume the sweep in the folder; trials that ended are not run again, and
+            trials that were interrupted continue after their last saved epoch.
     """
     resources = {"cpu": config.tune.cpus, "gpu": config.tune.gpus if config.train.gpu else 0}
     function = tune.with_resources(trainable, resources)
@@ -184,6 +184,8 @@ def _tune_config(plan: SearchPlan, epochs: int, seed: int) -> tune.TuneConfig:
     settings |= {"metric": "score", "mode": "max"}
     if plan.early_stop:
         settings["scheduler"] = ASHAScheduler(
+            # Not Ray Tune's own count, which goes on when a trial is taken up at an earlier epoch.
+            time_attr="epoch",
             max_t=epochs,
             grace_period=max(1, epochs // GRACE_DIVISOR),
             reduction_factor=REDUCTION_FACTOR,
@@ -205,12 +207,18 @@ def _record(result: Any, epochs: int, interrupted: bool) -> TrialRecord:
     names = (*OBJECTIVES, "best_epoch", "epoch", *CURVES)
     metrics = {name: float(last[name]) for name in names if name in last}
     rows = result.metrics_dataframe
-    curve = [] if rows is None else rows.to_dict("records")
+    curve = [] if rows is None else _one_row_per_epoch(rows)
     error = None if result.error is None else failure_reason(result.error)
     ended_early = error is None and metrics.get("epoch", 0) < epochs
     unfinished = ended_early and interrupted and not last.get("done")
     pruned = ended_early and not unfinished
     return TrialRecord(dict(result.config), metrics, curve, error, pruned, unfinished)
+
+
+def _one_row_per_epoch(rows: Any) -> list[dict[str, Any]]:
+    """Return the reported rows without those of epochs that a resumed trial repeated."""
+    by_epoch = {row["epoch"]: row for row in rows.to_dict("records")}
+    return [by_epoch[epoch] for epoch in sorted(by_epoch)]
 
 
 def failure_reason(error: Exception) -> str:

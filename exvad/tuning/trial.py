@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import tempfile
-from pathlib import Path
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -12,13 +11,12 @@ from ray import tune
 from exvad.config import Config, override_config
 from exvad.training.data import training_data
 from exvad.training.fitting import FitState, OnEpoch, Replica, train_network
+from exvad.tuning.trial_state import StateWriter, read_trial_state
 
 if TYPE_CHECKING:
     from exvad.data.manifest import Manifest
     from exvad.laam.run_labels import RunLabels
     from exvad.store.feature_bank import FeatureBank
-
-WEIGHTS = "weights.pt"
 
 
 def train_once(
@@ -26,6 +24,7 @@ def train_once(
     bank: FeatureBank,
     manifest: Manifest,
     labels: RunLabels,
+    resume: FitState | None = None,
     on_epoch: OnEpoch | None = None,
 ) -> FitState:
     """Train a detector in this process.
@@ -35,6 +34,7 @@ def train_once(
         bank: features of the training and validation videos.
         manifest: the data set.
         labels: its classes with their vectors.
+        resume: the state to continue from; None to start at the first epoch.
         on_epoch: called with the state after every epoch.
 
     Returns:
@@ -45,6 +45,7 @@ def train_once(
         torch.from_numpy(labels.embeddings(config)),
         training_data(bank, manifest, config),
         replica=Replica.alone(config.train),
+        resume=resume,
         on_epoch=on_epoch,
     )
 
@@ -56,7 +57,7 @@ def run_trial(
     manifest: Manifest,
     labels: RunLabels,
 ) -> None:
-    """Run one trial inside Ray Tune; the best epoch so far is its checkpoint.
+    """Run one trial inside Ray Tune, or the rest of one that was interrupted.
 
     Args:
         drawn: the draw of the search space, dotted key → value.
@@ -66,10 +67,17 @@ def run_trial(
         labels: its classes with their vectors.
     """
     torch.set_num_threads(1)
-    train_once(override_config(config, drawn), bank, manifest, labels, _report_epoch)
+    storage = tune.get_context().get_storage()
+    before = read_trial_state(storage.trial_fs_path, storage.storage_filesystem)
+    if before.result is not None:
+        tune.report(before.result)
+        return
+    config = override_config(config, drawn)
+    report = partial(_report_epoch, writer=StateWriter(config.train.epochs))
+    train_once(config, bank, manifest, labels, before.fit, report)
 
 
-def _report_epoch(state: FitState) -> None:
+def _report_epoch(state: FitState, writer: StateWriter) -> None:
     last, best = state.history[-1], state.best_metrics
     metrics = {
         **last,
@@ -78,9 +86,5 @@ def _report_epoch(state: FitState) -> None:
         "best_val_map": best["val_map"],
         "score": (best["val_auc"] + best["val_map"]) / 2,
     }
-    if last["epoch"] != best["epoch"]:
-        tune.report(metrics)
-        return
-    with tempfile.TemporaryDirectory() as folder:
-        torch.save(state.best_weights, Path(folder) / WEIGHTS)
-        tune.report(metrics, checkpoint=tune.Checkpoint.from_directory(folder))
+    with writer.checkpoint(state, metrics) as checkpoint:
+        tune.report(metrics, checkpoint=checkpoint)

@@ -23,7 +23,7 @@ def exvad_command(*arguments: object) -> list[str]:
 def run_exvad(
     *arguments: object,
     folder: Path = ROOT,
-    timeout: float = 280,
+    timeout: float = 580,
     environment: Mapping[str, str] | None = None,
 ) -> subprocess.CompletedProcess[str]:
     """Run an `exvad` verb to its end; stop it with all its processes if it takes too long.

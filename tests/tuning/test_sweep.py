@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
 import signal
 import socket
@@ -16,6 +15,7 @@ from typing import Any
 
 import psutil
 import pytest
+from mlflow import MlflowClient
 
 from exvad.checkpoints.checkpoint import load_checkpoint
 from exvad.checkpoints.registry import resolve_checkpoint
@@ -69,12 +69,11 @@ def sweep(folder: Path, *more: str, **environment: str) -> subprocess.CompletedP
     return finished
 
 
-def start_sweep(folder: Path, *more: str, **environment: str) -> subprocess.Popen[str]:
+def start_sweep(folder: Path, *more: str) -> subprocess.Popen[str]:
     """Start a sweep in its folder."""
     return subprocess.Popen(
         exvad_command(*arguments(folder, *more)),
         cwd=folder,
-        env={**os.environ, **environment},
         stdout=subprocess.DEVNULL,
         stderr=subprocess.PIPE,
         text=True,
@@ -83,8 +82,6 @@ def start_sweep(folder: Path, *more: str, **environment: str) -> subprocess.Pope
 
 def mlflow_runs(uri: str) -> list[Any]:
     """Return all runs of the sweeps' experiment."""
-    from mlflow import MlflowClient
-
     client = MlflowClient(uri)
     experiment = client.get_experiment_by_name("exvad")
     assert experiment is not None
@@ -111,27 +108,32 @@ def wait_for_epochs(folder: Path, count: int) -> None:
         time.sleep(0.1)
 
 
-def saved_as_ended(folder: Path) -> set[str]:
-    """Return the trials that have ended by the state that Ray Tune saved last."""
-    ended = set()
-    for path in (folder / "run/sweep1").glob("experiment_state-*.json"):
-        try:
-            state = json.loads(path.read_text())
-        except json.JSONDecodeError:  # It is being written.
-            continue
-        for trial, _ in state["trial_data"]:
-            values = json.loads(trial)
-            if values["status"] == "TERMINATED":
-                ended.add(values["relative_logdir"])
-    return ended
+def epochs_reported(folder: Path, trial: str) -> list[float]:
+    """Return the epochs that a trial has reported, in order."""
+    lines = (folder / "run/sweep1" / trial / "result.json").read_text().splitlines()
+    return [json.loads(line)["epoch"] for line in lines]
 
 
-def wait_for_ended_trials(folder: Path, count: int) -> None:
-    """Wait until Ray Tune has saved that a number of trials have ended."""
+def wait_for_trials(folder: Path, count: int) -> list[str]:
+    """Wait until a number of trials have reported their last epoch; return their names."""
     deadline = time.monotonic() + WAIT_SECONDS
-    while len(saved_as_ended(folder)) < count:
+    while True:
+        ended = [name for name, lines in result_lines(folder).items() if lines == EPOCHS]
+        if len(ended) >= count:
+            return ended
         assert time.monotonic() < deadline, "too few trials ended"
         time.sleep(0.1)
+
+
+def logged_epochs(folder: Path) -> dict[str, list[int]]:
+    """Return MLflow run → the epochs of its curve."""
+    client = MlflowClient(f"sqlite:///{folder}/run/mlflow.db")
+    return {
+        run.info.run_id: [
+            metric.step for metric in client.get_metric_history(run.info.run_id, "val_auc")
+        ]
+        for run in trial_runs(folder)
+    }
 
 
 def test_sweep_with_a_relative_preset_writes_page_runs_and_champion(
@@ -185,18 +187,17 @@ def test_load_data_refuses_settings_that_the_features_depend_on(folder: Path, ke
 def test_killed_sweep_resumes_without_repeating_ended_trials(folder: Path, tmp_path: Path) -> None:
     copy_run(folder, tmp_path)
     options = ("--trials", "8", "--search", "random", "--no-early-stop", "tune.cpus=2")
-    with start_sweep(tmp_path, *options, TUNE_GLOBAL_CHECKPOINT_S="1") as process:
-        wait_for_ended_trials(tmp_path, 2)
+    with start_sweep(tmp_path, *options) as process:
+        ended = wait_for_trials(tmp_path, 2)
         stop(process, gently=False)
-    ended = saved_as_ended(tmp_path)
-    assert 2 <= len(ended) < 8
-    trials = tmp_path / "run/sweep1"
-    before = {name: (trials / name / "result.json").stat().st_mtime_ns for name in ended}
     finished = sweep(tmp_path, "--resume", *options)
     assert "8 trials:" in finished.stderr
     assert len(result_lines(tmp_path)) == 8
-    after = {name: (trials / name / "result.json").stat().st_mtime_ns for name in ended}
-    assert after == before
+    for trial in ended:
+        # Ray Tune may not have saved that the trial ended: it then reports its result once more.
+        assert epochs_reported(tmp_path, trial)[:EPOCHS] == [1, 2, 3, 4]
+        assert set(epochs_reported(tmp_path, trial)[EPOCHS:]) <= {4}
+    assert list(logged_epochs(tmp_path).values()) == [[1, 2, 3, 4]] * 8
 
 
 @pytest.mark.slow
@@ -264,6 +265,9 @@ def test_ctrl_c_ends_with_the_results_so_far_and_resume_continues(
     assert statuses <= {"FINISHED", "KILLED"}
     finished = sweep(tmp_path, "--resume", *options)
     assert "6 trials:" in finished.stderr
+    # The runs of the interrupted sweep and of the whole one.
+    for epochs in logged_epochs(tmp_path).values():
+        assert epochs == list(range(1, len(epochs) + 1))
 
 
 @pytest.fixture

@@ -1,0 +1,97 @@
+"""The state of a trial in its Ray Tune checkpoints, from which an interrupted trial continues.
+
+Ray Tune saves what it knows of a sweep every ten seconds. After a crash it starts a trial again
+that had ended in between, or from an older checkpoint. So a trial looks into its own folder.
+"""
+
+from __future__ import annotations
+
+import json
+import pickle
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import torch
+from pyarrow import fs
+from ray import tune
+
+from exvad.training.fitting import FitState
+
+STATE_FILE, RESULT_FILE = "state.pt", "result.json"
+# A state has three times the size of the network; writing it must stay cheap beside an epoch.
+SECONDS_BETWEEN_STATES = 10.0
+
+
+@dataclass(frozen=True)
+class TrialState:
+    """How far a trial has come.
+
+    Args:
+        fit: the state of the training to continue from; None to start at the first epoch.
+        result: the metrics that the trial reported after its last epoch; None if it has not ended.
+    """
+
+    fit: FitState | None = None
+    result: dict[str, float] | None = None
+
+
+def read_trial_state(folder: str, filesystem: fs.FileSystem | None = None) -> TrialState:
+    """Read the newest complete checkpoint of a trial.
+
+    Args:
+        folder: the folder of the trial, which holds its checkpoints.
+        filesystem: the file system of the folder; None for the local one.
+    """
+    filesystem = filesystem or fs.LocalFileSystem()
+    selector = fs.FileSelector(folder, recursive=True, allow_not_found=True)
+    files = [info.path for info in filesystem.get_file_info(selector) if info.is_file]
+    for path in sorted(files, reverse=True):
+        name = path.rpartition("/")[2]
+        if "/checkpoint_" not in path or name not in (STATE_FILE, RESULT_FILE):
+            continue
+        with filesystem.open_input_file(path) as file:
+            try:
+                if name == RESULT_FILE:
+                    return TrialState(result=json.loads(file.read()))
+                return TrialState(FitState.from_dict(torch.load(file, "cpu", weights_only=True)))
+            except (json.JSONDecodeError, RuntimeError, EOFError, pickle.UnpicklingError):
+                continue  # The process was killed while it wrote this checkpoint.
+    return TrialState()
+
+
+@dataclass
+class StateWriter:
+    """Decides when a trial's state is written, and writes it.
+
+    Args:
+        epochs: number of epochs of the trial.
+        last_written: the time of the last written state, in seconds of `time.monotonic`.
+    """
+
+    epochs: int
+    last_written: float = field(default_factory=time.monotonic)
+
+    @contextmanager
+    def checkpoint(
+        self, state: FitState, metrics: dict[str, float]
+    ) -> Iterator[tune.Checkpoint | None]:
+        """Yield the checkpoint to report with an epoch; None if this epoch needs none.
+
+        Args:
+            state: the state after the epoch.
+            metrics: the metrics that are reported with it.
+        """
+        with tempfile.TemporaryDirectory() as folder:
+            if metrics["epoch"] == self.epochs:
+                Path(folder, RESULT_FILE).write_text(json.dumps(metrics))
+            elif time.monotonic() - self.last_written >= SECONDS_BETWEEN_STATES:
+                torch.save(state.to_dict(), Path(folder, STATE_FILE))
+                self.last_written = time.monotonic()
+            else:
+                yield None
+                return
+            yield tune.Checkpoint.from_directory(folder)
