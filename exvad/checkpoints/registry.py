@@ -8,9 +8,10 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from exvad.checkpoints.local_tracking import SQLITE, adopt_artifacts, database_path
+
 REGISTRY = "models:/"
 CHECKPOINT = "checkpoint"
-SQLITE = "sqlite:///"
 DATABASES = "runs/*/mlflow.db"
 CHECKPOINTS = "runs/*/checkpoint"
 _RUN_ID = re.compile(r"[0-9a-f]{32}")
@@ -35,6 +36,8 @@ def resolve_checkpoint(reference: str | Path, tracking_uri: str = "") -> Path:
 
     # Every call gets the URI: MLflow's own setting applies to this process and its children.
     uri = resolve_tracking_uri(tracking_uri)
+    if (database := database_path(uri)) is not None:
+        adopt_artifacts(database)
     with _mlflow_errors(name, uri):
         source = f"runs:/{name}/{CHECKPOINT}" if is_run else _model_version(name, uri).source
         return Path(mlflow.artifacts.download_artifacts(source, tracking_uri=uri))

@@ -7,6 +7,14 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from exvad.checkpoints.checkpoint import PROVENANCE, without_local_paths
+from exvad.checkpoints.local_tracking import (
+    adopt_artifacts,
+    artifacts_beside,
+    database_path,
+    keep_readers_from_blocking,
+    patient_uri,
+    tracking_errors,
+)
 from exvad.checkpoints.mlflow_model import log_checkpoint
 from exvad.checkpoints.registry import CHECKPOINT
 
@@ -25,12 +33,16 @@ def open_experiment(config: Config) -> str:
     """
     import mlflow
 
-    mlflow.set_tracking_uri(config.mlflow_uri)
+    database = database_path(config.mlflow_uri)
+    mlflow.set_tracking_uri(patient_uri(config.mlflow_uri))
+    if database is not None:
+        adopt_artifacts(database)
     experiment = mlflow.get_experiment_by_name(config.mlflow.experiment)
+    if database is not None:
+        keep_readers_from_blocking(database)
     if experiment is not None:
         return str(experiment.experiment_id)
-    artifacts = (config.run_path / "mlartifacts").resolve().as_uri()
-    location = artifacts if config.mlflow_is_local else None
+    location = artifacts_beside(database) if database is not None else None
     return str(mlflow.create_experiment(config.mlflow.experiment, artifact_location=location))
 
 
@@ -48,13 +60,20 @@ def log_training(config: Config, state: FitState) -> str:
 
     Returns:
         The id of the MLflow run.
+
+    Raises:
+        ValueError: MLflow or its database refuses; the message says why.
     """
     import mlflow
 
     folder = config.run_path / CHECKPOINT
     provenance = json.loads((folder / PROVENANCE).read_text("utf-8"))
     params = _flatten(without_local_paths(config).model_dump(by_alias=True))
-    with mlflow.start_run(experiment_id=open_experiment(config)) as active:
+    done = f"the training is complete: {folder}"
+    with (
+        tracking_errors(database_path(config.mlflow_uri), done),
+        mlflow.start_run(experiment_id=open_experiment(config)) as active,
+    ):
         mlflow.log_params(params)
         mlflow.set_tags(provenance_tags(provenance))
         for epoch in state.history:

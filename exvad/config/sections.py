@@ -271,8 +271,3 @@ class Config(Section):
         """The tracking store: the configured one, MLFLOW_TRACKING_URI, or the run's SQLite."""
         run_database = f"sqlite:///{self.run_path / 'mlflow.db'}"
         return self.mlflow.uri or os.environ.get("MLFLOW_TRACKING_URI") or run_database
-
-    @property
-    def mlflow_is_local(self) -> bool:
-        """Whether the tracking store is a SQLite file; its artifacts are stored beside it."""
-        return self.mlflow_uri.startswith("sqlite:")

@@ -7,6 +7,7 @@ import shutil
 from pathlib import Path
 
 from exvad.checkpoints.checkpoint import git_commit, save_checkpoint
+from exvad.checkpoints.local_tracking import database_path, tracking_errors
 from exvad.data.atomic import write_text_atomic
 from exvad.pipeline.terminal import console
 from exvad.pipeline.train import trained_checkpoint
@@ -40,10 +41,12 @@ def publish(sweep: SweepContext, outcome: SweepOutcome) -> None:
         "search": options.search,
         "space": options.space.read_text("utf-8"),
     }
-    run_id = log_sweep(
-        sweep.config, outcome.records, outcome.confirmed, lineage, files, outcome.interrupted
-    )
-    version = register_champion(sweep.config, run_id, lineage) if outcome.confirmed else None
+    done = f"the sweep is complete: {sweep.folder}"
+    with tracking_errors(database_path(sweep.config.mlflow_uri), done):
+        run_id = log_sweep(
+            sweep.config, outcome.records, outcome.confirmed, lineage, files, outcome.interrupted
+        )
+        version = register_champion(sweep.config, run_id, lineage) if outcome.confirmed else None
     _print_summary(sweep, outcome, run_id, version, commands)
 
 

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from exvad.checkpoints.local_tracking import patient_uri
 from exvad.checkpoints.registry import CHECKPOINT
 from exvad.checkpoints.tracking import open_experiment, provenance_tags
 from exvad.tuning.records import OBJECTIVES, TrialRecord
@@ -86,7 +87,7 @@ def register_champion(config: Config, run_id: str, lineage: Mapping[str, Any]) -
     from mlflow import MlflowClient
     from mlflow.exceptions import MlflowException
 
-    mlflow.set_tracking_uri(config.mlflow_uri)
+    mlflow.set_tracking_uri(patient_uri(config.mlflow_uri))
     client, name = MlflowClient(), config.mlflow.model
     try:
         client.get_registered_model(name)

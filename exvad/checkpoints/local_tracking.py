@@ -1,0 +1,108 @@
+"""MLflow's SQLite file of a run: patience with other users, and artifacts that move with the run.
+
+MLflow stores the places of artifacts as absolute paths. A run that is moved would lose its models,
+and a copied run would write into the original.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+
+SQLITE = "sqlite:///"
+ARTIFACTS = "mlartifacts"
+LOCK_SECONDS = 60
+_PLACES = (
+    ("experiments", "artifact_location"),
+    ("runs", "artifact_uri"),
+    ("logged_models", "artifact_location"),
+    ("model_versions", "source"),
+    ("model_versions", "storage_location"),
+)
+
+
+def database_path(uri: str) -> Path | None:
+    """Return the SQLite file of a tracking URI; None if the URI names something else."""
+    if not uri.startswith(SQLITE):
+        return None
+    return Path(uri.removeprefix(SQLITE).partition("?")[0])
+
+
+def artifacts_beside(database: Path) -> str:
+    """Return the URI of the folder of artifacts beside a SQLite file."""
+    return (database.parent / ARTIFACTS).resolve().as_uri()
+
+
+def patient_uri(uri: str) -> str:
+    """Return a tracking URI by which SQLite waits a minute for other writers, not five seconds."""
+    if database_path(uri) is None or "?" in uri:
+        return uri
+    return f"{uri}?timeout={LOCK_SECONDS}"
+
+
+def keep_readers_from_blocking(database: Path) -> None:
+    """Set a SQLite file to the mode in which readers and a writer don't wait for each other.
+
+    Args:
+        database: the SQLite file, which exists.
+
+    Raises:
+        ValueError: the file can't be written, is locked, or is no database.
+    """
+    with tracking_errors(database), closing(sqlite3.connect(database, LOCK_SECONDS)) as connection:
+        connection.execute("PRAGMA journal_mode=WAL")
+
+
+def adopt_artifacts(database: Path) -> None:
+    """Make a SQLite file of MLflow name the artifacts beside it, wherever the run was before.
+
+    Nothing is written if the file or the artifacts are not there yet, if the file names these
+    artifacts already, or if the artifacts are stored elsewhere on purpose.
+
+    Args:
+        database: the SQLite file.
+
+    Raises:
+        ValueError: the file can't be written, is locked, or is no database.
+    """
+    if not database.exists() or not (database.parent / ARTIFACTS).is_dir():
+        return
+    here = artifacts_beside(database)
+    with tracking_errors(database), closing(sqlite3.connect(database, LOCK_SECONDS)) as connection:
+        tables = {name for (name,) in connection.execute("SELECT name FROM sqlite_master")}
+        if "experiments" not in tables:
+            return
+        query = "SELECT DISTINCT artifact_location FROM experiments WHERE artifact_location LIKE ?"
+        places = {place for (place,) in connection.execute(query, (f"file:%/{ARTIFACTS}",))}
+        with connection:
+            for place in places - {here}:
+                for table, column in _PLACES:
+                    if table in tables:
+                        connection.execute(
+                            f"UPDATE {table} SET {column} = ? || substr({column}, ?) "
+                            f"WHERE {column} = ? OR substr({column}, 1, ?) = ?",
+                            (here, len(place) + 1, place, len(place) + 1, f"{place}/"),
+                        )
+
+
+@contextmanager
+def tracking_errors(database: Path | None, done: str = "") -> Iterator[None]:
+    """Raise errors of MLflow and of its database as ValueError.
+
+    Args:
+        database: the SQLite file of a local MLflow; None for a server.
+        done: what was completed before, for the message.
+    """
+    from mlflow.exceptions import MlflowException
+    from sqlalchemy.exc import SQLAlchemyError
+
+    try:
+        yield
+    except (MlflowException, SQLAlchemyError, sqlite3.Error, OSError) as error:
+        place = database or "the MLflow server"
+        reason = str(error).strip().splitlines()[0]
+        if "locked" in reason:
+            reason = "it is locked by another program; close that program and run again"
+        raise ValueError(f"{place}: {reason}{done and '; ' + done}") from None
