@@ -204,6 +204,15 @@ class TrainConfig(Section):
     divisor: Positive = Field(16, description="K = ⌊T / divisor⌋ + 1 snippets per video count")
     seed: int = Field(0, description="seed of the initial weights and of the batches")
     workers: Positive = Field(1, description="Ray Train workers")
+    cpus_per_worker: int = Field(
+        0,
+        ge=0,
+        description="CPU cores per worker; 0 for the free cores of a single machine, shared "
+        "equally, and for 1 on a cluster",
+    )
+    max_failures: int = Field(
+        3, ge=0, description="restarts of lost workers; more for long trainings on spot nodes"
+    )
     gpu: bool = Field(False, description="one GPU per worker")
     precision: Literal["float32", "bfloat16"] = Field(
         "float32", description="of matrix products; losses are always float32"

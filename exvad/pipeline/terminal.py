@@ -1,15 +1,19 @@
-"""Output of the jobs on the terminal: one console and one style of progress bar."""
+"""Output of the jobs: one console, and one style of progress, with and without a terminal."""
 
 from __future__ import annotations
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
+from exvad.pipeline.progress_lines import ProgressLines
+
 console = Console(stderr=True)
 
 
 def progress_bar() -> Progress:
-    """Return a progress display for the terminal."""
+    """Return a progress display: a bar on a terminal, a line a minute elsewhere."""
+    if not console.is_terminal:
+        return ProgressLines(console)
     return Progress(
         TextColumn("{task.description:<28}"),
         BarColumn(),

@@ -14,8 +14,9 @@ from typing import TYPE_CHECKING, Any
 
 import ray
 import torch
-from ray.train import CheckpointConfig, RunConfig, ScalingConfig
+from ray.train import CheckpointConfig, FailureConfig, RunConfig, ScalingConfig
 from ray.train.torch import TorchTrainer
+from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from exvad.checkpoints.checkpoint import Checkpoint, save_checkpoint
 from exvad.checkpoints.tracking import log_training
@@ -32,7 +33,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from exvad.config import Config
+    from exvad.config import Config, TrainConfig
     from exvad.data.manifest import Manifest
     from exvad.laam.phrases import LabelPhrases
 
@@ -120,10 +121,13 @@ def _fit_on_ray(config: Config, data: RunData, label_CD: NDArray[np.float32]) ->
     Returns:
         The state after the last epoch.
     """
-    gpus = 1 if config.train.gpu else 0
-    workers = Demand("worker", "train.workers, train.gpu", 1, gpus, config.train.workers)
+    gpus, cpus = 1 if config.train.gpu else 0, worker_cpus(config.train)
+    settings = "train.workers, train.cpus_per_worker, train.gpu"
+    workers = Demand("worker", settings, cpus, gpus, config.train.workers)
     check_placement("training", [workers])
-    board = ray.remote(num_cpus=0)(EpochBoard).remote()
+    # On the node of this process: a spot node that is lost must not take the board with it.
+    here = NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=False)
+    board = ray.remote(num_cpus=0, scheduling_strategy=here)(EpochBoard).remote()
     trainer = TorchTrainer(
         train_worker,
         train_loop_config={
@@ -132,6 +136,7 @@ def _fit_on_ray(config: Config, data: RunData, label_CD: NDArray[np.float32]) ->
             "manifest": data.manifest,
             "label_CD": label_CD,
             "board": board,
+            "cpus": cpus,
         },
         scaling_config=ScalingConfig(
             num_workers=config.train.workers,
@@ -142,6 +147,7 @@ def _fit_on_ray(config: Config, data: RunData, label_CD: NDArray[np.float32]) ->
             name="train",
             storage_path=str(config.run_path.resolve()),
             checkpoint_config=CheckpointConfig(num_to_keep=1),
+            failure_config=FailureConfig(max_failures=config.train.max_failures),
         ),
     )
     with epochs_shown(board, config.train.epochs), waiting_reported("training"):
@@ -151,6 +157,19 @@ def _fit_on_ray(config: Config, data: RunData, label_CD: NDArray[np.float32]) ->
     state = load_state(result.checkpoint)
     assert state is not None, "train.epochs is at least 1"
     return state
+
+
+def worker_cpus(config: TrainConfig) -> int:
+    """Return the number of CPU cores of a worker of Ray Train.
+
+    Args:
+        config: the number of workers, and the cores per worker if they are set.
+    """
+    if config.cpus_per_worker:
+        return config.cpus_per_worker
+    nodes = sum(node["Alive"] for node in ray.nodes())
+    free = int(ray.available_resources().get("CPU", 0))
+    return max(1, free // config.workers) if nodes == 1 else 1
 
 
 def _print_best(config: Config, state: FitState) -> None:

@@ -26,8 +26,10 @@ def train_worker(settings: dict[str, Any]) -> None:
     Args:
         settings: `config`, the configuration; `banks`, object references of the features per crop,
             the crop that is validated on first; `manifest`, the data set; `label_CD`, the label
-            embeddings F_L as array; `board`, an actor that receives the metrics of every epoch.
+            embeddings F_L as array; `board`, an actor that receives the metrics of every epoch;
+            `cpus`, the number of cores of this worker.
     """
+    torch.set_num_threads(settings["cpus"])
     config: Config = settings["config"]
     bank, *more_crops = ray.get(settings["banks"])
     context = ray.train.get_context()

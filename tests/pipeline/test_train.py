@@ -8,6 +8,7 @@ import time
 from pathlib import Path
 
 import numpy as np
+import psutil
 import pytest
 from safetensors.numpy import load_file
 
@@ -41,29 +42,67 @@ def history(folder: Path) -> list[dict[str, float]]:
     return epochs
 
 
-def test_train_resumes_after_a_kill_and_ends_as_an_undisturbed_training(tmp_path: Path) -> None:
-    train(make_run(tmp_path / "undisturbed"))
-    arguments = make_run(tmp_path / "killed")
+@pytest.fixture(scope="module")
+def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of a training to the end without a fault."""
+    folder = tmp_path_factory.mktemp("undisturbed")
+    train(make_run(folder))
+    return folder
+
+
+def test_train_resumes_after_a_kill_and_ends_as_an_undisturbed_training(
+    undisturbed: Path, tmp_path: Path
+) -> None:
+    arguments = make_run(tmp_path)
     with subprocess.Popen(
         exvad_command(*arguments), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
     ) as process:
-        snapshot = tmp_path / "killed/run/train/checkpoint_manager_snapshot.json"
+        snapshot = tmp_path / "run/train/checkpoint_manager_snapshot.json"
         for _ in range(900):
             if snapshot.exists():
                 break
             time.sleep(0.1)
         stop(process, gently=False)
     assert snapshot.exists()
-    assert not (tmp_path / "killed/run/checkpoint").exists()
+    assert not (tmp_path / "run/checkpoint").exists()
     train(arguments)
-    assert history(tmp_path / "killed") == history(tmp_path / "undisturbed")
-    epochs = [metrics["epoch"] for metrics in history(tmp_path / "killed")]
+    assert history(tmp_path) == history(undisturbed)
+    epochs = [metrics["epoch"] for metrics in history(tmp_path)]
     assert epochs == list(range(1, EPOCHS + 1))
-    undisturbed, killed = (
-        load_file(tmp_path / name / "run/checkpoint/model.safetensors")
-        for name in ("undisturbed", "killed")
+    expected, weights = (
+        load_file(folder / "run/checkpoint/model.safetensors") for folder in (undisturbed, tmp_path)
     )
-    assert all(np.array_equal(undisturbed[name], killed[name]) for name in undisturbed)
+    assert all(np.array_equal(expected[name], weights[name]) for name in expected)
+
+
+def test_lost_worker_is_replaced_and_the_training_ends_as_an_undisturbed_one(
+    undisturbed: Path, tmp_path: Path
+) -> None:
+    with subprocess.Popen(
+        exvad_command(*make_run(tmp_path)), stderr=subprocess.PIPE, text=True
+    ) as process:
+        snapshot = tmp_path / "run/train/checkpoint_manager_snapshot.json"
+        for _ in range(900):
+            if snapshot.exists():
+                break
+            time.sleep(0.1)
+        workers = [
+            child
+            for child in psutil.Process(process.pid).children(recursive=True)
+            if "RayTrainWorker" in " ".join(child.cmdline())
+        ]
+        assert workers
+        workers[0].kill()
+        _, messages = process.communicate(timeout=280)
+    assert process.returncode == 0, messages
+    assert history(tmp_path) == history(undisturbed)
+
+
+def test_training_that_diverges_ends_in_a_sentence(tmp_path: Path) -> None:
+    finished = run_exvad(*make_run(tmp_path), "train.learning_rate=1e30", "train.max_failures=0")
+    assert finished.returncode == 2
+    assert "lower train.learning_rate" in finished.stderr
+    assert "Traceback" not in finished.stderr
 
 
 def test_train_runs_on_two_workers(tmp_path: Path) -> None:

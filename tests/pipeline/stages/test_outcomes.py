@@ -48,7 +48,7 @@ def test_run_to_end_logs_failures_prints_remarks_and_returns_retries(
     ]
     output = capsys.readouterr().err
     assert "note: v1: one frame was replaced" in output
-    assert "4/4" in output
+    assert "working: 4 of 4 in 0 s" in output
 
 
 def test_run_to_end_logs_every_failure_when_nothing_is_retried(tmp_path: Path) -> None:

@@ -130,8 +130,8 @@ def test_unusable_answers_are_retried_and_too_long_prompts_fail_alone(
         run, *by_vllm("llm", 400), "llm.structured=false",
         f"llm.prompt={tmp_path / 'prompt.txt'}", f"llm.max_new_tokens={length}",
     )  # fmt: skip
-    rounds = re.findall(r"cleaning and explaining\D*(\d+/\d+)", finished.stderr)
-    assert rounds == ["5/5", "4/4"], "the prompt that is too long is not asked again"
+    rounds = re.findall(r"cleaning and explaining: (\d+ of \d+) in", finished.stderr)
+    assert rounds == ["5 of 5", "4 of 4"], "the prompt that is too long is not asked again"
 
     plain = Store(videos / "plain/store").read_stage("language").table().to_pylist()
     captions = {row["video_id"]: row["cleaned_captions"] for row in plain}
