@@ -188,7 +188,7 @@ def load_checkpoint(folder: str | Path, device: str = "cpu") -> Checkpoint:
     missing = [name for name in files if not (folder / name).is_file()]
     if missing:
         problem = "does not exist" if not folder.is_dir() else f"has no {', '.join(missing)}"
-        raise CheckpointError(f"{folder} is no checkpoint: it {problem}")
+        raise CheckpointError(f"{folder} is no checkpoint: it {problem}; exvad train writes one")
     try:
         provenance = json.loads((folder / PROVENANCE).read_text("utf-8"))
         _refuse_other_version(folder, provenance["version"])

@@ -13,6 +13,7 @@ from transformers.utils.logging import disable_progress_bar
 from exvad.checkpoints.registry import newest_checkpoint
 from exvad.data.atomic import write_text_atomic
 from exvad.detector.detector import Detector
+from exvad.report.cards import describe_disagreement
 from exvad.report.evidence import evidence_frames
 from exvad.report.pages import render_analyses
 from exvad.report.report_video import ReportVideo
@@ -43,13 +44,13 @@ def analyze_files(
     disable_progress_bar()
     detector = Detector(checkpoint)
     output = Console(highlight=False)
-    reported = []
-    failed = 0
+    reported: list[ReportVideo] = []
+    failed: dict[str, str] = {}
     for video in videos:
         try:
             analysis = detector.analyze(video)
         except ValueError as error:
-            failed += 1
+            failed[Path(video).name] = str(error)
             if as_json:
                 print(json.dumps({"video": Path(video).name, "error": str(error)}), flush=True)
             notes.print(f"failed: {error}", style="red", markup=False, soft_wrap=True)
@@ -61,7 +62,7 @@ def analyze_files(
         if html is not None:
             reported.append(ReportVideo(analysis, evidence_frames(video, analysis)))
     if html is not None and reported:
-        write_text_atomic(html, render_analyses(reported, "exvad analysis"))
+        write_text_atomic(html, render_analyses(reported, "exvad analysis", failed))
         notes.print(f"report: {html}")
     return 1 if failed else 0
 
@@ -75,7 +76,12 @@ def print_analysis(output: Console, analysis: Analysis) -> None:
     """
     output.print(f"[bold]{escape(analysis.video)}[/]  {_clock(analysis.duration)}")
     if not analysis.events:
-        output.print("  nothing abnormal found", style="green")
+        highest = max(analysis.scores, default=0.0)
+        output.print(
+            f"  nothing abnormal found  highest score {highest:.2f}, "
+            f"threshold {analysis.threshold:.2f}",
+            style="green",
+        )
     for event in analysis.events:
         span = f"{_clock(event.start)}–{_clock(event.end)}"
         output.print(
@@ -87,6 +93,8 @@ def print_analysis(output: Console, analysis: Analysis) -> None:
         for index in explanation.evidence:
             caption = analysis.captions[index - 1]
             output.print(f"    {_clock(caption.time)}  {escape(caption.text)}", style="dim")
+    if disagreement := describe_disagreement(analysis):
+        output.print(f"  note: {escape(disagreement)}", style="yellow", soft_wrap=True)
     for problem in analysis.problems:
         output.print(f"  note: {escape(problem)}", style="yellow")
 

@@ -44,7 +44,8 @@ def folder_per_class(
     """
     top = Path(root).absolute()
     if not top.is_dir():
-        raise ManifestError([f"{root}: there is no such folder"])
+        hint = "; for a bucket write a manifest, as data.kind=folder needs a local folder"
+        raise ManifestError([f"{root}: there is no such folder{hint if '://' in root else ''}"])
     paths = [PurePosixPath(path.relative_to(top).as_posix()) for path in video_files(top)]
     if not paths:
         suffixes = " ".join(sorted(VIDEO_SUFFIXES))
@@ -127,7 +128,7 @@ def _class_names(folders: Iterable[str], normal: str, root: str) -> dict[str, st
         raise ManifestError(
             [
                 f"{root}: no folder is called {normal!r}; the class folders are {listed}. Rename "
-                "the folder of the normal videos, or give the name of the normal class"
+                "the folder of the normal videos"
             ]
         )
     if len(names) < 2:

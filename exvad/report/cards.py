@@ -151,7 +151,7 @@ def build_card(video: ReportVideo, anchor: str) -> Card:
         classes=sorted(class_name(label) for label in labels if label != video.normal),
         summary=explanation.summary if explanation else "",
         reason=explanation.reason if explanation else "",
-        disagreement=_describe_disagreement(analysis),
+        disagreement=describe_disagreement(analysis),
         evidence=[(n, frame_links.get(n, f"{anchor}-caption-{n}")) for n in cited],
         timeline=timeline,
         thumbnails=_thumbnails(video, timeline.length, cited),
@@ -251,8 +251,12 @@ def _describe_truth(video: ReportVideo) -> str:
     return f"{truth} Found and true times overlap by {format_percent(iou)}."
 
 
-def _describe_disagreement(analysis: Analysis) -> str:
-    """Describe how scores and explanation differ; empty if they agree."""
+def describe_disagreement(analysis: Analysis) -> str:
+    """Describe in a sentence how scores and explanation differ; empty if they agree.
+
+    Args:
+        analysis: the analysis of a video.
+    """
     normal, explanation = analysis.classes[0], analysis.explanation
     found = {event.label for event in analysis.events}
     if explanation and explanation.anomalous and not found:

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any
 
 from exvad.report.cards import Card, build_card
@@ -49,14 +50,17 @@ class RunRecord:
     notes: Sequence[str] = ()
 
 
-def render_analyses(videos: Sequence[ReportVideo], title: str) -> str:
+def render_analyses(
+    videos: Sequence[ReportVideo], title: str, failed: Mapping[str, str] = MappingProxyType({})
+) -> str:
     """Render analyses of videos as one self-contained HTML page.
 
     Args:
         videos: the videos, in the order of the page.
         title: title of the page.
+        failed: the videos that could not be analyzed, name → reason.
     """
-    return render("report.html.j2", title=title, run=None, **_video_values(videos))
+    return render("report.html.j2", title=title, run=None, failed=failed, **_video_values(videos))
 
 
 def render_run(run: RunRecord) -> str:
@@ -81,7 +85,7 @@ def render_run(run: RunRecord) -> str:
         "problems": [(card, text) for card in video_values["cards"] for text in card.problems],
         "example": _example(run.videos),
     }
-    return render("report.html.j2", title=run.title, run=run_values, **video_values)
+    return render("report.html.j2", title=run.title, run=run_values, failed={}, **video_values)
 
 
 def _video_values(videos: Sequence[ReportVideo]) -> dict[str, Any]:

@@ -19,7 +19,8 @@ GENERATORS: dict[str, Callable[[], str]] = {
     "rooms": rooms,
     "data-flow": data_flow,
 }
-MARK = re.compile(r"<!-- generated: ([\w-]+) -->")
+# The rest of the line is for those who read the page in the repository.
+MARK = re.compile(r"<!-- generated: ([\w-]+) -->.*")
 
 
 def fill(markdown: str) -> str:

@@ -47,6 +47,12 @@ def test_page_loads_nothing_from_the_network(html: str) -> None:
     assert "default-src 'none'" in html
 
 
+def test_render_analyses_lists_what_could_not_be_analyzed() -> None:
+    html = render_analyses(make_videos()[:1], "Two files", {"a<b>.mp4": "no video stream"})
+    assert "<td>a&lt;b&gt;.mp4</td><td>no video stream</td>" in html
+    assert "Not analyzed" not in render_analyses(make_videos()[:1], "One file")
+
+
 def test_render_run_is_deterministic() -> None:
     assert render_run(make_run()) == render_run(make_run())
 

@@ -1,4 +1,4 @@
-"""`exvad demo`: all jobs on a rendered world, without a GPU or a download."""
+"""`exvad demo`: all jobs on rendered sample videos, without a GPU or a download."""
 
 from __future__ import annotations
 
@@ -6,9 +6,9 @@ import argparse
 
 from exvad.cli.options import add_config
 
-HELP = "run all jobs on a rendered world: no GPU, no download"
+HELP = "run all jobs on rendered sample videos: no GPU, no download"
 DESCRIPTION = (
-    "Render a small world of surveillance videos, preprocess it, train a detector on video-level "
+    "Render sample videos of a surveillance camera, preprocess it, train a detector on video-level "
     "labels, evaluate it and write a report. Run the same command again to continue after an "
     "interruption."
 )

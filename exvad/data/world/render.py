@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import os
+import threading
 from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from fractions import Fraction
-from multiprocessing import get_context
+from multiprocessing import get_context, parent_process
 from pathlib import Path
 from typing import Literal
 
@@ -87,7 +89,9 @@ def render_world(
         (scene, Path(video.path)) for scene, video in videos if not Path(video.path).exists()
     ]
     done = len(videos) - len(missing)
-    with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
+    with ProcessPoolExecutor(
+        workers, mp_context=get_context("spawn"), initializer=_end_with_parent
+    ) as pool:
         jobs = [pool.submit(render_video, scene, path) for scene, path in missing]
         for job in as_completed(jobs):
             job.result()
@@ -95,3 +99,15 @@ def render_world(
             if progress is not None:
                 progress(done, len(videos))
     return Manifest(CLASSES, tuple(video for _, video in videos))
+
+
+def _end_with_parent() -> None:
+    """End this process when its parent ends, even if the parent was killed."""
+    parent = parent_process()
+    assert parent is not None
+
+    def wait() -> None:
+        parent.join()
+        os._exit(1)
+
+    threading.Thread(target=wait, daemon=True).start()

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+import time
 from pathlib import Path
 
 import av
 import numpy as np
+import psutil
 import pytest
 
 from exvad.data.manifest import Manifest
@@ -112,3 +116,20 @@ def test_a_larger_world_begins_with_the_smaller_one(tmp_path: Path) -> None:
 def test_no_two_scenes_of_a_world_share_a_seed(tmp_path: Path) -> None:
     listed = world_videos("train", 50, 0, tmp_path) + world_videos("test", 50, 0, tmp_path)
     assert len({scene.seed for scene, _ in listed}) == 100
+
+
+def test_rendering_processes_end_when_their_parent_is_killed(tmp_path: Path) -> None:
+    code = (
+        "from exvad.data.world import render_world\n"
+        f"if __name__ == '__main__': render_world({str(tmp_path)!r}, 200, 1, seed=1, workers=2)"
+    )
+    with subprocess.Popen([sys.executable, "-c", code]) as process:
+        deadline = time.monotonic() + 120
+        while not list(tmp_path.glob("seed1/*.mp4")):
+            assert time.monotonic() < deadline
+            time.sleep(0.1)
+        children = psutil.Process(process.pid).children(recursive=True)
+        assert children
+        process.kill()
+    _, left = psutil.wait_procs(children, timeout=30)
+    assert left == []
