@@ -110,14 +110,14 @@ def test_load_config_refuses_an_unknown_key_with_a_suggestion(override: str, hin
         ("train.epochs=0", r"train\.epochs: .*greater than or equal to 1, got 0"),
         ("train.lambda=-1", r"train\.lambda: .*got -1"),
         ("train.milestones=[a]", r"train\.milestones\.0: .*got 'a'"),
-        ("data.validation=2", r"data\.validation: .*less than or equal to 1, got 2"),
+        ("data.validation=2", r"data\.validation: .*less than 1, got 2"),
         ("data.world.seed=100", r"data\.world\.seed: .*less than 100"),
         ("model.fusion=sum", r"model\.fusion: .*'add', 'concat' or 'gated', got 'sum'"),
         ("cleaning.window=0", r"cleaning\.window: .*got 0"),
         ("data=3", r"data: .*DataConfig, got 3"),
         ("run.name=x", r"run\.name: run is a value, not a section"),
         ("train.epochs", r"override 'train\.epochs': write section\.field=value"),
-        ("train.epochs=[", r"override 'train\.epochs=\[': the value is not YAML"),
+        ("train.epochs=[", r"override 'train\.epochs=\[': not YAML .*; quote the value"),
     ],
 )
 def test_load_config_names_the_key_of_an_invalid_value(override: str, complaint: str) -> None:
@@ -253,3 +253,57 @@ def test_override_config_changes_dotted_keys_of_a_copy() -> None:
 def test_did_you_mean_returns_the_closest_name_in_any_case(name: str, closest: str | None) -> None:
     assert did_you_mean(name, ["Fighting", "Arson"]) == closest
     assert did_you_mean(name, []) is None
+
+
+@pytest.mark.parametrize("text", ["cam #1", " cam #1 ", "a: b #c"])
+def test_override_keeps_what_yaml_takes_for_a_comment(text: str) -> None:
+    assert load_config("demo", [f"run={text}"]).run == text.strip()
+
+
+def test_quoted_override_is_yaml() -> None:
+    assert load_config("demo", ["run='cam #1' # the yard"]).run == "cam #1"
+
+
+@pytest.mark.parametrize(
+    ("content", "problem"),
+    [
+        ("train: {epochs: 3}\ntrain: {seed: 1}\n", "'train' appears twice"),
+        ("train: {epochs: 3, epochs: 4}\n", "'epochs' appears twice"),
+        ("[" * 3000, "not YAML"),
+        ("a: b: c\n", "not YAML"),
+    ],
+)
+def test_preset_that_hides_something_is_refused(tmp_path: Path, content: str, problem: str) -> None:
+    path = tmp_path / "my.yaml"
+    path.write_text(content)
+    with pytest.raises(ConfigError, match=problem):
+        load_config(str(path))
+
+
+@pytest.mark.parametrize("preset", ["~no-such-user/x.yaml", "a" * 400 + ".yaml"])
+def test_preset_whose_name_is_no_path_is_an_unknown_preset(preset: str) -> None:
+    with pytest.raises(ConfigError, match="no preset"):
+        load_config(preset)
+
+
+@pytest.mark.parametrize(
+    "override",
+    [
+        "device=gpu",
+        "device=cuda:x",
+        "train.learning_rate=.inf",
+        "stages.decode_cpus=.nan",
+        "data.validation=1",
+        "data.test_crop=9",
+        "stages.vision={min_actors: 5, max_actors: 1}",
+    ],
+)
+def test_values_that_no_job_can_work_with_are_refused(override: str) -> None:
+    with pytest.raises(ConfigError, match=override.partition("=")[0].partition(".")[0]):
+        load_config("demo", [override])
+
+
+def test_password_in_the_url_of_an_endpoint_is_refused_and_not_shown() -> None:
+    with pytest.raises(ConfigError, match="api_key_env") as refusal:
+        load_config("demo", ["llm.endpoint.base_url=http://user:s3cret@host/v1"])
+    assert "s3cret" not in str(refusal.value)

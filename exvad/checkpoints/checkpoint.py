@@ -17,14 +17,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import yaml
-from pydantic import ValidationError
+from pydantic import BaseModel, ConfigDict
 from safetensors import SafetensorError
 from safetensors.torch import load as load_tensors
 from safetensors.torch import save as save_tensors
 
 import exvad
 from exvad.config import Config, build_config, dump_config
+from exvad.config.yaml_text import read_yaml
 from exvad.data.versions import OtherVersionError, same_series
 from exvad.inference.answers import compose_analysis
 from exvad.inference.calibration import Calibration
@@ -144,16 +144,17 @@ def save_checkpoint(folder: Path, checkpoint: Checkpoint) -> None:
         name: tensor.cpu().contiguous() for name, tensor in checkpoint.network.state_dict().items()
     }
     weights = save_tensors({**tensors, LABEL_TENSOR: checkpoint.label_CD.cpu().contiguous()})
+    labels = (checkpoint.labels.model_dump_json(indent=2) + "\n").encode()
     provenance = {
         **checkpoint.provenance,
         "version": exvad.__version__,
         "commit": git_commit(),
         "weights": hashlib.sha256(weights).hexdigest(),
+        "labels": hashlib.sha256(labels).hexdigest(),
     }
     metrics = {**checkpoint.metrics, "calibration": checkpoint.calibration.model_dump()}
     texts = {
         CONFIG: dump_config(without_local_paths(checkpoint.config)),
-        LABELS: checkpoint.labels.model_dump_json(indent=2) + "\n",
         METRICS: json.dumps(metrics, indent=2) + "\n",
         PROVENANCE: json.dumps(provenance, indent=2) + "\n",
     }
@@ -161,6 +162,7 @@ def save_checkpoint(folder: Path, checkpoint: Checkpoint) -> None:
     draft = folder.with_name(f".{folder.name}.{uuid.uuid4().hex[:8]}")
     draft.mkdir()
     (draft / MODEL).write_bytes(weights)
+    (draft / LABELS).write_bytes(labels)
     for name, text in texts.items():
         (draft / name).write_text(text, encoding="utf-8")
     if folder.exists():
@@ -190,29 +192,71 @@ def load_checkpoint(folder: str | Path, device: str = "cpu") -> Checkpoint:
         problem = "does not exist" if not folder.is_dir() else f"has no {', '.join(missing)}"
         raise CheckpointError(f"{folder} is no checkpoint: it {problem}; exvad train writes one")
     try:
-        provenance = json.loads((folder / PROVENANCE).read_text("utf-8"))
-        _refuse_other_version(folder, provenance["version"])
-        config = build_config(yaml.safe_load((folder / CONFIG).read_text("utf-8")), str(folder))
+        provenance = _Provenance.model_validate_json((folder / PROVENANCE).read_bytes())
+        _refuse_other_version(folder, provenance.version)
+        config = build_config(read_yaml(folder / CONFIG), str(folder))
         labels = LabelPhrases.read(folder / LABELS)
-        metrics = json.loads((folder / METRICS).read_text("utf-8"))
-        calibration = Calibration.model_validate(metrics["calibration"])
-        tensors = load_tensors((folder / MODEL).read_bytes())
+        metrics = _Metrics.model_validate_json((folder / METRICS).read_bytes())
+        weights = (folder / MODEL).read_bytes()
+        _check_hash(MODEL, weights, provenance.weights)
+        _check_hash(LABELS, (folder / LABELS).read_bytes(), provenance.labels)
+        tensors = load_tensors(weights)
         label_CD = tensors.pop(LABEL_TENSOR)
         network = build_network(config, label_CD.shape[1], label_CD.shape[0])
         network.load_state_dict(tensors)
+        if not all(bool(tensor.isfinite().all()) for tensor in (label_CD, *tensors.values())):
+            raise CheckpointError(f"{MODEL} holds numbers that are not finite")
+        if len(label_CD) != len(labels.classes):
+            raise CheckpointError(
+                f"{LABELS} has {len(labels.classes)} classes, not {len(label_CD)}"
+            )
     except (
         SafetensorError,
-        ValidationError,
         KeyError,
-        json.JSONDecodeError,
-        yaml.YAMLError,
         RuntimeError,
+        ValueError,  # of pydantic, JSON, YAML and the checks above
     ) as error:
-        raise CheckpointError(f"{folder} is damaged: {str(error).splitlines()[0]}") from error
+        if isinstance(error, OtherVersionError):
+            raise
+        raise CheckpointError(f"{folder} is damaged: {' '.join(str(error).split())}") from error
     network = network.to(device).eval()
     return Checkpoint(
-        network, label_CD.to(device), labels, config, calibration, metrics, provenance
+        network,
+        label_CD.to(device),
+        labels,
+        config,
+        metrics.calibration,
+        metrics.model_dump(),
+        provenance.model_dump(),
     )
+
+
+class _Provenance(BaseModel):
+    """What loading needs of provenance.json."""
+
+    model_config = ConfigDict(extra="allow")
+
+    version: str
+    weights: str
+    labels: str
+
+
+class _Metrics(BaseModel):
+    """What loading needs of metrics.json."""
+
+    model_config = ConfigDict(extra="allow")
+
+    calibration: Calibration
+
+
+def _check_hash(name: str, content: bytes, expected: str) -> None:
+    """Refuse a file that changed after training; a network with other weights would answer too.
+
+    Raises:
+        CheckpointError: the content has another hash.
+    """
+    if hashlib.sha256(content).hexdigest() != expected:
+        raise CheckpointError(f"{name} is not the file that training wrote")
 
 
 def _refuse_other_version(folder: Path, version: str) -> None:

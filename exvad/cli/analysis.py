@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -35,9 +36,11 @@ def analyze_files(
         The exit code: 0, or 1 if any video failed.
 
     Raises:
-        ValueError: there is no checkpoint.
+        ValueError: there is no checkpoint, or the report can't be written.
     """
     notes = Console(stderr=True, highlight=False)
+    if html is not None:
+        _check_writable(html)
     if checkpoint is None:
         checkpoint = newest_checkpoint()
         notes.print(f"using the checkpoint of the newest run, {checkpoint}", style="dim")
@@ -65,6 +68,21 @@ def analyze_files(
         write_text_atomic(html, render_analyses(reported, "exvad analysis", failed))
         notes.print(f"report: {html}")
     return 1 if failed else 0
+
+
+def _check_writable(page: Path) -> None:
+    """Refuse a place for the report before the work, not after it.
+
+    Raises:
+        ValueError: the folder is missing, or nothing can be written there.
+    """
+    try:
+        if page.is_dir():
+            raise ValueError(f"--html {page}: is a folder; name a file")
+        with tempfile.TemporaryFile(dir=page.parent):
+            pass
+    except OSError as error:
+        raise ValueError(f"--html {page}: can't be written ({error.strerror})") from None
 
 
 def print_analysis(output: Console, analysis: Analysis) -> None:

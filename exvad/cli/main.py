@@ -73,6 +73,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         code: int = options.run(options)
     except ValueError as error:
         return _fail(str(error))
+    except OSError as error:
+        reason = error.strerror or str(error)
+        return _fail(f"{error.filename}: {reason}" if error.filename else reason)
     except KeyboardInterrupt:
         print("exvad: stopped; run the same command again to continue", file=sys.stderr)
         return 130

@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 import difflib
+import re
 import types
 import typing
 from collections.abc import Iterable, Mapping, Sequence
@@ -18,6 +19,7 @@ import yaml
 from pydantic import BaseModel, ValidationError
 
 from exvad.config.sections import Config
+from exvad.config.yaml_text import parse_override, parse_yaml, read_yaml
 
 
 class ConfigError(ValueError):
@@ -62,9 +64,10 @@ def load_config(preset: str = "demo", overrides: Iterable[str] = ()) -> Config:
         if not separator:
             raise ConfigError(f"override {override!r}: write section.field=value")
         try:
-            _assign(values, key.strip().split("."), yaml.safe_load(text))
-        except yaml.YAMLError:
-            raise ConfigError(f"override {override!r}: the value is not YAML; quote it") from None
+            value = parse_override(text, f"override {override!r}")
+        except ValueError as error:
+            raise ConfigError(f"{error}; quote the value") from None
+        _assign(values, key.strip().split("."), value)
     return build_config(values, where=preset)
 
 
@@ -112,23 +115,30 @@ def dump_config(config: Config) -> str:
 
 
 def _read_preset(preset: str) -> dict[str, Any]:
-    path = Path(preset).expanduser()
     if preset in preset_names():
-        content = (resources.files("exvad") / "assets" / "presets" / f"{preset}.yaml").read_bytes()
-    elif path.suffix in (".yaml", ".yml") and path.is_file():
-        content = path.read_bytes()
+        packaged = resources.files("exvad") / "assets" / "presets" / f"{preset}.yaml"
+        values = parse_yaml(packaged.read_text("utf-8"), preset)
+    elif _is_yaml_file(preset):
+        try:
+            values = read_yaml(Path(preset).expanduser()) or {}
+        except ValueError as error:
+            raise ConfigError(str(error)) from None
     else:
         names = ", ".join(preset_names())
         raise ConfigError(f"no preset {preset!r}: give one of {names}, or a .yaml file")
-    try:
-        values = yaml.safe_load(content.decode()) or {}
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{preset}: not YAML ({error})") from None
     if not isinstance(values, dict):
         raise ConfigError(
             f"{preset}: a preset is a mapping of sections, not {type(values).__name__}"
         )
     return values
+
+
+def _is_yaml_file(name: str) -> bool:
+    try:
+        path = Path(name).expanduser()
+        return path.suffix in (".yaml", ".yml") and path.is_file()
+    except (OSError, RuntimeError):  # The name is too long, or of a home that does not exist.
+        return False
 
 
 def _assign(values: dict[str, Any], keys: Sequence[str], value: Any) -> None:
@@ -143,7 +153,8 @@ def _assign(values: dict[str, Any], keys: Sequence[str], value: Any) -> None:
 def _describe(loc: Sequence[int | str], problem: Mapping[str, Any]) -> str:
     key = ".".join(map(str, loc))
     if problem["type"] != "extra_forbidden":
-        return f"{key}: {problem['msg']}, got {problem['input']!r}"
+        shown = re.sub(r"//[^/@]*@", "//…@", repr(problem["input"]))
+        return f"{key}: {problem['msg']}, got {shown}"
     section: type[BaseModel] = Config
     for part in loc[:-1]:
         section = _subsection(section, str(part))

@@ -6,7 +6,7 @@ import os
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 Fraction = Annotated[float, Field(ge=0, le=1)]
 Positive = Annotated[int, Field(ge=1)]
@@ -17,7 +17,7 @@ Backend = Literal["transformers", "vllm", "openai"]
 class Section(BaseModel):
     """A group of settings; immutable, and unknown keys are refused."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
 class WorldConfig(Section):
@@ -46,9 +46,17 @@ class DataConfig(Section):
     short_side: Positive = Field(
         256, description="pixels of the shorter side; larger frames are scaled down to it"
     )
-    validation: Fraction = Field(0.15, description="share of the training videos for validation")
+    validation: float = Field(
+        0.15, ge=0, lt=1, description="share of the training videos for validation"
+    )
     split_seed: int = Field(0, description="seed that chooses the validation videos")
     world: WorldConfig = WorldConfig()
+
+    @model_validator(mode="after")
+    def _has_the_test_crop(self) -> DataConfig:
+        if self.test_crop >= self.crops:
+            raise ValueError(f"test_crop {self.test_crop} is no crop of {self.crops}")
+        return self
 
 
 class Resources(Section):
@@ -58,6 +66,12 @@ class Resources(Section):
     gpus: float = Field(0, ge=0, description="GPUs per actor; a fraction shares one GPU")
     min_actors: Positive = Field(1, description="minimum number of actors")
     max_actors: Positive = Field(1, description="maximum number of actors")
+
+    @model_validator(mode="after")
+    def _minimum_is_not_above_maximum(self) -> Resources:
+        if self.min_actors > self.max_actors:
+            raise ValueError(f"min_actors is {self.min_actors}, above max_actors {self.max_actors}")
+        return self
 
 
 class ClipConfig(Section):
@@ -89,6 +103,13 @@ class EndpointConfig(Section):
     patience: float = Field(
         600, gt=0, description="seconds without any response until the job fails"
     )
+
+    @field_validator("base_url")
+    @classmethod
+    def _has_no_password(cls, url: str) -> str:
+        if "@" in url.partition("://")[2].partition("/")[0]:
+            raise ValueError("a URL with a name or password; put the key into api_key_env instead")
+        return url
 
 
 class EngineConfig(Section):
@@ -220,7 +241,9 @@ class TrainConfig(Section):
     compile: bool = Field(False, description="compile the network; pays off in long runs")
     select_on: Literal["val", "test"] = Field("val", description="split that selects the epoch")
 
-    model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True)
+    model_config = ConfigDict(
+        extra="forbid", frozen=True, allow_inf_nan=False, populate_by_name=True
+    )
 
 
 class TuneConfig(Section):
@@ -247,7 +270,11 @@ class Config(Section):
 
     run: str = Field("runs/exvad", description="folder for checkpoint, figures and report")
     store: str = Field("", description="feature store, folder or URI; empty for RUN/store")
-    device: str = Field("auto", description="auto, cpu, cuda or cuda:N, for frozen models")
+    device: str = Field(
+        "auto",
+        pattern=r"^(auto|cpu|cuda(:\d+)?)$",
+        description="auto, cpu, cuda or cuda:N, for frozen models",
+    )
     data: DataConfig = DataConfig()
     clip: ClipConfig = ClipConfig()
     captioner: CaptionerConfig = CaptionerConfig()

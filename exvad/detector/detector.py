@@ -5,6 +5,7 @@ T snippets · t snippets of a chunk · C classes · D feature width
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -162,7 +163,7 @@ class Detector:
             problems = [*problems, UNEXPLAINED]
         timer = StageTimer(extraction.seconds)
         with timer.measure("detecting"):
-            analysis = checkpoint.analyze(extraction.features, Path(path).name, problems)
+            analysis = checkpoint.analyze(extraction.features, _shown_name(path), problems)
         analysis = analysis.model_copy(update={"untrained": list(categories or ())})
         return TimedAnalysis(analysis, timer.seconds)
 
@@ -216,3 +217,8 @@ def first_scores(checkpoint: Checkpoint, visual_tD: NDArray[np.float16]) -> NDAr
     zero_text_D = np.zeros(visual_tD.shape[1], np.float32) if with_text else None
     (prediction,) = checkpoint.predict([Example("", visual_tD.astype(np.float32), zero_text_D)])
     return np.clip(prediction.scores[checkpoint.calibration.branch], 0, 1)
+
+
+def _shown_name(path: str | Path) -> str:
+    """Return the name of a file as text; a name that is not UTF-8 gets marks in its place."""
+    return os.fsencode(Path(path).name).decode("utf-8", "replace")

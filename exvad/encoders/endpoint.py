@@ -204,6 +204,8 @@ class ChatEndpoint:
             except urllib.error.HTTPError as error:
                 with error:
                     reply = error.read(8192).decode("utf-8", "replace")
+                if key:  # Some providers quote it.
+                    reply = reply.replace(key, "…")
                 if error.code in REFUSED_STATUSES:
                     raise _RefusedRequestError(error.code, reply) from None
                 reply_text = _error_message(reply)
@@ -214,7 +216,7 @@ class ChatEndpoint:
                     ) from None
                 problem = f"{error.code}: {reply_text}"
                 retry_after = error.headers.get("Retry-After", "")
-            except (OSError, json.JSONDecodeError) as error:
+            except (OSError, json.JSONDecodeError, UnicodeDecodeError) as error:
                 problem, retry_after = str(error), ""
             wait = float(retry_after) if retry_after.isdigit() else pause * (0.5 + random.random())
             if time.monotonic() + wait > deadline:

@@ -10,6 +10,7 @@ from typing import Any
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
+from exvad.config.yaml_text import read_yaml
 from exvad.evaluation.paper_tables import QUOTED, Estimate, PaperTable, estimate, measured_source
 from exvad.evaluation.scored import Metrics
 
@@ -95,11 +96,9 @@ def read_plan(path: Path | None) -> Plan:
         ValueError: the file is no YAML, or no plan; the message names the wrong field.
     """
     paper_plan = resources.files("exvad") / "assets" / "paper" / "ablations.yaml"
-    text = (paper_plan if path is None else path).read_text("utf-8")
+    content = yaml.safe_load(paper_plan.read_text("utf-8")) if path is None else read_yaml(path)
     try:
-        return Plan.model_validate(yaml.safe_load(text))
-    except yaml.YAMLError as error:
-        raise ValueError(f"{path}: not YAML ({error})") from None
+        return Plan.model_validate(content)
     except ValidationError as error:
         first = error.errors()[0]
         field = ".".join(map(str, first["loc"]))

@@ -101,7 +101,10 @@ def write_phrases(
             break
         answers = llm.complete([phrase_prompt(prompt, label, count) for label in incomplete])
         for label, answer in zip(incomplete, answers, strict=True):
-            distinct = dict.fromkeys([*phrases[label], *parse_phrases(answer.text)])
+            parsed = parse_phrases(answer.text)
+            # The last phrase of an answer that was cut off is only the beginning of one.
+            whole = parsed[:-1] if answer.cut_off_at else parsed
+            distinct = dict.fromkeys([*phrases[label], *whole])
             defects[label] = answer.describe_defect("llm.max_new_tokens")
             phrases[label] = list(distinct)[:count]
     too_few = [

@@ -46,7 +46,7 @@ def run_demo(preset: str, overrides: Sequence[str], fresh: bool) -> int:
     console = Console()
     config = load_config(preset, overrides)
     if fresh:
-        shutil.rmtree(config.run_path, ignore_errors=True)
+        _delete_run(config.run_path)
     config.run_path.mkdir(parents=True, exist_ok=True)
     seconds: dict[str, float] = {}
     start = time.monotonic()
@@ -64,6 +64,22 @@ def run_demo(preset: str, overrides: Sequence[str], fresh: bool) -> int:
     write_json_atomic(summary_file, summary)
     _print_results(console, config, summary)
     return 0
+
+
+def _delete_run(folder: Path) -> None:
+    """Delete an earlier run, and nothing else that the name of the run may stand for.
+
+    Raises:
+        ValueError: the folder holds something, but no run.
+    """
+    if not folder.exists() or not any(folder.iterdir()):
+        return
+    if not any((folder / name).exists() for name in ("manifest.parquet", "store", "summary.json")):
+        raise ValueError(
+            f"{folder} holds no run of exvad: --fresh would delete its files; "
+            "delete them yourself, or give another run="
+        )
+    shutil.rmtree(folder)
 
 
 @contextmanager

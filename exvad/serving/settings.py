@@ -8,7 +8,6 @@ from ipaddress import ip_network
 from pathlib import Path
 from typing import Self
 
-import yaml
 from pydantic import (
     BaseModel,
     ConfigDict,
@@ -21,6 +20,7 @@ from pydantic import (
 
 from exvad.checkpoints.registry import SQLITE
 from exvad.config import did_you_mean
+from exvad.config.yaml_text import read_yaml
 
 SETTINGS_VARIABLE = "EXVAD_SERVE"
 
@@ -158,15 +158,10 @@ def load_settings(path: str = "") -> ServerSettings:
     source = path or os.environ.get(SETTINGS_VARIABLE)
     if not source:
         return ServerSettings()
-    try:
-        values = yaml.safe_load(Path(source).read_text("utf-8"))
-    except FileNotFoundError:
+    if not Path(source).exists():
         hint = "" if path else f" (named by {SETTINGS_VARIABLE})"
-        raise ValueError(f"{source}{hint} does not exist") from None
-    except (OSError, UnicodeDecodeError) as error:
-        raise ValueError(f"{source} can't be read ({error})") from None
-    except yaml.YAMLError as error:
-        raise ValueError(f"{source}: not YAML ({error})") from None
+        raise ValueError(f"{source}{hint} does not exist")
+    values = read_yaml(source)
     if not isinstance(values, dict | None):
         raise ValueError(f"{source}: write one `setting: value` per line")
     return parse_settings(values or {}, source)

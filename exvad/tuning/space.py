@@ -6,11 +6,11 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import numpy as np
-import yaml
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError, model_validator
 from ray import tune
 
 from exvad.config import Config, ConfigError, override_config
+from exvad.config.yaml_text import read_yaml
 
 
 class _Range(BaseModel):
@@ -64,13 +64,11 @@ def read_space(path: Path, config: Config) -> dict[str, Dimension]:
     """
     if not path.is_file():
         raise ValueError(f"no search space {path}")
+    content = read_yaml(path)
+    if not isinstance(content, dict) or not content:
+        raise ValueError(f"{path}: a search space maps settings to how they are drawn")
     try:
-        content = yaml.safe_load(path.read_text("utf-8"))
-        if not isinstance(content, dict) or not content:
-            raise ValueError(f"{path}: a search space maps settings to how they are drawn")
         space = _SPACE.validate_python(content)
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise ValueError(f"{path}: not YAML ({' '.join(str(error).split())})") from None
     except ValidationError as error:
         first = error.errors()[0]
         key = ".".join(str(part) for part in first["loc"])

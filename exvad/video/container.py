@@ -70,6 +70,8 @@ def open_video(path: str) -> Iterator[tuple[InputContainer, VideoStream]]:
 
     with contextlib.ExitStack() as stack:
         source: Any
+        if path.startswith(("http://", "https://")):
+            raise VideoError(path, "is a web address: download it, or send it to exvad serve")
         if "://" in path:
             source = stack.enter_context(_open_remote(path))
         else:
@@ -169,7 +171,7 @@ def _open_container(path: str, source: Any) -> InputContainer:
 def _check_local(path: str) -> None:
     try:
         file = Path(path)
-        if not file.exists():
+        if not path or not file.exists():
             raise VideoError(path, "there is no such file")
         if file.is_dir():
             raise VideoError(path, "is a folder, not a video file")

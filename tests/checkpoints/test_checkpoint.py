@@ -27,11 +27,18 @@ LABELS = LabelPhrases(phrases={label: [f"{label} {n}" for n in range(4)] for lab
                       origin="test")  # fmt: skip
 
 
-def save(folder: Path, seed: int = 0, provenance: dict[str, Any] | None = None) -> None:
+def save(
+    folder: Path,
+    seed: int = 0,
+    provenance: dict[str, Any] | None = None,
+    weight: float | None = None,
+) -> None:
     """Save an untrained checkpoint whose configuration names the user's folders."""
     torch.manual_seed(seed)
     settings = config(f"run={folder.parent}", f"data.root={folder.parent}/videos")
     network = build_network(settings, WIDTH, len(CLASSES))
+    if weight is not None:
+        next(network.parameters()).data.view(-1)[0] = weight
     trained = Checkpoint(
         network,
         torch.from_numpy(directions()),
@@ -90,6 +97,50 @@ def test_load_checkpoint_refuses_weights_of_another_network(folder: Path) -> Non
     text = (folder / "config.yaml").read_text()
     (folder / "config.yaml").write_text(text.replace("layers: 1", "layers: 2"))
     with pytest.raises(CheckpointError, match="damaged"):
+        load_checkpoint(folder)
+
+
+def test_load_checkpoint_refuses_weights_that_changed_after_training(folder: Path) -> None:
+    weights = bytearray((folder / "model.safetensors").read_bytes())
+    middle = len(weights) // 2
+    weights[middle : middle + 64] = bytes(byte ^ 0x5A for byte in weights[middle : middle + 64])
+    (folder / "model.safetensors").write_bytes(weights)
+    with pytest.raises(CheckpointError, match=r"model\.safetensors is not the file that training"):
+        load_checkpoint(folder)
+
+
+def test_load_checkpoint_refuses_labels_that_changed_after_training(folder: Path) -> None:
+    content = json.loads((folder / "labels.json").read_text())
+    content["phrases"] = dict(reversed(content["phrases"].items()))
+    (folder / "labels.json").write_text(json.dumps(content))
+    with pytest.raises(CheckpointError, match=r"labels\.json is not the file that training wrote"):
+        load_checkpoint(folder)
+
+
+def test_load_checkpoint_refuses_weights_that_are_not_finite(tmp_path: Path) -> None:
+    save(tmp_path / "checkpoint", weight=float("nan"))
+    with pytest.raises(CheckpointError, match="numbers that are not finite"):
+        load_checkpoint(tmp_path / "checkpoint")
+
+
+@pytest.mark.parametrize("name", ["metrics.json", "provenance.json"])
+@pytest.mark.parametrize(
+    "content", ["[]", "{}", "null", '{"version": 2, "weights": "", "labels": ""}']
+)
+def test_load_checkpoint_names_the_folder_of_a_record_of_another_shape(
+    folder: Path, name: str, content: str
+) -> None:
+    (folder / name).write_text(content)
+    with pytest.raises(CheckpointError, match="checkpoint is damaged: "):
+        load_checkpoint(folder)
+
+
+@pytest.mark.parametrize("content", [b"- a", b"", b"\xff\xfe"])
+def test_load_checkpoint_refuses_a_configuration_of_another_shape(
+    folder: Path, content: bytes
+) -> None:
+    (folder / "config.yaml").write_bytes(content)
+    with pytest.raises(CheckpointError, match="checkpoint is damaged: "):
         load_checkpoint(folder)
 
 

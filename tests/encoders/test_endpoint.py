@@ -108,8 +108,8 @@ def test_complete_reports_a_rejected_key_at_once_and_without_the_key(
     serving: Callable[..., ChatServer], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("MY_KEY", "secret-123")
-    server = serving(lambda *_: (401, b"bad key", {}))
-    with pytest.raises(EndpointError, match="401: bad key") as caught:
+    server = serving(lambda *_: (401, b"bad key secret-123", {}))
+    with pytest.raises(EndpointError, match="401: bad key …") as caught:
         EndpointLLM(endpoint(server.url, api_key_env="MY_KEY")).complete(["a"])
     assert len(server.requests) == 1
     assert server.headers[0]["Authorization"] == "Bearer secret-123"

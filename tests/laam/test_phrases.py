@@ -141,11 +141,16 @@ def test_read_names_a_packaged_label_file_that_does_not_exist() -> None:
 
 
 def test_write_phrases_names_an_answer_that_was_cut_off() -> None:
-    llm = ScriptedLLM([Answer("1. smoke", cut_off_at=512)])
+    llm = ScriptedLLM([Answer("1. smoke\n2. a man fi", cut_off_at=512)])
     with pytest.raises(
         ValueError, match=r"fire \(1\): the answer was cut off at 512 tokens: raise"
     ):
         write_phrases(["fire"], llm, PROMPT, 3, attempts=1)
+
+
+def test_write_phrases_drops_a_phrase_that_was_cut_off() -> None:
+    llm = ScriptedLLM([Answer("1. smoke\n2. a man fi", cut_off_at=512)], [Answer("1. flames")])
+    assert write_phrases(["fire"], llm, PROMPT, 2, attempts=2) == {"fire": ["smoke", "flames"]}
 
 
 def test_parse_phrases_drops_the_models_thoughts() -> None:

@@ -40,7 +40,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         type=int,
         default=1,
         metavar="SEEDS",
-        help="seeds with which each of the three best settings is trained again; the best mean wins [%(default)s]",
+        help="seeds with which each of the three best settings is trained again; the best mean "
+        "wins [%(default)s]",
     )
     parser.add_argument(
         "--no-early-stop",

@@ -35,7 +35,10 @@ def check_place(what: str, location: str) -> Finding:
     if "://" in location:
         return _check_remote_place(what, location)
     folder = Path(location).absolute()
-    existing = next(parent for parent in (folder, *folder.parents) if parent.exists())
+    try:
+        existing = next(parent for parent in (folder, *folder.parents) if parent.exists())
+    except OSError as error:
+        return Finding(what, False, f"{error.strerror}: set {what}= to another folder")
     if not existing.is_dir():
         return Finding(what, False, f"{existing} is a file, not a folder: set {what}= to a folder")
     try:

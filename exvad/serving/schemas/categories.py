@@ -10,10 +10,10 @@ EXAMPLE = '{"shoplifting": ["someone hides goods in a bag"]}'
 MAX_CATEGORIES = 32
 MAX_PHRASES = 64
 
-ClassName = Annotated[str, Field(max_length=100)]
-Phrase = Annotated[str, Field(max_length=300)]
+ClassName = Annotated[str, Field(min_length=1, max_length=100)]
+Phrase = Annotated[str, Field(min_length=1, max_length=300)]
 Categories = Annotated[
-    dict[ClassName, Annotated[list[Phrase], Field(max_length=MAX_PHRASES)]],
+    dict[ClassName, Annotated[list[Phrase], Field(min_length=1, max_length=MAX_PHRASES)]],
     Field(max_length=MAX_CATEGORIES, description="additional classes, with phrases for each"),
 ]
 _ADAPTER = TypeAdapter(Categories)

@@ -139,6 +139,8 @@ class _VideoForm:
             field = options.get(b"name", b"").decode("utf-8", "replace")[:64]
             if field != "video":
                 self.unknown_field = field
+            elif self.file_name is not None:
+                raise ValueError("it has more than one video; send one per request")
             elif self.file_name is None:
                 self.file_name = options.get(b"filename", b"video").decode("utf-8", "replace")
                 self._inside_video = True

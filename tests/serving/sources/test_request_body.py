@@ -75,6 +75,10 @@ def test_write_video_refuses_a_large_declared_length_before_reading() -> None:
     [
         (make_form(('name="film"; filename="x"', b"x")), "form field 'film': the only field is"),
         (make_form(), "the form has no file field named `video`|the form is broken"),
+        (
+            make_form(('name="video"; filename="x"', b"x"), ('name="video"; filename="y"', b"y")),
+            "more than one video",
+        ),
         (b"--b\r\nnonsense", "the form"),
     ],
 )
