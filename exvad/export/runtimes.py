@@ -80,7 +80,7 @@ def _open_onnx(path: Path, threads: int) -> Run:
 def _open_openvino(path: Path, threads: int) -> Run:
     import openvino
 
-    # OpenVINO's own choice is bfloat16 where the processor has it, with three digits.
+    # OpenVINO's own choice is bfloat16 where the processor has it: about two digits.
     settings: dict[str, Any] = {"INFERENCE_PRECISION_HINT": "f32"}
     if threads:
         settings["INFERENCE_NUM_THREADS"] = threads

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import runpy
 import subprocess
 import sys
@@ -12,12 +11,14 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from numpy.typing import NDArray
 from PIL import Image
 
 from exvad.cli.main import main
 from exvad.data.world import Scene, render_video
 from exvad.detector.detector import Detector
+from exvad.encoders.clip import ClipEncoder
 from exvad.encoders.image_preprocessing import Preprocessing
 from tests.helpers.checkpoints import save_untrained_checkpoint
 from tests.helpers.exports import save_planted_checkpoint
@@ -41,6 +42,11 @@ def exported(checkpoint: Path, tmp_path_factory: pytest.TempPathFactory) -> Path
     folder = tmp_path_factory.mktemp("exported")
     assert main(["export", "--checkpoint", str(checkpoint), "--to", str(folder)]) == 0
     return folder
+
+
+def as_tuples(settings: dict[str, Any]) -> dict[str, Any]:
+    """Return settings with tuples in place of JSON's lists."""
+    return {name: tuple(v) if isinstance(v, list) else v for name, v in settings.items()}
 
 
 def run_example(folder: Path, video: Path) -> dict[str, Any]:
@@ -70,7 +76,8 @@ def assert_example_answers_as_the_detector(checkpoint: Path, folder: Path, video
 def test_example_scores_a_video_as_the_detector_without_torch(
     checkpoint: Path, exported: Path, tmp_path: Path
 ) -> None:
-    video = render_video(Scene(4, "Robbery", 28, 30), tmp_path / "robbery.mp4")
+    video = tmp_path / "robbery.mp4"
+    render_video(Scene(4, "Robbery", 28, 30), video)
     assert_example_answers_as_the_detector(checkpoint, exported, video)
 
 
@@ -84,7 +91,8 @@ def test_description_has_what_a_program_needs(checkpoint: Path, exported: Path) 
     assert description["classes"] == list(trained.classes)
     assert description["decision"] == trained.checkpoint.calibration.model_dump()
     assert description["snippets"]["frames_per_snippet"] == trained.config.data.stride
-    assert description["preprocessing"]["mean"] == list(trained.models.clip.preprocess.mean)
+    preprocessing = ClipEncoder("package:clip", device="cpu", dtype="float32").preprocess
+    assert Preprocessing(**as_tuples(description["preprocessing"])) == preprocessing
     shapes = {
         tensor["name"]: (tensor["dtype"], tensor["shape"])
         for file in description["files"].values()
@@ -116,8 +124,6 @@ def test_example_preprocesses_frames_as_exvad(exported: Path, mode: str) -> None
     scene = Scene(4, "Robbery", 28, 30)
     frame_HWC: NDArray[np.uint8] = scene.render(40)
     pixels_CHW = example["preprocess"](Image.fromarray(frame_HWC))
-    import torch
-
     expected_CHW = Preprocessing(**settings)(frame_HWC[None], torch.device("cpu"))[0].numpy()
     assert pixels_CHW.shape == expected_CHW.shape
     assert np.abs(pixels_CHW - expected_CHW).mean() < 0.02
@@ -138,7 +144,8 @@ def test_openvino_files_answer_in_the_example_too(
     ]  # fmt: skip
     assert all(float(line.rsplit(" ", 1)[1]) < 1e-4 for line in lines)
     assert {path.suffix for path in folder.iterdir()} == {".md", ".py", ".json", ".xml", ".bin"}
-    video = render_video(Scene(4, "Robbery", 28, 30), tmp_path / "robbery.mp4")
+    video = tmp_path / "robbery.mp4"
+    render_video(Scene(4, "Robbery", 28, 30), video)
     assert_example_answers_as_the_detector(checkpoint, folder, video)
 
 
@@ -173,7 +180,7 @@ def test_export_refuses_what_it_cannot_do_in_one_sentence(
     assert "can't be written: Not a directory" in refusal(
         "--checkpoint", str(planted), "--to", unwritable, "--parts", "head"
     )
-    assert sorted(os.listdir(tmp_path)) == ["file", "full", "lost", "planted"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["file", "full", "lost", "planted"]
 
 
 def test_export_without_its_packages_says_what_to_install(

@@ -51,8 +51,9 @@ def preprocess(image: Image.Image) -> Floats:
         image = ImageOps.fit(image, size, method)
     else:
         image = ImageOps.pad(image, size, method, (settings["fill_color"],) * 3)
-    pixels = (np.asarray(image, np.float32) / 255 - settings["mean"]) / settings["std"]
-    return pixels.astype(np.float32).transpose(2, 0, 1)
+    pixels = (np.asarray(image) / 255 - settings["mean"]) / settings["std"]
+    channels_first: Floats = pixels.transpose(2, 0, 1).astype(np.float32)
+    return channels_first
 
 
 def encode(video: str) -> tuple[list[float], Floats]:
@@ -66,7 +67,7 @@ def encode(video: str) -> tuple[list[float], Floats]:
         for index, frame in enumerate(container.decode(video=0)):
             if index % stride == 0:
                 times.append(float(frame.time or 0))
-                waiting.append(preprocess(frame.to_image()))
+                waiting.append(preprocess(Image.fromarray(frame.to_ndarray(format="rgb24"))))
             if len(waiting) == FRAMES_AT_ONCE:
                 features.append(clip(pixels=np.stack(waiting))["features"])
                 waiting = []
