@@ -13,6 +13,7 @@ from bench._harness import COMPARE, ROOT
 
 BENCHMARKS = (
     "demo",
+    "export",
     "head",
     "language",
     "learning",

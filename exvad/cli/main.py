@@ -20,6 +20,7 @@ from exvad.cli.verbs import (
     config,
     demo,
     evaluate,
+    export,
     import_features,
     labels,
     preprocess,
@@ -42,6 +43,7 @@ VERBS: dict[str, ModuleType] = {
     "reproduce": reproduce,
     "ablate": ablate,
     "import-features": import_features,
+    "export": export,
     "config": config,
 }
 

@@ -127,8 +127,11 @@ def check_activation(name: str, pretrained: str) -> None:
     """
     import open_clip
 
+    # A folder holds its weights and their configuration; that it exists is not checked here.
+    if not pretrained or name.startswith(LOCAL_DIR):
+        return
     model = open_clip.get_model_config(name)
-    if not model or not pretrained:
+    if not model:
         return
     plain = name.removesuffix(QUICK_GELU)
     weights = open_clip.get_pretrained_cfg(name, pretrained) or open_clip.get_pretrained_cfg(

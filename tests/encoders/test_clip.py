@@ -225,3 +225,9 @@ def test_clip_auto_precision_is_half_only_where_the_processor_has_it(
 def test_clip_auto_precision_of_a_small_model_is_full() -> None:
     encoder = ClipEncoder("package:clip", device="cpu")
     assert encoder.dtype == torch.float32
+
+
+@pytest.mark.parametrize("pretrained", ["", "openai"])
+def test_encoder_names_a_folder_that_does_not_exist(tmp_path: Path, pretrained: str) -> None:
+    with pytest.raises(ModelUnavailableError, match=r"can't load model 'local-dir:.*missing'"):
+        ClipEncoder(f"local-dir:{tmp_path}/missing", pretrained, device="cpu")
