@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -75,7 +77,18 @@ def role_statements(role: str) -> list[dict[str, Any]]:
         version = iam.get_policy(PolicyArn=arn)["Policy"]["DefaultVersionId"]
         found = iam.get_policy_version(PolicyArn=arn, VersionId=version)
         documents.append(found["PolicyVersion"]["Document"])
-    return [statement for document in documents for statement in document["Statement"]]
+    # The simulation returns the documents of a stack as text of Python.
+    parsed = [yaml.safe_load(text) if isinstance(text, str) else text for text in documents]
+    return [statement for document in parsed for statement in document["Statement"]]
+
+
+def test_stack_is_a_template_that_cloudformation_accepts() -> None:
+    cfn_lint = Path(sys.executable).with_name("cfn-lint")
+    checked = subprocess.run(
+        [cfn_lint, "--regions", REGION, "--", ROOT / "deploy/aws/stack.yaml"],
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert checked.returncode == 0, checked.stdout + checked.stderr
 
 
 @pytest.mark.usefixtures("aws")
