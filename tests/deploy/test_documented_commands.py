@@ -17,7 +17,7 @@ from tests.helpers.kustomize import OVERLAYS, render
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGE = (ROOT / "docs" / "clusters.md").read_text("utf-8")
-PATH = re.compile(r"(?:deploy/[\w./-]+|cluster[\w-]*\.yaml|compose\.yaml)")
+PATH = re.compile(r"(?<![\w/])(?:deploy/[\w./-]+|cluster[\w-]*\.yaml|compose\.yaml)")
 WRITTEN = re.compile(r"deploy/base/secrets/[\w.]+")
 
 
