@@ -4,9 +4,10 @@ python scripts/scale.py                     prints the table for scripts/scale.y
 python scripts/scale.py gpu.tflops=312 …    uses other assumptions
 python scripts/scale.py --write             writes the table into docs/scale.md
 
-The speed of the models on a GPU is what `make test-gpu` measured, if runs/gpu.json exists, and
-otherwise computed from the assumptions, as it is where one of these is overridden. `--write` keeps the measured figures of the page in
-scripts/scale_measured.json, from which anybody can write the page again.
+The speed of the models on a GPU is what `make test-gpu` measured, if runs/gpu.json exists. It is
+computed from the assumptions if the file is missing, or if one of these assumptions is overridden.
+`--write` keeps the measured figures of the page in scripts/scale_measured.json, from which anybody
+can write the page again.
 """
 
 from __future__ import annotations
@@ -29,7 +30,7 @@ RECORD_FORMAT = 1
 DOCUMENT = HERE.parent / "docs" / "scale.md"
 BEGIN, END = "<!-- table -->", "<!-- end of table -->"
 GPU_PRICE = "dollars_per_hour.gpu_node="
-# Assumptions about the models and the assumed GPU: whoever changes one asks for what follows from it.
+# The assumptions that measured speed replaces; whoever overrides one asks what follows from it.
 REPLACED = (
     "gpu.name", "gpu.tflops", "gpu.gb_per_second", "gpu.utilisation", "models.", "batch=",
     "bytes_per_parameter", "prompt_tokens", "caption_tokens", "explanation_tokens",

@@ -23,7 +23,9 @@ from tests.helpers.gpu.models import build, build_blip2, build_llama
 from tests.helpers.gpu.parity import FRAME_SIZES
 
 CARD = "cuda"
-PREPROCESSING = Preprocessing(224, 224, OPENAI_DATASET_MEAN, OPENAI_DATASET_STD, "shortest", "bicubic")
+PREPROCESSING = Preprocessing(
+    224, 224, OPENAI_DATASET_MEAN, OPENAI_DATASET_STD, "shortest", "bicubic"
+)
 
 
 @pytest.fixture(autouse=True)

@@ -9,7 +9,6 @@ from __future__ import annotations
 import json
 import os
 import shutil
-import signal
 import subprocess
 import sys
 import time
@@ -60,7 +59,8 @@ class Run:
         self.settings = [
             "--preset", "demo", f"run={self.path}", "data.kind=manifest",
             f"data.manifest={self.listing}", "data.snippets_per_chunk=3", "data.validation=0",
-            f"clip.model=local-dir:{models.folder('clip')}", "clip.dtype=auto", "clip.batch_size=64",
+            f"clip.model=local-dir:{models.folder('clip')}", "clip.dtype=auto",
+            "clip.batch_size=64",
             f"device={'auto' if lane.is_full else 'cpu'}", "train.batch_size=8", "labels.k=2",
             *[f"stages.{stage}.{key}={value}" for stage in ("vision", "language")
               for key, value in one.items()],
@@ -188,7 +188,7 @@ def test_two_trials_share_a_card(trained: Run, record: Record) -> None:
     spans = []
     for report in reports:
         lines = [json.loads(line) for line in report.read_text().splitlines()]
-        assert [line["epoch"] for line in lines][0] == 1
+        assert lines[0]["epoch"] == 1
         spans.append((lines[0]["timestamp"] - lines[0]["time_this_iter_s"], lines[-1]["timestamp"]))
     assert len(spans) == 2
     overlap = min(end for _, end in spans) - max(start for start, _ in spans)

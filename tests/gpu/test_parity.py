@@ -24,8 +24,8 @@ from tests.helpers.gpu.parity import (
 )
 from tests.helpers.gpu.record import Record
 
-# Largest error of the logits relative to their spread. On a CPU, two layers of full width had 0.0008
-# in float16 and 0.010 in bfloat16; another frame changed them by 0.11.
+# Largest error of the logits relative to their spread. On a CPU, two layers of BLIP-2's full width
+# had 0.0008 in float16 and 0.010 in bfloat16; another frame changed them by 0.11.
 HALF_ERROR = {torch.float16: 0.005, torch.bfloat16: 0.03}
 CLIP_COSINE = 0.999
 PIXEL = 2 / 255  # bicubic weights differ between the kernels of the CPU and of the card

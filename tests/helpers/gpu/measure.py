@@ -53,6 +53,11 @@ class Load:
         """Seconds in which the card had nothing to do."""
         return max(0.0, self.wall_seconds - self.busy_seconds)
 
+    @property
+    def busy_share(self) -> float | None:
+        """Share of the time in which a kernel ran; None if the profiler saw none."""
+        return self.busy_seconds / self.wall_seconds if self.kernels else None
+
 
 def profiled(work: Callable[[], Any], device: str) -> Load:
     """Return how a piece of work used the card; on a CPU its operators count as kernels.

@@ -19,7 +19,15 @@ from exvad.data.atomic import write_json_atomic
 from tests.helpers.gpu.lane import Lane
 
 FORMAT = 1
-PACKAGES = ("torch", "torchvision", "transformers", "open_clip_torch", "accelerate", "ray", "triton")
+PACKAGES = (
+    "torch",
+    "torchvision",
+    "transformers",
+    "open_clip_torch",
+    "accelerate",
+    "ray",
+    "triton",
+)
 
 
 class Record:

@@ -6,7 +6,7 @@ from typing import Any
 
 from exvad.encoders.chat import tokenize_prompts
 
-WORDS = "a person walks down a street at night and a car drives past the house".split()
+TEXT = "a person walks down a street at night and a car drives past the house"
 
 
 def make_prompt(tokenizer: Any, tokens: int, number: int) -> str:
@@ -17,10 +17,11 @@ def make_prompt(tokenizer: Any, tokens: int, number: int) -> str:
         tokens: length of the prompt; it may be up to a word longer.
         number: another number, another prompt.
     """
+    text = TEXT.split()
     words = [str(number)]
     (length,) = map(len, tokenize_prompts(tokenizer, [" ".join(words)]))
     while length < tokens:
         missing = max(1, (tokens - length) // 8)
-        words += [WORDS[(number + len(words) + step) % len(WORDS)] for step in range(missing)]
+        words += [text[(number + len(words) + step) % len(text)] for step in range(missing)]
         (length,) = map(len, tokenize_prompts(tokenizer, [" ".join(words)]))
     return " ".join(words)
