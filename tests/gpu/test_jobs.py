@@ -82,17 +82,19 @@ class Run:
     def kill(self, verb: str, *arguments: str, once: Callable[[], bool]) -> None:
         """Start a job and kill all its processes as soon as a condition holds."""
         command = exvad_command(verb, *self.settings, *arguments)
-        with subprocess.Popen(
-            command, start_new_session=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
-        ) as process:
-            deadline = time.monotonic() + 200
-            try:
-                while not once():
-                    assert process.poll() is None, f"{verb} ended before it could be killed"
-                    assert time.monotonic() < deadline, f"{verb} wrote nothing"
-                    time.sleep(0.05)
-            finally:
-                stop(process, gently=False)
+        messages = self.folder / f"{verb}.log"
+        deadline = time.monotonic() + 200
+        with (
+            messages.open("w") as log,
+            subprocess.Popen(command, start_new_session=True, stdout=log, stderr=log) as process,
+        ):
+            while not once():
+                assert process.poll() is None, f"{verb} ended too early: {messages.read_text()}"
+                if time.monotonic() > deadline:
+                    stop(process, gently=False)
+                    pytest.fail(f"{verb} wrote nothing: {messages.read_text()}")
+                time.sleep(0.05)
+            stop(process, gently=False)
 
 
 @pytest.fixture(scope="module")
