@@ -9,12 +9,12 @@ import av
 
 from exvad.data.manifest import Manifest
 from exvad.data.manifest_files import write_manifest
-from exvad.data.records import Event, Video
+from exvad.data.records import Event, Split, Video
 from exvad.data.world import Scene
 from exvad.data.world.activities import CLASSES
 
 TRAINED = ("Normal", "Fighting", "Normal", "Arson", "Normal", "Explosion", "Normal", "Robbery")
-SPLITS = {"train": TRAINED, "val": TRAINED[:4], "test": TRAINED[:4]}
+SPLITS: dict[Split, tuple[str, ...]] = {"train": TRAINED, "val": TRAINED[:4], "test": TRAINED[:4]}
 HD, FULL_HD = (1280, 720), (1920, 1080)
 
 
@@ -37,7 +37,7 @@ def write_clips(folder: Path, is_large: bool) -> Path:
         folder: the folder of the clips.
         is_large: whether they have the size of a camera; otherwise that of the demo world.
     """
-    videos = []
+    videos: list[Video] = []
     for split, labels in SPLITS.items():
         for number, label in enumerate(labels):
             scene = Scene(7_000_000 + len(videos), label, 11, 12)
