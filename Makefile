@@ -6,7 +6,7 @@ VLLM_VERSION := 0.32.0
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: demo test test-slow test-vllm lint bench docs demo-models constraints clean
+.PHONY: demo test test-slow test-vllm test-gpu lint bench docs demo-models constraints clean
 
 $(STAMP): pyproject.toml constraints.txt
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "exvad needs Python 3.11 or newer")'
@@ -37,6 +37,10 @@ $(VLLM)/.installed: Makefile constraints.txt
 
 test-vllm: $(STAMP) $(VLLM)/.installed
 	$(BIN)/python -m pytest -m vllm
+
+# Needs a CUDA card; without one every test is skipped with that reason.
+test-gpu: $(STAMP)
+	$(BIN)/python -m pytest -m gpu tests/gpu
 
 lint: $(STAMP)
 	$(BIN)/ruff check .

@@ -10,6 +10,8 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from bench._harness import COMPARE, ROOT
+from scripts.gpu_record import gpu_section
+from scripts.scale import MEASURED, RECORD, read_measurement
 
 BENCHMARKS = (
     "demo",
@@ -53,7 +55,8 @@ def main() -> None:
         "| benchmark | metric | measured | goal | |",
         "| --- | --- | --- | --- | --- |",
     ]
-    TABLE.write_text("\n".join([*head, *rows]) + "\n")
+    on_a_gpu = gpu_section(read_measurement(RECORD, MEASURED))
+    TABLE.write_text("\n".join([*head, *rows, "", on_a_gpu]))
 
 
 def table_rows(result: Mapping[str, Any]) -> Iterator[str]:
