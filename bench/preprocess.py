@@ -27,7 +27,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -37,6 +37,7 @@ import av
 import numpy as np
 import open_clip
 import psutil
+import pyarrow as pa
 import pyarrow.parquet as pq
 import ray
 import torch
@@ -53,7 +54,7 @@ from exvad.data.world.activities import CLASSES
 from exvad.encoders.loading import load_clip
 from exvad.pipeline.session import ray_session
 from exvad.pipeline.stages import decoding, vision
-from exvad.pipeline.stages.decoding import decode_row
+from exvad.pipeline.stages.decoding import decode_rows
 from exvad.store.store import Stage, Store
 from exvad.video.decoding import decode_chunk
 
@@ -257,10 +258,10 @@ def measure_decoding(folder: Path, snippets: int) -> dict[str, float]:
     }
 
 
-def slow_decode(row: Mapping[str, Any], short_side: int) -> dict[str, Any]:
+def slow_decode(planned: pa.Table, short_side: int) -> pa.Table:
     """Decode a chunk and sleep, as if decoding took long."""
     time.sleep(DECODE_SECONDS)
-    return decode_row(row, short_side)
+    return decode_rows(planned, short_side)
 
 
 class FakeModels:
@@ -305,7 +306,7 @@ def measure_nodes(folder: Path, chunks: int) -> dict[str, float]:
         config, manifest = make_dataset(folder / f"nodes{count}", [video], *settings)
         try:
             with (
-                patch.object(decoding, "decode_row", slow_decode),
+                patch.object(decoding, "decode_rows", slow_decode),
                 patch.object(vision, "VisionActor", FakeActor),
                 ray_session(),
             ):
