@@ -34,7 +34,7 @@ class ClipEncoder:
         device: `auto` or a torch device.
         dtype: `float32`, `float16`, `bfloat16`, or `auto`: float16 on a GPU; on a CPU bfloat16
             where the processor computes it fast and the features agree, else float32.
-        batch_size: frames or texts per forward pass, fewer where the memory of the GPU is too small.
+        batch_size: frames or texts per forward pass; fewer where a GPU has no memory for them.
 
     Attributes:
         works_ahead: whether a thread prepares the next batch; a CPU needs its cores for this one.

@@ -56,7 +56,7 @@ class TransformersCaptioner:
             prompt in a chat.
         device: `auto` or a torch device.
         dtype: `auto`, `float32`, `float16` or `bfloat16`.
-        batch_size: frames or clips per forward pass, fewer where the memory of the GPU is too small.
+        batch_size: frames or clips per forward pass; fewer where a GPU has no memory for them.
         max_new_tokens: maximum length of a caption.
         frames: frames per caption that the caller needs, at least 1.
 
