@@ -138,10 +138,10 @@ class ClipEncoder:
 
     def _to_host_tensor(self, batch: tuple[NDArray[np.uint8], bool]) -> tuple[Any, bool]:
         """Return the frames of a batch as a tensor; for a GPU in memory that it reads itself."""
-        import torch
+        from torch.utils.dlpack import from_dlpack
 
-        # Not from_numpy, which warns of memory that is shared and read-only.
-        frames_NHWC = torch.from_dlpack(batch[0])
+        # Not torch.from_numpy, which warns of memory that is shared and read-only.
+        frames_NHWC = from_dlpack(batch[0])
         return frames_NHWC.pin_memory() if self.device.type == "cuda" else frames_NHWC, batch[1]
 
     def _encode_frames(self, frames_NHWC: Any) -> list[torch.Tensor]:
