@@ -3,18 +3,21 @@
 The output is one row per chunk and crop of the feature store's vision stage. Preprocessing computes
 the rows on a cluster; the detector plans its own video with the same functions.
 
-c captioned snippets of a chunk · f frames per caption · H, W pixels
+c captioned snippets of a chunk · t snippets of a chunk · f frames per caption · H, W pixels ·
+D feature width
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import groupby, islice
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from exvad.encoders.protocols import ClipCaptioner
+from exvad.encoders.answers import CaptionError
+from exvad.encoders.protocols import ClipCaptioner, ImageGroupEncoder
 from exvad.video.chunks import Chunk
 from exvad.video.crops import crop_frames
 from exvad.video.decoder import Decoder, InProcessDecoder
@@ -28,7 +31,7 @@ if TYPE_CHECKING:
     from exvad.encoders.protocols import Captioner, ImageTextEncoder
 
 
-class UncaptionedError(ValueError):
+class UncaptionedError(CaptionError):
     """A chunk has no captions and the stage has no captioner."""
 
 
@@ -150,7 +153,7 @@ def choose_captioned_snippets(num_snippets: int, count: int) -> list[int]:
 
 
 class VisionStage:
-    """The frozen image encoder and captioner: decoded chunk → row.
+    """The frozen image encoder and captioner: decoded chunks → rows.
 
     Args:
         clip: E_I.
@@ -165,43 +168,127 @@ class VisionStage:
         self.captioner = captioner
         self.frames = frames
 
-    def encode_chunk(self, task: ChunkTask, decoded: DecodedChunk, crop: int = 0) -> dict[str, Any]:
-        """Return the row of one crop of a decoded chunk: F_I = E_I(I), T_i = Φ_C(P_C, I_i).
+    def encode_chunks(
+        self, chunks: Sequence[tuple[ChunkTask, DecodedChunk]], crops: int = 1
+    ) -> list[list[dict[str, Any]] | CaptionError]:
+        """Return the rows of decoded chunks: F_I = E_I(I), T_i = Φ_C(P_C, I_i) of equation 1.
 
-        The captions are those of equation 1.
+        The frames to caption of all chunks are captioned together: on a GPU, many frames take
+        little longer than one.
 
         Args:
-            task: the chunk.
-            decoded: its frames.
-            crop: index of the crop; only the row of crop 0 has captions.
+            chunks: each chunk and its frames.
+            crops: crops per frame; only the row of crop 0 has captions.
 
-        Raises:
-            UncaptionedError: the task has no captions and the stage has no captioner.
+        Returns:
+            For each chunk the row of every crop, or why it has no captions.
         """
-        captions: list[str] = []
-        if crop == 0 and task.captions is not None:
-            captions = list(task.captions)
-        elif crop == 0 and task.captioned:
-            if self.captioner is None:
-                raise UncaptionedError(
-                    f"{task.chunk.video_id}: some of its frames were not captioned; "
+        captions = self._caption_chunks(chunks)
+        encoded = [
+            (task, decoded, texts)
+            for (task, decoded), texts in zip(chunks, captions, strict=True)
+            if not isinstance(texts, CaptionError)
+        ]
+        groups = (
+            crop_frames(decoded.frames, crop) for _, decoded, _ in encoded for crop in range(crops)
+        )
+        features = _encode_groups(self.clip, groups)
+        rows = iter(
+            [
+                [_build_row(task, decoded, texts, crop, next(features)) for crop in range(crops)]
+                for task, decoded, texts in encoded
+            ]
+        )
+        return [texts if isinstance(texts, CaptionError) else next(rows) for texts in captions]
+
+    def _caption_chunks(
+        self, chunks: Sequence[tuple[ChunkTask, DecodedChunk]]
+    ) -> list[list[str] | CaptionError]:
+        """Return the captions of each chunk, or why it has none."""
+        captions: list[list[str] | CaptionError] = [list(task.captions or ()) for task, _ in chunks]
+        uncaptioned = [
+            index
+            for index, (task, _) in enumerate(chunks)
+            if task.captioned and task.captions is None
+        ]
+        if self.captioner is None:
+            for index in uncaptioned:
+                captions[index] = UncaptionedError(
+                    f"{chunks[index][0].chunk.video_id}: some of its frames were not captioned; "
                     "run again with --retry-failed"
                 )
-            clips = task.captioned_clips(decoded, self.frames)
-            captions = caption_clips(self.captioner, list(clips))
-        return {
-            "video_id": task.chunk.video_id,
-            "chunk": task.chunk.chunk,
-            "crop": crop,
-            "first_snippet": task.chunk.first_snippet,
-            "num_chunks": task.num_chunks,
-            "visual": self.clip.encode_images(crop_frames(decoded.frames, crop)).astype("float16"),
-            "times": decoded.times,
-            "caption_snippets": list(task.captioned) if crop == 0 else [],
-            "captions": captions,
-            "num_frames": task.num_frames,
-            "fps": task.fps,
-        }
+        else:
+            clips = [
+                list(task.captioned_clips(decoded, self.frames))
+                for task, decoded in (chunks[index] for index in uncaptioned)
+            ]
+            answers = _caption_lists(self.captioner, clips)
+            for index, texts in zip(uncaptioned, answers, strict=True):
+                captions[index] = texts
+        return captions
+
+
+def _build_row(
+    task: ChunkTask,
+    decoded: DecodedChunk,
+    captions: Sequence[str],
+    crop: int,
+    visual_tD: NDArray[np.float32],
+) -> dict[str, Any]:
+    """Return the row of one crop of a chunk."""
+    return {
+        "video_id": task.chunk.video_id,
+        "chunk": task.chunk.chunk,
+        "crop": crop,
+        "first_snippet": task.chunk.first_snippet,
+        "num_chunks": task.num_chunks,
+        "visual": visual_tD.astype("float16"),
+        "times": decoded.times,
+        "caption_snippets": list(task.captioned) if crop == 0 else [],
+        "captions": list(captions) if crop == 0 else [],
+        "num_frames": task.num_frames,
+        "fps": task.fps,
+    }
+
+
+def _encode_groups(
+    clip: ImageTextEncoder, groups: Iterable[NDArray[np.uint8]]
+) -> Iterator[NDArray[np.float32]]:
+    """Return the features of each group of frames; only some encoders prepare the next group."""
+    if isinstance(clip, ImageGroupEncoder):
+        return clip.encode_groups(groups)
+    return map(clip.encode_images, groups)
+
+
+def _caption_lists(
+    captioner: Captioner, lists: Sequence[Sequence[NDArray[np.uint8]]]
+) -> list[list[str] | CaptionError]:
+    """Return one caption for each clip in each list, or why a list has none."""
+    clips = [clip for clips_of_list in lists for clip in clips_of_list]
+    try:
+        captions = iter(_caption_clips_of_any_size(captioner, clips))
+    except CaptionError as error:
+        if len(lists) == 1:
+            return [error]
+        # A clip without a caption says nothing about the other lists.
+        return [result for clips in lists for result in _caption_lists(captioner, [clips])]
+    return [list(islice(captions, len(clips))) for clips in lists]
+
+
+def _caption_clips_of_any_size(
+    captioner: Captioner, clips: Sequence[NDArray[np.uint8]]
+) -> Sequence[str]:
+    """Return one caption for each clip, from as few calls as the captioner allows."""
+    if isinstance(captioner, ClipCaptioner):
+        return captioner.caption_clips(clips)
+    captions = [""] * len(clips)
+    by_shape = sorted(range(len(clips)), key=lambda index: clips[index].shape)
+    for _, group in groupby(by_shape, key=lambda index: clips[index].shape):
+        indices = list(group)
+        texts = caption_clips(captioner, [clips[index] for index in indices])
+        for index, text in zip(indices, texts, strict=True):
+            captions[index] = text
+    return captions
 
 
 def caption_clips(captioner: Captioner, clips: Sequence[NDArray[np.uint8]]) -> list[str]:

@@ -176,6 +176,7 @@ class StagesConfig(Section):
 
     decode_cpus: float = Field(1, gt=0, description="CPU cores per decoding task")
     vision: Resources = Resources()
+    vision_batch: Positive = Field(4, description="chunks whose frames are captioned together")
     language: Resources = Resources()
     text: Resources = Field(Resources(), description="CLIP's text encoder, beside a vLLM stage")
     language_batch: Positive = Field(32, description="videos explained at once")

@@ -1,11 +1,14 @@
-"""Batches that fit into the memory of a GPU."""
+"""Batches of frozen models: they fit into the memory of a GPU, and it need not wait for them."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from itertools import islice
 from typing import TypeVar
 
 Item = TypeVar("Item")
+Prepared = TypeVar("Prepared")
 Result = TypeVar("Result")
 
 
@@ -69,3 +72,36 @@ def split_by_tokens(
             start, longest = end, length
     if start < len(lengths):
         yield slice(start, len(lengths))
+
+
+def prepare_ahead(
+    prepare: Callable[[Item], Prepared], items: Iterable[Item], in_thread: bool
+) -> Iterator[Prepared]:
+    """Prepare items in order, each while the caller works with the one before it.
+
+    There are at most two prepared items: the one that the caller has, and the next one.
+
+    Args:
+        prepare: work of the host that lets go of Python's lock, such as resizing.
+        items: what to prepare; read in the same thread.
+        in_thread: whether to work ahead, in a thread that ends with the iterator. Without it an
+            item is prepared when the caller asks for it, which is as fast on a CPU, where the
+            model needs the cores itself.
+
+    Raises:
+        Exception: what `prepare` or `items` raised, when the caller asks for that item.
+    """
+    if not in_thread:
+        yield from map(prepare, items)
+        return
+    remaining = iter(items)
+
+    def prepare_next() -> list[Prepared]:
+        return [prepare(item) for item in islice(remaining, 1)]
+
+    with ThreadPoolExecutor(1, "prepare") as pool:
+        following = pool.submit(prepare_next)
+        while prepared := following.result():
+            following = pool.submit(prepare_next)
+            # Removed from the list, so that the caller alone decides how long it is in memory.
+            yield prepared.pop()

@@ -5,12 +5,13 @@ N frames or texts · H, W pixels · C color channels · L tokens · D feature wi
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from exvad.encoders.batching import halve_on_oom, prepare_ahead
 from exvad.encoders.cpu_precision import with_fastest_cpu_precision
 from exvad.encoders.devices import resolve_device, resolve_dtype
 from exvad.encoders.image_preprocessing import Preprocessing
@@ -33,7 +34,10 @@ class ClipEncoder:
         device: `auto` or a torch device.
         dtype: `float32`, `float16`, `bfloat16`, or `auto`: float16 on a GPU; on a CPU bfloat16
             where the processor computes it fast and the features agree, else float32.
-        batch_size: frames or texts per forward pass.
+        batch_size: frames or texts per forward pass; fewer where a GPU has no memory for them.
+
+    Attributes:
+        works_ahead: whether a thread prepares the next batch; a CPU needs its cores for this one.
 
     Raises:
         ModelUnavailableError: the weights cannot be found.
@@ -51,6 +55,7 @@ class ClipEncoder:
         import open_clip
 
         self.device = resolve_device(device)
+        self.works_ahead = self.device.type == "cuda"
         self.batch_size = batch_size
         name = open_clip_name(model)
         check_activation(name, pretrained)
@@ -74,25 +79,86 @@ class ClipEncoder:
 
     def encode_images(self, frames: NDArray[np.uint8]) -> NDArray[np.float32]:
         """Encode RGB frames, uint8 [N, H, W, 3] of one size, into features, float32 [N, D]."""
-        import torch
+        (features_ND,) = self.encode_groups([frames])
+        return features_ND
 
-        features = []
-        with torch.inference_mode():
-            for start in range(0, len(frames), self.batch_size):
-                pixels_NCHW = self.preprocess(frames[start : start + self.batch_size], self.device)
-                features.append(self.network.encode_image(pixels_NCHW.to(self.dtype)).float().cpu())
-        return torch.cat(features).numpy() if features else np.empty((0, self.width), np.float32)
+    def encode_groups(self, groups: Iterable[NDArray[np.uint8]]) -> Iterator[NDArray[np.float32]]:
+        """Encode groups of frames, each with the same result as alone.
+
+        On a GPU, the frames of the next batch are brought into memory that it can read while it
+        encodes those of this one.
+
+        Args:
+            groups: RGB frames, uint8 [N, H, W, 3]; the frames of a group have one size.
+
+        Yields:
+            Features of each group, float32 [N, D].
+        """
+        previous: torch.Tensor | None = None
+        for features_ND in self._launch(groups):
+            # Reading a result waits for the GPU, which meanwhile has the next group to work on.
+            if previous is not None:
+                yield previous.cpu().numpy()
+            previous = features_ND
+        if previous is not None:
+            yield previous.cpu().numpy()
 
     def encode_texts(self, texts: Sequence[str]) -> NDArray[np.float32]:
         """Encode texts, each truncated to the context length, into features, float32 [N, D]."""
         import torch
 
-        features = []
+        if not texts:
+            return np.empty((0, self.width), np.float32)
+        rows: list[torch.Tensor] = []
+        for start in range(0, len(texts), self.batch_size):
+            rows += halve_on_oom(self._encode_texts, texts[start : start + self.batch_size])
+        return torch.stack(rows).cpu().numpy()
+
+    def _launch(self, groups: Iterable[NDArray[np.uint8]]) -> Iterator[torch.Tensor]:
+        """Yield the features of each group, which the device may still be computing."""
+        import torch
+
+        batches = prepare_ahead(self._to_host_tensor, self._batches(groups), self.works_ahead)
+        rows: list[torch.Tensor] = []
+        for frames_NHWC, is_last in batches:
+            if len(frames_NHWC):
+                rows += halve_on_oom(self._encode_frames, frames_NHWC)
+            if is_last:
+                yield torch.stack(rows) if rows else torch.empty((0, self.width))
+                rows = []
+
+    def _batches(
+        self, groups: Iterable[NDArray[np.uint8]]
+    ) -> Iterator[tuple[NDArray[np.uint8], bool]]:
+        """Yield batches of each group, and whether it is the last one of its group."""
+        for frames in groups:
+            for start in range(0, max(1, len(frames)), self.batch_size):
+                end = start + self.batch_size
+                yield frames[start:end], end >= len(frames)
+
+    def _to_host_tensor(self, batch: tuple[NDArray[np.uint8], bool]) -> tuple[Any, bool]:
+        """Return the frames of a batch as a tensor; for a GPU in memory that it reads itself."""
+        from torch.utils.dlpack import from_dlpack
+
+        # Not torch.from_numpy, which warns of memory that is shared and read-only.
+        frames_NHWC = from_dlpack(batch[0])
+        return frames_NHWC.pin_memory() if self.device.type == "cuda" else frames_NHWC, batch[1]
+
+    def _encode_frames(self, frames_NHWC: Any) -> list[torch.Tensor]:
+        """Return the features of each frame of a tensor, float32 [D]."""
+        import torch
+
         with torch.inference_mode():
-            for start in range(0, len(texts), self.batch_size):
-                tokens_NL = self.tokenize(list(texts[start : start + self.batch_size]))
-                features.append(self.network.encode_text(tokens_NL.to(self.device)).float().cpu())
-        return torch.cat(features).numpy() if features else np.empty((0, self.width), np.float32)
+            pixels_NCHW = self.preprocess(frames_NHWC, self.device)
+            return list(self.network.encode_image(pixels_NCHW.to(self.dtype)).float())
+
+    def _encode_texts(self, texts: Sequence[str]) -> list[torch.Tensor]:
+        """Return the features of each text, float32 [D]."""
+        import torch
+
+        with torch.inference_mode():
+            tokens_NL = self.tokenize(list(texts)).to(self.device)
+            return list(self.network.encode_text(tokens_NL).float())
 
     def _probe(self) -> torch.Tensor:
         """Return preprocessed frames of smooth noise, [4, 3, height, width]."""

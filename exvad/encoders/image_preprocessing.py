@@ -72,11 +72,14 @@ class Preprocessing:
         ratio = max(ratios) if self.resize_mode == "longest" else min(ratios)
         return round(height / ratio), round(width / ratio)
 
-    def __call__(self, frames_NHWC: NDArray[np.uint8], device: torch.device) -> torch.Tensor:
+    def __call__(
+        self, frames_NHWC: NDArray[np.uint8] | torch.Tensor, device: torch.device
+    ) -> torch.Tensor:
         """Resize, crop or pad, and normalise frames.
 
         Args:
-            frames_NHWC: RGB, uint8, all of one size.
+            frames_NHWC: RGB, uint8, all of one size. A tensor in pinned memory is copied to a GPU
+                while the caller goes on.
             device: where to compute.
 
         Returns:
@@ -87,16 +90,19 @@ class Preprocessing:
         from torchvision.transforms import InterpolationMode
         from torchvision.transforms.v2 import functional as F
 
-        pixels_NCHW: torch.Tensor = torch.from_numpy(frames_NHWC).to(device).permute(0, 3, 1, 2)
-        target = self.resized_shape(*frames_NHWC.shape[1:3])
-        if target != frames_NHWC.shape[1:3]:
+        height, width = frames_NHWC.shape[1:3]
+        # Nothing here waits for the GPU, so that the caller can give it the next batch.
+        options: dict[str, Any] = {"device": device, "non_blocking": device.type == "cuda"}
+        pixels_NCHW: torch.Tensor = torch.as_tensor(frames_NHWC).to(**options).permute(0, 3, 1, 2)
+        target = self.resized_shape(height, width)
+        if target != (height, width):
             bilinear = self.interpolation == "bilinear" and self._resized_by_torchvision
             mode = InterpolationMode.BILINEAR if bilinear else InterpolationMode.BICUBIC
             # GPUs have no kernel for bytes: torchvision then computes in float and rounds.
             pixels_NCHW = F.resize(pixels_NCHW, list(target), mode, antialias=True)
         pixels_NCHW = center_crop_or_pad(pixels_NCHW, [self.height, self.width], self.fill_color)
-        mean = torch.tensor(self.mean, device=device).view(1, 3, 1, 1)
-        std = torch.tensor(self.std, device=device).view(1, 3, 1, 1)
+        mean = torch.tensor(self.mean).view(1, 3, 1, 1).to(**options)
+        std = torch.tensor(self.std).view(1, 3, 1, 1).to(**options)
         return (pixels_NCHW.float() / 255 - mean) / std
 
     @property

@@ -5,7 +5,7 @@ N frames or texts · H, W pixels · D feature width
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 if TYPE_CHECKING:
@@ -26,6 +26,15 @@ class ImageTextEncoder(Protocol):
 
     def encode_texts(self, texts: Sequence[str]) -> NDArray[np.float32]:
         """Encode N texts into features, float32 [N, D]."""
+        ...
+
+
+@runtime_checkable
+class ImageGroupEncoder(ImageTextEncoder, Protocol):
+    """An encoder that prepares the next group of frames while it encodes one."""
+
+    def encode_groups(self, groups: Iterable[NDArray[np.uint8]]) -> Iterator[NDArray[np.float32]]:
+        """Yield what `encode_images` returns of each group of frames."""
         ...
 
 

@@ -232,15 +232,37 @@ def _fits(amounts: Amounts, free: Amounts) -> bool:
 
 def _fit_together(demands: Sequence[Demand], nodes: Sequence[Amounts]) -> bool:
     """Return whether the nodes hold all processes at the same time, the largest placed first."""
-    free = [dict(node) for node in nodes]
+    rooms = [_Room(node["CPU"], [1.0] * int(node["GPU"])) for node in nodes]
     processes = [demand.amounts for demand in demands for _ in range(demand.count)]
     for amounts in sorted(processes, key=lambda process: (-process["GPU"], -process["CPU"])):
-        node = next((node for node in free if _fits(amounts, node)), None)
-        if node is None:
+        if not any(room.take(amounts) for room in rooms):
             return False
-        for name, amount in amounts.items():
-            node[name] -= amount
     return True
+
+
+@dataclass
+class _Room:
+    """What is free on a node: CPU cores, and the free share of each GPU."""
+
+    cpus: float
+    gpus: list[float]
+
+    def take(self, amounts: Amounts) -> bool:
+        """Take room for a process; return whether there is enough.
+
+        A process gets several whole GPUs, or a share of a single one.
+        """
+        share = min(1.0, amounts["GPU"])
+        count = math.ceil(amounts["GPU"] - TOLERANCE)
+        # The fullest ones first, so that whole GPUs stay free.
+        by_room = sorted(range(len(self.gpus)), key=lambda gpu: self.gpus[gpu])
+        taken = [gpu for gpu in by_room if self.gpus[gpu] + TOLERANCE >= share][:count]
+        if len(taken) < count or self.cpus + TOLERANCE < amounts["CPU"]:
+            return False
+        self.cpus -= amounts["CPU"]
+        for gpu in taken:
+            self.gpus[gpu] -= share
+        return True
 
 
 def _describe(resources: Mapping[str, float]) -> str:

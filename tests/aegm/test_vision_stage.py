@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -13,6 +14,7 @@ from numpy.typing import NDArray
 
 from exvad.aegm.vision_stage import (
     ChunkTask,
+    UncaptionedError,
     VisionStage,
     choose_captioned_snippets,
     plan_video,
@@ -20,6 +22,7 @@ from exvad.aegm.vision_stage import (
 )
 from exvad.config import load_config
 from exvad.data.world import Scene, render_video
+from exvad.encoders.answers import CaptionError
 from exvad.store.store import Store
 from exvad.video.chunks import Chunk
 from exvad.video.container import VideoError
@@ -37,6 +40,23 @@ def video(tmp_path_factory: pytest.TempPathFactory) -> str:
     return str(path)
 
 
+def encode(stage: VisionStage, task: ChunkTask, decoded: DecodedChunk) -> list[dict[str, Any]]:
+    """Return the rows of one chunk."""
+    (rows,) = stage.encode_chunks([(task, decoded)])
+    assert not isinstance(rows, CaptionError)
+    return rows
+
+
+def chunk_of(
+    video_id: str, value: int, captioned: tuple[int, ...], size: tuple[int, int] = (4, 6)
+) -> tuple[ChunkTask, DecodedChunk]:
+    """Return a chunk of 5 frames, of brightness `value` and brighter from frame to frame."""
+    chunk = Chunk(video_id, f"{video_id}.mp4", 0, 0, 0, 16, (0.0,) * 5, ())
+    values = np.arange(value, value + 5, dtype=np.uint8)[:, None, None, None]
+    decoded = DecodedChunk(np.tile(values, (1, *size, 3)), np.zeros(5), [])
+    return ChunkTask(chunk, 1, 80, 30.0, captioned), decoded
+
+
 def test_plan_video_covers_the_video_and_distributes_its_captioned_snippets(video: str) -> None:
     config = load_config("demo", ["data.snippets_per_chunk=4", "captioner.per_video=5"])
     info, tasks = plan_video("v", video, config)
@@ -50,7 +70,7 @@ def test_plan_video_covers_the_video_and_distributes_its_captioned_snippets(vide
     assert all(ChunkTask.from_row(task.to_row()) == task for task in tasks)
 
 
-def test_encode_chunk_gives_rows_that_do_not_depend_on_the_chunk_size(
+def test_encode_chunks_gives_rows_that_do_not_depend_on_the_chunk_size(
     video: str, tmp_path: Path
 ) -> None:
     contents = []
@@ -63,7 +83,7 @@ def test_encode_chunk_gives_rows_that_do_not_depend_on_the_chunk_size(
         for task in tasks:
             decoded = decode_chunk(task.chunk, config.data.short_side)
             assert decoded.problems == []
-            rows.append(stage.encode_chunk(task, decoded))
+            rows += encode(stage, task, decoded)
         store = Store(tmp_path / f"{size}").stage("vision", vision_fingerprint(config))
         store.append(rows)
         assert len(store.keys()) == len(tasks)
@@ -87,6 +107,62 @@ def test_plan_video_rejects_a_file_that_is_not_a_video(tmp_path: Path) -> None:
         plan_video("v", str(path), load_config("demo"))
 
 
+class CountingCaptioner(FakeCaptioner):
+    """A captioner that refuses dark frames and keeps the number of frames of each call."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.calls: list[int] = []
+
+    def caption(self, frames: NDArray[np.uint8]) -> list[str]:
+        self.calls.append(len(frames))
+        if frames.min() < 10:
+            raise CaptionError("refused: too dark")
+        return super().caption(frames)
+
+
+def test_encode_chunks_captions_the_frames_of_all_chunks_together() -> None:
+    chunks = [
+        chunk_of("a", 20, (0, 4)),
+        chunk_of("b", 40, (1,), (8, 6)),
+        chunk_of("c", 60, ()),
+        chunk_of("d", 80, (2, 3)),
+    ]
+    captioner = CountingCaptioner()
+    together = VisionStage(FakeEncoder(), captioner).encode_chunks(chunks, crops=5)
+    assert captioner.calls == [4, 1], "one call for each size of frames"
+    assert [rows[0]["captions"] for rows in together if not isinstance(rows, CaptionError)] == [
+        ["a picture of brightness 20", "a picture of brightness 24"],
+        ["a picture of brightness 41"],
+        [],
+        ["a picture of brightness 82", "a picture of brightness 83"],
+    ]
+    stage = VisionStage(FakeEncoder(), FakeCaptioner())
+    alone = [rows for chunk in chunks for rows in stage.encode_chunks([chunk], crops=5)]
+    np.testing.assert_equal(together, alone)
+
+
+def test_encode_chunks_keeps_a_refusal_to_its_chunk() -> None:
+    chunks = [chunk_of("a", 20, (0,)), chunk_of("b", 1, (0,)), chunk_of("c", 30, (1,))]
+    first, second, third = VisionStage(FakeEncoder(), CountingCaptioner()).encode_chunks(chunks)
+    assert isinstance(second, CaptionError)
+    assert not isinstance(first, CaptionError)
+    assert not isinstance(third, CaptionError)
+    assert first[0]["captions"] == ["a picture of brightness 20"]
+    assert third[0]["captions"] == ["a picture of brightness 31"]
+
+
+def test_encode_chunks_without_captioner_takes_the_captions_of_the_task() -> None:
+    (task, decoded), other = chunk_of("a", 20, (0, 4)), chunk_of("b", 40, (1,))
+    captioned = task.with_captions({"0": "a fire", "4": "smoke"})
+    stage = VisionStage(FakeEncoder(), None)
+    rows, error = stage.encode_chunks([(captioned, decoded), other], crops=5)
+    assert isinstance(error, UncaptionedError)
+    assert "b: some of its frames were not captioned" in str(error)
+    assert not isinstance(rows, CaptionError)
+    assert [row["captions"] for row in rows] == [["a fire", "smoke"], [], [], [], []]
+
+
 class ClipLengthCaptioner(FakeCaptioner):
     """A captioner that names the first value of each frame of a clip."""
 
@@ -102,16 +178,17 @@ class ClipLengthCaptioner(FakeCaptioner):
         (9, ["0 1 2 3 4"] * 3),
     ],
 )
-def test_encode_chunk_captions_clips_around_the_captioned_snippets(
+def test_encode_chunks_captions_clips_around_the_captioned_snippets(
     frames: int, captions: list[str]
 ) -> None:
     chunk = Chunk("v", "v.mp4", 1, 10, 160, 16, (0.0,) * 5, ())
     task = ChunkTask(chunk, 2, 300, 30.0, (10, 12, 14))
     values = np.arange(5, dtype=np.uint8)[:, None, None, None]
     decoded = DecodedChunk(np.tile(values, (1, 4, 6, 3)), np.zeros(5), [])
-    row = VisionStage(FakeEncoder(), ClipLengthCaptioner(), frames).encode_chunk(task, decoded)
+    stage = VisionStage(FakeEncoder(), ClipLengthCaptioner(), frames)
+    (row,) = encode(stage, task, decoded)
     assert row["captions"] == captions
-    single = VisionStage(FakeEncoder(), FakeCaptioner()).encode_chunk(task, decoded)
+    (single,) = encode(VisionStage(FakeEncoder(), FakeCaptioner()), task, decoded)
     assert single["captions"] == [f"a picture of brightness {value}" for value in (0, 2, 4)]
 
 

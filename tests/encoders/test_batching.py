@@ -1,14 +1,15 @@
-"""Batches of frozen models: bounded size, and halves where the memory is too small."""
+"""Batches of frozen models: bounded size, halves where memory is too small, and work ahead."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import threading
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 import pytest
 import torch
 
-from exvad.encoders.batching import halve_on_oom, split_by_tokens
+from exvad.encoders.batching import halve_on_oom, prepare_ahead, split_by_tokens
 
 
 def test_halve_on_oom_computes_a_batch_at_once_if_it_fits() -> None:
@@ -50,3 +51,51 @@ def test_split_by_tokens_bounds_prompts_and_padded_tokens() -> None:
     assert split([1, 2, 3, 4, 5], 9, 9) == [[1, 2, 3], [4], [5]]
     assert split([50, 60], 9, 10) == [[50], [60]]
     assert split([], 9, 10) == []
+
+
+@pytest.mark.parametrize("in_thread", [False, True])
+def test_prepare_ahead_gives_the_items_in_order(in_thread: bool) -> None:
+    assert list(prepare_ahead(str, range(5), in_thread)) == ["0", "1", "2", "3", "4"]
+    assert list(prepare_ahead(str, [], in_thread)) == []
+    assert list(prepare_ahead(lambda item: item, [None, 0], in_thread)) == [None, 0]
+
+
+def test_prepare_ahead_prepares_one_item_while_the_caller_works() -> None:
+    started = [threading.Event() for _ in range(4)]
+    read: list[int] = []
+
+    def items() -> Iterator[int]:
+        for item in range(4):
+            read.append(item)
+            yield item
+
+    def prepare(item: int) -> int:
+        started[item].set()
+        return item
+
+    for item in prepare_ahead(prepare, items(), in_thread=True):
+        if item < 3:
+            assert started[item + 1].wait(30), "the next item is prepared"
+        assert not any(event.is_set() for event in started[item + 2 :]), "and no further one"
+        assert read == list(range(min(item + 2, 4)))
+
+
+@pytest.mark.parametrize("in_thread", [False, True])
+def test_prepare_ahead_raises_at_the_item_that_fails(in_thread: bool) -> None:
+    def prepare(item: int) -> float:
+        return 1 / (2 - item)
+
+    prepared = prepare_ahead(prepare, range(4), in_thread)
+    assert [next(prepared), next(prepared)] == [0.5, 1.0]
+    with pytest.raises(ZeroDivisionError):
+        next(prepared)
+    assert list(prepared) == []
+
+
+def test_prepare_ahead_ends_its_thread_with_the_iterator() -> None:
+    before = threading.active_count()
+    prepared = prepare_ahead(str, range(100), in_thread=True)
+    assert next(prepared) == "0"
+    assert threading.active_count() == before + 1
+    prepared.close()  # type: ignore[attr-defined]
+    assert threading.active_count() == before

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -188,6 +189,53 @@ def test_clip_refuses_weights_of_another_activation(name: str, pretrained: str, 
     with pytest.raises(ValueError, match=rf"set clip\.model={right}$"):
         check_activation(name, pretrained)
     check_activation(right, pretrained)
+
+
+@pytest.mark.parametrize("works_ahead", [False, True])
+def test_encode_groups_equals_encode_images_of_each_group(
+    encoder: ClipEncoder, works_ahead: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(encoder, "works_ahead", works_ahead)
+    monkeypatch.setattr(encoder, "batch_size", 3)
+    groups = [frames(80, 60)[[0, 1, 0, 1, 1]], frames(60, 80), np.empty((0, 4, 6, 3), np.uint8)]
+    groups[1].flags.writeable = False  # as in shared memory
+    alone = [encoder.encode_images(group) for group in groups]
+    assert [len(features) for features in alone] == [5, 2, 0]
+    np.testing.assert_equal(list(encoder.encode_groups(iter(groups))), alone)
+
+
+def test_encode_groups_raises_what_its_groups_raise(
+    encoder: ClipEncoder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(encoder, "works_ahead", True)
+
+    def groups() -> Iterator[NDArray[np.uint8]]:
+        yield frames(80, 60)
+        raise OSError("disk")
+
+    with pytest.raises(OSError, match="disk"):
+        list(encoder.encode_groups(groups()))
+
+
+@pytest.mark.parametrize("method", ["encode_image", "encode_text"])
+def test_clip_halves_batches_that_do_not_fit_into_memory(
+    encoder: ClipEncoder, method: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    original, sizes = getattr(encoder.network, method), []
+
+    def small_memory(batch: torch.Tensor) -> torch.Tensor:
+        sizes.append(len(batch))
+        if len(batch) > 2:
+            raise torch.OutOfMemoryError("CUDA out of memory")
+        encoded: torch.Tensor = original(batch)
+        return encoded
+
+    inputs = frames(80, 60)[[0, 1, 1, 0, 1]] if method == "encode_image" else list("abcde")
+    encode: Any = encoder.encode_images if method == "encode_image" else encoder.encode_texts
+    whole = encode(inputs)
+    monkeypatch.setattr(encoder.network, method, small_memory)
+    np.testing.assert_allclose(encode(inputs), whole, rtol=1e-4, atol=1e-4)
+    assert sizes == [5, 2, 3, 1, 2]
 
 
 def test_clip_refuses_a_folder_without_weights(folder: Path, tmp_path: Path) -> None:

@@ -113,6 +113,16 @@ def test_place_actors_leaves_room_for_what_runs_beside_them(
         place_actors("encoding", "stages.vision", Resources(cpus=1.5), [DECODING])
 
 
+@pytest.mark.parametrize(("share", "actors"), [(0.5, 4), (0.25, 8), (0.6, 2), (1, 2), (2, 1)])
+def test_place_actors_gives_an_actor_a_share_of_one_gpu_or_whole_ones(
+    share: float, actors: int, nodes: list[dict[str, float]]
+) -> None:
+    nodes.append({"CPU": 16.0, "GPU": 2.0})
+    resources = Resources(gpus=share, min_actors=1, max_actors=16)
+    placed = place_actors("encoding", "stages.vision", resources, [DECODING])
+    assert placed.max_actors == actors
+
+
 @pytest.mark.usefixtures("nodes")
 def test_place_actors_keeps_the_pool_if_an_autoscaler_adds_nodes(
     monkeypatch: pytest.MonkeyPatch,

@@ -6,10 +6,12 @@ N frames · f frames of a clip · H, W pixels
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
+from threading import Lock
 from typing import TYPE_CHECKING, Any
 
 from exvad.encoders.answers import Answer, open_thoughts
-from exvad.encoders.batching import halve_on_oom
+from exvad.encoders.batching import halve_on_oom, prepare_ahead
 from exvad.encoders.captioners.captions import ClipsUnsupportedError, caption_texts
 from exvad.encoders.captioners.chat_inputs import chat_inputs, chat_prompt, has_chat_template
 from exvad.encoders.captioners.plain_inputs import (
@@ -54,9 +56,12 @@ class TransformersCaptioner:
             prompt in a chat.
         device: `auto` or a torch device.
         dtype: `auto`, `float32`, `float16` or `bfloat16`.
-        batch_size: frames or clips per forward pass.
+        batch_size: frames or clips per forward pass; fewer where a GPU has no memory for them.
         max_new_tokens: maximum length of a caption.
         frames: frames per caption that the caller needs, at least 1.
+
+    Attributes:
+        works_ahead: whether a thread prepares the next batch; a CPU needs its cores for this one.
 
     Raises:
         ModelUnavailableError: the checkpoint cannot be found.
@@ -77,10 +82,12 @@ class TransformersCaptioner:
 
         self.model = model
         self.device = resolve_device(device)
+        self.works_ahead = self.device.type == "cuda"
         self.prompt = prompt
         self.batch_size = batch_size
         self.max_new_tokens = max_new_tokens
         self.processor = load_processor(model)
+        self._tokenizing = Lock()  # tokenizers refuse to work for two threads at once
         self.takes_chats = has_chat_template(self.processor)
         self._thoughts = ""  # the mark of thoughts that the template of a thinking model opens
         if self.takes_chats:
@@ -121,20 +128,42 @@ class TransformersCaptioner:
         return self._caption(clips)
 
     def _caption(self, clips: Sequence[NDArray[np.uint8]]) -> list[str]:
-        answers: list[Answer] = []
-        for start in range(0, len(clips), self.batch_size):
-            answers += halve_on_oom(self._answer, clips[start : start + self.batch_size])
-        return caption_texts(answers, self.model)
+        batches = (
+            clips[start : start + self.batch_size]
+            for start in range(0, len(clips), self.batch_size)
+        )
+        generated: list[list[int]] = []
+        for batch, inputs in prepare_ahead(self._prepare, batches, self.works_ahead):
+            generated += halve_on_oom(partial(self._generate, whole=batch, inputs=inputs), batch)
+        # Not after every batch: this would wait for the thread that prepares the next one.
+        with self._tokenizing:
+            texts = self.processor.batch_decode(generated, skip_special_tokens=True)
+        return caption_texts([Answer(self._thoughts + text) for text in texts], self.model)
 
-    def _answer(self, clips: Sequence[NDArray[np.uint8]]) -> list[Answer]:
-        """Return the answers to a batch of clips."""
+    def _prepare(
+        self, clips: Sequence[NDArray[np.uint8]]
+    ) -> tuple[Sequence[NDArray[np.uint8]], Any]:
+        """Return a batch of clips, and the model input of it."""
+        with self._tokenizing:
+            if self.takes_chats:
+                return clips, chat_inputs(self.processor, clips, self.prompt)
+            frames = [clip_1HWC[0] for clip_1HWC in clips]
+            return clips, plain_inputs(self.processor, self.network, frames, self.prompt)
+
+    def _generate(
+        self, clips: Sequence[NDArray[np.uint8]], whole: Sequence[NDArray[np.uint8]], inputs: Any
+    ) -> list[list[int]]:
+        """Return the token ids of the captions of clips.
+
+        Args:
+            clips: a batch, or a part of one that did not fit into memory.
+            whole: the batch.
+            inputs: the model input of the batch.
+        """
         import torch
 
-        if self.takes_chats:
-            inputs = chat_inputs(self.processor, clips, self.prompt)
-        else:
-            frames = [clip_1HWC[0] for clip_1HWC in clips]
-            inputs = plain_inputs(self.processor, self.network, frames, self.prompt)
+        if len(clips) < len(whole):
+            _, inputs = self._prepare(clips)
         # A copy, because BLIP writes into its input.
         prompts = inputs["input_ids"].tolist() if "input_ids" in inputs else [[]] * len(clips)
         with torch.inference_mode():
@@ -143,12 +172,10 @@ class TransformersCaptioner:
                 max_new_tokens=self.max_new_tokens,
                 do_sample=False,
             )
-        generated = [
+        return [
             without_prompt(output_ids, prompt_ids)
             for output_ids, prompt_ids in zip(outputs.tolist(), prompts, strict=True)
         ]
-        texts = self.processor.batch_decode(generated, skip_special_tokens=True)
-        return [Answer(self._thoughts + text) for text in texts]
 
     def _on_device(self, value: Any) -> Any:
         """Move a tensor to the device of the weights; numbers with a point get their type, too."""

@@ -3,22 +3,23 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from exvad.aegm.vision_stage import ChunkTask
 from exvad.encoders.answers import Answer, CaptionError
 from exvad.encoders.captioners.captions import caption_text
 from exvad.encoders.captioners.engine_captioner import clip_images
 from exvad.encoders.captioners.prompt_tokens import caption_prompt_tokens
 from exvad.encoders.engine import EngineError, sampling_parameters
 from exvad.pipeline.stages.actors import actor_options, append_rows
-from exvad.pipeline.stages.decoding import decode_videos, unpack_frames
+from exvad.pipeline.stages.decoding import decode_videos
+from exvad.pipeline.stages.frame_columns import read_chunks
 from exvad.pipeline.stages.outcomes import Outcome, run_to_end
 from exvad.pipeline.stages.vision import videos_to_encode
 from exvad.pipeline.stages.vllm_engine import ERROR_COLUMN, build_engine, engines_running
 
 if TYPE_CHECKING:
+    import pyarrow as pa
     from ray.data import Dataset
 
     from exvad.config import Config
@@ -29,36 +30,35 @@ SnippetKey = tuple[str, int]  # video, number of the snippet
 
 
 def caption_requests(
-    row: Mapping[str, Any],
+    chunks: pa.Table,
     written: Collection[SnippetKey],
     prompts: Sequence[list[int]],
     sampling: Mapping[str, Any],
-) -> list[dict[str, Any]]:
-    """Return a request to the engine for each clip of a chunk that has no caption.
+) -> Iterator[dict[str, list[Any]]]:
+    """Yield a request to the engine for each clip of chunks that has no caption.
 
     Args:
-        row: a row of `decode_row`. A chunk that could not be decoded gives no requests; the vision
-            stage, which reads it too, reports the error.
+        chunks: tables of `decode_rows`. A chunk that could not be decoded gives no requests; the
+            vision stage, which reads it too, reports the error.
         written: the captions that the store holds already.
         prompts: token ids of the prompt for a clip of 1 frame, of 2 frames, … The last is that of
             `captioner.frames`.
         sampling: the sampling parameters of all requests.
     """
-    if not row["task"]:
-        return []
-    task = ChunkTask.from_row(json.loads(row["task"]))
-    clips = task.captioned_clips(unpack_frames(task, row["frames"], row["shape"]), len(prompts))
-    return [
-        {
-            "video_id": task.chunk.video_id,
-            "snippet": snippet,
-            "sampling_params": dict(sampling),
-            "tokenized_prompt": prompts[len(clip_fHWC) - 1],
-            "multimodal_data": {"image": clip_images(clip_fHWC)},
-        }
-        for snippet, clip_fHWC in zip(task.captioned, clips, strict=True)
-        if (task.chunk.video_id, snippet) not in written
-    ]
+    for row in read_chunks(chunks):
+        if row.task is None or row.decoded is None:
+            continue
+        video_id = row.task.chunk.video_id
+        clips = row.task.captioned_clips(row.decoded, len(prompts))
+        for snippet, clip_fHWC in zip(row.task.captioned, clips, strict=True):
+            if (video_id, snippet) not in written:
+                yield {
+                    "video_id": [video_id],
+                    "snippet": [snippet],
+                    "sampling_params": [dict(sampling)],
+                    "tokenized_prompt": [prompts[len(clip_fHWC) - 1]],
+                    "multimodal_data": [{"image": clip_images(clip_fHWC)}],
+                }
 
 
 class StoreCaptions:
@@ -127,8 +127,10 @@ def caption_videos(config: Config, stage: Stage, videos: list[dict[str, Any]]) -
     written = {
         (row["video_id"], int(snippet)) for row in videos for snippet in json.loads(row["captions"])
     }
-    requests = decode_videos(config, videos, set()).flat_map(
+    requests = decode_videos(config, videos, set()).map_batches(
         caption_requests,
+        batch_size=1,
+        batch_format="pyarrow",
         fn_kwargs={
             "written": written,
             "prompts": prompts.by_frames,

@@ -1,28 +1,26 @@
-"""Planning and decoding of videos on Ray Data; the steps that read the frames follow.
-
-t frames of a chunk · H height · W width
-"""
+"""Planning and decoding of videos on Ray Data; the steps that read the frames follow."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 import ray.data
 
 from exvad.aegm.vision_stage import ChunkTask, plan_video
+from exvad.pipeline.stages.frame_columns import ChunkRow, write_chunk
 from exvad.pipeline.stages.outcomes import Outcome
 from exvad.video.container import VideoError
-from exvad.video.decoding import DecodedChunk, decode_chunk
+from exvad.video.decoding import decode_chunk
 
 if TYPE_CHECKING:
+    import pyarrow as pa
+
     from exvad.config import Config
 
 ChunkKey = tuple[str, int]  # video, number of the chunk
 
-VISION_BATCH = 4  # chunks
 BATCHES_AHEAD = 3
 MAX_ASPECT_RATIO = 16 / 9  # of usual videos, width to height
 
@@ -55,37 +53,27 @@ def plan_chunks(
     ]
 
 
-def decode_row(row: Mapping[str, Any], short_side: int) -> dict[str, Any]:
+def decode_rows(planned: pa.Table, short_side: int) -> pa.Table:
     """Decode a chunk.
 
     Args:
-        row: a row of `plan_chunks`.
+        planned: one row of `plan_chunks`.
         short_side: larger frames are scaled down to this many pixels.
 
     Returns:
-        The row with `frames` as bytes and their `shape`; `task` is empty if decoding failed.
+        A table of `write_chunk`; without a task if decoding failed.
     """
-    empty = {**row, "frames": b"", "shape": []}
+    (row,) = planned.to_pylist()
     if not row["task"]:
-        return empty
+        return write_chunk(ChunkRow(row["outcome"]))
     task = ChunkTask.from_row(json.loads(row["task"]))
     video_id = task.chunk.video_id
     try:
         decoded = decode_chunk(task.chunk, short_side)
     except VideoError as error:
-        return {**empty, "outcome": Outcome.failure(video_id, error).to_json(), "task": ""}
-    return {
-        "outcome": Outcome(video_id, message="; ".join(decoded.problems)).to_json(),
-        "task": row["task"],
-        "frames": decoded.frames.tobytes(),
-        "shape": list(decoded.frames.shape),
-    }
-
-
-def unpack_frames(task: ChunkTask, frames: bytes, shape: Sequence[int]) -> DecodedChunk:
-    """Rebuild a decoded chunk from the columns of `decode_row`."""
-    frames_tHWC = np.frombuffer(frames, np.uint8).reshape(tuple(shape))
-    return DecodedChunk(frames_tHWC, np.asarray(task.chunk.times), [])
+        return write_chunk(ChunkRow(Outcome.failure(video_id, error).to_json()))
+    outcome = Outcome(video_id, message="; ".join(decoded.problems)).to_json()
+    return write_chunk(ChunkRow(outcome, task, decoded))
 
 
 def decode_videos(
@@ -103,11 +91,13 @@ def decode_videos(
     cpus = config.stages.decode_cpus
     return rows.flat_map(
         plan_chunks, fn_kwargs={"config": config, "done": done}, num_cpus=cpus
-    ).map(
-        decode_row,
+    ).map_batches(
+        decode_rows,
         fn_kwargs={"short_side": config.data.short_side},
+        batch_size=1,
+        batch_format="pyarrow",
         num_cpus=cpus,
-        # The frames and their copy as bytes. A memory request also keeps Ray Data from fusing
+        # The frames, and as much for the decoder. A memory request also keeps Ray Data from fusing
         # this step with planning, and from decoding where the encoder would wait.
         memory=2 * _max_chunk_bytes(config),
     )
@@ -128,8 +118,9 @@ def _context_of_large_rows(config: Config) -> ray.data.DataContext:
     """
     context = ray.data.DataContext.get_current().copy()
     context.target_max_block_size = 1
-    batches = BATCHES_AHEAD * config.stages.vision.max_actors
+    stages = config.stages
+    chunks = BATCHES_AHEAD * stages.vision.max_actors * stages.vision_batch
     context.execution_options.resource_limits = ray.data.ExecutionResources.for_limits(
-        object_store_memory=batches * VISION_BATCH * _max_chunk_bytes(config)
+        object_store_memory=chunks * _max_chunk_bytes(config)
     )
     return context

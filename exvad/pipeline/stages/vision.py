@@ -5,16 +5,19 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
-from exvad.aegm.vision_stage import ChunkTask, UncaptionedError, VisionStage
+from exvad.aegm.vision_stage import VisionStage
 from exvad.encoders.answers import CaptionError
 from exvad.encoders.loading import load_captioner, load_clip
 from exvad.pipeline.placement import place_actors
 from exvad.pipeline.stages.actors import actor_options, append_rows, decoding_demand
-from exvad.pipeline.stages.decoding import VISION_BATCH, decode_videos, unpack_frames
+from exvad.pipeline.stages.decoding import decode_videos
+from exvad.pipeline.stages.frame_columns import read_chunks
 from exvad.pipeline.stages.outcomes import Outcome, run_to_end
 from exvad.store.completeness import missing_features
 
 if TYPE_CHECKING:
+    import pyarrow as pa
+
     from exvad.config import Config
     from exvad.data.manifest import Manifest
     from exvad.store.store import Stage, Store
@@ -23,7 +26,7 @@ if TYPE_CHECKING:
 class VisionActor:
     """Encodes and captions decoded chunks and appends their features to the store.
 
-    Input: rows of `decode_row`. Output: their `outcome`. Resources: `stages.vision`.
+    Input: tables of `decode_rows`. Output: their `outcome`. Resources: `stages.vision`.
 
     Args:
         config: the models.
@@ -36,23 +39,22 @@ class VisionActor:
         captioner = None if captioned_before else load_captioner(config)
         self.vision = VisionStage(load_clip(config), captioner, config.captioner.frames)
 
-    def __call__(self, batch: dict[str, Any]) -> dict[str, Any]:
-        """Process one batch of rows."""
-        rows, outcomes = [], []
-        for outcome, task_json, frames, shape in zip(
-            *(batch[name] for name in ("outcome", "task", "frames", "shape")), strict=True
-        ):
-            outcomes.append(outcome)
-            if not task_json:
-                continue
-            task = ChunkTask.from_row(json.loads(task_json))
-            decoded = unpack_frames(task, frames, shape)
-            try:
-                rows += [
-                    self.vision.encode_chunk(task, decoded, crop) for crop in range(self.crops)
-                ]
-            except (UncaptionedError, CaptionError) as error:
-                outcomes[-1] = Outcome.failure(task.chunk.video_id, error).to_json()
+    def __call__(self, batch: pa.Table) -> dict[str, Any]:
+        """Process one batch of chunks."""
+        chunks = list(read_chunks(batch))
+        outcomes = [row.outcome for row in chunks]
+        decoded = {
+            index: (row.task, row.decoded)
+            for index, row in enumerate(chunks)
+            if row.task is not None and row.decoded is not None
+        }
+        rows: list[dict[str, Any]] = []
+        results = self.vision.encode_chunks(list(decoded.values()), self.crops)
+        for (index, (task, _)), result in zip(decoded.items(), results, strict=True):
+            if isinstance(result, CaptionError):
+                outcomes[index] = Outcome.failure(task.chunk.video_id, result).to_json()
+            else:
+                rows += result
         append_rows(self.stage, rows)
         return {"outcome": outcomes}
 
@@ -76,8 +78,8 @@ def run_vision(config: Config, manifest: Manifest, store: Store, stage: Stage) -
     dataset = decode_videos(config, videos, done).map_batches(
         VisionActor,
         fn_constructor_args=(config, stage),
-        batch_size=VISION_BATCH,
-        batch_format="numpy",
+        batch_size=stages.vision_batch,
+        batch_format="pyarrow",
         **actor_options(actors),
     )
     run_to_end(dataset, title, len(videos), store, "vision")

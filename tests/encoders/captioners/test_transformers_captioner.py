@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 
 from exvad.encoders.answers import CaptionError
 from exvad.encoders.captioners.captions import ClipsUnsupportedError
@@ -133,3 +134,39 @@ def test_an_empty_caption_is_an_error_with_the_frame() -> None:
     captioner.processor.batch_decode = lambda ids, **_: ["a fire", " \n", "a park"][: len(ids)]
     with pytest.raises(CaptionError, match=r"package:captioner wrote no caption for frame 2 of 3"):
         captioner.caption(FRAMES[:3])
+
+
+def limit_memory(captioner: Any, largest: int) -> list[int]:
+    """Let larger batches fail for lack of memory; return the list of the sizes to come."""
+    generate, sizes = captioner.network.generate, []
+
+    def small_memory(**inputs: Any) -> Any:
+        sizes.append(len(inputs["input_ids"]))
+        if sizes[-1] > largest:
+            raise torch.OutOfMemoryError("CUDA out of memory")
+        return generate(**inputs)
+
+    captioner.network.generate = small_memory
+    return sizes
+
+
+@pytest.mark.parametrize("builder", [blip2_opt, qwen2_5_vl])
+def test_batches_that_do_not_fit_into_memory_are_halved(
+    builder: Callable[[Path], Any], tmp_path: Path
+) -> None:
+    captioner = load(write_model(tmp_path, builder), PROMPT)
+    captions = captioner.caption(FRAMES)
+    sizes = limit_memory(captioner, 2)
+    assert captioner.caption(FRAMES[:3]) == captions[:3]
+    assert sizes == [3, 1, 2]
+    limit_memory(captioner, 0)
+    with pytest.raises(torch.OutOfMemoryError):
+        captioner.caption(FRAMES)
+
+
+@pytest.mark.parametrize("builder", [blip2_opt, qwen2_5_vl])
+def test_work_ahead_changes_no_caption(builder: Callable[[Path], Any], tmp_path: Path) -> None:
+    captioner = load(write_model(tmp_path, builder), PROMPT, batch_size=1)
+    captions = captioner.caption(FRAMES)
+    captioner.works_ahead = True
+    assert captioner.caption(FRAMES) == captions

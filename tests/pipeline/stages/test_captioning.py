@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from typing import Any
 
 import numpy as np
@@ -10,9 +9,11 @@ import numpy as np
 from exvad.aegm.vision_stage import ChunkTask
 from exvad.encoders.engine import sampling_parameters
 from exvad.pipeline.stages.captioning import StoreCaptions, caption_requests
+from exvad.pipeline.stages.frame_columns import ChunkRow, write_chunk
 from exvad.pipeline.stages.outcomes import Outcome
 from exvad.pipeline.stages.vllm_engine import ERROR_COLUMN
 from exvad.video.chunks import Chunk
+from exvad.video.decoding import DecodedChunk
 
 FRAMES = np.arange(5 * 4 * 6 * 3, dtype=np.uint8).reshape(5, 4, 6, 3)
 PROMPTS = [[1, 7], [1, 7, 7]]
@@ -30,15 +31,17 @@ class RecordingStage:
 
 
 def test_caption_requests_have_token_ids_and_the_frames_of_each_clip() -> None:
-    row = {"task": json.dumps(TASK.to_row()), "frames": FRAMES.tobytes(), "shape": FRAMES.shape}
-    requests = caption_requests(row, {("v", 2)}, PROMPTS, sampling_parameters(9))
+    chunks = write_chunk(ChunkRow("", TASK, DecodedChunk(FRAMES, np.zeros(5), [])))
+    batches = list(caption_requests(chunks, {("v", 2)}, PROMPTS, sampling_parameters(9)))
+    requests = [{name: value for name, (value,) in batch.items()} for batch in batches]
     assert [request["snippet"] for request in requests] == [0, 4]
+    assert [request["video_id"] for request in requests] == ["v", "v"]
     for request, frames in zip(requests, (FRAMES[:2], FRAMES[3:]), strict=True):
         assert request["tokenized_prompt"] == PROMPTS[1]
         assert request["sampling_params"]["max_tokens"] == 9
         images = request["multimodal_data"]["image"]
         np.testing.assert_array_equal([np.asarray(image) for image in images], frames)
-    assert caption_requests({**row, "task": ""}, set(), PROMPTS, {}) == []
+    assert not list(caption_requests(write_chunk(ChunkRow("")), set(), PROMPTS, {}))
 
 
 def test_store_captions_stores_no_empty_caption() -> None:

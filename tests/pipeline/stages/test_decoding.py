@@ -6,11 +6,13 @@ import json
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
 import pytest
 
 from exvad.aegm.vision_stage import ChunkTask
 from exvad.config import Config, load_config
-from exvad.pipeline.stages.decoding import decode_row, plan_chunks, unpack_frames
+from exvad.pipeline.stages.decoding import decode_rows, plan_chunks
+from exvad.pipeline.stages.frame_columns import ChunkRow, read_chunks
 from exvad.pipeline.stages.outcomes import Outcome
 from tests.helpers.videos import read_indices, write_video
 
@@ -31,6 +33,11 @@ def row(path: Path, captions: dict[str, str] | None = None) -> dict[str, Any]:
     return {"video_id": path.stem, "path": str(path), "captions": json.dumps(captions or {})}
 
 
+def decode(planned: dict[str, Any]) -> ChunkRow:
+    (chunk,) = read_chunks(decode_rows(pa.Table.from_pylist([planned]), 24))
+    return chunk
+
+
 def test_plan_chunks_returns_a_row_per_chunk_that_is_not_done(video: Path, config: Config) -> None:
     tasks = [json.loads(planned["task"]) for planned in plan_chunks(row(video), config, set())]
     assert [ChunkTask.from_row(task).chunk.chunk for task in tasks] == list(range(CHUNKS))
@@ -47,14 +54,14 @@ def test_plan_chunks_passes_written_captions_on(video: Path, config: Config) -> 
         assert task.captions == tuple(f"caption {snippet}" for snippet in task.captioned)
 
 
-def test_decode_row_returns_the_first_frame_of_every_snippet(video: Path, config: Config) -> None:
+def test_decode_rows_returns_the_first_frame_of_every_snippet(video: Path, config: Config) -> None:
     planned = plan_chunks(row(video), config, set())[1]
-    decoded = decode_row(planned, 24)
-    task = ChunkTask.from_row(json.loads(decoded["task"]))
-    frames = unpack_frames(task, decoded["frames"], decoded["shape"]).frames
-    assert frames.shape[0] == 2
-    assert read_indices(frames) == [2 * STRIDE, 3 * STRIDE]
-    assert Outcome.from_json(decoded["outcome"]) == Outcome("v")
+    chunk = decode(planned)
+    assert chunk.task == ChunkTask.from_row(json.loads(planned["task"]))
+    assert chunk.decoded is not None
+    assert chunk.decoded.frames.shape[0] == 2
+    assert read_indices(chunk.decoded.frames) == [2 * STRIDE, 3 * STRIDE]
+    assert Outcome.from_json(chunk.outcome) == Outcome("v")
 
 
 def test_an_unreadable_video_is_a_failure_without_task(tmp_path: Path, config: Config) -> None:
@@ -65,9 +72,7 @@ def test_an_unreadable_video_is_a_failure_without_task(tmp_path: Path, config: C
     assert outcome.video_id == "text"
     assert outcome.error
     assert "text.mp4" in outcome.message
-    decoded = decode_row(planned, 24)
-    assert (decoded["task"], decoded["frames"]) == ("", b"")
-    assert decoded["outcome"] == planned["outcome"]
+    assert decode(planned) == ChunkRow(planned["outcome"], None, None)
 
 
 def test_a_chunk_that_disappears_before_decoding_is_a_failure(
@@ -76,6 +81,6 @@ def test_a_chunk_that_disappears_before_decoding_is_a_failure(
     path = write_video(tmp_path / "gone.mp4", STRIDE)
     (planned,) = plan_chunks(row(path), config, set())
     path.unlink()
-    decoded = decode_row(planned, 24)
-    assert decoded["task"] == ""
-    assert "gone.mp4" in Outcome.from_json(decoded["outcome"]).message
+    chunk = decode(planned)
+    assert (chunk.task, chunk.decoded) == (None, None)
+    assert "gone.mp4" in Outcome.from_json(chunk.outcome).message
