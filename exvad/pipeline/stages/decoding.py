@@ -13,6 +13,7 @@ import numpy as np
 import ray.data
 
 from exvad.aegm.vision_stage import ChunkTask, plan_video
+from exvad.data.storage.errors import StorageError
 from exvad.pipeline.stages.outcomes import Outcome
 from exvad.video.container import VideoError
 from exvad.video.decoding import DecodedChunk, decode_chunk
@@ -40,11 +41,11 @@ def plan_chunks(
 
     Returns:
         A row per chunk that is not done: `outcome` and `task`, the latter empty for a video that
-        can't be read.
+        can't be read, or not at present.
     """
     try:
         _, tasks = plan_video(row["video_id"], row["path"], config)
-    except VideoError as error:
+    except (VideoError, StorageError) as error:
         return [{"outcome": Outcome.failure(row["video_id"], error).to_json(), "task": ""}]
     written = json.loads(row["captions"])
     tasks = [task.with_captions(written) for task in tasks]
@@ -72,7 +73,7 @@ def decode_row(row: Mapping[str, Any], short_side: int) -> dict[str, Any]:
     video_id = task.chunk.video_id
     try:
         decoded = decode_chunk(task.chunk, short_side)
-    except VideoError as error:
+    except (VideoError, StorageError) as error:
         return {**empty, "outcome": Outcome.failure(video_id, error).to_json(), "task": ""}
     return {
         "outcome": Outcome(video_id, message="; ".join(decoded.problems)).to_json(),

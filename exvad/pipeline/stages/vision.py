@@ -53,8 +53,7 @@ class VisionActor:
                 ]
             except (UncaptionedError, CaptionError) as error:
                 outcomes[-1] = Outcome.failure(task.chunk.video_id, error).to_json()
-        append_rows(self.stage, rows)
-        return {"outcome": outcomes}
+        return {"outcome": append_rows(self.stage, rows, outcomes)}
 
 
 def run_vision(config: Config, manifest: Manifest, store: Store, stage: Stage) -> None:
