@@ -9,10 +9,11 @@ import threading
 import time
 import uuid
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import Literal
+from io import BytesIO
+from typing import IO, Literal, cast
 
 import obstore
 import pytest
@@ -32,8 +33,8 @@ class Faults:
     """What happens to some of the requests.
 
     Args:
-        kind: the answer is 403 or 503 with a reason, the connection is reset before the answer or in the
-            middle of it, or nothing is answered for some seconds.
+        kind: the answer is 403 or 503 with a reason, the connection is reset before the answer or
+            in the middle of it, or nothing is answered for some seconds.
         times: to how many requests it happens.
         method: which requests: of this method, "" for all.
         part: which requests: with this text in their path.
@@ -123,40 +124,40 @@ def _handler(proxy: Proxy) -> type[BaseHTTPRequestHandler]:
             fault = proxy.next_fault(self.command, self.path)
             if fault is not None and not fault.after and self._fail(fault.kind):
                 return
+            headers = {n: v for n, v in self.headers.items() if n.lower() not in _HOP}
+            headers["Host"] = self.headers["Host"]
             upstream = http.client.HTTPConnection("127.0.0.1", proxy.port, timeout=60)
-            try:
-                headers = {n: v for n, v in self.headers.items() if n.lower() not in _HOP}
-                headers["Host"] = self.headers["Host"]
+            with closing(upstream):
                 upstream.request(self.command, self.path, body or None, headers)
                 answer = upstream.getresponse()
-                content = answer.read()
-            finally:
-                upstream.close()
-            if fault is not None and fault.after and self._fail(fault.kind):
-                return
-            self.send_response_only(answer.status)
-            for name, value in answer.getheaders():
-                if name.lower() not in {*_HOP, "content-length"}:
-                    self.send_header(name, value)
-            length = answer.getheader("Content-Length") if self.command == "HEAD" else None
-            self.send_header("Content-Length", length or str(len(content)))
-            self.end_headers()
-            if fault is not None and fault.kind == "reset in body":
-                self.wfile.write(content[: len(content) // 2])
-                self._reset()
-                return
-            self._send(content)
+                if fault is not None and fault.after and self._fail(fault.kind):
+                    return
+                length = answer.getheader("Content-Length")
+                whole = b"" if length else answer.read()
+                self.send_response_only(answer.status)
+                for name, value in answer.getheaders():
+                    if name.lower() not in {*_HOP, "content-length"}:
+                        self.send_header(name, value)
+                self.send_header("Content-Length", length or str(len(whole)))
+                self.end_headers()
+                if self.command == "HEAD":
+                    return
+                source: IO[bytes] = BytesIO(whole) if whole else cast("IO[bytes]", answer)
+                broken = fault is not None and fault.kind == "reset in body"
+                self._send(source, int(length or len(whole)) // (2 if broken else 1))
+                if broken:
+                    self._reset()
 
         do_GET = do_HEAD = do_PUT = do_POST = do_DELETE = _forward
 
-        def _send(self, content: bytes) -> None:
-            begin = time.monotonic()
-            view = memoryview(content)
-            for start in range(0, len(view), _BLOCK):
-                self.wfile.write(view[start : start + _BLOCK])
+        def _send(self, source: IO[bytes], size: int) -> None:
+            begin, sent = time.monotonic(), 0
+            while sent < size:
+                block = source.read(min(_BLOCK, size - sent))
+                self.wfile.write(block)
+                sent += len(block)
                 if proxy.rate:
-                    due = begin + (start + _BLOCK) / proxy.rate
-                    time.sleep(max(0.0, due - time.monotonic()))
+                    time.sleep(max(0.0, begin + sent / proxy.rate - time.monotonic()))
 
         def _fail(self, kind: Kind) -> bool:
             """Answer with a failure; return whether that was all."""

@@ -169,12 +169,12 @@ class ObjectFileSystem:
         except TransientError as error:
             raise StorageError(self.describe(path), error.reason) from error
         except FileNotFoundError as error:
-            raise FileNotFoundError(
-                errno.ENOENT, "there is no such file", self.describe(path)
-            ) from error
+            place = self.describe(path)
+            raise FileNotFoundError(errno.ENOENT, "there is no such file", place) from error
 
 
 def _reason(error: Exception) -> str:
     """Return the client's message as part of one sentence, without what only developers read."""
     text = " ".join(str(error).partition("\n\nDebug source")[0].split())
+    text = text.partition(" - ")[2] or text  # before it: which request, and how long it took
     return text if len(text) <= _MAX_REASON else f"{text[:_MAX_REASON]}…"

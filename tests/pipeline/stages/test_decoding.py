@@ -10,8 +10,11 @@ import pytest
 
 from exvad.aegm.vision_stage import ChunkTask
 from exvad.config import Config, load_config
+from exvad.data.storage import retries
+from exvad.pipeline.stages.captioning import caption_requests
 from exvad.pipeline.stages.decoding import decode_row, plan_chunks, unpack_frames
-from exvad.pipeline.stages.outcomes import Outcome
+from exvad.pipeline.stages.outcomes import Outcome, UnfinishedError
+from tests.helpers.object_store import Faults, object_store
 from tests.helpers.videos import read_indices, write_video
 
 STRIDE, CHUNKS = 16, 3
@@ -79,3 +82,24 @@ def test_a_chunk_that_disappears_before_decoding_is_a_failure(
     decoded = decode_row(planned, 24)
     assert decoded["task"] == ""
     assert "gone.mp4" in Outcome.from_json(decoded["outcome"]).message
+
+
+def test_a_video_that_storage_does_not_deliver_is_interrupted(
+    video: Path, config: Config, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(retries, "FIRST_DELAY", 0.01)
+    with object_store() as bucket:
+        uri = bucket.put("v.mp4", video.read_bytes())
+        remote = {**row(video), "path": uri}
+        planned = plan_chunks(remote, config, set())
+        assert len(planned) == CHUNKS
+        bucket.proxy.faults = [Faults("503", 99)]
+        (unread,) = plan_chunks(remote, config, set())
+        undecoded = decode_row(planned[0], 24)
+        for failed in (unread, undecoded):
+            assert not failed["task"]
+            assert Outcome.from_json(failed["outcome"]).is_interruption
+        with pytest.raises(UnfinishedError, match=r"v\.mp4: .*run again to continue"):
+            caption_requests(undecoded, set(), [[1]], {})
+        bucket.proxy.faults.clear()
+        assert decode_row(planned[0], 24)["task"]
