@@ -20,6 +20,7 @@ BENCHMARKS = (
     "metrics",
     "preprocess",
     "serving",
+    "storage",
     "sweep",
     "train",
     "tune",

@@ -1,8 +1,9 @@
 """How exvad talks to a bucket: requests per written part, and how fast videos are read.
 
-The bucket is a real S3 endpoint over HTTP on this machine (moto). A proxy before it answers every
-request after 30 ms and sends 50 MB/s per connection, which is about what one connection to S3
-gives. Endpoint and proxy run in a process of their own.
+A proxy on this machine answers every request after 30 ms. For writing, it is before a real S3
+endpoint over HTTP (moto). For reading, it also sends at most 50 MB/s per connection, like one
+connection to S3, and is before a server of one file, in a process of their own: moto reads a whole
+object for every range of it.
 
 Writing: parts of four chunks of features, ViT-B/16, appended to a stage. Planning: all packets of
 an uncompressed video of 158 MiB. Decoding: the frames of all its snippets. Both are compared with
@@ -16,11 +17,15 @@ from __future__ import annotations
 import argparse
 import multiprocessing
 import os
+import re
 import statistics
 import tempfile
+import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from multiprocessing.connection import Connection
 from pathlib import Path
 
@@ -30,11 +35,10 @@ import obstore
 
 from bench._harness import emit
 from exvad.data.storage.clients import bucket_client
-from exvad.data.storage.places import resolve_place
 from exvad.store.store import Store
 from exvad.video.chunks import plan_chunks
 from exvad.video.decoding import decode_chunk
-from tests.helpers.object_store import environment, object_store
+from tests.helpers.object_store import environment, object_store, proxy_before
 
 DELAY = 0.03  # seconds
 RATE = 50e6  # bytes per second
@@ -43,6 +47,8 @@ SIZE = (640, 480)
 STRIDE = 16
 WIDTH = 512
 PARTS = 20
+SHORT_SIDE = 240  # pixels
+URI = "s3://bucket/video.avi"
 
 
 def main() -> None:
@@ -65,10 +71,11 @@ def measure_writing() -> dict[str, float]:
     with object_store() as bucket:
         bucket.proxy.delay = DELAY
         stage = Store(bucket.url("store")).stage("vision", {"stride": STRIDE})
+        parts = [[_row(f"v{part}", chunk, rng) for chunk in range(4)] for part in range(PARTS)]
         bucket.proxy.requests.clear()
         begin = time.monotonic()
-        for part in range(PARTS):
-            stage.append([_row(f"v{part}", chunk, rng) for chunk in range(4)])
+        for rows in parts:
+            stage.append(rows)
         seconds = time.monotonic() - begin
         requests = bucket.proxy.count()
     return {
@@ -95,26 +102,25 @@ def _row(video: str, chunk: int, rng: np.random.Generator) -> dict[str, object]:
 
 def measure_reading(frames: int, rounds: int) -> dict[str, float]:
     """Return the speed of reading a video, in all ways in turn; medians of some rounds."""
-    with tempfile.TemporaryDirectory() as folder, served_bucket() as url:
+    with tempfile.TemporaryDirectory() as folder:
         path = write_uncompressed(Path(folder) / "video.avi", frames)
-        resolve_place(url).write_bytes(path.read_bytes())
         size = path.stat().st_size / MIB
-        _, chunks = plan_chunks("video", path, STRIDE)
+        _, chunks = plan_chunks("video", path, STRIDE, snippets_per_chunk=frames)
         (chunk,) = chunks
-        remote = type(chunk)(**{**chunk.to_row(), "path": url})
-        bucket, _, name = url.removeprefix("s3://").partition("/")
-        client = bucket_client("s3", bucket, ())
-        ways: dict[str, Callable[[], object]] = {
-            "plain_get": lambda: obstore.get(client, name).bytes(),
-            "planning": lambda: plan_chunks("video", url, STRIDE),
-            "decoding": lambda: decode_chunk(remote, 240),
-        }
-        seconds: dict[str, list[float]] = {way: [] for way in ways}
-        for _ in range(rounds):
-            for way, read in ways.items():
-                begin = time.monotonic()
-                read()
-                seconds[way].append(time.monotonic() - begin)
+        with served_file(path):
+            remote = replace(chunk, path=URI)
+            client = bucket_client("s3", "bucket", ())
+            ways: dict[str, Callable[[], object]] = {
+                "plain_get": lambda: obstore.get(client, "video.avi").bytes(),
+                "planning": lambda: plan_chunks("video", URI, STRIDE),
+                "decoding": lambda: decode_chunk(remote, SHORT_SIDE),
+            }
+            seconds: dict[str, list[float]] = {way: [] for way in ways}
+            for _ in range(rounds):
+                for way, read in ways.items():
+                    begin = time.monotonic()
+                    read()
+                    seconds[way].append(time.monotonic() - begin)
     rates = {way: size / statistics.median(times) for way, times in seconds.items()}
     return {
         **{f"{way}_mib_per_second": rate for way, rate in rates.items()},
@@ -136,25 +142,53 @@ def write_uncompressed(path: Path, frames: int) -> Path:
 
 
 @contextmanager
-def served_bucket() -> Iterator[str]:
-    """Run endpoint and proxy in another process; yield the URI of an object that can be written."""
+def served_file(path: Path) -> Iterator[None]:
+    """Serve a file as `URI` in another process, and point the environment there."""
     ours, theirs = multiprocessing.Pipe()
-    process = multiprocessing.get_context("spawn").Process(target=_serve, args=(theirs,))
+    process = multiprocessing.get_context("spawn").Process(target=_serve, args=(theirs, path))
     process.start()
+    os.environ.update(environment(ours.recv()))
     try:
-        url, endpoint = ours.recv()
-        os.environ.update(environment(endpoint))
-        yield url
+        yield
     finally:
         ours.send("stop")
         process.join()
 
 
-def _serve(connection: Connection) -> None:
-    with object_store() as bucket:
-        bucket.proxy.delay, bucket.proxy.rate = DELAY, RATE
-        connection.send((bucket.url("video.avi"), bucket.proxy.url))
+def _serve(connection: Connection, path: Path) -> None:
+    server = ThreadingHTTPServer(("127.0.0.1", 0), _file_handler(path))
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    with proxy_before(server.server_address[1], DELAY, RATE) as proxy:
+        connection.send(proxy.url)
         connection.recv()
+    server.shutdown()
+
+
+def _file_handler(path: Path) -> type[BaseHTTPRequestHandler]:
+    size = path.stat().st_size
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_HEAD(self) -> None:
+            self._answer(200, 0, size)
+
+        def do_GET(self) -> None:
+            asked = re.fullmatch(r"bytes=(\d+)-(\d+)", self.headers.get("Range", ""))
+            start, end = (int(asked[1]), int(asked[2]) + 1) if asked else (0, size)
+            self._answer(206 if asked else 200, start, end)
+            with path.open("rb") as file:
+                file.seek(start)
+                for position in range(start, end, MIB):
+                    self.wfile.write(file.read(min(MIB, end - position)))
+
+        def _answer(self, status: int, start: int, end: int) -> None:
+            self.send_response_only(status)
+            self.send_header("Content-Length", str(end - start))
+            self.send_header("Content-Range", f"bytes {start}-{end - 1}/{size}")
+            self.send_header("Last-Modified", "Sat, 28 Nov 2026 00:00:00 GMT")
+            self.send_header("ETag", '"one"')
+            self.end_headers()
+
+    return Handler
 
 
 if __name__ == "__main__":

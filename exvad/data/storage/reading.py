@@ -11,6 +11,7 @@ from typing import Any
 from exvad.data.storage.errors import StorageError
 
 MIB = 1 << 20
+GROWTH = 4
 
 
 @dataclass(frozen=True)
@@ -19,7 +20,7 @@ class ReadAhead:
 
     Args:
         first: bytes of the first request after a jump.
-        largest: bytes of the largest one; while the reading goes on, they double up to this.
+        largest: bytes of the largest one; while the reading goes on, they grow up to this.
         ranges: how many ranges are requested ahead of the one that is being read; 0 for none.
     """
 
@@ -62,6 +63,8 @@ class RangeReader(io.RawIOBase):
         self._size, self._fetch, self._ahead = size, fetch, ahead
         self._position = 0
         self._ranges: list[_Range] = []  # without gaps; at most one lies before the position
+        self._current: _Range | None = None
+        self._left: _Range | None = None  # where the reading was before the last jump
         self._length = ahead.first
         self._pool = ThreadPoolExecutor(ahead.ranges) if ahead.ranges else None
 
@@ -115,27 +118,37 @@ class RangeReader(io.RawIOBase):
         if self._pool is not None:
             self._pool.shutdown(wait=False, cancel_futures=True)
         self._ranges.clear()
+        self._current = self._left = None
         super().close()
 
     def _piece(self, wanted: int) -> memoryview:
         """Return 1 to `wanted` bytes at the position."""
         index = self._find()
         if index is None:
-            self._ranges.clear()
-            self._length = self._ahead.first
-            self._request(self._position, wanted)
             index = 0
+            self._jump(wanted)
         del self._ranges[: max(0, index - 1)]
-        current = self._ranges[min(index, 1)]
+        current = self._current = self._ranges[min(index, 1)]
         self._request_ahead(current)
         try:
             content = current.content.result()
         except StorageError as error:
             self.error = error
             self._ranges.clear()
+            self._current = self._left = None
             raise
         offset = self._position - current.start
         return content[offset : offset + wanted]
+
+    def _jump(self, wanted: int) -> None:
+        # Many files are read at the beginning, then at the end, then on from the beginning.
+        back, self._left = self._left, self._current
+        self._length = self._ahead.first
+        self._ranges.clear()
+        if back is not None and back.start <= self._position < back.end:
+            self._ranges.append(back)
+        else:
+            self._request(self._position, wanted)
 
     def _find(self) -> int | None:
         """Return the index of the range with the position; one right after the last is added."""
@@ -167,7 +180,7 @@ class RangeReader(io.RawIOBase):
         else:
             content = self._pool.submit(self._receive, start, end)
         self._ranges.append(_Range(start, end, content))
-        self._length = min(2 * self._length, self._ahead.largest)
+        self._length = min(GROWTH * self._length, self._ahead.largest)
 
     def _receive(self, start: int, end: int) -> memoryview:
         return memoryview(self._fetch(start, end)).cast("B")

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 
 import pytest
 
@@ -67,7 +68,7 @@ def test_a_write_whose_answer_was_lost_is_tried_again(bucket: ObjectStore) -> No
 def test_a_request_that_keeps_failing_is_a_storage_error(bucket: ObjectStore, kind: Kind) -> None:
     bucket.proxy.faults = [Faults(kind, 99, part="broken")]
     place = resolve_place(bucket.url("broken"))
-    calls = [
+    calls: list[Callable[[], object]] = [
         lambda: place.write_bytes(b"x"),
         lambda: place.create_bytes(b"x"),
         place.read_bytes,
@@ -77,7 +78,7 @@ def test_a_request_that_keeps_failing_is_a_storage_error(bucket: ObjectStore, ki
     for call in calls:
         bucket.proxy.requests.clear()
         with pytest.raises(StorageError) as caught:
-            call()  # type: ignore[operator]
+            call()
         assert bucket.proxy.count() == retries.TRIES
         assert str(caught.value).startswith(f"s3://{bucket.bucket}/broken: ")
         assert "\n" not in str(caught.value)
@@ -99,7 +100,7 @@ def test_a_request_that_is_not_answered_is_tried_again(
 
 def test_the_delays_grow_and_vary(monkeypatch: pytest.MonkeyPatch) -> None:
     delays: list[float] = []
-    monkeypatch.setattr(retries.time, "sleep", delays.append)
+    monkeypatch.setattr(time, "sleep", delays.append)
     monkeypatch.setattr(retries, "FIRST_DELAY", 0.25)
 
     def fail() -> None:

@@ -24,8 +24,9 @@ def bucket() -> Iterator[ObjectStore]:
 def folder(request: pytest.FixtureRequest, tmp_path: Path, bucket: ObjectStore) -> Place:
     """An empty folder in each kind of storage."""
     name = uuid.uuid4().hex
-    uris = {"local": tmp_path, "file": f"file://{tmp_path}", "s3": bucket.url(name)}
-    return resolve_place(uris.get(request.param, f"memory://{name}"))
+    uris = {"local": str(tmp_path), "file": f"file://{tmp_path}", "s3": bucket.url(name)}
+    kind: str = request.param
+    return resolve_place(uris.get(kind, f"memory://{name}"))
 
 
 def test_a_file_is_written_listed_read_and_deleted(folder: Place) -> None:
