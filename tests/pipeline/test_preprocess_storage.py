@@ -18,6 +18,7 @@ ONE_ACTOR = [
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(600)
 def test_storage_that_fails_costs_no_video(tmp_path: Path) -> None:
     videos = render_videos(tmp_path, ("Normal", "Fighting"), seed=5_000_000)
     with object_store() as bucket:
