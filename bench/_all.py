@@ -23,6 +23,7 @@ BENCHMARKS = (
     "metrics",
     "preprocess",
     "serving",
+    "storage",
     "sweep",
     "train",
     "tune",

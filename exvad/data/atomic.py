@@ -6,6 +6,7 @@ then renamed, so readers never see a part of it.
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import uuid
@@ -13,6 +14,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any
+
+# What systems without hard links answer: some network shares, FAT, some containers.
+_NO_LINKS = (errno.EPERM, errno.EOPNOTSUPP, errno.ENOTSUP, errno.ENOSYS, errno.EMLINK)
 
 
 @contextmanager
@@ -30,18 +34,44 @@ def atomic_file(path: str | Path) -> Iterator[IO[bytes]]:
         OSError: the disk is full, the folder is read-only, and so on.
     """
     target = Path(path)
-    target.parent.mkdir(parents=True, exist_ok=True)
-    temporary = target.with_name(temporary_name(target.name))
-    try:
-        with temporary.open("xb") as file:
-            yield file
-            file.flush()
-            os.fsync(file.fileno())
+    with _temporary_file(target) as (file, temporary):
+        yield file
+        _sync_file(file)
         os.replace(temporary, target)  # noqa: PTH105 - tests inject faults into os.replace
-    except BaseException:
-        temporary.unlink(missing_ok=True)
-        raise
     _sync_folder(target.parent)
+
+
+def create_file(path: str | Path, data: bytes | memoryview) -> bool:
+    """Write a new file atomically; a file that is there stays as it is.
+
+    Args:
+        path: the target; missing parent folders are created.
+        data: the content.
+
+    Returns:
+        Whether the file was written. Of several writers at the same time, one writes.
+
+    Raises:
+        OSError: the disk is full, the folder is read-only, and so on.
+    """
+    target = Path(path)
+    with _temporary_file(target) as (file, temporary):
+        file.write(data)
+        _sync_file(file)
+        try:
+            # Unlike a rename, a link never replaces a file, and it shows whole files only.
+            os.link(temporary, target)
+        except FileExistsError:
+            return False
+        except OSError as error:
+            if error.errno not in _NO_LINKS:
+                raise
+            if not _create_without_link(target, data):
+                return False
+        finally:
+            temporary.unlink(missing_ok=True)
+    _sync_folder(target.parent)
+    return True
 
 
 def write_bytes_atomic(path: str | Path, data: bytes | memoryview) -> None:
@@ -75,6 +105,37 @@ def json_bytes(value: Any) -> bytes:
 def temporary_name(name: str) -> str:
     """Return a hidden, unique name for the temporary file of `name`."""
     return f".{name}.{uuid.uuid4().hex}.tmp"
+
+
+@contextmanager
+def _temporary_file(target: Path) -> Iterator[tuple[IO[bytes], Path]]:
+    """Open a new file beside the target; it is deleted if the block fails."""
+    target.parent.mkdir(parents=True, exist_ok=True)
+    temporary = target.with_name(temporary_name(target.name))
+    try:
+        with temporary.open("xb") as file:
+            yield file, temporary
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise
+
+
+def _create_without_link(target: Path, data: bytes | memoryview) -> bool:
+    try:
+        with target.open("xb") as file:
+            file.write(data)
+            _sync_file(file)
+    except FileExistsError:
+        return False
+    except BaseException:
+        target.unlink(missing_ok=True)
+        raise
+    return True
+
+
+def _sync_file(file: IO[bytes]) -> None:
+    file.flush()
+    os.fsync(file.fileno())
 
 
 def _sync_folder(folder: Path) -> None:

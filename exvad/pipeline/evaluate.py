@@ -14,6 +14,7 @@ import ray
 from exvad.checkpoints.checkpoint import load_checkpoint
 from exvad.checkpoints.registry import resolve_checkpoint
 from exvad.data.atomic import write_json_atomic, write_text_atomic
+from exvad.data.storage.errors import StorageError
 from exvad.encoders.devices import resolve_device
 from exvad.evaluation.evaluation import Evaluation, evaluate
 from exvad.evaluation.experiment import summary_metrics
@@ -140,7 +141,7 @@ def write_report(
             frames: dict[int, bytes] = {}
             try:
                 frames = evidence_frames(video.path, analysis) if analysis.captions else {}
-            except VideoError as error:
+            except (VideoError, StorageError) as error:
                 unreadable.append(str(error))
             videos.append(ReportVideo(analysis, frames, video.labels[0], events))
             bar.advance(row)

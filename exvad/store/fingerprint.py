@@ -37,6 +37,9 @@ def normalize_fingerprint(stage: str, fingerprint: Mapping[str, Any]) -> dict[st
 def claim_stage(folder: PartFolder, fingerprint: dict[str, Any], overwrite: bool) -> None:
     """Write the fingerprint into a new stage folder, or compare it with the one stored there.
 
+    Of several jobs that claim a new stage at the same time, one writes its fingerprint; the others
+    compare theirs with it.
+
     Args:
         folder: the stage's folder.
         fingerprint: a normalized fingerprint.
@@ -47,16 +50,21 @@ def claim_stage(folder: PartFolder, fingerprint: dict[str, Any], overwrite: bool
         OtherVersionError: another version of exvad wrote the stage.
         ValueError: `stage.json` is damaged, or missing although there are rows.
     """
+    content = json_bytes({"format": FORMAT, "fingerprint": fingerprint})
+    if overwrite:
+        folder.remove([STAGE_FILE])
     stored = None if overwrite else read_fingerprint(folder)
     if stored is None:
-        if folder.part_names():
+        # The rows may be those of a job that has claimed the stage since it was looked at.
+        if folder.part_names() and read_fingerprint(folder) is None:
             raise ValueError(
                 f"{folder.path} has rows but no {STAGE_FILE}, so their settings are unknown. "
                 "Use --fresh to delete them and start over."
             )
-        content = {"format": FORMAT, "fingerprint": fingerprint}
-        folder.write_bytes(STAGE_FILE, json_bytes(content))
-    elif stored != fingerprint:
+        if folder.create_bytes(STAGE_FILE, content):
+            return
+        stored = read_fingerprint(folder) or {}
+    if stored != fingerprint:
         raise FingerprintError(_describe_difference(folder, stored, fingerprint))
 
 

@@ -1,4 +1,4 @@
-"""A folder of immutable Parquet part files, on a local disk or at any pyarrow or fsspec URI.
+"""A folder of immutable Parquet part files, on a local disk, in a bucket or at an fsspec URI.
 
 Many writers on many machines add parts concurrently without locks: names are unique, a part is
 complete or invisible, and the names sort by the time of writing.
@@ -12,15 +12,14 @@ import uuid
 from collections import deque
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 import pyarrow as pa
-import pyarrow.fs as pafs
 import pyarrow.parquet as pq
 
-from exvad.data.atomic import temporary_name, write_bytes_atomic
-from exvad.data.filesystems import resolve_filesystem
+from exvad.data.storage.errors import StorageError, is_network_failure
+from exvad.data.storage.places import resolve_place
 
 CONCURRENT_READS = 4  # hides the latency of object stores and bounds the memory
 
@@ -32,12 +31,17 @@ class CorruptPartError(ValueError):
 class UnwritableError(ValueError):
     """A part of the store could not be written; the message says where, why, and what to do."""
 
+    @classmethod
+    def from_os_error(cls, error: OSError) -> UnwritableError:
+        """Return the error of a disk that takes no more."""
+        return cls(f"{error.filename}: {error.strerror}; make room and run again to continue")
+
 
 class PartFolder:
     """A folder at a path or URI with atomic writes and Parquet part files.
 
     Args:
-        root: local path or URI (`s3://bucket/dir`, `file:///dir`, any fsspec protocol).
+        root: local path or URI; see `exvad.data.storage.places`.
         name: sub-folder of `root`; "" for the root itself.
 
     Raises:
@@ -46,23 +50,31 @@ class PartFolder:
 
     def __init__(self, root: str | Path, name: str = "") -> None:
         try:
-            self.fs, base = resolve_filesystem(root)
+            place = resolve_place(root)
         except ValueError as error:
             raise ValueError(f"cannot open the store {error}") from error
-        self.path = f"{base.rstrip('/')}/{name}".rstrip("/")
+        self.place = place / name if name else place
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self.path!r})"
 
+    @property
+    def path(self) -> str:
+        """The path or URI of the folder, without secrets, for messages."""
+        return str(self.place)
+
     def file_path(self, name: str) -> str:
-        """Return the path of a file in this folder."""
-        return f"{self.path}/{name}"
+        """Return the path or URI of a file in this folder, without secrets, for messages."""
+        return str(self.place / name)
 
     def read_bytes(self, name: str) -> bytes | None:
-        """Return the content of a file in this folder, or None if there is none."""
+        """Return the content of a file in this folder, or None if there is none.
+
+        Raises:
+            StorageError: storage does not answer.
+        """
         try:
-            with self.fs.open_input_file(self.file_path(name)) as file:
-                return bytes(file.read())
+            return (self.place / name).read_bytes()
         except FileNotFoundError:
             return None
 
@@ -70,40 +82,39 @@ class PartFolder:
         """Write a file in this folder atomically.
 
         Raises:
-            OSError: it cannot be written; has the errno of the cause (ENOSPC if the disk is full)
-                and the path. No visible file is left.
+            OSError: a local disk can't take it; has the errno of the cause (ENOSPC if the disk is
+                full) and the path. No visible file is left.
+            StorageError: storage does not answer.
         """
-        path = self.file_path(name)
-        try:
-            if isinstance(self.fs, pafs.LocalFileSystem):
-                write_bytes_atomic(path, data)
-            else:
-                self._write_remote(path, name, data)
-        except OSError as error:
-            reason = error.strerror or str(error)
-            raise OSError(error.errno or errno.EIO, f"cannot write: {reason}", path) from error
+        with self._writing(name):
+            (self.place / name).write_bytes(data)
 
-    def _write_remote(self, path: str, name: str, data: bytes | memoryview) -> None:
-        self.fs.create_dir(self.path, recursive=True)
-        temporary = self.file_path(temporary_name(name))
+    def create_bytes(self, name: str, data: bytes | memoryview) -> bool:
+        """Write a file in this folder atomically, unless it exists; return whether it was written.
+
+        Raises:
+            OSError, StorageError: see `write_bytes`.
+        """
+        with self._writing(name):
+            return (self.place / name).create_bytes(data)
+
+    @contextmanager
+    def _writing(self, name: str) -> Iterator[None]:
         try:
-            with self.fs.open_output_stream(temporary) as stream:
-                stream.write(data)
-            self.fs.move(temporary, path)
-        except BaseException:
-            if self.fs.get_file_info(temporary).type != pafs.FileType.NotFound:
-                self.fs.delete_file(temporary)
-            raise
+            yield
+        except OSError as error:
+            reason, path = error.strerror or str(error), self.file_path(name)
+            raise OSError(error.errno or errno.EIO, f"cannot write: {reason}", path) from error
 
     def part_names(self) -> list[str]:
         """Return the names of the part files, sorted: the order in which they were written."""
-        return sorted(name for name in self._names() if _is_part(name))
+        return [name for name in self.place.list_files() if _is_part(name)]
 
     def add_part(self, table: pa.Table) -> str:
         """Write a table as one new part file and return its name.
 
         Raises:
-            OSError: see `write_bytes`.
+            OSError, StorageError: see `write_bytes`.
         """
         # Names sort by time, because the first of duplicate rows counts: a row that a later stage
         # has already read is not replaced when a retried task writes it again.
@@ -129,11 +140,12 @@ class PartFolder:
         Raises:
             FileNotFoundError: there is no such part.
             CorruptPartError: it is damaged; the message names it and says what to do.
+            StorageError: storage does not answer.
         """
         path = self.file_path(name)
-        with self.fs.open_input_file(path) as file:
+        with (self.place / name).open_random() as file:
             try:
-                part = pq.ParquetFile(file, page_checksum_verification=True)
+                part = pq.ParquetFile(file, page_checksum_verification=True, pre_buffer=True)
                 if columns is None:
                     return part.read()
                 if not columns:
@@ -146,6 +158,8 @@ class PartFolder:
                     )
                 return part.read(columns=list(columns))
             except (OSError, pa.ArrowException) as error:
+                if isinstance(error, OSError) and is_network_failure(error):
+                    raise StorageError(path, error.strerror or str(error)) from error
                 raise CorruptPartError(
                     f"{path} cannot be read ({str(error).strip()}). If it is damaged, delete it "
                     "and run again: only what is missing is computed again."
@@ -172,20 +186,12 @@ class PartFolder:
 
     def remove(self, names: Sequence[str]) -> None:
         """Delete files; files that do not exist are ignored."""
-        for name in names:
-            try:
-                self.fs.delete_file(self.file_path(name))
-            except FileNotFoundError:
-                continue
+        self.place.delete_files(names)
 
     def remove_parts(self) -> None:
         """Delete all parts and the temporary files of interrupted writers; keep other files."""
-        self.remove([name for name in self._names() if _is_part(name) or _is_temporary(name)])
-
-    def _names(self) -> list[str]:
-        selector = pafs.FileSelector(self.path, allow_not_found=True)
-        infos: list[Any] = self.fs.get_file_info(selector)
-        return [info.base_name for info in infos if info.type == pafs.FileType.File]
+        names = self.place.list_files()
+        self.remove([name for name in names if _is_part(name) or _is_temporary(name)])
 
 
 def _result(item: tuple[str, Future[pa.Table]]) -> tuple[str, pa.Table]:

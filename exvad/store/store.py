@@ -1,9 +1,10 @@
 """The feature store: what preprocessing has computed so far.
 
-A store is a folder (a local path, or any pyarrow or fsspec URI) with the stages `vision` (one row
-per chunk and crop of a video) and `language` (one row per video), and a log of failures. If the
-captioner runs in a stage of its own, there is also `captions` (one row per captioned snippet). Any
-number of writers append concurrently. The content does not depend on how rows are split into files.
+A store is a folder (a local path, or a URI such as `s3://bucket/folder`) with the stages `vision`
+(one row per chunk and crop of a video) and `language` (one row per video), and a log of failures.
+If the captioner runs in a stage of its own, there is also `captions` (one row per captioned
+snippet). Any number of writers append concurrently. The content does not depend on how rows are
+split into files.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from typing import Any, TypeVar
 import numpy as np
 import pyarrow as pa
 
+from exvad.data.storage.places import is_uri
 from exvad.store.failures import FailureLog
 from exvad.store.fingerprint import (
     STAGE_FILE,
@@ -47,7 +49,7 @@ class Store:
 
     def __init__(self, root: str | Path) -> None:
         # Absolute, because workers may run in another folder.
-        self.root = str(root) if "://" in str(root) else str(Path(root).absolute())
+        self.root = str(root) if is_uri(root) else str(Path(root).absolute())
         self.failures = FailureLog(self.root)
 
     def stage(self, name: StageName, fingerprint: Mapping[str, Any], fresh: bool = False) -> Stage:
@@ -113,8 +115,8 @@ class Stage:
 
     @property
     def width(self) -> int | None:
-        """D, the width of the features, or None while the stage is empty."""
-        if self._width is None:
+        """D, the width of the features, or None while the stage is empty or if it has none."""
+        if self._width is None and FEATURES[self.name]:
             for name in self._folder.part_names()[:1]:
                 self._width = self._part_width(name, self._folder.read_part(name, []))
         return self._width
@@ -128,6 +130,7 @@ class Stage:
         Raises:
             ValueError: a row is invalid, see `build_table`, or the stage is open for reading only.
             OSError: the file cannot be written, such as on a full disk; nothing is left of it.
+            StorageError: storage does not answer; the rows may be appended again.
         """
         if not self._writable:
             raise ValueError(f"stage {self.name} was opened for reading: use Store.stage to add")

@@ -1,18 +1,21 @@
 """Open video files, local or remote, and read their packets and frames.
 
-Every failure becomes a `VideoError`; FFmpeg's own log stays off, as PyAV sets it. PyAV is imported
-only where it is used, so that processes that decode in a sandbox never load FFmpeg.
+A file that is no video becomes a `VideoError`. Storage that does not answer becomes a
+`StorageError`, because the file may be fine. FFmpeg's own log stays off, as PyAV sets it. PyAV is
+imported only where it is used, so that processes that decode in a sandbox never load FFmpeg.
 """
 
 from __future__ import annotations
 
 import contextlib
+import io
 from collections.abc import Container, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-from urllib.parse import urlsplit
 
-from exvad.data.filesystems import resolve_filesystem
+from exvad.data.storage.errors import StorageError, is_network_failure, without_secrets
+from exvad.data.storage.places import is_uri, resolve_place
+from exvad.data.storage.reading import RangeReader
 
 if TYPE_CHECKING:
     from av.container import InputContainer
@@ -41,7 +44,7 @@ class VideoError(ValueError):
     """
 
     def __init__(self, path: str, reason: str) -> None:
-        self.path, self.reason = _without_secrets(path), reason
+        self.path, self.reason = without_secrets(path), reason
         super().__init__(f"{self.path}: {reason}")
 
     def __reduce__(self) -> tuple[type[VideoError], tuple[str, str]]:
@@ -57,14 +60,15 @@ def open_video(path: str) -> Iterator[tuple[InputContainer, VideoStream]]:
     """Open a file and its first video stream that is not a cover picture.
 
     Args:
-        path: local path, or a URI (with `://`) that pyarrow or fsspec can open.
+        path: local path or URI; see `exvad.data.storage.places`.
 
     Yields:
         The open container and its video stream.
 
     Raises:
         VideoError: the file is missing, empty, not a video, has only sound or an unknown codec;
-            also if FFmpeg or the storage fails while the file is open.
+            also if FFmpeg fails while the file is open.
+        StorageError: storage does not answer or refuses.
     """
     import av
 
@@ -72,7 +76,7 @@ def open_video(path: str) -> Iterator[tuple[InputContainer, VideoStream]]:
         source: Any
         if path.startswith(("http://", "https://")):
             raise VideoError(path, "is a web address: download it, or send it to exvad serve")
-        if "://" in path:
+        if is_uri(path):
             source = stack.enter_context(_open_remote(path))
         else:
             _check_local(path)
@@ -88,6 +92,8 @@ def open_video(path: str) -> Iterator[tuple[InputContainer, VideoStream]]:
                 "index; copy it again or convert it",
             ) from error
         except (av.error.FFmpegError, OSError) as error:
+            if isinstance(error, OSError) and is_network_failure(error):
+                raise StorageError(path, error.strerror or str(error)) from error
             raise VideoError(path, f"can't be read ({error.strerror or error})") from error
 
 
@@ -180,14 +186,17 @@ def _check_local(path: str) -> None:
         if not file.stat().st_size:
             raise VideoError(path, "the file is empty")
     except OSError as error:
+        if is_network_failure(error):
+            raise StorageError(path, error.strerror or str(error)) from error
         raise VideoError(path, f"can't be read ({error.strerror})") from error
 
 
 @contextlib.contextmanager
 def _open_remote(uri: str) -> Iterator[Any]:
     try:
-        filesystem, path = resolve_filesystem(uri)
-        file = filesystem.open_input_file(path)
+        file = resolve_place(uri).open_sequential()
+    except StorageError:
+        raise
     except FileNotFoundError as error:
         raise VideoError(uri, "there is no such file") from error
     except (OSError, ValueError) as error:
@@ -196,9 +205,15 @@ def _open_remote(uri: str) -> Iterator[Any]:
         reason = str(cause) if isinstance(cause, ImportError) else type(cause).__name__
         raise VideoError(uri, f"can't be opened ({reason})") from error
     with file:
-        if not file.size():
+        if not file.seek(0, io.SEEK_END):
             raise VideoError(uri, "the file is empty")
-        yield file
+        file.seek(0)
+        try:
+            yield file
+        finally:
+            # FFmpeg takes some errors of a file for its end: the video would only seem shorter.
+            if isinstance(file, RangeReader) and file.error is not None:
+                raise file.error
 
 
 def _video_stream(path: str, container: InputContainer) -> VideoStream:
@@ -212,10 +227,3 @@ def _video_stream(path: str, container: InputContainer) -> VideoStream:
     if streams[0].codec_context is None:
         raise VideoError(path, "its codec is not supported; convert it to H.264, for example")
     return streams[0]
-
-
-def _without_secrets(path: str) -> str:
-    if "://" not in path:
-        return path
-    parts = urlsplit(path)
-    return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}"

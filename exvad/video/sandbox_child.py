@@ -14,6 +14,7 @@ import time
 from dataclasses import asdict
 from typing import Any
 
+from exvad.data.storage.errors import StorageError
 from exvad.video.chunks import Chunk, plan_chunks
 from exvad.video.container import VideoError
 from exvad.video.decoding import decode_chunk, read_frames
@@ -33,7 +34,7 @@ def respond(request: dict[str, Any]) -> tuple[dict[str, Any], bytes]:
         assert method == "decode", method
         row, short_side = arguments
         decoded = decode_chunk(Chunk.from_row(row), short_side)
-    except VideoError as error:
+    except (VideoError, StorageError) as error:
         return {"error": error.reason}, b""
     except MemoryError:
         return {"memory": True}, b""

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from exvad.data.atomic import write_bytes_atomic, write_json_atomic, write_text_atomic
+from exvad.data.atomic import create_file, write_bytes_atomic, write_json_atomic, write_text_atomic
 
 
 def test_write_bytes_atomic_replaces_the_file_and_leaves_no_other(tmp_path: Path) -> None:
@@ -53,3 +53,32 @@ def test_a_failed_write_leaves_the_old_file_and_no_other(
     assert caught.value.errno == errno.ENOSPC
     assert target.read_bytes() == b"old"
     assert list(tmp_path.iterdir()) == [target]
+
+
+@pytest.mark.parametrize("links", [True, False])
+def test_create_file_writes_a_file_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, links: bool
+) -> None:
+    def no_links(*_: object) -> None:
+        raise OSError(errno.EPERM, "Operation not permitted")
+
+    if not links:
+        monkeypatch.setattr(os, "link", no_links)
+    target = tmp_path / "new" / "claim"
+    assert create_file(target, b"first")
+    assert not create_file(target, b"second")
+    assert target.read_bytes() == b"first"
+    assert list(target.parent.iterdir()) == [target]
+
+
+@pytest.mark.parametrize("call", ["fsync", "link"])
+def test_a_failed_creation_leaves_no_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, call: str
+) -> None:
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(os, call, full)
+    with pytest.raises(OSError, match="No space left"):
+        create_file(tmp_path / "claim", b"x")
+    assert list(tmp_path.iterdir()) == []

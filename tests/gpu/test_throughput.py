@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from exvad.aegm.vision_stage import ChunkTask, VisionStage
+from exvad.encoders.answers import CaptionError
 from exvad.encoders.captioners.transformers_captioner import TransformersCaptioner
 from exvad.encoders.clip import ClipEncoder
 from exvad.encoders.llm import TransformersLLM
@@ -88,10 +89,12 @@ def test_host_time_of_a_chunk(lane: Lane, models: Models, record: Record) -> Non
     )
     stage = VisionStage(encoder, captioner)
     task, decoded = make_chunk(lane.chunk_snippets)
-    row = stage.encode_chunk(task, decoded)
+    (rows,) = stage.encode_chunks([(task, decoded)])
+    assert not isinstance(rows, CaptionError)
+    (row,) = rows
     assert row["visual"].shape == (lane.chunk_snippets, encoder.width)
     assert len(row["captions"]) == CAPTIONED
-    load = profiled(partial(stage.encode_chunk, task, decoded), lane.device)
+    load = profiled(partial(stage.encode_chunks, [(task, decoded)]), lane.device)
     if not load.kernels:
         record.skip("vision_host_ms_per_chunk", "the profiler sees no kernels on this machine")
         pytest.skip("the profiler sees no kernels on this machine")

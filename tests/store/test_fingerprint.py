@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -12,6 +14,7 @@ from exvad.data.versions import OtherVersionError
 from exvad.store.fingerprint import FingerprintError
 from exvad.store.store import Stage, Store
 from tests.helpers.feature_store import FINGERPRINT, part_files, vision_row
+from tests.helpers.object_store import object_store
 
 
 def write_stage_file(root: Path, content: str) -> None:
@@ -90,3 +93,46 @@ def test_fresh_replaces_a_stage_of_exvad_0_1(tmp_path: Path) -> None:
 def test_a_fingerprint_must_have_a_json_form(tmp_path: Path, value: object) -> None:
     with pytest.raises(ValueError, match="fingerprint of stage vision"):
         Store(tmp_path).stage("vision", {"model": value})
+
+
+@pytest.fixture(params=["folder", "bucket"])
+def root(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
+    """The root of a new store, on a disk and in a bucket."""
+    if request.param == "folder":
+        yield str(tmp_path)
+        return
+    with object_store() as bucket:
+        yield bucket.url("store")
+
+
+def claim_together(root: str, fingerprints: Sequence[dict[str, object]]) -> list[object]:
+    """Open a new stage with each fingerprint at the same time; return the stages or errors."""
+    barrier = threading.Barrier(len(fingerprints))
+
+    def claim(fingerprint: dict[str, object]) -> object:
+        barrier.wait()
+        try:
+            return Store(root).stage("vision", fingerprint)
+        except FingerprintError as error:
+            return error
+
+    with ThreadPoolExecutor(len(fingerprints)) as pool:
+        return list(pool.map(claim, fingerprints))
+
+
+def test_of_jobs_with_different_settings_one_claims_a_stage(root: str) -> None:
+    for attempt in range(5):
+        folder = f"{root}/{attempt}"
+        claims = claim_together(folder, [{"stride": stride} for stride in range(6)])
+        (stage,) = [claim for claim in claims if isinstance(claim, Stage)]
+        refused = [claim for claim in claims if isinstance(claim, FingerprintError)]
+        assert len(refused) == 5
+        for error in refused:
+            assert "was made with other settings, and the two cannot be mixed" in str(error)
+            assert f"  stride: {stage.fingerprint['stride']} → " in str(error)
+        assert Store(folder).read_stage("vision").fingerprint == stage.fingerprint
+
+
+def test_jobs_with_the_same_settings_share_a_new_stage(root: str) -> None:
+    claims = claim_together(root, [{"stride": 16}] * 6)
+    assert all(isinstance(claim, Stage) for claim in claims)

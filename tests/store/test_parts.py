@@ -6,16 +6,23 @@ import errno
 import os
 import resource
 import uuid
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from fsspec.implementations.memory import MemoryFileSystem
 
+from exvad.data.storage import retries
+from exvad.data.storage.errors import StorageError
+from exvad.data.storage.places import resolve_place
 from exvad.store.parts import CorruptPartError
+from exvad.store.schema import StageName
 from exvad.store.store import Store
 from tests.helpers.feature_store import FINGERPRINT, ROWS, part_files, vision_row
+from tests.helpers.object_store import Faults, Kind, ObjectStore, object_store
 
 
 @pytest.mark.parametrize("call", ["fsync", "replace"])
@@ -53,22 +60,77 @@ def test_a_truncated_write_leaves_no_part(tmp_path: Path) -> None:
 
 
 def test_a_failed_remote_write_leaves_no_part(monkeypatch: pytest.MonkeyPatch) -> None:
-    stage = Store(f"memory://{uuid.uuid4().hex}").stage("vision", FINGERPRINT)
+    monkeypatch.setattr(retries, "FIRST_DELAY", 0.01)
+    folder = f"memory://{uuid.uuid4().hex}"
+    stage = Store(folder).stage("vision", FINGERPRINT)
 
-    def broken(*_: object) -> None:
+    def broken(*_: object, **__: object) -> None:
         raise OSError(errno.EIO, "connection lost")
 
-    class Breaking:
-        def __getattr__(self, name: str) -> Any:
-            return broken if name == "move" else getattr(inner, name)
-
-    inner = stage._folder.fs
-    monkeypatch.setattr(stage._folder, "fs", Breaking())
-    with pytest.raises(OSError, match="stage vision: cannot write: connection lost"):
-        stage.append([vision_row()])
-    monkeypatch.undo()
+    with monkeypatch.context() as patch:
+        patch.setattr(MemoryFileSystem, "mv", broken)
+        with pytest.raises(StorageError, match=r"memory://.*/vision/.*: connection lost"):
+            stage.append([vision_row()])
     assert stage.keys() == set()
-    assert len(stage._folder._names()) == 1
+    assert resolve_place(folder).list_files(recursive=True) == ["vision/stage.json"]
+
+
+@pytest.fixture
+def bucket(monkeypatch: pytest.MonkeyPatch) -> Iterator[ObjectStore]:
+    monkeypatch.setattr(retries, "FIRST_DELAY", 0.01)
+    with object_store() as store:
+        yield store
+
+
+@pytest.mark.parametrize("stage_name", ["captions", "vision"])
+def test_a_part_in_a_bucket_is_one_request(bucket: ObjectStore, stage_name: StageName) -> None:
+    stage = Store(bucket.url("store")).stage(stage_name, FINGERPRINT)
+    rows: list[Any] = [vision_row(f"v{index}") for index in range(4)]
+    if stage_name == "captions":
+        rows = [{"video_id": "v", "snippet": index, "caption": "a man"} for index in range(4)]
+    stage.append(rows[:1])
+    bucket.proxy.requests.clear()
+    for row in rows[1:]:
+        stage.append([row])
+    assert [method for method, _ in bucket.proxy.requests] == ["PUT"] * 3
+    assert len(bucket.names(f"store/{stage_name}")) == 5
+    assert len(stage.table()) == 4
+
+
+@pytest.mark.parametrize("kind", ["503", "reset"])
+def test_storage_that_fails_is_no_damaged_part(bucket: ObjectStore, kind: Kind) -> None:
+    stage = Store(bucket.url("store")).stage("vision", FINGERPRINT)
+    stage.append(ROWS)
+    bucket.proxy.faults = [Faults(kind, 3)]
+    assert len(stage.table()) == len(ROWS)
+    bucket.proxy.faults = [Faults(kind, 99, "GET", ".parquet")]
+    with pytest.raises(StorageError, match=r"\.parquet: "):
+        stage.table()
+    bucket.proxy.faults = [Faults(kind, 99, "PUT")]
+    with pytest.raises(StorageError, match=r"\.parquet: "):
+        stage.append([vision_row("c")])
+    bucket.proxy.faults.clear()
+    assert len(bucket.names()) == 2
+    stage.append([vision_row("c")])
+    assert len(stage.table()) == len(ROWS) + 1
+
+
+def test_a_damaged_part_in_a_bucket_is_named(bucket: ObjectStore) -> None:
+    stage = Store(bucket.url("store")).stage("vision", FINGERPRINT)
+    stage.append(ROWS)
+    (part,) = [name for name in bucket.names() if name.endswith(".parquet")]
+    bucket.put(part, b"PAR1 no part")
+    with pytest.raises(CorruptPartError, match=f"s3://{bucket.bucket}/{part}.*delete it"):
+        stage.table()
+
+
+def test_a_stage_in_a_bucket_starts_over(bucket: ObjectStore) -> None:
+    store = Store(bucket.url("store"))
+    store.stage("vision", FINGERPRINT).append(ROWS)
+    bucket.put("store/vision/.0001.parquet.ab.tmp", b"left by version 0.1")
+    stage = store.stage("vision", {"stride": 8}, fresh=True)
+    assert stage.keys() == set()
+    assert bucket.names() == ["store/vision/stage.json"]
 
 
 def test_files_of_interrupted_writers_are_ignored(tmp_path: Path) -> None:

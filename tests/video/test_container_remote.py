@@ -1,79 +1,39 @@
-"""Videos in a bucket are read by pyarrow over the real S3 protocol."""
+"""Videos in a bucket are read over the real S3 protocol."""
 
 from __future__ import annotations
 
-import re
-import threading
-from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from urllib.parse import unquote, urlsplit
 
 import pytest
 
+from exvad.data.storage import retries
+from exvad.data.storage.errors import StorageError
+from exvad.data.storage.reading import MIB
 from exvad.video.chunks import plan_chunks
 from exvad.video.container import VideoError
+from exvad.video.decoding import read_frames
+from exvad.video.survey import probe
+from tests.helpers.object_store import Faults, Kind, ObjectStore, object_store
 from tests.helpers.videos import decode_video, write_video
 
 FRAMES, STRIDE = 60, 3
 
 
-class Bucket:
-    """A local object store that serves the files of a folder over the S3 protocol.
-
-    Args:
-        folder: the folder.
-
-    Attributes:
-        sent: bytes of content that were sent.
-    """
-
-    def __init__(self, folder: Path) -> None:
-        self.sent = 0
-        bucket = self
-
-        class Handler(BaseHTTPRequestHandler):
-            protocol_version = "HTTP/1.1"
-
-            def do_HEAD(self) -> None:
-                self.do_GET()
-
-            def do_GET(self) -> None:
-                file = folder / unquote(urlsplit(self.path).path).removeprefix("/bucket/")
-                content = file.read_bytes() if file.is_file() else b""
-                self.send_response(200 if content else 404)
-                interval = re.fullmatch(r"bytes=(\d+)-(\d+)", self.headers.get("Range", ""))
-                if interval:
-                    content = content[int(interval[1]) : int(interval[2]) + 1]
-                self.send_header("Content-Length", str(len(content)))
-                self.send_header("Last-Modified", "Tue, 24 Nov 2026 00:00:00 GMT")
-                self.end_headers()
-                if self.command == "GET":
-                    self.wfile.write(content)
-                    bucket.sent += len(content)
-
-            def log_message(self, *_: object) -> None:
-                """Log nothing."""
-
-        self.http = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self.http.daemon_threads = True
-        threading.Thread(target=self.http.serve_forever, daemon=True).start()
-
-    def url(self, name: str) -> str:
-        """Return the URI of a file, with secrets."""
-        address = f"127.0.0.1:{self.http.server_address[1]}"
-        return (
-            f"s3://user:secret-key@bucket/{name}?region=us-east-1&scheme=http"
-            f"&endpoint_override={address}"
-        )
-
-
 @pytest.fixture
-def bucket(tmp_path: Path) -> Iterator[Bucket]:
-    bucket = Bucket(tmp_path)
-    yield bucket
-    bucket.http.shutdown()
-    bucket.http.server_close()
+def bucket(monkeypatch: pytest.MonkeyPatch) -> Iterator[ObjectStore]:
+    monkeypatch.setattr(retries, "FIRST_DELAY", 0.01)
+    with object_store() as store:
+        yield store
+
+
+def secret_uri(bucket: ObjectStore, name: str) -> str:
+    """Return the URI of an object, with secrets."""
+    host = bucket.proxy.url.removeprefix("http://")
+    return (
+        f"s3://user:secret-key@{bucket.bucket}/{name}?region=us-east-1&scheme=http"
+        f"&endpoint_override={host}"
+    )
 
 
 def indices(uri: str) -> list[int]:
@@ -82,10 +42,15 @@ def indices(uri: str) -> list[int]:
 
 
 @pytest.mark.parametrize("name", ["clip.mp4", "v=x__#1_label_G-0 日本.mp4"])
-def test_open_video_reads_a_bucket_like_a_file(tmp_path: Path, bucket: Bucket, name: str) -> None:
-    write_video(tmp_path / name, FRAMES, size=(64, 48))
-    assert indices(bucket.url(name)) == list(range(0, FRAMES, STRIDE))
-    assert bucket.sent > 0
+def test_open_video_reads_a_bucket_like_a_file(
+    tmp_path: Path, bucket: ObjectStore, name: str
+) -> None:
+    path = write_video(tmp_path / name, FRAMES, size=(64, 48))
+    uri = bucket.put(name, path.read_bytes())
+    for address in (uri, secret_uri(bucket, name)):
+        bucket.proxy.requests.clear()
+        assert indices(address) == list(range(0, FRAMES, STRIDE))
+        assert bucket.proxy.count("GET") > 0
 
 
 @pytest.mark.parametrize("name", ["clip.mp4", "v=x__#1_label_G-0 日本.mp4"])
@@ -94,8 +59,52 @@ def test_open_video_reads_a_file_uri_like_a_file(tmp_path: Path, name: str) -> N
     assert indices(f"file://{tmp_path}/{name}") == list(range(0, FRAMES, STRIDE))
 
 
-def test_open_video_names_a_missing_object_without_secrets(bucket: Bucket) -> None:
+def test_open_video_names_a_missing_object_without_secrets(bucket: ObjectStore) -> None:
     with pytest.raises(VideoError, match="there is no such file") as caught:
-        plan_chunks("clip", bucket.url("missing.mp4"))
-    assert caught.value.path == "s3://bucket/missing.mp4"
+        plan_chunks("clip", secret_uri(bucket, "missing.mp4"))
+    assert caught.value.path == f"s3://{bucket.bucket}/missing.mp4"
     assert "secret" not in str(caught.value)
+
+
+def test_open_video_names_an_empty_object(bucket: ObjectStore) -> None:
+    with pytest.raises(VideoError, match="the file is empty"):
+        probe(bucket.put("empty.mp4", b""))
+
+
+@pytest.mark.parametrize("kind", ["503", "reset", "reset in body"])
+def test_a_video_is_read_whole_although_requests_fail(
+    bucket: ObjectStore, tmp_path: Path, kind: Kind
+) -> None:
+    path = write_video(tmp_path / "clip.mp4", FRAMES, size=(64, 48))
+    uri = bucket.put("clip.mp4", path.read_bytes())
+    bucket.proxy.faults = [Faults(kind, 3, "GET")]
+    assert probe(uri).num_frames == FRAMES
+    assert bucket.proxy.count("GET") == 4
+
+
+@pytest.mark.parametrize("kind", ["503", "reset", "reset in body"])
+@pytest.mark.parametrize("passed", [0, 1])
+def test_storage_that_fails_is_neither_a_bad_video_nor_its_end(
+    bucket: ObjectStore, tmp_path: Path, kind: Kind, passed: int
+) -> None:
+    path = write_video(tmp_path / "clip.avi", 40, codec="rawvideo", size=(320, 240))
+    assert path.stat().st_size > 2 * MIB
+    uri = bucket.put("clip.avi", path.read_bytes())
+    readers: list[Callable[[str], object]] = [
+        probe,
+        lambda uri: plan_chunks("clip", uri),
+        lambda uri: read_frames(uri, [1.5]),
+    ]
+    for read in readers:
+        bucket.proxy.faults = [Faults(kind, 99, "GET", skip=passed)]
+        with pytest.raises(StorageError, match=r"clip\.avi"):
+            read(uri)
+    bucket.proxy.faults.clear()
+    assert probe(uri).num_frames == 40
+
+
+def test_a_refused_request_is_no_bad_video(bucket: ObjectStore) -> None:
+    bucket.proxy.faults = [Faults("403", 99)]
+    with pytest.raises(StorageError, match=r"clip\.mp4"):
+        probe(bucket.url("clip.mp4"))
+    assert bucket.proxy.count() == 1

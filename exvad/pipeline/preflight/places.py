@@ -9,10 +9,9 @@ from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import pyarrow as pa
-
 from exvad.data.dataset import load_manifest
-from exvad.data.filesystems import resolve_filesystem
+from exvad.data.storage.errors import StorageError, without_secrets
+from exvad.data.storage.places import is_uri, resolve_place
 from exvad.pipeline.preflight.findings import Finding, gib
 from exvad.video.container import VideoError, open_video
 from exvad.video.sandbox import DecodingProcess
@@ -32,7 +31,7 @@ def check_place(what: str, location: str) -> Finding:
         what: the setting that names the folder.
         location: a local path or a URI.
     """
-    if "://" in location:
+    if is_uri(location):
         return _check_remote_place(what, location)
     folder = Path(location).absolute()
     try:
@@ -53,17 +52,16 @@ def check_place(what: str, location: str) -> Finding:
 
 
 def _check_remote_place(what: str, location: str) -> Finding:
+    probe = f".exvad-check-{uuid.uuid4().hex}"
     try:
-        filesystem, path = resolve_filesystem(location)
-        probe = f"{path.rstrip('/')}/.exvad-check-{uuid.uuid4().hex}"
-        filesystem.create_dir(path, recursive=True)
-        with filesystem.open_output_stream(probe) as file:
-            file.write(bytes(PROBE_BYTES))
-        filesystem.delete_file(probe)
-    except (OSError, ValueError, pa.ArrowException) as error:
+        place = resolve_place(location) / probe
+        place.write_bytes(bytes(PROBE_BYTES))
+        place.delete()
+    except (OSError, ValueError) as error:
         advice = "check the address and the rights of this account"
-        return Finding(what, False, f"{location} can't be written to ({error}): {advice}")
-    return Finding(what, True, f"{location}: can be written")
+        shown = without_secrets(location)
+        return Finding(what, False, f"{shown} can't be written to ({error}): {advice}")
+    return Finding(what, True, f"{without_secrets(location)}: can be written")
 
 
 def check_data(config: Config) -> Finding:
@@ -88,7 +86,7 @@ def check_data(config: Config) -> Finding:
     for video in islice(manifest.videos, TRIED_VIDEOS):
         try:
             _open(video.path, data)
-        except VideoError as error:
+        except (VideoError, StorageError) as error:
             errors.append(str(error))
         else:
             count = len(manifest.videos)
@@ -121,6 +119,7 @@ def _open(path: str, data: DataConfig) -> None:
 
     Raises:
         VideoError: it can't be read.
+        StorageError: storage does not answer or refuses.
     """
     if "://" in path:
         with open_video(path):

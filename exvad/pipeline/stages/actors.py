@@ -11,7 +11,9 @@ from typing import TYPE_CHECKING, Any
 
 from ray.data import ActorPoolStrategy
 
+from exvad.data.storage.errors import StorageError, is_full
 from exvad.pipeline.placement import Demand, actors_demand, check_placement
+from exvad.pipeline.stages.outcomes import interrupt_all
 from exvad.store.parts import UnwritableError
 
 if TYPE_CHECKING:
@@ -70,20 +72,30 @@ def check_stages(config: Config) -> None:
         check_placement("cleaning and explaining", [language])
 
 
-def append_rows(stage: Stage, rows: Sequence[Mapping[str, Any]]) -> None:
-    """Append rows to a stage of the store.
+def append_rows(
+    stage: Stage, rows: Sequence[Mapping[str, Any]], outcomes: Sequence[str]
+) -> list[str]:
+    """Append the rows of a batch to a stage of the store.
 
     Args:
         stage: the stage.
         rows: the rows; none writes nothing.
+        outcomes: the outcomes of the batch, as JSON.
+
+    Returns:
+        The outcomes. If storage fails, those of the inputs that had succeeded are interruptions:
+        the inputs are not done and not failed.
 
     Raises:
-        UnwritableError: the file can't be written, for example because the disk is full. That
-            stops the job, as every other row would fail too.
+        UnwritableError: the disk is full. That stops the job, as every other row would fail too.
     """
     try:
         stage.append(rows)
+    except StorageError as error:
+        return interrupt_all(outcomes, error)
     except OSError as error:
-        raise UnwritableError(
-            f"{error.filename}: {error.strerror}; make room and run again to continue"
-        ) from error
+        if is_full(error):
+            raise UnwritableError.from_os_error(error) from error
+        place, reason = str(error.filename), error.strerror or str(error)
+        return interrupt_all(outcomes, StorageError(place, reason))
+    return list(outcomes)

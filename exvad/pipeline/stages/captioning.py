@@ -14,7 +14,7 @@ from exvad.encoders.engine import EngineError, sampling_parameters
 from exvad.pipeline.stages.actors import actor_options, append_rows
 from exvad.pipeline.stages.decoding import decode_videos
 from exvad.pipeline.stages.frame_columns import read_chunks
-from exvad.pipeline.stages.outcomes import Outcome, run_to_end
+from exvad.pipeline.stages.outcomes import Outcome, UnfinishedError, run_to_end
 from exvad.pipeline.stages.vision import videos_to_encode
 from exvad.pipeline.stages.vllm_engine import ERROR_COLUMN, build_engine, engines_running
 
@@ -44,9 +44,16 @@ def caption_requests(
         prompts: token ids of the prompt for a clip of 1 frame, of 2 frames, … The last is that of
             `captioner.frames`.
         sampling: the sampling parameters of all requests.
+
+    Raises:
+        UnfinishedError: storage failed. The vision stage may read the chunk, and would miss its
+            captions.
     """
     for row in read_chunks(chunks):
         if row.task is None or row.decoded is None:
+            outcome = Outcome.from_json(row.outcome)
+            if outcome.is_interruption:
+                raise UnfinishedError(f"{outcome.message}; run again to continue")
             continue
         video_id = row.task.chunk.video_id
         clips = row.task.captioned_clips(row.decoded, len(prompts))
@@ -91,8 +98,7 @@ class StoreCaptions:
             else:
                 rows.append({"video_id": video_id, "snippet": snippet, "caption": caption})
                 outcomes.append(Outcome(str(video_id)).to_json())
-        append_rows(self.stage, rows)
-        return {"outcome": outcomes}
+        return {"outcome": append_rows(self.stage, rows, outcomes)}
 
 
 def run_captions(config: Config, manifest: Manifest, store: Store, stage: Stage) -> None:

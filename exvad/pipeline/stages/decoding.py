@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import ray.data
 
 from exvad.aegm.vision_stage import ChunkTask, plan_video
+from exvad.data.storage.errors import StorageError
 from exvad.pipeline.stages.frame_columns import ChunkRow, write_chunk
 from exvad.pipeline.stages.outcomes import Outcome
 from exvad.video.container import VideoError
@@ -38,11 +39,11 @@ def plan_chunks(
 
     Returns:
         A row per chunk that is not done: `outcome` and `task`, the latter empty for a video that
-        can't be read.
+        can't be read, or not at present.
     """
     try:
         _, tasks = plan_video(row["video_id"], row["path"], config)
-    except VideoError as error:
+    except (VideoError, StorageError) as error:
         return [{"outcome": Outcome.failure(row["video_id"], error).to_json(), "task": ""}]
     written = json.loads(row["captions"])
     tasks = [task.with_captions(written) for task in tasks]
@@ -70,7 +71,7 @@ def decode_rows(planned: pa.Table, short_side: int) -> pa.Table:
     video_id = task.chunk.video_id
     try:
         decoded = decode_chunk(task.chunk, short_side)
-    except VideoError as error:
+    except (VideoError, StorageError) as error:
         return write_chunk(ChunkRow(Outcome.failure(video_id, error).to_json()))
     outcome = Outcome(video_id, message="; ".join(decoded.problems)).to_json()
     return write_chunk(ChunkRow(outcome, task, decoded))

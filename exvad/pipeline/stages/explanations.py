@@ -91,8 +91,7 @@ class StoreExplanations:
                 outcomes.append(Outcome.failure(video.video_id, error).to_json())
             else:
                 outcomes.append(Outcome(video.video_id).to_json())
-        append_rows(self.stage, rows)
-        return {"outcome": outcomes}
+        return {"outcome": append_rows(self.stage, rows, outcomes)}
 
     def _explain(self, video: CleanedVideo, row: Mapping[str, Any]) -> dict[str, Any]:
         if row[ERROR_COLUMN]:

@@ -11,6 +11,7 @@ import ray.data
 from exvad.aegm.captioned_videos import find_caption_parts, read_captioned_videos
 from exvad.aegm.explanation_format import ExplanationError, explanation_schema
 from exvad.aegm.language_stage import LanguageSettings, LanguageStage
+from exvad.data.storage.errors import StorageError
 from exvad.encoders.loading import load_clip, load_llm
 from exvad.pipeline.placement import place_actors
 from exvad.pipeline.stages.actors import actor_options, append_rows
@@ -51,15 +52,17 @@ class LanguageActor:
         columns = zip(batch["video_id"], batch["parts"], strict=True)
         parts = {str(video_id): json.loads(names) for video_id, names in columns}
         rows, outcomes = [], []
-        videos = read_captioned_videos(self.store, parts)
+        try:
+            videos = read_captioned_videos(self.store, parts)
+        except StorageError as error:
+            return {"outcome": [Outcome.failure(video_id, error).to_json() for video_id in parts]}
         for video, answer in zip(videos, self.language.explain(videos), strict=True):
             if isinstance(answer, ExplanationError):
                 outcomes.append(Outcome.failure(video.video_id, answer).to_json())
             else:
                 rows.append(answer)
                 outcomes.append(Outcome(video.video_id).to_json())
-        append_rows(self.stage, rows)
-        return {"outcome": outcomes}
+        return {"outcome": append_rows(self.stage, rows, outcomes)}
 
 
 def run_language(config: Config, manifest: Manifest, store: Store, stage: Stage) -> None:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from exvad.data.storage.errors import StorageError
 from exvad.pipeline.placement import waiting_reported
 from exvad.pipeline.terminal import console, progress_bar
+from exvad.store.parts import UnwritableError
 
 if TYPE_CHECKING:
     from ray.data import Dataset
@@ -16,9 +18,19 @@ if TYPE_CHECKING:
     from exvad.store.store import Store
 
 
+# Interruptions one after another: storage is down, and more work would only be lost.
+MAX_INTERRUPTIONS = 20
+
+
+class UnfinishedError(ValueError):
+    """Storage failed for some inputs, which are not done; the same command continues with them."""
+
+
 @dataclass(frozen=True)
 class Outcome:
-    """The outcome of an input: success, success with a remark, or failure.
+    """The outcome of an input: success, success with a remark, failure, or interruption.
+
+    An interrupted input is not done and not failed: storage did not answer.
 
     Args:
         video_id: the video.
@@ -35,6 +47,11 @@ class Outcome:
         """Return the outcome of an input that could not be processed."""
         return cls(video_id, type(error).__name__, str(error))
 
+    @property
+    def is_interruption(self) -> bool:
+        """Whether storage failed, and not the input."""
+        return self.error == StorageError.__name__
+
     def to_json(self) -> str:
         """Return the outcome as the text that travels through the pipeline."""
         return json.dumps([self.video_id, self.error, self.message])
@@ -43,6 +60,16 @@ class Outcome:
     def from_json(cls, text: str) -> Outcome:
         """Parse the text of `to_json`."""
         return cls(*json.loads(text))
+
+
+def interrupt_all(outcomes: Sequence[str], error: StorageError) -> list[str]:
+    """Return outcomes, as JSON, with interruptions in place of the successes."""
+    interrupted = []
+    for text in outcomes:
+        outcome = Outcome.from_json(text)
+        failed = bool(outcome.error)
+        interrupted.append(text if failed else Outcome.failure(outcome.video_id, error).to_json())
+    return interrupted
 
 
 def run_to_end(
@@ -60,17 +87,30 @@ def run_to_end(
 
     Returns:
         The outcomes to retry.
+
+    Raises:
+        UnfinishedError: some inputs were interrupted. All others are done by then, unless many
+            interruptions came one after another.
+        UnwritableError: the disk of the store's log is full.
+        StorageError: the storage of the store's log does not answer.
     """
     ended: set[str] = set()
+    interruptions: dict[str, Outcome] = {}
+    in_a_row = 0
     remarks: list[Outcome] = []
     to_retry: list[Outcome] = []
     with progress_bar() as bar, waiting_reported(title) as reporter:
         task = bar.add_task(title, total=total)
         for outcome in _iter_outcomes(dataset):
-            if outcome.error and outcome.error == retry_error:
+            in_a_row = in_a_row + 1 if outcome.is_interruption else 0
+            if outcome.is_interruption:
+                interruptions.setdefault(outcome.video_id, outcome)
+                if in_a_row == MAX_INTERRUPTIONS:
+                    break
+            elif outcome.error and outcome.error == retry_error:
                 to_retry.append(outcome)
             elif outcome.error:
-                store.failures.append(outcome.video_id, stage, outcome.error, outcome.message)
+                _log_failure(store, stage, outcome)
             elif outcome.message:
                 remarks.append(outcome)
             reporter.progress()
@@ -78,7 +118,20 @@ def run_to_end(
             bar.update(task, completed=len(ended))
     for outcome in remarks:
         console.print(f"note: {outcome.video_id}: {outcome.message}", highlight=False)
+    if interruptions:
+        first = next(iter(interruptions.values()))
+        raise UnfinishedError(
+            f"storage failed for {len(interruptions)} of {total} videos, which are not done; run "
+            f"again to continue (the first was {first.video_id}: {first.message})"
+        )
     return to_retry
+
+
+def _log_failure(store: Store, stage: str, outcome: Outcome) -> None:
+    try:
+        store.failures.append(outcome.video_id, stage, outcome.error, outcome.message)
+    except OSError as error:
+        raise UnwritableError.from_os_error(error) from error
 
 
 def _iter_outcomes(dataset: Dataset) -> Iterator[Outcome]:

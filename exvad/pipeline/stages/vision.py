@@ -55,8 +55,7 @@ class VisionActor:
                 outcomes[index] = Outcome.failure(task.chunk.video_id, result).to_json()
             else:
                 rows += result
-        append_rows(self.stage, rows)
-        return {"outcome": outcomes}
+        return {"outcome": append_rows(self.stage, rows, outcomes)}
 
 
 def run_vision(config: Config, manifest: Manifest, store: Store, stage: Stage) -> None:

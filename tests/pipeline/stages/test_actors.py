@@ -2,13 +2,25 @@
 
 from __future__ import annotations
 
+import errno
+import json
+import os
+from pathlib import Path
+
 import pytest
 import ray
 
 from exvad.config import Config, load_config
+from exvad.data.storage import retries
 from exvad.pipeline import placement
 from exvad.pipeline.placement import PlacementError
-from exvad.pipeline.stages.actors import check_stages, engine_demand
+from exvad.pipeline.stages.actors import append_rows, check_stages, engine_demand
+from exvad.pipeline.stages.outcomes import Outcome
+from exvad.store.parts import UnwritableError
+from exvad.store.store import Store
+from tests.helpers.disks import fill, small_disk
+from tests.helpers.feature_store import FINGERPRINT, vision_row
+from tests.helpers.object_store import Faults, object_store
 
 
 @pytest.fixture(autouse=True)
@@ -62,3 +74,41 @@ def test_engine_demand_has_a_worker_for_each_part_of_the_model() -> None:
     config = demo("llm.engine.tensor_parallel=4", "stages.language.gpus=1")
     demand = engine_demand("stages.language", config.stages.language, config.llm.engine)
     assert (demand.count, demand.gpus) == (4, 1)
+
+
+DONE = [Outcome("a").to_json(), Outcome.failure("b", ValueError("broken")).to_json()]
+
+
+def test_append_rows_interrupts_what_a_bucket_does_not_take(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(retries, "FIRST_DELAY", 0.01)
+    with object_store() as bucket:
+        stage = Store(bucket.url("store")).stage("vision", FINGERPRINT)
+        bucket.proxy.faults = [Faults("503", 3, "PUT")]
+        assert append_rows(stage, [vision_row("a")], DONE) == DONE
+        bucket.proxy.faults = [Faults("503", 99, "PUT")]
+        after, failed = append_rows(stage, [vision_row("c")], DONE)
+        assert json.loads(after)[:2] == ["a", "StorageError"]
+        assert Outcome.from_json(after).is_interruption
+        assert failed == DONE[1]
+        assert stage.keys() == {("a", 0, 0)}
+
+
+def test_append_rows_ends_the_job_only_when_the_disk_is_full(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with small_disk(tmp_path / "disk", "256k") as folder:
+        stage = Store(folder).stage("vision", FINGERPRINT)
+        fill(folder)
+        with pytest.raises(UnwritableError, match=r"No space left.*make room and run again"):
+            append_rows(stage, [vision_row("a")], DONE)
+    stage = Store(tmp_path / "store").stage("vision", FINGERPRINT)
+
+    def broken(*_: object) -> None:
+        raise OSError(errno.EIO, "Input/output error")
+
+    monkeypatch.setattr(os, "replace", broken)
+    after, _ = append_rows(stage, [vision_row("a")], DONE)
+    assert Outcome.from_json(after).is_interruption
+    assert "Input/output error" in after

@@ -11,9 +11,12 @@ import pytest
 
 from exvad.aegm.vision_stage import ChunkTask
 from exvad.config import Config, load_config
+from exvad.data.storage import retries
+from exvad.pipeline.stages.captioning import caption_requests
 from exvad.pipeline.stages.decoding import decode_rows, plan_chunks
-from exvad.pipeline.stages.frame_columns import ChunkRow, read_chunks
-from exvad.pipeline.stages.outcomes import Outcome
+from exvad.pipeline.stages.frame_columns import ChunkRow, read_chunks, write_chunk
+from exvad.pipeline.stages.outcomes import Outcome, UnfinishedError
+from tests.helpers.object_store import Faults, object_store
 from tests.helpers.videos import read_indices, write_video
 
 STRIDE, CHUNKS = 16, 3
@@ -84,3 +87,25 @@ def test_a_chunk_that_disappears_before_decoding_is_a_failure(
     chunk = decode(planned)
     assert (chunk.task, chunk.decoded) == (None, None)
     assert "gone.mp4" in Outcome.from_json(chunk.outcome).message
+
+
+def test_a_video_that_storage_does_not_deliver_is_interrupted(
+    video: Path, config: Config, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(retries, "FIRST_DELAY", 0.01)
+    with object_store() as bucket:
+        uri = bucket.put("v.mp4", video.read_bytes())
+        remote = {**row(video), "path": uri}
+        planned = plan_chunks(remote, config, set())
+        assert len(planned) == CHUNKS
+        bucket.proxy.faults = [Faults("503", 99)]
+        (unread,) = plan_chunks(remote, config, set())
+        undecoded = decode(planned[0])
+        assert not unread["task"]
+        assert undecoded.task is None
+        for outcome in (unread["outcome"], undecoded.outcome):
+            assert Outcome.from_json(outcome).is_interruption
+        with pytest.raises(UnfinishedError, match=r"v\.mp4: .*run again to continue"):
+            list(caption_requests(write_chunk(undecoded), set(), [[1]], {}))
+        bucket.proxy.faults.clear()
+        assert decode(planned[0]).task is not None

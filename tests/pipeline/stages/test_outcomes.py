@@ -8,8 +8,17 @@ from typing import Any
 
 import pytest
 
-from exvad.pipeline.stages.outcomes import Outcome, run_to_end
+from exvad.data.storage.errors import StorageError
+from exvad.pipeline.stages.outcomes import (
+    MAX_INTERRUPTIONS,
+    Outcome,
+    UnfinishedError,
+    interrupt_all,
+    run_to_end,
+)
+from exvad.store.parts import UnwritableError
 from exvad.store.store import Store
+from tests.helpers.disks import fill, small_disk
 
 
 class FinishedDataset:
@@ -56,3 +65,55 @@ def test_run_to_end_logs_every_failure_when_nothing_is_retried(tmp_path: Path) -
     dataset = FinishedDataset(Outcome.failure("v3", KeyError("again")))
     assert run_to_end(dataset, "working", 1, store, "language") == []
     assert [row["error"] for row in store.failures.rows("language")] == ["KeyError"]
+
+
+def interruption(video_id: str) -> Outcome:
+    """Return the outcome of a video that storage did not deliver."""
+    return Outcome.failure(video_id, StorageError(f"s3://b/{video_id}.mp4", "503"))
+
+
+def test_run_to_end_finishes_the_others_and_logs_no_interruption(tmp_path: Path) -> None:
+    store = Store(tmp_path / "store")
+    dataset = FinishedDataset(
+        interruption("v0"),
+        interruption("v0"),
+        Outcome("v1"),
+        Outcome.failure("v2", ValueError("broken")),
+        interruption("v3"),
+    )
+    with pytest.raises(UnfinishedError) as caught:
+        run_to_end(dataset, "working", 4, store, "vision")
+    assert str(caught.value) == (
+        "storage failed for 2 of 4 videos, which are not done; run again to continue "
+        "(the first was v0: s3://b/v0.mp4: 503)"
+    )
+    assert [row["id"] for row in store.failures.rows()] == ["v2"]
+
+
+def test_run_to_end_stops_while_storage_is_down(tmp_path: Path) -> None:
+    taken: list[str] = []
+
+    class Endless(FinishedDataset):
+        def iter_batches(self, **_: Any) -> Iterator[dict[str, Any]]:
+            for index in range(10 * MAX_INTERRUPTIONS):
+                taken.append(f"v{index}")
+                yield {"outcome": [interruption(f"v{index}").to_json()]}
+
+    with pytest.raises(UnfinishedError, match=f"{MAX_INTERRUPTIONS} of 999 videos"):
+        run_to_end(Endless(), "working", 999, Store(tmp_path), "vision")
+    assert len(taken) == MAX_INTERRUPTIONS
+
+
+def test_interrupt_all_keeps_failures() -> None:
+    failed = Outcome.failure("v1", ValueError("broken")).to_json()
+    outcomes = [Outcome("v0").to_json(), failed]
+    error = StorageError("s3://b/part", "503")
+    assert interrupt_all(outcomes, error) == [Outcome.failure("v0", error).to_json(), failed]
+
+
+def test_run_to_end_says_that_the_disk_of_the_log_is_full(tmp_path: Path) -> None:
+    with small_disk(tmp_path / "disk", "64k") as folder:
+        fill(folder)
+        dataset = FinishedDataset(Outcome.failure("v2", ValueError("broken")))
+        with pytest.raises(UnwritableError, match=r"No space left.*make room and run again"):
+            run_to_end(dataset, "working", 1, Store(folder), "vision")

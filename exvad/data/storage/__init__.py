@@ -1,0 +1,1 @@
+"""Storage: local files, buckets and other file systems behind one interface."""

@@ -1,0 +1,53 @@
+"""The error of storage that fails for now, and how places are named in messages."""
+
+from __future__ import annotations
+
+import errno
+from urllib.parse import urlsplit
+
+# What a network file system reports when its server does not answer.
+_NETWORK_ERRNOS = frozenset(
+    getattr(errno, name)
+    for name in (
+        *("ECONNABORTED", "ECONNREFUSED", "ECONNRESET", "EHOSTDOWN", "EHOSTUNREACH", "ENETDOWN"),
+        *("ENETRESET", "ENETUNREACH", "ENOTCONN", "EREMOTEIO", "ESTALE", "ETIMEDOUT"),
+    )
+    if hasattr(errno, name)
+)
+_FULL_ERRNOS = (errno.ENOSPC, errno.EDQUOT)
+
+
+class StorageError(ValueError):
+    """Storage does not answer or refuses; the content of the file is not to blame.
+
+    What it interrupts is not done and not failed: the same command continues with it.
+
+    Args:
+        place: the file or folder; the message omits user names, passwords and queries of a URI.
+        reason: the cause, as the part of the sentence after `place: `.
+    """
+
+    def __init__(self, place: str, reason: str) -> None:
+        self.place, self.reason = without_secrets(place), reason
+        super().__init__(f"{self.place}: {reason}")
+
+    def __reduce__(self) -> tuple[type[StorageError], tuple[str, str]]:
+        return type(self), (self.place, self.reason)
+
+
+def is_network_failure(error: OSError) -> bool:
+    """Return whether the server of a network file system failed, not the file."""
+    return error.errno in _NETWORK_ERRNOS
+
+
+def is_full(error: OSError) -> bool:
+    """Return whether a disk or a quota is full, so that no other write can succeed either."""
+    return error.errno in _FULL_ERRNOS
+
+
+def without_secrets(place: str) -> str:
+    """Return a path or URI without user name, password and query."""
+    if "://" not in place:
+        return place
+    parts = urlsplit(place)
+    return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}"

@@ -1,0 +1,180 @@
+"""Buckets of S3, Google Cloud Storage and Azure: every write is one request, and is atomic."""
+
+from __future__ import annotations
+
+import errno
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import IO, TYPE_CHECKING, Any, Literal, TypeVar, cast
+
+from exvad.data.storage.clients import bucket_client
+from exvad.data.storage.errors import StorageError
+from exvad.data.storage.reading import RANDOM, SEQUENTIAL, RangeReader, ReadAhead
+from exvad.data.storage.retries import TransientError, call_with_retries
+
+if TYPE_CHECKING:
+    from obstore import GetOptions
+
+PutMode = Literal["create", "overwrite"]
+
+_MAX_REASON = 300  # characters of the client's message
+_T = TypeVar("_T")
+
+
+@dataclass(frozen=True)
+class ObjectFileSystem:
+    """A bucket; see `FileSystem`.
+
+    Args:
+        scheme: s3, gs or az.
+        bucket: the bucket, or the container of Azure.
+        options: settings of the client that the URI names; they may hold secrets.
+    """
+
+    scheme: str
+    bucket: str
+    options: tuple[tuple[str, str], ...] = field(default=(), repr=False)
+
+    @property
+    def client(self) -> Any:
+        """The client of the bucket in this process."""
+        return bucket_client(self.scheme, self.bucket, self.options)
+
+    def describe(self, path: str) -> str:
+        """Return the URI of a path."""
+        return f"{self.scheme}://{self.bucket}/{path}"
+
+    def read_bytes(self, path: str) -> bytes:
+        """Return the content of an object."""
+        import obstore
+
+        return self._request(path, lambda: bytes(obstore.get(self.client, path).bytes()))
+
+    def write_bytes(self, path: str, data: bytes | memoryview) -> None:
+        """Write an object."""
+        self._put(path, data, "overwrite")
+
+    def create_bytes(self, path: str, data: bytes | memoryview) -> bool:
+        """Write an object unless it exists, by a conditional request."""
+        from obstore.exceptions import AlreadyExistsError, PreconditionError
+
+        try:
+            self._put(path, data, "create")
+        except (AlreadyExistsError, PreconditionError):
+            return False
+        return True
+
+    def exists(self, path: str) -> bool:
+        """Return whether there is an object of this name."""
+        import obstore
+
+        try:
+            self._request(path, lambda: obstore.head(self.client, path))
+        except FileNotFoundError:
+            return False
+        return True
+
+    def list_files(self, path: str, recursive: bool = False) -> list[str]:
+        """Return the names of the objects below a prefix, sorted."""
+        import obstore
+
+        prefix = path or None
+
+        def find() -> Sequence[Any]:
+            if recursive:
+                return cast("Sequence[Any]", obstore.list(self.client, prefix).collect())
+            found = obstore.list_with_delimiter(self.client, prefix)
+            return cast("Sequence[Any]", found["objects"])
+
+        folder = f"{path}/" if path else ""
+        return sorted(item["path"].removeprefix(folder) for item in self._request(path, find))
+
+    def delete(self, paths: Sequence[str]) -> None:
+        """Delete objects, many per request where the service can."""
+        import obstore
+
+        if paths:
+            self._request(paths[0], lambda: obstore.delete(self.client, list(paths)))
+
+    def open_sequential(self, path: str) -> IO[bytes]:
+        """Open an object to read it in order, with read-ahead."""
+        return cast("IO[bytes]", self._open(path, SEQUENTIAL))
+
+    def open_random(self, path: str) -> Any:
+        """Open an object to read pieces of it."""
+        return self._open(path, RANDOM)
+
+    def _open(self, path: str, ahead: ReadAhead) -> RangeReader:
+        import obstore
+
+        head = self._request(path, lambda: obstore.head(self.client, path))
+
+        def receive(start: int, end: int) -> Any:
+            options: GetOptions = {"range": (start, end)}
+            if head["e_tag"]:
+                options["if_match"] = head["e_tag"]  # the ranges are of one version of the file
+            return obstore.get(self.client, path, options=options).bytes()
+
+        def fetch(start: int, end: int) -> Any:
+            from obstore.exceptions import PreconditionError
+
+            try:
+                return self._request(path, lambda: receive(start, end))
+            except (PreconditionError, FileNotFoundError) as error:
+                reason = "the file was changed while it was read"
+                raise StorageError(self.describe(path), reason) from error
+
+        return RangeReader(head["size"], fetch, ahead)
+
+    def _put(self, path: str, data: bytes | memoryview, mode: PutMode) -> None:
+        import obstore
+
+        content = memoryview(data).cast("B")
+        # Without the flag, data of more than 5 MiB are sent in pieces, by several requests.
+        self._request(
+            path,
+            lambda: obstore.put(self.client, path, content, mode=mode, use_multipart=False),
+        )
+
+    def _request(self, path: str, call: Callable[[], _T]) -> _T:
+        """Call the client, several times if need be.
+
+        Raises:
+            FileNotFoundError: there is no such object.
+            AlreadyExistsError, PreconditionError: of obstore, for conditional requests.
+            StorageError: storage does not answer or refuses.
+        """
+        from obstore import exceptions as failures
+
+        denied = (
+            PermissionError,
+            failures.PermissionDeniedError,
+            failures.UnauthenticatedError,
+            failures.NotSupportedError,
+            failures.UnknownConfigurationKeyError,
+        )
+
+        def attempt() -> _T:
+            try:
+                return call()
+            except (FileNotFoundError, failures.AlreadyExistsError, failures.PreconditionError):
+                raise
+            except denied as error:
+                raise StorageError(self.describe(path), _reason(error)) from error
+            except (failures.BaseError, OSError) as error:
+                raise TransientError(_reason(error)) from error
+
+        try:
+            return call_with_retries(attempt)
+        except TransientError as error:
+            raise StorageError(self.describe(path), error.reason) from error
+        except FileNotFoundError as error:
+            place = self.describe(path)
+            raise FileNotFoundError(errno.ENOENT, "there is no such file", place) from error
+
+
+def _reason(error: Exception) -> str:
+    """Return the client's message as part of one sentence, without what only developers read."""
+    text = " ".join(str(error).partition("\n\nDebug source")[0].split())
+    text = text.partition(" - ")[2] or text  # before it: which request, and how long it took
+    return text if len(text) <= _MAX_REASON else f"{text[:_MAX_REASON]}…"
