@@ -22,15 +22,17 @@ from exvad.checkpoints.registry import (
     resolve_checkpoint,
     resolve_tracking_uri,
 )
+from exvad.config import Config
 from exvad.serving.api.application import create_api
 from exvad.serving.api.keys import ApiKeys
 from exvad.serving.deployments.analyst import AnalystDeployment
+from exvad.serving.deployments.explainer import ExplainerDeployment
 from exvad.serving.deployments.models import (
     CaptionerDeployment,
     ClipDeployment,
     DecoderDeployment,
-    ExplainerDeployment,
 )
+from exvad.serving.language.ray_engine import build_engine
 from exvad.serving.queue.database import check_database
 from exvad.serving.settings import Replicas, ServerSettings, load_settings, parse_settings
 from exvad.serving.workers.webhook_sender import read_secret
@@ -70,7 +72,7 @@ def build_application(settings: ServerSettings | None = None) -> serve.Applicati
         "Decoder": _scale(DecoderDeployment, settings.decoder).bind(settings),
         "Clip": _scale(ClipDeployment, settings.clip).bind(config),
         "Captioner": _scale(CaptionerDeployment, settings.captioner).bind(config),
-        "Explainer": _scale(ExplainerDeployment, settings.explainer).bind(config, classes),
+        "Explainer": _explainer(config, classes, settings.explainer),
     }
     # The analysts take work from the queue. They get no requests to scale by.
     analyst = AnalystDeployment.options(  # type: ignore[attr-defined]
@@ -88,6 +90,17 @@ def build_application(settings: ServerSettings | None = None) -> serve.Applicati
         ray_actor_options={"num_cpus": FRONT_CPUS},
     )
     return front.bind(analyst)
+
+
+def _explainer(config: Config, classes: tuple[str, ...], replicas: Replicas) -> Any:
+    """Return the explainer; with backend vllm, it is the client of an engine with the resources."""
+    if config.llm.backend != "vllm":
+        return _scale(ExplainerDeployment, replicas).bind(config, classes)
+    client = ExplainerDeployment.options(  # type: ignore[attr-defined]
+        max_ongoing_requests=2 * replicas.concurrency * replicas.max_replicas,
+        ray_actor_options={"num_cpus": FRONT_CPUS},
+    )
+    return client.bind(config, classes, build_engine(config, replicas))
 
 
 def _resolve(settings: ServerSettings) -> tuple[ServerSettings, Path]:
