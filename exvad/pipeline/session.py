@@ -8,9 +8,12 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import ray
 import ray.data
+
+from exvad.pipeline.worker_environment import hub_runtime_env
 
 
 @contextmanager
@@ -36,12 +39,15 @@ def ray_output_hidden() -> Iterator[None]:
 def ray_session() -> Iterator[None]:
     """Join the cluster that RAY_ADDRESS names, or start a private one on this machine.
 
-    Without RAY_ADDRESS, the session never joins a Ray cluster that runs on this machine.
+    Without RAY_ADDRESS, the session never joins a Ray cluster that runs on this machine. The
+    processes of a cluster get this process's variables of the Hugging Face hub, such as HF_TOKEN.
     """
     address = os.environ.get("RAY_ADDRESS", "local")
-    private = {"include_dashboard": False} if address == "local" else {}
+    options: dict[str, Any] = {"include_dashboard": False}
+    if address != "local":  # the processes of a private session inherit all variables
+        options = {"runtime_env": hub_runtime_env(os.environ)}
     with ray_output_hidden():
-        ray.init(address=address, logging_level=logging.ERROR, log_to_driver=False, **private)
+        ray.init(address=address, logging_level=logging.ERROR, log_to_driver=False, **options)
     logging.getLogger("ray.data").setLevel(logging.ERROR)
     ray.data.DataContext.get_current().enable_progress_bars = False
     try:
