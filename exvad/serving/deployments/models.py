@@ -109,8 +109,8 @@ class CaptionerDeployment:
     async def caption(self, clips: Frames) -> list[str]:
         """Caption clips of one size, uint8 [N, f, H, W, 3]."""
         if self._callers is not None:
-            loop = asyncio.get_running_loop()
-            return await loop.run_in_executor(self._callers, caption_clips, self._captioner, clips)
+            caption_remotely = partial(caption_clips, self._captioner, list(clips))
+            return await asyncio.get_running_loop().run_in_executor(self._callers, caption_remotely)
         caption: Any = self._caption  # batched: it takes one request instead of several
         captions: list[str] | CaptionError = await caption(clips)
         if isinstance(captions, CaptionError):

@@ -6,7 +6,7 @@ import asyncio
 import math
 import time
 from collections.abc import AsyncIterator, Sequence
-from typing import Protocol
+from typing import Any, Protocol
 
 from exvad.encoders.answers import Answer
 
@@ -62,8 +62,9 @@ class PartialAnswers:
         last = -math.inf
         try:
             while not answers.done():
-                changed = asyncio.ensure_future(self._changed.wait())
-                await asyncio.wait([answers, changed], return_when=asyncio.FIRST_COMPLETED)
+                changed: asyncio.Future[Any] = asyncio.ensure_future(self._changed.wait())
+                waited: list[asyncio.Future[Any]] = [answers, changed]
+                await asyncio.wait(waited, return_when=asyncio.FIRST_COMPLETED)
                 changed.cancel()
                 # An event for each token would take longer than to generate it.
                 pause = last + PARTIAL_SECONDS - time.monotonic()
