@@ -77,9 +77,8 @@ def test_first_words_of_a_second_request_come_before_the_first_has_ended(
 
 def test_answers_are_those_of_the_model_alone(llm: ContinuousLLM, alone: list[Answer]) -> None:
     async def all_at_once() -> list[list[Answer]]:
-        return await asyncio.gather(
-            last(llm, PROMPTS[:2]), last(llm, PROMPTS[2:3]), last(llm, PROMPTS[3:])
-        )
+        groups = (PROMPTS[:2], PROMPTS[2:3], PROMPTS[3:])
+        return list(await asyncio.gather(*(last(llm, group) for group in groups)))
 
     assert asyncio.run(all_at_once()) == [alone[:2], alone[2:3], alone[3:]]
     assert all(answer.text.endswith("}") and not answer.cut_off_at for answer in alone)

@@ -65,7 +65,7 @@ def test_callers_share_the_bound_on_requests(server: ChatServer) -> None:
     model = explainer(server, "llm.endpoint.concurrency=3")
 
     async def many() -> list[list[Answer]]:
-        return await asyncio.gather(*(model.complete([f"slow {n}"] * 2) for n in range(4)))
+        return list(await asyncio.gather(*(model.complete([f"slow {n}"] * 2) for n in range(4))))
 
     answers = asyncio.run(many())
     assert answers == [[Answer(f"SLOW {n}")] * 2 for n in range(4)]
