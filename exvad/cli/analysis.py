@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import json
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from rich.console import Console
 from rich.markup import escape
@@ -22,7 +23,11 @@ from exvad.results import Analysis
 
 
 def analyze_files(
-    videos: Sequence[str], checkpoint: Path | None, as_json: bool, html: Path | None
+    videos: Sequence[str],
+    checkpoint: Path | None,
+    as_json: bool,
+    html: Path | None,
+    overrides: Mapping[str, Any] | None = None,
 ) -> int:
     """Analyze video files and print the analyses; a file that can't be read fails alone.
 
@@ -31,6 +36,7 @@ def analyze_files(
         checkpoint: the folder of the checkpoint; None for that of the newest run, which is printed.
         as_json: whether to print one JSON object per video instead of text.
         html: file of the report; None for no report.
+        overrides: settings of the frozen models that replace the checkpoint's.
 
     Returns:
         The exit code: 0, or 1 if any video failed.
@@ -45,7 +51,7 @@ def analyze_files(
         checkpoint = newest_checkpoint()
         notes.print(f"using the checkpoint of the newest run, {checkpoint}", style="dim")
     disable_progress_bar()
-    detector = Detector(checkpoint)
+    detector = Detector(checkpoint, overrides=overrides)
     output = Console(highlight=False)
     reported: list[ReportVideo] = []
     failed: dict[str, str] = {}

@@ -7,6 +7,8 @@ from exvad.config.loading import (
     dump_config,
     load_config,
     override_config,
+    override_models,
+    parse_overrides,
     preset_names,
 )
 from exvad.config.sections import (
@@ -35,5 +37,7 @@ __all__ = [
     "dump_config",
     "load_config",
     "override_config",
+    "override_models",
+    "parse_overrides",
     "preset_names",
 ]

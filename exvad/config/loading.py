@@ -21,6 +21,11 @@ from pydantic import BaseModel, ValidationError
 from exvad.config.sections import Config
 from exvad.config.yaml_text import parse_override, parse_yaml, read_yaml
 
+MODEL_SETTINGS = re.compile(
+    r"device|(captioner|llm)\.(backend|model|dtype|batch_size|batch_tokens|structured"
+    r"|endpoint\.\w+|engine\.\w+)"
+)
+
 
 class ConfigError(ValueError):
     """A preset or an override is invalid; the message names the key and suggests a correction."""
@@ -59,16 +64,31 @@ def load_config(preset: str = "demo", overrides: Iterable[str] = ()) -> Config:
         ConfigError: the preset does not exist, a key is unknown, or a value is invalid.
     """
     values = _read_preset(preset)
+    for key, value in parse_overrides(overrides).items():
+        _assign(values, key.split("."), value)
+    return build_config(values, where=preset)
+
+
+def parse_overrides(overrides: Iterable[str]) -> dict[str, Any]:
+    """Return dotted key → value of `section.field=value` items; values are read as YAML.
+
+    Args:
+        overrides: the items; of several with one key the last counts.
+
+    Raises:
+        ConfigError: an item has no value, or its value is not YAML.
+    """
+    values: dict[str, Any] = {}
     for override in overrides:
         key, separator, text = override.partition("=")
         if not separator:
             raise ConfigError(f"override {override!r}: write section.field=value")
+        values.pop(key.strip(), None)  # an override of a section replaces those before it
         try:
-            value = parse_override(text, f"override {override!r}")
+            values[key.strip()] = parse_override(text, f"override {override!r}")
         except ValueError as error:
             raise ConfigError(f"{error}; quote the value") from None
-        _assign(values, key.strip().split("."), value)
-    return build_config(values, where=preset)
+    return values
 
 
 def build_config(values: Mapping[str, Any], where: str = "configuration") -> Config:
@@ -102,6 +122,27 @@ def override_config(config: Config, values: Mapping[str, Any]) -> Config:
     for key, value in values.items():
         _assign(changed, key.split("."), value)
     return build_config(changed)
+
+
+def override_models(config: Config, values: Mapping[str, Any]) -> Config:
+    """Return a copy of a trained detector's configuration whose frozen models run otherwise.
+
+    Args:
+        config: the configuration of the detector.
+        values: dotted key, such as `llm.backend` → its new value.
+
+    Raises:
+        ConfigError: a key is unknown, decides what the network was trained on, or has an invalid
+            value.
+    """
+    for key in values:
+        if not MODEL_SETTINGS.fullmatch(key):
+            raise ConfigError(
+                f"{key}: it can't be changed after training; these settings can: device, and "
+                "backend, model, dtype, batch_size, batch_tokens, structured, endpoint.… and "
+                "engine.… of captioner and llm"
+            )
+    return override_config(config, values)
 
 
 def dump_config(config: Config) -> str:

@@ -9,13 +9,14 @@ import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import torch
 
 from exvad.aegm.explanation_format import explanation_schema
 from exvad.checkpoints.checkpoint import Checkpoint, load_checkpoint
+from exvad.config import override_models
 from exvad.detector.extraction import Extractor
 from exvad.detector.stage_timer import StageTimer
 from exvad.encoders.devices import resolve_device
@@ -78,6 +79,8 @@ class Detector:
         models: the frozen models, which may run in parallel; None to load them in this process
             at their first use.
         decoder: the video decoder; None to decode in this process.
+        overrides: settings of the frozen models that replace the checkpoint's, such as
+            `llm.backend` → `openai`; see `exvad.config.override_models`.
 
     Raises:
         CheckpointError: the folder is no checkpoint.
@@ -90,9 +93,10 @@ class Detector:
         device: str | None = None,
         models: Models | None = None,
         decoder: Decoder | None = None,
+        overrides: Mapping[str, Any] | None = None,
     ) -> None:
         self.checkpoint: Checkpoint = load_checkpoint(checkpoint)
-        config = self.checkpoint.config
+        config = override_models(self.checkpoint.config, overrides or {})
         if device is not None:
             config = config.model_copy(update={"device": device})
         self.config: Config = config

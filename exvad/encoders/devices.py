@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from typing import TYPE_CHECKING, Any
 
@@ -40,6 +41,15 @@ def _may_use_gpus() -> bool:
         return True
     in_worker = ray.get_runtime_context().worker.mode == ray.WORKER_MODE
     return not in_worker or bool(ray.get_gpu_ids())
+
+
+def device_memory(device: torch.device) -> int:
+    """Return the memory of a device in bytes, whoever uses it: of the GPU, or of the machine."""
+    import torch
+
+    if device.type == "cuda":
+        return int(torch.cuda.get_device_properties(device).total_memory)
+    return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
 
 
 def resolve_dtype(

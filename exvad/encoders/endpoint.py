@@ -10,9 +10,10 @@ import threading
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
+from http.client import HTTPException
 from typing import TYPE_CHECKING, Any
 
 from exvad.encoders.answers import Answer, NoAnswerError
@@ -90,6 +91,8 @@ class ChatEndpoint:
     retried with jittered exponential backoff, or after the time in the Retry-After header. A
     request is given up after `patience` seconds without an answer.
 
+    Several threads may use a client; the limits hold for all of them together.
+
     If the model refuses `max_tokens` or a temperature, as some providers' models do, all further
     requests have `max_completion_tokens` instead, or no temperature.
 
@@ -98,6 +101,9 @@ class ChatEndpoint:
         settings: address, API key variable, concurrency, rate limit, timeout and patience.
         max_new_tokens: maximum length of an answer.
         schema: JSON schema for the answers; None for free text.
+
+    Attributes:
+        pool: the threads that send the requests, as many as may be in progress at the same time.
     """
 
     def __init__(
@@ -111,6 +117,7 @@ class ChatEndpoint:
         self.settings = settings
         self.max_new_tokens = max_new_tokens
         self.schema = schema
+        self.pool = ThreadPoolExecutor(settings.concurrency)
         self._rate_lock = threading.Lock()
         self._next_request_at = 0.0
         self._state_lock = threading.Lock()
@@ -129,11 +136,20 @@ class ChatEndpoint:
             RefusingEndpointError: the endpoint has refused each of its first 8 requests, and not
                 for their content or length.
         """
-        with ThreadPoolExecutor(self.settings.concurrency) as pool:
-            return list(pool.map(self._chat_once, conversations))
+        return list(self.pool.map(self.chat_once, conversations))
 
-    def _chat_once(self, messages: list[dict[str, Any]]) -> Answer:
+    def chat_once(
+        self, messages: list[dict[str, Any]], on_text: Callable[[str], None] | None = None
+    ) -> Answer:
+        """Return the answer to one conversation; see `chat`. Several threads may call this.
+
+        Args:
+            messages: the messages of the conversation.
+            on_text: called with the answer so far; None to request it in one piece.
+        """
         body: dict[str, Any] = {"model": self.model, "messages": messages}
+        if on_text is not None:
+            body["stream"] = True
         if self.schema is not None:
             json_schema = {"name": "answer", "schema": self.schema, "strict": True}
             body["response_format"] = {"type": "json_schema", "json_schema": json_schema}
@@ -141,7 +157,7 @@ class ChatEndpoint:
             dialect = self._dialect
             parameters = dialect.parameters(self.max_new_tokens)
             try:
-                completion = self._post("chat/completions", {**body, **parameters})
+                completion = self._post("chat/completions", {**body, **parameters}, on_text)
             except _RefusedRequestError as error:
                 if dialect.adapt(error.message) == dialect:
                     return self._record_refusal(error)
@@ -186,7 +202,7 @@ class ChatEndpoint:
             only_thoughts=not text and bool(thoughts),
         )
 
-    def _post(self, route: str, body: dict[str, Any]) -> Any:
+    def _post(self, route: str, body: dict[str, Any], on_text: Callable[[str], None] | None) -> Any:
         """Return the JSON answer to a request."""
         url = f"{self.settings.base_url.rstrip('/')}/{route}"
         headers = {"Content-Type": "application/json"}
@@ -200,6 +216,8 @@ class ChatEndpoint:
             self._wait_for_rate_limit()
             try:
                 with urllib.request.urlopen(request, timeout=self.settings.timeout) as response:
+                    if on_text is not None and _is_event_stream(response):
+                        return _read_events(response, on_text)
                     return json.loads(response.read())
             except urllib.error.HTTPError as error:
                 with error:
@@ -216,7 +234,7 @@ class ChatEndpoint:
                     ) from None
                 problem = f"{error.code}: {reply_text}"
                 retry_after = error.headers.get("Retry-After", "")
-            except (OSError, json.JSONDecodeError, UnicodeDecodeError) as error:
+            except (OSError, HTTPException, json.JSONDecodeError, UnicodeDecodeError) as error:
                 problem, retry_after = str(error), ""
             wait = float(retry_after) if retry_after.isdigit() else pause * (0.5 + random.random())
             if time.monotonic() + wait > deadline:
@@ -234,6 +252,45 @@ class ChatEndpoint:
             start = max(time.monotonic(), self._next_request_at)
             self._next_request_at = start + 60 / self.settings.requests_per_minute
         time.sleep(max(0.0, start - time.monotonic()))
+
+
+def _is_event_stream(response: Any) -> bool:
+    return str(response.headers.get("Content-Type", "")).startswith("text/event-stream")
+
+
+def _read_events(lines: Iterable[bytes], on_text: Callable[[str], None]) -> dict[str, Any]:
+    """Return the chat completion that a stream of server-sent events consists of.
+
+    Args:
+        lines: the lines of the stream.
+        on_text: called with the text so far.
+
+    Raises:
+        OSError: the stream is broken off, or has an error.
+    """
+    message, reason = dict.fromkeys(("content", "reasoning_content", "refusal"), ""), None
+    for line in lines:
+        field, _, data = line.decode("utf-8", "replace").partition(":")
+        if field != "data":
+            continue
+        if data.strip() == "[DONE]":
+            break
+        event = json.loads(data)
+        if "error" in event:
+            raise OSError(_error_message(data))
+        for choice in event.get("choices") or ():
+            delta = choice.get("delta") or {}
+            text = delta.get("content")
+            message["content"] += text or ""
+            message["refusal"] += delta.get("refusal") or ""
+            thoughts = delta.get("reasoning_content") or delta.get("reasoning")
+            message["reasoning_content"] += thoughts or ""
+            reason = choice.get("finish_reason") or reason
+            if text:
+                on_text(message["content"])
+    if reason is None:
+        raise OSError("the answer broke off")
+    return {"choices": [{"message": message, "finish_reason": reason}]}
 
 
 def _error_message(reply: str) -> str:

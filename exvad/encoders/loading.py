@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from collections.abc import Mapping
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -10,13 +11,23 @@ from exvad.encoders.captioners.endpoint_captioner import EndpointCaptioner
 from exvad.encoders.captioners.engine_captioner import EngineCaptioner
 from exvad.encoders.captioners.transformers_captioner import TransformersCaptioner
 from exvad.encoders.clip import ClipEncoder
+from exvad.encoders.devices import device_memory, resolve_device
 from exvad.encoders.endpoint import ChatEndpoint, EndpointLLM
 from exvad.encoders.engine import EngineLLM
 from exvad.encoders.llm import TransformersLLM
+from exvad.encoders.memory import model_memory
+from exvad.encoders.model_files import PACKAGE_PREFIX
 
 if TYPE_CHECKING:
+    import torch
+
     from exvad.config import Config
+    from exvad.encoders.model_files import ModelKind
     from exvad.encoders.protocols import Captioner, LanguageModel
+
+GIB = 2**30
+LOCAL_KINDS: tuple[ModelKind, ...] = ("clip", "captioner", "llm")
+USED_SHARE = 0.9  # of the memory of a device; the rest is for the batches
 
 
 def load_clip(config: Config) -> ClipEncoder:
@@ -80,8 +91,15 @@ def load_llm(
     )
 
 
+class ModelTooLargeError(ValueError):
+    """A model does not fit the memory of its device; the message says what to do."""
+
+
 class LocalModels:
     """The frozen models of a configuration in this process, each loaded at its first use.
+
+    Where the captioner and the language model do not fit the device together, each is freed before
+    the other is loaded.
 
     Args:
         config: the models and their backends.
@@ -100,10 +118,78 @@ class LocalModels:
 
     @cached_property
     def captioner(self) -> Captioner:
-        """The captioner; see `load_captioner`."""
+        """The captioner; see `load_captioner`.
+
+        Raises:
+            ModelTooLargeError: it or the language model does not fit the device.
+        """
+        self._make_room("llm")
         return load_captioner(self._config)
 
     @cached_property
     def llm(self) -> LanguageModel:
-        """The language model; see `load_llm`."""
+        """The language model; see `load_llm`.
+
+        Raises:
+            ModelTooLargeError: it or the captioner does not fit the device.
+        """
+        self._make_room("captioner")
         return load_llm(self._config, schema=self._schema)
+
+    def _make_room(self, other: ModelKind) -> None:
+        """Free a model if it does not fit beside the one that is loaded next."""
+        fit_together = self._fit_together  # refuses a model before the other one has worked
+        if other in self.__dict__ and not fit_together:
+            del self.__dict__[other]
+            free_memory()
+
+    @cached_property
+    def _fit_together(self) -> bool:
+        """Whether the device holds all models at the same time.
+
+        Raises:
+            ModelTooLargeError: it does not even hold one of them beside CLIP.
+        """
+        device = resolve_device(self._config.device)
+        available = device_memory(device)
+        needs = {kind: weight_bytes(self._config, kind, device) for kind in LOCAL_KINDS}
+        for kind in ("captioner", "llm"):
+            if needs[kind] and needs["clip"] + needs[kind] > available:
+                raise ModelTooLargeError(
+                    f"{kind}.model needs {needs[kind] / GIB:.1f} GiB on the {device.type}, which "
+                    f"has {available / GIB:.1f}: take a smaller or a quantised model, or a server "
+                    f"({kind}.backend=openai with {kind}.endpoint.base_url)"
+                )
+        has_engine = "vllm" in (self._config.captioner.backend, self._config.llm.backend)
+        # vLLM takes nearly all of a GPU when it starts.
+        shared = has_engine and device.type == "cuda" and all(needs.values())
+        return not shared and sum(needs.values()) <= USED_SHARE * available
+
+
+def weight_bytes(config: Config, kind: ModelKind, device: torch.device) -> int:
+    """Return the memory of a model's weights; 0 if it runs elsewhere, is tiny or is not known yet.
+
+    Args:
+        config: the models and their backends.
+        kind: which of them.
+        device: where it runs.
+    """
+    if kind == "clip":
+        model, is_remote = config.clip.model, False
+    else:
+        section = config.captioner if kind == "captioner" else config.llm
+        model, is_remote = section.model, section.backend == "openai"
+    if is_remote or model.startswith(PACKAGE_PREFIX):
+        return 0
+    try:
+        return model_memory(config, kind, uses_gpu=device.type == "cuda").weights
+    except ValueError:
+        return 0
+
+
+def free_memory() -> None:
+    """Give back the memory of models that are no longer referred to."""
+    import torch
+
+    gc.collect()
+    torch.cuda.empty_cache()

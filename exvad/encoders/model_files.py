@@ -58,6 +58,28 @@ def resolve_model(name: str) -> str:
     return str(folder)
 
 
+def cached_folder(repository: str, file_name: str) -> Path | None:
+    """Return the folder of the cached files of a repository, or None if that file is not cached.
+
+    Args:
+        repository: its name on the Hugging Face hub.
+        file_name: a file of the repository.
+
+    Raises:
+        ValueError: the name can't be that of a repository.
+    """
+    from huggingface_hub import try_to_load_from_cache
+    from huggingface_hub.errors import HFValidationError
+
+    try:
+        path = try_to_load_from_cache(repository, file_name)
+    except HFValidationError:
+        raise ValueError(
+            f"{repository}: there is no such folder, and no model of the hub has such a name"
+        ) from None
+    return Path(path).parent if isinstance(path, str) else None
+
+
 class ModelUnavailableError(ValueError):
     """A foundation model cannot be loaded; the message names it and says what to do.
 

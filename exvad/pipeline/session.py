@@ -2,15 +2,35 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import ray
 import ray.data
+from ray._private.ray_constants import WORKER_PROCESS_SETUP_HOOK_ENV_VAR
+from ray._private.runtime_env.constants import RAY_JOB_CONFIG_JSON_ENV_VAR
+
+PREFIXES = ("HF_", "HUGGING_FACE_", "HUGGINGFACE_")
+# Folders and files of one machine; other nodes have others.
+PLACES = (
+    "HF_HOME",
+    "HF_HUB_CACHE",
+    "HF_ASSETS_CACHE",
+    "HF_DATASETS_CACHE",
+    "HF_MODULES_CACHE",
+    "HF_XET_CACHE",
+    "HF_TOKEN_PATH",
+    "HF_STORED_TOKENS_PATH",
+    "HUGGINGFACE_HUB_CACHE",
+    "HUGGINGFACE_ASSETS_CACHE",
+)
+HOOK = "worker_process_setup_hook"
 
 
 @contextmanager
@@ -36,15 +56,58 @@ def ray_output_hidden() -> Iterator[None]:
 def ray_session() -> Iterator[None]:
     """Join the cluster that RAY_ADDRESS names, or start a private one on this machine.
 
-    Without RAY_ADDRESS, the session never joins a Ray cluster that runs on this machine.
+    Without RAY_ADDRESS, the session never joins a Ray cluster that runs on this machine. The
+    processes of a cluster get this process's variables of the Hugging Face hub, such as HF_TOKEN.
     """
     address = os.environ.get("RAY_ADDRESS", "local")
-    private = {"include_dashboard": False} if address == "local" else {}
+    options: dict[str, Any] = {"include_dashboard": False}
+    if address != "local":  # the processes of a private session inherit all variables
+        options = {"runtime_env": hub_runtime_env(os.environ)}
     with ray_output_hidden():
-        ray.init(address=address, logging_level=logging.ERROR, log_to_driver=False, **private)
+        ray.init(address=address, logging_level=logging.ERROR, log_to_driver=False, **options)
     logging.getLogger("ray.data").setLevel(logging.ERROR)
     ray.data.DataContext.get_current().enable_progress_bars = False
     try:
         yield
     finally:
         ray.shutdown()
+
+
+def hub_runtime_env(environment: Mapping[str, str]) -> dict[str, Any]:
+    """Return the `runtime_env` of `ray.init` that passes on the hub's variables of a driver.
+
+    Ray writes `env_vars` into its logs and shows them on its dashboard, so tokens travel in the
+    function that each process calls when it starts.
+
+    Args:
+        environment: the variables of the driver. The `runtime_env` of `ray job submit` is among
+            them; what it defines is left out here, since Ray refuses to get it twice.
+
+    Returns:
+        The `runtime_env`; empty if there is nothing to pass on.
+    """
+    job = json.loads(environment.get(RAY_JOB_CONFIG_JSON_ENV_VAR, "{}")).get("runtime_env") or {}
+    of_job = job.get("env_vars") or {}
+    variables = {
+        name: value
+        for name, value in environment.items()
+        if name.startswith(PREFIXES) and name not in PLACES and name not in of_job
+    }
+    tokens = {name: value for name, value in variables.items() if "TOKEN" in name}
+    plain = {name: value for name, value in variables.items() if name not in tokens}
+    runtime_env: dict[str, Any] = {"env_vars": plain} if plain else {}
+    # A process calls one function only; a job that has its own must set the tokens in it.
+    if tokens and HOOK not in job and WORKER_PROCESS_SETUP_HOOK_ENV_VAR not in of_job:
+        runtime_env[HOOK] = _setter(tokens)
+    return runtime_env
+
+
+def _setter(variables: dict[str, str]) -> Callable[[], None]:
+    """Return a function that sets variables. It is pickled whole, for nodes without exvad."""
+
+    def set_hub_variables() -> None:
+        import os
+
+        os.environ.update(variables)
+
+    return set_hub_variables

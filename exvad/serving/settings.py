@@ -6,7 +6,7 @@ import os
 from collections.abc import Mapping
 from ipaddress import ip_network
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 
 from pydantic import (
     BaseModel,
@@ -31,7 +31,12 @@ class Replicas(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     cpus: float = Field(0.3, ge=0, description="CPU cores per replica, and its computing threads")
-    gpus: float = Field(0, ge=0, description="GPUs per replica; a fraction shares one GPU")
+    gpus: float | None = Field(
+        None,
+        ge=0,
+        description="GPUs per replica; a fraction shares one GPU; null to choose by the size of "
+        "the model, and 0 without GPUs",
+    )
     min_replicas: int = Field(1, ge=1, description="minimum number of replicas")
     max_replicas: int = Field(1, ge=1, description="maximum number of replicas")
     concurrency: int = Field(
@@ -55,6 +60,12 @@ class ServerSettings(BaseModel):
     )
     tracking_uri: str = Field(
         "", description="URI of MLflow; empty for MLFLOW_TRACKING_URI, or else the newest run"
+    )
+    models: dict[str, Any] = Field(
+        {},
+        description="settings of the frozen models that replace the checkpoint's, such as "
+        "`llm.backend: openai`: device, and backend, model, dtype, batches, endpoint and engine of "
+        "captioner and llm",
     )
     spool: Path = Field(Path("runs/serve"), description="folder of uploads, results and the queue")
     database: str = Field(

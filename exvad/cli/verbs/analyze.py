@@ -25,6 +25,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="REF",
         help=f"{CHECKPOINT_HELP} [that of the newest run below runs/]",
     )
+    parser.add_argument(
+        "--set",
+        action="append",
+        default=[],
+        metavar="KEY=VALUE",
+        help="replace a setting of the frozen models, such as llm.backend=openai (repeatable)",
+    )
     parser.add_argument("--json", action="store_true", help="print one JSON object per video")
     parser.add_argument(
         "--html", type=Path, metavar="FILE", help="write a report with evidence frames"
@@ -35,6 +42,8 @@ def run(options: argparse.Namespace) -> int:
     """Run the verb; return the exit code."""
     from exvad.checkpoints.registry import resolve_checkpoint
     from exvad.cli.analysis import analyze_files
+    from exvad.config import parse_overrides
 
     checkpoint = resolve_checkpoint(options.checkpoint) if options.checkpoint else None
-    return analyze_files(options.videos, checkpoint, options.json, options.html)
+    overrides = parse_overrides(options.set)
+    return analyze_files(options.videos, checkpoint, options.json, options.html, overrides)

@@ -16,12 +16,11 @@ from huggingface_hub.errors import (
     EntryNotFoundError,
     GatedRepoError,
     HfHubHTTPError,
-    HFValidationError,
     OfflineModeIsEnabled,
     RepositoryNotFoundError,
 )
 
-from exvad.encoders.model_files import ModelKind, find_file_problems
+from exvad.encoders.model_files import ModelKind, cached_folder, find_file_problems
 from exvad.pipeline.preflight.findings import Finding, gib
 
 TIMEOUT_SECONDS = 5.0
@@ -30,21 +29,6 @@ TOKEN_ADVICE = (
     "accept the licence on {endpoint}/{repository}, then set HF_TOKEN to a token of that account "
     "(on every node) or run `hf auth login`"
 )
-
-
-def cached_folder(repository: str, file_name: str) -> Path | None:
-    """Return the folder of the cached files of a repository, or None if that file is not cached.
-
-    Raises:
-        ValueError: the name can't be that of a repository.
-    """
-    try:
-        path = find_in_cache(repository, file_name)
-    except HFValidationError:
-        raise ValueError(
-            f"{repository}: there is no such folder, and no model of the hub has such a name"
-        ) from None
-    return Path(path).parent if isinstance(path, str) else None
 
 
 def check_repository(what: str, repository: str, kind: ModelKind) -> Finding:

@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import os
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING
 
-from exvad.encoders.clip import LOCAL_DIR, open_clip_name
-from exvad.encoders.memory import ModelMemory, clip_memory, local_config, transformers_memory
-from exvad.encoders.model_files import PACKAGE_PREFIX, resolve_model
+from exvad.encoders.memory import ModelMemory, model_memory
+from exvad.encoders.model_files import PACKAGE_PREFIX
 from exvad.pipeline.preflight.findings import Finding, gib
-from exvad.pipeline.preflight.hub import cached_folder
 
 if TYPE_CHECKING:
     from exvad.config import Config
@@ -132,53 +128,6 @@ def _memory_need(config: Config, stage: Stage, uses_gpu: bool) -> tuple[float, f
     parts = [f"weights {gib(weights)}, with a full batch about {gib(batch)}"] if weights else []
     parts += [f"memory unknown: {reason}" for reason in unknown]
     return weights, batch, "; ".join(parts)
-
-
-def model_memory(config: Config, kind: ModelKind, uses_gpu: bool) -> ModelMemory:
-    """Return the memory of a model.
-
-    Args:
-        config: the models.
-        kind: which of them.
-        uses_gpu: whether it runs on a GPU.
-
-    Raises:
-        ValueError: its configuration is not on this machine, or can't be used.
-    """
-    if kind == "clip":
-        dtype = config.clip.dtype
-        half = "float16" if uses_gpu else "float32"
-        return clip_memory(_clip_config(config.clip.model), half if dtype == "auto" else dtype)
-    section = config.captioner if kind == "captioner" else config.llm
-    location: str | Path | None = resolve_model(section.model)
-    if not Path(str(location)).is_dir():
-        location = cached_folder(str(location), "config.json")
-    if location is None:
-        raise ValueError(f"no configuration of {section.model} is on this machine yet")
-    dtype = section.dtype if uses_gpu or section.dtype != "auto" else "float32"
-    try:
-        return transformers_memory(local_config(location), kind, dtype)
-    except ValueError as error:
-        raise ValueError(f"{section.model}: {str(error).splitlines()[0]}") from None
-
-
-def _clip_config(model: str) -> dict[str, object]:
-    """Return open_clip's `model_cfg` of a configured model.
-
-    Raises:
-        ValueError: there is none on this machine.
-    """
-    import open_clip
-
-    name = open_clip_name(model)
-    if not name.startswith(LOCAL_DIR):
-        settings = open_clip.get_model_config(name)
-    else:
-        file = Path(name.removeprefix(LOCAL_DIR)) / "open_clip_config.json"
-        settings = json.loads(file.read_bytes()).get("model_cfg") if file.is_file() else None
-    if not settings:
-        raise ValueError(f"no configuration of {model} is on this machine")
-    return dict(settings)
 
 
 def _batch_bytes(

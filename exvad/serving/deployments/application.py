@@ -12,6 +12,7 @@ import os
 from pathlib import Path
 from typing import Any
 
+import ray
 from ray import serve
 
 from exvad.checkpoints.checkpoint import load_checkpoint
@@ -22,15 +23,19 @@ from exvad.checkpoints.registry import (
     resolve_checkpoint,
     resolve_tracking_uri,
 )
+from exvad.config import Config, override_models
+from exvad.pipeline.placement import check_placement
 from exvad.serving.api.application import create_api
 from exvad.serving.api.keys import ApiKeys
 from exvad.serving.deployments.analyst import AnalystDeployment
+from exvad.serving.deployments.explainer import ExplainerDeployment
+from exvad.serving.deployments.gpus import demands, find_gpus, share_gpus
 from exvad.serving.deployments.models import (
     CaptionerDeployment,
     ClipDeployment,
     DecoderDeployment,
-    ExplainerDeployment,
 )
+from exvad.serving.language.ray_engine import build_engine, require_vllm
 from exvad.serving.queue.database import check_database
 from exvad.serving.settings import Replicas, ServerSettings, load_settings, parse_settings
 from exvad.serving.workers.webhook_sender import read_secret
@@ -62,15 +67,52 @@ def build_application(settings: ServerSettings | None = None) -> serve.Applicati
         OtherVersionError: another version of exvad wrote the database or the checkpoint.
         ValueError: there is no such checkpoint, or a file that the settings name can't be read.
     """
-    settings, folder = _resolve(settings or load_settings())
+    return assemble_application(*prepare_application(settings or load_settings()))
+
+
+def prepare_application(settings: ServerSettings) -> tuple[ServerSettings, Path]:
+    """Look at everything that the application needs, before Ray runs.
+
+    Args:
+        settings: settings of the server.
+
+    Returns:
+        The settings with absolute paths, and the folder of the checkpoint.
+
+    Raises:
+        OtherVersionError: another version of exvad wrote the database or the checkpoint.
+        ValueError: there is no such checkpoint, a file that the settings name can't be read, or
+            the language model needs vLLM and it is not installed.
+    """
+    settings, folder = _resolve(settings)
     _check_files(settings)
+    config = override_models(load_checkpoint(folder).config, settings.models)
+    if config.llm.backend == "vllm":
+        require_vllm(config)
+    return settings, folder
+
+
+def assemble_application(settings: ServerSettings, folder: Path) -> serve.Application:
+    """Build the application for the GPUs of the running Ray, or else of this machine.
+
+    Args:
+        settings: settings of the server; see `prepare_application`.
+        folder: the folder of the checkpoint.
+
+    Raises:
+        PlacementError: the cluster is too small for the replicas.
+        ValueError: the models do not fit the GPUs.
+    """
     checkpoint = load_checkpoint(folder)
-    config, classes = checkpoint.config, checkpoint.classes
+    config, classes = override_models(checkpoint.config, settings.models), checkpoint.classes
+    settings = share_gpus(config, settings, find_gpus())
+    if ray.is_initialized():
+        check_placement("the server", demands(config, settings, FRONT_CPUS))
     handles = {
         "Decoder": _scale(DecoderDeployment, settings.decoder).bind(settings),
         "Clip": _scale(ClipDeployment, settings.clip).bind(config),
         "Captioner": _scale(CaptionerDeployment, settings.captioner).bind(config),
-        "Explainer": _scale(ExplainerDeployment, settings.explainer).bind(config, classes),
+        "Explainer": _explainer(config, classes, settings.explainer),
     }
     # The analysts take work from the queue. They get no requests to scale by.
     analyst = AnalystDeployment.options(  # type: ignore[attr-defined]
@@ -88,6 +130,17 @@ def build_application(settings: ServerSettings | None = None) -> serve.Applicati
         ray_actor_options={"num_cpus": FRONT_CPUS},
     )
     return front.bind(analyst)
+
+
+def _explainer(config: Config, classes: tuple[str, ...], replicas: Replicas) -> Any:
+    """Return the explainer; with backend vllm, it is the client of an engine with the resources."""
+    if config.llm.backend != "vllm":
+        return _scale(ExplainerDeployment, replicas).bind(config, classes)
+    client = ExplainerDeployment.options(  # type: ignore[attr-defined]
+        max_ongoing_requests=2 * replicas.concurrency * replicas.max_replicas,
+        ray_actor_options={"num_cpus": FRONT_CPUS},
+    )
+    return client.bind(config, classes, build_engine(config, replicas))
 
 
 def _resolve(settings: ServerSettings) -> tuple[ServerSettings, Path]:
@@ -136,4 +189,4 @@ def _scale(deployment: Any, replicas: Replicas) -> Any:
 
 
 def _resources(replicas: Replicas) -> dict[str, float]:
-    return {"num_cpus": replicas.cpus, "num_gpus": replicas.gpus}
+    return {"num_cpus": replicas.cpus, "num_gpus": replicas.gpus or 0}

@@ -1,4 +1,4 @@
-"""Deployments of the decoder and of the frozen models, each with its own replicas.
+"""Deployments of the decoder, of CLIP and of the captioner, each with its own replicas.
 
 Requests that arrive while a model is busy are computed together as soon as it is free. A request
 to an idle model does not wait for others.
@@ -9,7 +9,8 @@ N frames, clips or texts · f frames of a clip · H, W pixels · D feature width
 # No postponed annotations here: Ray Serve evaluates the annotations of deployments.
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Sequence, Sized
+from collections.abc import Callable, Sequence, Sized
+from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import Any, TypeVar
 
@@ -17,12 +18,12 @@ import numpy as np
 from numpy.typing import NDArray
 from ray import serve
 
-from exvad.aegm.explanation_format import explanation_schema
 from exvad.aegm.vision_stage import caption_clips
 from exvad.config import Config
-from exvad.encoders.answers import Answer, CaptionError
-from exvad.encoders.loading import LocalModels, load_captioner, load_clip
-from exvad.encoders.protocols import Captioner, StreamingLanguageModel
+from exvad.encoders.answers import CaptionError
+from exvad.encoders.captioners.endpoint_captioner import EndpointCaptioner
+from exvad.encoders.loading import load_captioner, load_clip
+from exvad.encoders.protocols import Captioner
 from exvad.serving.settings import ServerSettings
 from exvad.video.chunks import Chunk
 from exvad.video.decoding import DecodedChunk
@@ -32,7 +33,7 @@ from exvad.video.survey import VideoInfo
 Frames = NDArray[np.uint8]
 Method = TypeVar("Method", bound=Callable[..., Any])
 MAX_BATCHED_REQUESTS = 8
-PARTIAL_SECONDS = 0.1  # between two partial answers
+MAX_CAPTIONER_REQUESTS = 32
 
 
 def _batched(method: Method) -> Method:
@@ -91,7 +92,7 @@ class ClipDeployment:
         return await asyncio.to_thread(compute_together, self._clip.encode_texts, requests)
 
 
-@serve.deployment(name="Captioner", max_ongoing_requests=32)
+@serve.deployment(name="Captioner", max_ongoing_requests=MAX_CAPTIONER_REQUESTS)
 class CaptionerDeployment:
     """The captioner Φ_C.
 
@@ -101,9 +102,15 @@ class CaptionerDeployment:
 
     def __init__(self, config: Config) -> None:
         self._captioner = load_captioner(config)
+        # Requests to an endpoint wait for nothing else, and are bounded by its client.
+        is_remote = isinstance(self._captioner, EndpointCaptioner)
+        self._callers = ThreadPoolExecutor(MAX_CAPTIONER_REQUESTS) if is_remote else None
 
     async def caption(self, clips: Frames) -> list[str]:
         """Caption clips of one size, uint8 [N, f, H, W, 3]."""
+        if self._callers is not None:
+            caption_remotely = partial(caption_clips, self._captioner, list(clips))
+            return await asyncio.get_running_loop().run_in_executor(self._callers, caption_remotely)
         caption: Any = self._caption  # batched: it takes one request instead of several
         captions: list[str] | CaptionError = await caption(clips)
         if isinstance(captions, CaptionError):
@@ -113,49 +120,6 @@ class CaptionerDeployment:
     @_batched
     async def _caption(self, requests: list[Frames]) -> list[list[str] | CaptionError]:
         return await asyncio.to_thread(caption_each, self._captioner, requests)
-
-
-@serve.deployment(name="Explainer", max_ongoing_requests=32)
-class ExplainerDeployment:
-    """The language model Φ_LLM.
-
-    Args:
-        config: configuration of the served checkpoint.
-        classes: class names, the normal class first.
-    """
-
-    def __init__(self, config: Config, classes: tuple[str, ...]) -> None:
-        self._llm = LocalModels(config, explanation_schema(classes)).llm
-
-    @_batched
-    async def complete(self, requests: list[list[str]]) -> list[list[Answer]]:
-        """Complete the prompts of each request."""
-        return await asyncio.to_thread(compute_together, self._llm.complete, requests)
-
-    async def stream(self, prompts: list[str]) -> AsyncIterator[list[Answer]]:
-        """Complete prompts; yield the partial answers again and again, and at last the answers."""
-        stream: Any = self._stream  # batched: it takes one request instead of several
-        async for answers in stream(prompts):
-            yield answers
-
-    @_batched
-    async def _stream(self, requests: list[list[str]]) -> AsyncIterator[list[list[Answer]]]:
-        prompts = [prompt for request in requests for prompt in request]
-        partial_answers = [Answer("")] * len(prompts)
-
-        def on_text(index: int, text: str) -> None:
-            partial_answers[index] = Answer(text)
-
-        def complete() -> list[Answer]:
-            if isinstance(self._llm, StreamingLanguageModel):
-                return self._llm.stream(prompts, on_text)
-            return self._llm.complete(prompts)
-
-        # An event for each token would take longer than to generate it.
-        completing = asyncio.create_task(asyncio.to_thread(complete))
-        while not (await asyncio.wait([completing], timeout=PARTIAL_SECONDS))[0]:
-            yield _split(list(partial_answers), requests)
-        yield _split(completing.result(), requests)
 
 
 def compute_together(

@@ -13,7 +13,7 @@ from ray import serve
 
 from exvad.pipeline.session import ray_output_hidden, ray_session
 from exvad.pipeline.terminal import console
-from exvad.serving.deployments.application import build_application
+from exvad.serving.deployments.application import assemble_application, prepare_application
 
 if TYPE_CHECKING:
     from exvad.serving.settings import ServerSettings
@@ -73,13 +73,15 @@ def run_server(host: str, port: int, settings: ServerSettings) -> None:
 
     Raises:
         OtherVersionError: another version of exvad wrote the database or the checkpoint.
-        ValueError: see `check_host`, `check_port` and `build_application`.
+        ValueError: see `check_host`, `check_port`, `prepare_application` and
+            `assemble_application`.
     """
     check_host(host, settings)
     check_port(host, port)
-    application = build_application(settings)
+    settings, folder = prepare_application(settings)
     logging.getLogger("ray.serve").setLevel(logging.WARNING)
     with ray_session():
+        application = assemble_application(settings, folder)
         serve.start(http_options={"host": host, "port": port})
         try:
             serve.run(application)
