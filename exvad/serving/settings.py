@@ -18,7 +18,7 @@ from pydantic import (
     model_validator,
 )
 
-from exvad.checkpoints.registry import SQLITE
+from exvad.checkpoints.local_tracking import SQLITE
 from exvad.config import did_you_mean
 from exvad.config.yaml_text import read_yaml
 

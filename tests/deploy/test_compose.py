@@ -72,7 +72,7 @@ def test_settings_of_the_server_lie_on_its_volumes(compose: dict[str, Any], name
     assert mounted[str(settings.spool)] == "spool"
     assert Path(settings.checkpoint).is_relative_to("/runs")
     parts = (settings.clip, settings.captioner, settings.explainer)
-    assert (0 < sum(part.gpus for part in parts) <= 1) == (name == "server-gpu")
+    assert (0 < sum(part.gpus or 0 for part in parts) <= 1) == (name == "server-gpu")
 
 
 def test_mlflow_of_kubernetes_has_the_same_options(compose: dict[str, Any]) -> None:

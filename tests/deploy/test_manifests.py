@@ -318,7 +318,7 @@ def test_service_serves_the_checkpoint_that_the_job_trains(objects: Objects) -> 
     assert is_below(settings.spool, pod, "spool")
     assert is_below(settings.checkpoint, pod, "runs")
     parts = (settings.clip, settings.captioner, settings.explainer)
-    assert sum(part.gpus for part in parts) <= 1
+    assert sum(part.gpus or 0 for part in parts) <= 1
     cpus = float(pod["containers"][0]["resources"]["requests"]["cpu"])
     assert sum(part.cpus for part in (*parts, settings.decoder, settings.analyst)) < cpus
 
