@@ -133,6 +133,7 @@ def test_page_shows_commands_that_exvad_understands(
 @pytest.mark.parametrize("page", PAGES, ids=name_of)
 def test_page_names_configuration_keys_and_values_that_exist(page: Path) -> None:
     for code in inline_code(page):
+        overrides = []
         for word in code.split():
             key, separator, value = word.partition("=")
             is_file = key.endswith(FILE_SUFFIXES)
@@ -140,7 +141,8 @@ def test_page_names_configuration_keys_and_values_that_exist(page: Path) -> None
                 continue
             assert key in configuration_keys(), f"{word}: no such key"
             if separator and value and "…" not in value:
-                load_config("demo", [word])
+                overrides.append(word)
+        load_config("demo", overrides)
 
 
 @pytest.mark.parametrize("page", PAGES, ids=name_of)

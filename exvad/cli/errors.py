@@ -5,6 +5,9 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+# Ray raises a bare exception for this.
+RAY_TIMEOUT = "The current node timed out during startup"
+
 
 def user_error(traceback: str) -> str | None:
     """Return the message for the user in a remote traceback, or None if there is none.
@@ -12,6 +15,8 @@ def user_error(traceback: str) -> str | None:
     Args:
         traceback: the text of an exception that Ray passed on.
     """
+    if RAY_TIMEOUT in traceback:
+        return "Ray did not start in time; this machine may be busy: run the same command again"
     message: str | None = None
     raised_by_exvad = False
     for line in traceback.splitlines():

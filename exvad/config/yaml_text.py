@@ -57,7 +57,7 @@ def read_yaml(path: str | Path) -> Any:
     except OSError as error:
         raise ValueError(f"{path} can't be read ({error.strerror})") from None
     except UnicodeDecodeError:
-        raise ValueError(f"{path} can't be read (not YAML: it is not UTF-8)") from None
+        raise ValueError(f"{path}: not YAML, as it is not UTF-8") from None
     return parse_yaml(text, str(path))
 
 

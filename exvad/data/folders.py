@@ -45,7 +45,9 @@ def folder_per_class(
     top = Path(root).absolute()
     if not top.is_dir():
         hint = "; for a bucket write a manifest, as data.kind=folder needs a local folder"
-        raise ManifestError([f"{root}: there is no such folder{hint if '://' in str(root) else ''}"])
+        raise ManifestError(
+            [f"{root}: there is no such folder{hint if '://' in str(root) else ''}"]
+        )
     paths = [PurePosixPath(path.relative_to(top).as_posix()) for path in video_files(top)]
     if not paths:
         suffixes = " ".join(sorted(VIDEO_SUFFIXES))
@@ -98,7 +100,7 @@ def video_finder(root: str | Path) -> Callable[[str], str]:
     If a local video is missing there, the function returns a file of the same name below the root,
     if there is one.
     """
-    if '://' in str(root):
+    if "://" in str(root):
         base_uri = str(root).rstrip("/")
         return lambda relative: f"{base_uri}/{relative}"
     top = Path(root).absolute()

@@ -16,7 +16,7 @@ from rich.table import Table
 from exvad.config import Config, load_config
 from exvad.data.atomic import write_json_atomic
 from exvad.pipeline.child_jobs import run_job
-from exvad.pipeline.manifest_progress import load_manifest_with_progress
+from exvad.pipeline.progress.manifest import load_manifest_with_progress
 
 # Each job with its flags, in the order in which they run.
 JOBS: tuple[tuple[str, tuple[str, ...]], ...] = (

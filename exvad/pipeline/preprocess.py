@@ -13,7 +13,7 @@ from exvad.aegm.language_stage import language_fingerprint
 from exvad.aegm.vision_stage import captions_fingerprint, vision_fingerprint
 from exvad.data.dataset import run_manifest_path
 from exvad.data.manifest_files import write_manifest
-from exvad.pipeline.manifest_progress import load_manifest_with_progress
+from exvad.pipeline.progress.manifest import load_manifest_with_progress
 from exvad.pipeline.session import ray_session
 from exvad.pipeline.stages.actors import check_stages
 from exvad.pipeline.stages.captioning import run_captions

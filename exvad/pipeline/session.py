@@ -5,7 +5,9 @@ from __future__ import annotations
 import json
 import logging
 import os
+import signal
 import sys
+import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -68,9 +70,31 @@ def ray_session() -> Iterator[None]:
     logging.getLogger("ray.data").setLevel(logging.ERROR)
     ray.data.DataContext.get_current().enable_progress_bars = False
     try:
-        yield
+        with _termination_raised():
+            yield
     finally:
         ray.shutdown()
+
+
+class TerminatedError(KeyboardInterrupt):
+    """The process was asked to end by SIGTERM, as `kill` and Kubernetes do."""
+
+
+@contextmanager
+def _termination_raised() -> Iterator[None]:
+    """Raise SIGTERM as an exception; Ray's own handler would abort the process."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def terminate(*_: object) -> None:
+        raise TerminatedError
+
+    before = signal.signal(signal.SIGTERM, terminate)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def hub_runtime_env(environment: Mapping[str, str]) -> dict[str, Any]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-from exvad.pipeline.progress_lines import ProgressLines
+from exvad.pipeline.progress.lines import ProgressLines
 
 console = Console(stderr=True)
 

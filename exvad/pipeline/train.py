@@ -21,8 +21,8 @@ from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 from exvad.checkpoints.checkpoint import Checkpoint, save_checkpoint
 from exvad.checkpoints.tracking import log_training
 from exvad.laam.run_labels import RunLabels
-from exvad.pipeline.epoch_board import EpochBoard, epochs_shown
 from exvad.pipeline.placement import Demand, check_placement, waiting_reported
+from exvad.pipeline.progress.epoch_board import EpochBoard, epochs_shown
 from exvad.pipeline.session import ray_session
 from exvad.pipeline.terminal import console
 from exvad.store.run_data import RunData

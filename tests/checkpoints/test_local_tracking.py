@@ -52,39 +52,55 @@ def log_model(config: Config, text: str) -> str:
     return str(run.info.run_id)
 
 
+@pytest.fixture(scope="module")
+def logged(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
+    """A run in which a model was logged, and the id of MLflow's run; tests copy it."""
+    folder = tmp_path_factory.mktemp("logged")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("MLFLOW_TRACKING_URI", "")
+        return folder, log_model(configured(folder), "first")
+
+
+@pytest.fixture
+def run(logged: tuple[Path, str], tmp_path: Path) -> Path:
+    """A run in which a model was logged before it was moved here."""
+    shutil.copytree(logged[0], tmp_path / "run")
+    adopt_artifacts(tmp_path / "run/mlflow.db")
+    return tmp_path / "run"
+
+
 def checkpoint_text(reference: str, config: Config) -> str:
     """Return what was logged as a checkpoint."""
     return (resolve_checkpoint(reference, config.mlflow_uri) / "model.txt").read_text()
 
 
-def test_moved_run_keeps_its_models(tmp_path: Path) -> None:
-    run_id = log_model(configured(tmp_path / "before"), "first")
-    (tmp_path / "before").rename(tmp_path / "after")
+def test_moved_run_keeps_its_models(logged: tuple[Path, str], run: Path, tmp_path: Path) -> None:
+    run_id = logged[1]
+    run.rename(tmp_path / "after")
     moved = configured(tmp_path / "after")
     assert checkpoint_text(run_id, moved) == "first"
     assert checkpoint_text("models:/exvad@champion", moved) == "first"
     assert checkpoint_text("models:/exvad/1", moved) == "first"
 
 
-def test_copied_run_writes_into_itself_and_leaves_the_original_alone(tmp_path: Path) -> None:
-    original = configured(tmp_path / "original")
-    first = log_model(original, "first")
-    shutil.copytree(tmp_path / "original", tmp_path / "copy")
+def test_copied_run_writes_into_itself_and_leaves_the_original_alone(
+    logged: tuple[Path, str], run: Path, tmp_path: Path
+) -> None:
+    original = configured(run)
+    shutil.copytree(run, tmp_path / "copy")
     copy = configured(tmp_path / "copy")
     second = log_model(copy, "second")
     assert checkpoint_text("models:/exvad@champion", copy) == "second"
     assert checkpoint_text("models:/exvad@champion", original) == "first"
-    assert checkpoint_text(first, copy) == "first"
+    assert checkpoint_text(logged[1], copy) == "first"
     assert (tmp_path / "copy/mlartifacts" / second).is_dir()
-    assert not (tmp_path / "original/mlartifacts" / second).exists()
+    assert not (run / "mlartifacts" / second).exists()
 
 
-def test_names_that_only_begin_alike_are_left_alone(tmp_path: Path) -> None:
-    config = configured(tmp_path / "before")
-    log_model(config, "first")
-    (tmp_path / "before").rename(tmp_path / "after")
+def test_names_that_only_begin_alike_are_left_alone(run: Path, tmp_path: Path) -> None:
+    run.rename(tmp_path / "after")
     database = tmp_path / "after/mlflow.db"
-    foreign = f"{(tmp_path / 'before/mlartifacts').as_uri()}-of-others/x"
+    foreign = f"{(run / 'mlartifacts').as_uri()}-of-others/x"
     with closing(sqlite3.connect(database)) as connection, connection:
         connection.execute("UPDATE runs SET artifact_uri = ?", (foreign,))
     adopt_artifacts(database)
@@ -92,11 +108,12 @@ def test_names_that_only_begin_alike_are_left_alone(tmp_path: Path) -> None:
         assert connection.execute("SELECT artifact_uri FROM runs").fetchall() == [(foreign,)]
 
 
-def test_artifacts_that_are_stored_elsewhere_on_purpose_stay_there(tmp_path: Path) -> None:
-    log_model(configured(tmp_path / "run"), "first")
+def test_artifacts_that_are_stored_elsewhere_on_purpose_stay_there(
+    run: Path, tmp_path: Path
+) -> None:
     (tmp_path / "elsewhere").mkdir()
     database = tmp_path / "elsewhere/mlflow.db"
-    shutil.copy(tmp_path / "run/mlflow.db", database)
+    shutil.copy(run / "mlflow.db", database)
     before = database.read_bytes()
     adopt_artifacts(database)
     assert database.read_bytes() == before
@@ -115,20 +132,18 @@ def locked(database: Path) -> Iterator[sqlite3.Connection]:
                 connection.execute("ROLLBACK")
 
 
-def test_reader_that_stays_does_not_block_logging(tmp_path: Path) -> None:
-    config = configured(tmp_path)
-    log_model(config, "first")
-    with closing(sqlite3.connect(tmp_path / "mlflow.db")) as reader:
+def test_reader_that_stays_does_not_block_logging(run: Path) -> None:
+    config = configured(run)
+    with closing(sqlite3.connect(run / "mlflow.db")) as reader:
         reader.execute("BEGIN")
         reader.execute("SELECT * FROM runs").fetchall()
         log_model(config, "second")
     assert checkpoint_text("models:/exvad@champion", config) == "second"
 
 
-def test_writer_is_waited_for_longer_than_five_seconds(tmp_path: Path) -> None:
-    config = configured(tmp_path)
-    log_model(config, "first")
-    with locked(tmp_path / "mlflow.db") as connection:
+def test_writer_is_waited_for_longer_than_five_seconds(run: Path) -> None:
+    config = configured(run)
+    with locked(run / "mlflow.db") as connection:
         release = threading.Timer(7, connection.execute, ("ROLLBACK",))
         release.start()
         log_model(config, "second")
@@ -136,9 +151,8 @@ def test_writer_is_waited_for_longer_than_five_seconds(tmp_path: Path) -> None:
     assert checkpoint_text("models:/exvad@champion", config) == "second"
 
 
-def test_lock_is_reported_in_one_sentence(tmp_path: Path) -> None:
-    log_model(configured(tmp_path), "first")
-    database = tmp_path / "mlflow.db"
+def test_lock_is_reported_in_one_sentence(run: Path) -> None:
+    database = run / "mlflow.db"
     sentence = r"mlflow.db: it is locked by another program; close .*; the training is complete"
     with (
         locked(database),

@@ -26,8 +26,8 @@ def test_log_checkpoint_gives_a_model_that_mlflow_loads_and_describes(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     tracking_uri = f"sqlite:///{tmp_path}/mlflow.db"
+    mlflow.set_tracking_uri(None)  # this may unset the variable
     monkeypatch.setenv("MLFLOW_TRACKING_URI", tracking_uri)
-    mlflow.set_tracking_uri(None)
     checkpoint = save_untrained_checkpoint(tmp_path / "checkpoint", "model.text=none")
     experiment = mlflow.create_experiment("exvad", artifact_location=(tmp_path / "art").as_uri())
     with mlflow.start_run(experiment_id=experiment) as run:

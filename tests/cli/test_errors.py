@@ -26,3 +26,8 @@ def test_user_error_takes_a_value_error_only_if_exvad_raised_it() -> None:
 
 def test_user_error_is_none_for_other_errors() -> None:
     assert user_error("ray.exceptions.ActorDiedError: the actor died") is None
+
+
+def test_user_error_says_what_to_do_when_ray_does_not_start() -> None:
+    late = "Exception: The current node timed out during startup. This could happen because …"
+    assert "did not start in time" in str(user_error(late))

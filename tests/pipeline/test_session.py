@@ -164,3 +164,20 @@ def test_output_is_restored_after_an_error(capfd: pytest.CaptureFixture[str]) ->
         raise ValueError("failed")
     os.write(1, b"shown")
     assert capfd.readouterr().out == "shown"
+
+
+def test_termination_ends_a_job_as_ctrl_c_does() -> None:
+    code = (
+        "import time; from exvad.pipeline.session import ray_session\n"
+        "with ray_session():\n    print('ready', flush=True)\n    time.sleep(60)"
+    )
+    with subprocess.Popen(
+        [sys.executable, "-c", code], cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+        text=True,
+    ) as process:  # fmt: skip
+        assert process.stdout is not None
+        assert process.stdout.readline() == "ready\n"
+        process.terminate()
+        _, messages = process.communicate(timeout=60)
+    assert "TerminatedError" in messages
+    assert "SIGTERM received" not in messages

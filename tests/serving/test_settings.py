@@ -49,7 +49,7 @@ def test_load_settings_describes_an_error_in_the_file(
 def test_load_settings_names_a_file_that_is_no_text(tmp_path: Path) -> None:
     path = tmp_path / "serve.yaml"
     path.write_bytes(b"\xff\xfe\x00")
-    with pytest.raises(ValueError, match=r"serve\.yaml can't be read"):
+    with pytest.raises(ValueError, match=r"serve\.yaml: not YAML"):
         load_settings(str(path))
     with pytest.raises(ValueError, match="can't be read"):
         load_settings(str(tmp_path))

@@ -30,7 +30,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         action="append",
         default=[],
         metavar="KEY=VALUE",
-        help="replace a setting of the frozen models, such as llm.backend=openai (repeatable)",
+        help="replace a setting of the frozen models, such as llm.backend=openai; "
+        "repeatable [none]",
     )
     parser.add_argument("--json", action="store_true", help="print one JSON object per video")
     parser.add_argument(

@@ -16,9 +16,9 @@ import ray
 from ray import serve
 
 from exvad.checkpoints.checkpoint import load_checkpoint
+from exvad.checkpoints.local_tracking import SQLITE
 from exvad.checkpoints.registry import (
     REGISTRY,
-    SQLITE,
     newest_checkpoint,
     resolve_checkpoint,
     resolve_tracking_uri,

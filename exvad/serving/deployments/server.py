@@ -52,8 +52,8 @@ def check_port(host: str, port: int) -> None:
     Raises:
         ValueError: another process uses the port, or the port is not permitted.
     """
-    if not 0 < port < 65536:
-        raise ValueError(f"--port {port}: a port is a number from 1 to 65535")
+    if not 0 <= port < 65536:
+        raise ValueError(f"--port {port}: a port is a number up to 65535; 0 takes any free one")
     try:
         with socket.create_server((host, port)):
             pass

@@ -31,7 +31,9 @@ class RecordingStage:
 
 
 def test_caption_requests_have_token_ids_and_the_frames_of_each_clip() -> None:
-    chunks = write_chunk(ChunkRow("", TASK, DecodedChunk(FRAMES, np.zeros(5), [])))
+    chunks = write_chunk(
+        ChunkRow(Outcome("v").to_json(), TASK, DecodedChunk(FRAMES, np.zeros(5), []))
+    )
     batches = list(caption_requests(chunks, {("v", 2)}, PROMPTS, sampling_parameters(9)))
     requests = [{name: value for name, (value,) in batch.items()} for batch in batches]
     assert [request["snippet"] for request in requests] == [0, 4]
@@ -41,7 +43,8 @@ def test_caption_requests_have_token_ids_and_the_frames_of_each_clip() -> None:
         assert request["sampling_params"]["max_tokens"] == 9
         images = request["multimodal_data"]["image"]
         np.testing.assert_array_equal([np.asarray(image) for image in images], frames)
-    assert not list(caption_requests(write_chunk(ChunkRow("")), set(), PROMPTS, {}))
+    undecoded = ChunkRow(Outcome.failure("v", ValueError("gone")).to_json())
+    assert not list(caption_requests(write_chunk(undecoded), set(), PROMPTS, {}))
 
 
 def test_store_captions_stores_no_empty_caption() -> None:

@@ -8,7 +8,7 @@ import time
 import pytest
 from rich.console import Console
 
-from exvad.pipeline.progress_lines import ProgressLines, format_duration
+from exvad.pipeline.progress.lines import ProgressLines, format_duration
 from exvad.pipeline.terminal import progress_bar
 
 
