@@ -19,7 +19,7 @@ demo: $(STAMP)
 	$(BIN)/exvad demo
 
 test: $(STAMP) lint
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n 2 --dist loadfile --durations 15
 
 test-slow: $(STAMP)
 	$(BIN)/python -m pytest -m slow -n 2 --dist loadfile --timeout 600 --durations 30
