@@ -10,6 +10,8 @@ from collections.abc import Callable, Mapping
 import numpy as np
 from numpy.typing import NDArray
 
+MAX_RESAMPLES = 100_000
+
 MetricFunction = Callable[[NDArray[np.intp]], Mapping[str, float | None]]
 """Maps the indices of videos to metrics; repeated indices count again."""
 
@@ -37,11 +39,12 @@ def bootstrap_intervals(
         Metric → (low, high). A metric that is None in any resample is absent.
 
     Raises:
-        ValueError: there are fewer than 2 resamples, or the level is outside (0, 1).
+        ValueError: there are fewer than 2 resamples or too many, or the level is outside (0, 1).
     """
-    if resamples < 2 or not 0 < level < 1:
+    if not 2 <= resamples <= MAX_RESAMPLES or not 0 < level < 1:
         raise ValueError(
-            f"{resamples} resamples at level {level}: give at least 2, and a level between 0 and 1"
+            f"{resamples} resamples at level {level}: give 2 to {MAX_RESAMPLES}, "
+            "and a level between 0 and 1"
         )
     rng = np.random.default_rng(seed)
     groups = [np.flatnonzero(abnormal_N), np.flatnonzero(~abnormal_N)]

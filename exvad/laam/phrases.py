@@ -53,7 +53,9 @@ class LabelPhrases(BaseModel):
                 content = Path(path).read_bytes()
             return cls.model_validate_json(content)
         except FileNotFoundError:
-            raise ValueError(f"no label file {path}: run `exvad labels` first") from None
+            raise ValueError(
+                f"no label file {path}: run `exvad labels` first, or correct labels.file"
+            ) from None
         except ValidationError as error:
             raise ValueError(f"{path} is no label file: {error.errors()[0]['msg']}") from None
 

@@ -6,6 +6,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from exvad.pipeline.preflight.cluster import check_on_cluster, is_on_cluster
+from exvad.pipeline.preflight.files import check_label_file, check_prompt
 from exvad.pipeline.preflight.findings import BackgroundChecks, Finding, PreflightError
 from exvad.pipeline.preflight.models import model_checks
 from exvad.pipeline.preflight.needs import Job, Needs, job_needs
@@ -47,6 +48,7 @@ def check_run(config: Config, job: Job | None = None) -> list[Finding]:
     else:
         wants_gpu = config.device.startswith("cuda") or any(stage.gpus for stage in needs.stages)
         findings, processors = [], local_processors(counts_gpus=wants_gpu)
+    findings += _check_files(config, job)
     findings += [check_stage(config, stage, processors) for stage in needs.stages]
     return [*background.collect(), *findings]
 
@@ -64,6 +66,18 @@ def require_ready(config: Config, job: Job) -> None:
     findings = check_run(config, job)
     if not all(finding.ok for finding in findings):
         raise PreflightError(findings)
+
+
+def _check_files(config: Config, job: Job | None) -> list[Finding]:
+    """Check the prompts and the label file that a job reads."""
+    findings = []
+    if job in (None, "preprocess"):
+        findings.append(check_prompt("llm.prompt", config.llm.prompt))
+    if job in (None, "labels") and config.labels.file:
+        findings.append(check_label_file(config))
+    elif job in (None, "labels"):
+        findings.append(check_prompt("labels.prompt", config.labels.prompt))
+    return findings
 
 
 def _all_models(needs: Needs) -> tuple[ModelKind, ...]:

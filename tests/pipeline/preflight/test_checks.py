@@ -76,7 +76,9 @@ def test_a_job_needs_only_what_concerns_it(tmp_path: Path) -> None:
         require_ready(config, job)
     with pytest.raises(PreflightError, match="/no/model"):
         require_ready(config, "labels")
-    named = load_config("demo", ["llm.model=/no/model", "labels.file=x", f"run={tmp_path}/run"])
+    named = load_config(
+        "demo", ["llm.model=/no/model", "labels.file=package:ucf_crime", f"run={tmp_path}/run"]
+    )
     require_ready(named, "labels")
 
 
