@@ -43,8 +43,8 @@ def bootstrap_intervals(
     """
     if not 2 <= resamples <= MAX_RESAMPLES or not 0 < level < 1:
         raise ValueError(
-            f"{resamples} resamples at level {level}: give 2 to {MAX_RESAMPLES}, "
-            "and a level between 0 and 1"
+            f"{resamples} resamples at level {level}: give at least 2, at most "
+            f"{MAX_RESAMPLES}, and a level between 0 and 1"
         )
     rng = np.random.default_rng(seed)
     groups = [np.flatnonzero(abnormal_N), np.flatnonzero(~abnormal_N)]

@@ -166,7 +166,7 @@ class WaitReporter:
             pending = self._pending() if minutes else []
             if pending:
                 console.print(
-                    f"{self.title} waits for room in the cluster, {minutes} min so far: "
+                    f"{self.title} waits for free cores or GPUs, {minutes} min so far: "
                     f"{', '.join(pending)}; free: {_describe(ray.available_resources())}",
                     highlight=False,
                 )

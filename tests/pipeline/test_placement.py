@@ -152,7 +152,7 @@ def test_waiting_reported_prints_what_the_cluster_has_no_room_for(
     with waiting_reported("training"):
         time.sleep(3)
     output = " ".join(capsys.readouterr().err.split())
-    assert "training waits for room in the cluster, 1 min so far: 1 × 1 CPU and 1 GPU" in output
+    assert "training waits for free cores or GPUs, 1 min so far: 1 × 1 CPU and 1 GPU" in output
     ray.cancel(waiting)
 
 
