@@ -313,12 +313,7 @@ def captions_fingerprint(config: Config) -> dict[str, Any]:
         **_clip_settings(config),
         "stride": config.data.stride,
         "short_side": config.data.short_side,
-        "captioner": config.captioner.model,
-        "captioner_backend": config.captioner.backend,
-        "captioner_dtype": config.captioner.dtype,
-        "caption_prompt": config.captioner.prompt,
-        "captions_per_video": config.captioner.per_video,
-        "max_new_tokens": config.captioner.max_new_tokens,
+        **_captioner_settings(config),
     }
 
 
@@ -334,6 +329,13 @@ def vision_fingerprint(config: Config) -> dict[str, Any]:
         "clip": config.clip.model,
         "clip_pretrained": config.clip.pretrained,
         "clip_dtype": config.clip.dtype,
+        **_captioner_settings(config),
+    }
+
+
+def _captioner_settings(config: Config) -> dict[str, Any]:
+    """Return what captions depend on, besides the frames that are captioned."""
+    return {
         "captioner": config.captioner.model,
         "captioner_backend": config.captioner.backend,
         "captioner_dtype": config.captioner.dtype,

@@ -42,6 +42,14 @@ def history(folder: Path) -> list[dict[str, float]]:
     return epochs
 
 
+def wait_for_first_epoch(folder: Path) -> None:
+    """Wait until Ray Train has saved the state after an epoch."""
+    deadline = time.monotonic() + 200
+    while not (folder / "run/train/checkpoint_manager_snapshot.json").exists():
+        assert time.monotonic() < deadline, "no epoch was saved"
+        time.sleep(0.1)
+
+
 @pytest.fixture(scope="module")
 def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder of a training to the end without a fault."""
@@ -57,13 +65,8 @@ def test_train_resumes_after_a_kill_and_ends_as_an_undisturbed_training(
     with subprocess.Popen(
         exvad_command(*arguments), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
     ) as process:
-        snapshot = tmp_path / "run/train/checkpoint_manager_snapshot.json"
-        for _ in range(900):
-            if snapshot.exists():
-                break
-            time.sleep(0.1)
+        wait_for_first_epoch(tmp_path)
         stop(process, gently=False)
-    assert snapshot.exists()
     assert not (tmp_path / "run/checkpoint").exists()
     train(arguments)
     assert history(tmp_path) == history(undisturbed)
@@ -81,11 +84,7 @@ def test_lost_worker_is_replaced_and_the_training_ends_as_an_undisturbed_one(
     with subprocess.Popen(
         exvad_command(*make_run(tmp_path)), stderr=subprocess.PIPE, text=True
     ) as process:
-        snapshot = tmp_path / "run/train/checkpoint_manager_snapshot.json"
-        for _ in range(900):
-            if snapshot.exists():
-                break
-            time.sleep(0.1)
+        wait_for_first_epoch(tmp_path)
         workers = [
             child
             for child in psutil.Process(process.pid).children(recursive=True)
