@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 from collections.abc import Iterator
 from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
@@ -119,3 +120,12 @@ def test_no_test_imports_another_test() -> None:
                 if module.startswith("tests.") and module.split(".")[-1].startswith("test_"):
                     found.append(f"{path.relative_to(ROOT)} imports {module}")
     assert found == []
+
+
+@pytest.mark.parametrize(
+    "init", sorted(PACKAGE.rglob("__init__.py")), ids=lambda path: path.parent.name
+)
+def test_docstring_of_a_room_names_files_that_exist(init: Path) -> None:
+    docstring = ast.get_docstring(ast.parse(init.read_text("utf-8"))) or ""
+    for name in re.findall(r"`([\w/]+\.py|\w+/)`", docstring):
+        assert (init.parent / name).exists() or (ROOT / name).exists(), f"{init}: {name}"

@@ -1,4 +1,4 @@
-"""The text feature F_T = E_T(E) of an explanation (paper, section 3.2).
+"""The text feature F_T = E_T(E) of an explanation (paper, section 3.3).
 
 S sentences · D feature width
 """

@@ -96,7 +96,14 @@ class Checkpoint:
         """
         model = self.config.model
         limit = max_snippets or model.max_snippets
-        return predict(self.network, self.label_CD, examples, model.tau, limit)
+        return predict(
+            self.network,
+            self.label_CD,
+            examples,
+            model.tau,
+            limit,
+            divisor=self.config.train.divisor,
+        )
 
     def analyze(
         self, features: VideoFeatures, video: str, problems: Sequence[str] = ()

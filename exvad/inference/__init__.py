@@ -1,4 +1,4 @@
-"""From the trained network to an analysis (paper, section 3.5).
+"""From the trained network to an analysis (paper, section 3.6).
 
 network → scores s and class probabilities → calibrated events → the analysis of a video.
 

@@ -30,21 +30,20 @@ class Prediction:
         scores: anomaly scores of each branch, float32 [T], 0 to 1: s of the classifier, and
             1 − p(normal) of the alignment.
         probabilities_TC: class probabilities softmax(M / τ).
+        divisor: that of K = ⌊T / divisor⌋ + 1 in training (equation 7).
     """
 
     scores: dict[Branch, NDArray[np.float32]]
     probabilities_TC: NDArray[np.float32]
+    divisor: int = 16
 
-    def video_score(self, branch: Branch, divisor: int = 16) -> float:
-        """Return the mean of the K = ⌊T / divisor⌋ + 1 highest scores (equation 7)."""
-        return float(_top_k_mean(self.scores[branch][:, None], divisor)[0])
+    def video_score(self, branch: Branch) -> float:
+        """Return the mean of the K highest scores (equation 7)."""
+        return float(_top_k_mean(self.scores[branch][:, None], self.divisor)[0])
 
-    def video_probabilities(self, divisor: int = 16) -> NDArray[np.float32]:
-        """Return the mean of the K highest probabilities of each class, float32 [C].
-
-        K = ⌊T / divisor⌋ + 1, as in equation 7.
-        """
-        return _top_k_mean(self.probabilities_TC, divisor)
+    def video_probabilities(self) -> NDArray[np.float32]:
+        """Return the mean of the K highest probabilities of each class, float32 [C]."""
+        return _top_k_mean(self.probabilities_TC, self.divisor)
 
 
 def predict(
@@ -54,6 +53,7 @@ def predict(
     tau: float,
     max_snippets: int = 256,
     batch_size: int = 32,
+    divisor: int = 16,
 ) -> list[Prediction]:
     """Run the network over videos, each cut into clips of at most `max_snippets`.
 
@@ -64,6 +64,7 @@ def predict(
         tau: τ of the class probabilities.
         max_snippets: maximum length of a clip.
         batch_size: clips per forward pass.
+        divisor: `train.divisor`, for the scores of whole videos.
 
     Returns:
         One prediction per video, in order.
@@ -76,7 +77,8 @@ def predict(
         for clip in _cut(example, max_snippets):
             clips.append(clip)
             video_of_clip.append(video)
-    parts: list[list[tuple[NDArray[np.float32], ...]]] = [[] for _ in set(video_of_clip)]
+    num_videos = max(video_of_clip, default=-1) + 1
+    parts: list[list[tuple[NDArray[np.float32], ...]]] = [[] for _ in range(num_videos)]
     with torch.inference_mode():
         for start in range(0, len(clips), batch_size):
             batch_clips = clips[start : start + batch_size]
@@ -88,7 +90,7 @@ def predict(
                 length = len(clip.visual_TD)
                 clip_arrays = tuple(array[row, :length] for array in arrays)
                 parts[video_of_clip[start + row]].append(clip_arrays)
-    return [_join(video_parts) for video_parts in parts]
+    return [_join(video_parts, divisor) for video_parts in parts]
 
 
 def _cut(example: Example, max_snippets: int) -> Iterator[Example]:
@@ -100,9 +102,9 @@ def _cut(example: Example, max_snippets: int) -> Iterator[Example]:
         yield Example(example.video_id, example.visual_TD[clip], text, example.target_C)
 
 
-def _join(parts: Sequence[tuple[NDArray[np.float32], ...]]) -> Prediction:
+def _join(parts: Sequence[tuple[NDArray[np.float32], ...]], divisor: int) -> Prediction:
     *scores, probabilities_TC = (np.concatenate(arrays) for arrays in zip(*parts, strict=True))
-    return Prediction(dict(zip(BRANCHES, scores, strict=True)), probabilities_TC)
+    return Prediction(dict(zip(BRANCHES, scores, strict=True)), probabilities_TC, divisor)
 
 
 def _top_k_mean(values_TC: NDArray[np.float32], divisor: int) -> NDArray[np.float32]:

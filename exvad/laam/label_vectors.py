@@ -1,4 +1,4 @@
-"""Label embeddings F_L of LAAM: text features of names and phrases (paper, equation 6).
+"""Label embeddings F_L of LAAM: names and the top-k phrases nearest to them (paper, equation 6).
 
 C classes · m phrases of a class · k nearest phrases · P phrases of all classes · D feature width
 """

@@ -38,7 +38,10 @@ def validate(
         `val_loss`.
     """
     was_training = network.training
-    predictions = predict(network, label_CD, examples, config.model.tau, config.model.max_snippets)
+    model, divisor = config.model, config.train.divisor
+    predictions = predict(
+        network, label_CD, examples, model.tau, model.max_snippets, divisor=divisor
+    )
     network.train(was_training)
     targets_NC = np.stack([example.target_C for example in examples])
     scores_NC = np.stack([prediction.video_probabilities() for prediction in predictions])
