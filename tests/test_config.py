@@ -289,6 +289,7 @@ def test_preset_whose_name_is_no_path_is_an_unknown_preset(preset: str) -> None:
 @pytest.mark.parametrize(
     "override",
     [
+        "run=s3://bucket/run",
         "device=gpu",
         "device=cuda:x",
         "train.learning_rate=.inf",

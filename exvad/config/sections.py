@@ -288,6 +288,15 @@ class Config(Section):
     tune: TuneConfig = TuneConfig()
     mlflow: MLflowConfig = MLflowConfig()
 
+    @field_validator("run")
+    @classmethod
+    def _run_is_a_folder(cls, run: str) -> str:
+        if "://" in run:
+            raise ValueError(
+                "run is a folder that all nodes share; only store and data.root may be in a bucket"
+            )
+        return run
+
     @property
     def run_path(self) -> Path:
         """The run's folder."""

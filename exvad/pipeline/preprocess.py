@@ -15,6 +15,7 @@ from exvad.data.dataset import run_manifest_path
 from exvad.data.manifest_files import write_manifest
 from exvad.pipeline.progress.manifest import load_manifest_with_progress
 from exvad.pipeline.session import ray_session
+from exvad.pipeline.shared_places import check_shared
 from exvad.pipeline.stages.actors import check_stages
 from exvad.pipeline.stages.captioning import run_captions
 from exvad.pipeline.stages.language import run_language
@@ -59,6 +60,7 @@ def preprocess(
         store.failures.clear()
     with ray_session():
         check_stages(config)
+        check_shared({"store": config.store_path})
         if config.captioner.backend == "vllm":
             captions = store.stage("captions", captions_fingerprint(config), fresh)
             run_captions(config, manifest, store, captions)

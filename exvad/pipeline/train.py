@@ -24,6 +24,7 @@ from exvad.laam.run_labels import RunLabels
 from exvad.pipeline.placement import Demand, check_placement, waiting_reported
 from exvad.pipeline.progress.epoch_board import EpochBoard, epochs_shown
 from exvad.pipeline.session import ray_session
+from exvad.pipeline.shared_places import check_shared
 from exvad.pipeline.terminal import console
 from exvad.store.run_data import RunData
 from exvad.training.fitting import FitState, best_network
@@ -57,6 +58,7 @@ def train(config: Config) -> int:
     label_CD = labels.embeddings(config)
     _delete_stale_state(config, data.manifest)
     with ray_session():
+        check_shared({"run": config.run})
         state = _fit_on_ray(config, data, label_CD)
     checkpoint = trained_checkpoint(config, state, label_CD, labels.phrases, data.manifest)
     save_checkpoint(config.run_path / "checkpoint", checkpoint)

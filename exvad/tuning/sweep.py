@@ -18,6 +18,7 @@ from ray import tune
 from exvad.laam.run_labels import RunLabels
 from exvad.pipeline.placement import Demand, check_placement
 from exvad.pipeline.session import ray_session
+from exvad.pipeline.shared_places import check_shared
 from exvad.pipeline.terminal import console
 from exvad.store.run_data import RunData
 from exvad.tuning.confirm import confirm
@@ -65,6 +66,7 @@ def sweep(config: Config, options: SweepOptions) -> int:
     trial = Demand("trial", "tune.cpus, tune.gpus, train.gpu", config.tune.cpus, gpus)
     with ray_session():
         check_placement("the sweep", [trial])
+        check_shared({"run": config.run})
         outcome = _search_and_confirm(context)
     publish(context, outcome)
     if outcome.interrupted:
