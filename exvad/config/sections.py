@@ -65,11 +65,13 @@ class Resources(Section):
     cpus: float = Field(1, ge=0, description="CPU cores per actor")
     gpus: float = Field(0, ge=0, description="GPUs per actor; a fraction shares one GPU")
     min_actors: Positive = Field(1, description="minimum number of actors")
-    max_actors: Positive = Field(1, description="maximum number of actors")
+    max_actors: Positive | None = Field(
+        1, description="maximum number of actors; null for as many as the cluster holds"
+    )
 
     @model_validator(mode="after")
     def _minimum_is_not_above_maximum(self) -> Resources:
-        if self.min_actors > self.max_actors:
+        if self.max_actors is not None and self.min_actors > self.max_actors:
             raise ValueError(f"min_actors is {self.min_actors}, above max_actors {self.max_actors}")
         return self
 

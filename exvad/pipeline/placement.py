@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from exvad.config import Resources
 
 REPORT_SECONDS = 60.0
+MOST_PROCESSES = 256
 KIND_WITHOUT_AUTOSCALER = format_readonly_node_type("")
 TOLERANCE = 1e-6
 
@@ -87,7 +88,7 @@ def check_placement(title: str, demands: Sequence[Demand]) -> None:
         PlacementError: no node, now or from the autoscaler, is large enough for a process; or,
             without an autoscaler, the nodes do not hold all processes at the same time.
     """
-    nodes, addable = _nodes(), _addable_nodes()
+    nodes, addable = _nodes(), [node for node, _ in _addable_nodes()]
     for demand in demands:
         if not any(_fits(demand.amounts, node) for node in [*nodes, *addable]):
             present = ", ".join(sorted({_describe(node) for node in [*nodes, *addable]}))
@@ -124,9 +125,10 @@ def place_actors(
     """
     one_actor = resources.model_copy(update={"min_actors": 1})
     check_placement(title, [actors_demand(setting, one_actor), *beside])
+    count = resources.max_actors or most_processes(actors_demand(setting, one_actor).amounts)
     if _addable_nodes():
-        return resources
-    nodes, count = _nodes(), resources.max_actors
+        return resources.model_copy(update={"max_actors": count})
+    nodes = _nodes()
     while count > 1 and not _fit_together(
         [Demand("actor", setting, resources.cpus, resources.gpus, count), *beside], nodes
     ):
@@ -139,6 +141,23 @@ def place_actors(
         )
     min_actors = min(count, resources.min_actors)
     return resources.model_copy(update={"min_actors": min_actors, "max_actors": count})
+
+
+def most_processes(amounts: Amounts) -> int:
+    """Return how many processes the cluster holds, with all nodes that its autoscaler may add.
+
+    Args:
+        amounts: the resources of one process.
+
+    Returns:
+        At least 1, at most `MOST_PROCESSES`. That is also the answer where the autoscaler does not
+        say how many nodes it adds.
+    """
+    held = sum(_count_fitting(amounts, node) for node in _nodes())
+    addable = 0
+    for node, count in _addable_nodes():
+        addable += _count_fitting(amounts, node) * (count if count >= 0 else MOST_PROCESSES)
+    return max(1, min(MOST_PROCESSES, max(held, addable)))
 
 
 class WaitReporter:
@@ -208,17 +227,25 @@ def _nodes() -> list[Amounts]:
     return [_cpu_and_gpu(node["Resources"]) for node in ray.nodes() if node["Alive"]]
 
 
-def _addable_nodes() -> list[Amounts]:
-    """Return the resources of the kinds of nodes that the autoscaler adds; none without one."""
+def _addable_nodes() -> list[tuple[Amounts, int]]:
+    """Return the kinds of nodes that the autoscaler adds; none without one.
+
+    Returns:
+        The resources of each kind, and how many of it there may be; -1 if that is not known.
+    """
     cluster = cluster_state.get_cluster_config()
     groups = [] if cluster is None else cluster.node_group_configs
     if groups:
-        return [_cpu_and_gpu(group.resources) for group in groups if group.max_count != 0]
+        return [
+            (_cpu_and_gpu(group.resources), group.max_count)
+            for group in groups
+            if group.max_count != 0
+        ]
     # The older autoscaler publishes no kinds of nodes, only which of them are in use.
     status = json.loads(_internal_kv_get(DEBUG_AUTOSCALING_STATUS) or b"{}")
     kinds_in_use = status.get("autoscaler_report", {}).get("active_nodes", {})
     if any(not kind.startswith(KIND_WITHOUT_AUTOSCALER) for kind in kinds_in_use):
-        return [{"CPU": math.inf, "GPU": math.inf}]
+        return [({"CPU": math.inf, "GPU": math.inf}, -1)]
     return []
 
 
@@ -228,6 +255,17 @@ def _cpu_and_gpu(resources: Mapping[str, float]) -> Amounts:
 
 def _fits(amounts: Amounts, free: Amounts) -> bool:
     return all(amount <= free[name] + TOLERANCE for name, amount in amounts.items())
+
+
+def _count_fitting(amounts: Amounts, node: Amounts) -> int:
+    """Return how many equal processes fit on a node, at most `MOST_PROCESSES`."""
+    if math.inf in node.values():
+        return MOST_PROCESSES
+    room = _Room(node["CPU"], [1.0] * int(node["GPU"]))
+    count = 0
+    while count < MOST_PROCESSES and room.take(amounts):
+        count += 1
+    return count
 
 
 def _fit_together(demands: Sequence[Demand], nodes: Sequence[Amounts]) -> bool:

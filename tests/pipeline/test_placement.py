@@ -42,8 +42,10 @@ def nodes(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, float]]:
     return present
 
 
-def add_autoscaler(monkeypatch: pytest.MonkeyPatch, *kinds: dict[str, float]) -> None:
-    groups = [SimpleNamespace(resources=kind, max_count=-1) for kind in kinds]
+def add_autoscaler(
+    monkeypatch: pytest.MonkeyPatch, *kinds: dict[str, float], most: int = -1
+) -> None:
+    groups = [SimpleNamespace(resources=kind, max_count=most) for kind in kinds]
     cluster = SimpleNamespace(node_group_configs=groups)
     monkeypatch.setattr(CLUSTER_CONFIG, lambda: cluster)
 
@@ -121,6 +123,29 @@ def test_place_actors_gives_an_actor_a_share_of_one_gpu_or_whole_ones(
     resources = Resources(gpus=share, min_actors=1, max_actors=16)
     placed = place_actors("encoding", "stages.vision", resources, [DECODING])
     assert placed.max_actors == actors
+
+
+@pytest.mark.parametrize(("share", "actors"), [(1, 10), (0.5, 20), (8, 1)])
+def test_pool_without_a_maximum_is_as_large_as_the_cluster(
+    share: float, actors: int, nodes: list[dict[str, float]]
+) -> None:
+    nodes += [{"CPU": 32.0, "GPU": 8.0}, {"CPU": 8.0, "GPU": 2.0}]
+    elastic = Resources(gpus=share, max_actors=None)
+    assert place_actors("encoding", "stages.vision", elastic).max_actors == actors
+
+
+@pytest.mark.usefixtures("nodes")
+@pytest.mark.parametrize(("most", "actors"), [(5, 20), (0, 1), (-1, 256), (1000, 256)])
+def test_pool_without_a_maximum_counts_the_nodes_that_an_autoscaler_adds(
+    monkeypatch: pytest.MonkeyPatch, most: int, actors: int
+) -> None:
+    add_autoscaler(monkeypatch, {"CPU": 8.0, "GPU": 4.0}, most=most)
+    elastic = Resources(gpus=1, max_actors=None)
+    if most == 0:
+        with pytest.raises(PlacementError):
+            place_actors("encoding", "stages.vision", elastic)
+    else:
+        assert place_actors("encoding", "stages.vision", elastic).max_actors == actors
 
 
 @pytest.mark.usefixtures("nodes")

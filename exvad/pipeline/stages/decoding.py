@@ -120,7 +120,9 @@ def _context_of_large_rows(config: Config) -> ray.data.DataContext:
     context = ray.data.DataContext.get_current().copy()
     context.target_max_block_size = 1
     stages = config.stages
-    chunks = BATCHES_AHEAD * stages.vision.max_actors * stages.vision_batch
+    # Known after placement; captioning by vLLM has engines in place of actors.
+    actors = stages.vision.max_actors or stages.vision.min_actors
+    chunks = BATCHES_AHEAD * actors * stages.vision_batch
     context.execution_options.resource_limits = ray.data.ExecutionResources.for_limits(
         object_store_memory=chunks * _max_chunk_bytes(config)
     )

@@ -111,7 +111,7 @@ def _explain(
     actors = config.stages.language
     if not by_vllm:
         actors = place_actors(TITLE, "stages.language", actors)
-    per_actor = -(-len(refused) // actors.max_actors)
+    per_actor = -(-len(refused) // (actors.max_actors or actors.min_actors))
     batch_size = min(config.stages.language_batch, per_actor)
     videos = ray.data.from_items(
         [

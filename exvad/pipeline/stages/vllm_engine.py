@@ -23,7 +23,7 @@ from exvad.encoders.answers import Answer
 from exvad.encoders.chat import load_tokenizer, prompt_thoughts, tokenize_prompts
 from exvad.encoders.engine import engine_error, engine_options, sampling_parameters
 from exvad.encoders.model_files import resolve_model
-from exvad.pipeline.placement import check_placement, waiting_reported
+from exvad.pipeline.placement import check_placement, most_processes, waiting_reported
 from exvad.pipeline.stages.actors import engine_demand
 
 if TYPE_CHECKING:
@@ -129,7 +129,7 @@ def build_engine(
                 batch_size=settings.batch_size,
                 # Further engines start where there is room. If all had to start first, a small
                 # node would have no room left for the steps that feed them.
-                concurrency=(1, resources.max_actors),
+                concurrency=(1, resources.max_actors or most_processes(worker)),
                 placement_group_config={"bundles": [bundle] * settings.tensor_parallel},
                 # A prompt that can't be answered fails alone.
                 should_continue_on_error=True,
