@@ -254,7 +254,7 @@ def _build_row(
 def _encode_groups(
     clip: ImageTextEncoder, groups: Iterable[NDArray[np.uint8]]
 ) -> Iterator[NDArray[np.float32]]:
-    """Return the features of each group of frames; only some encoders prepare the next group."""
+    """Return the features of each group of frames, the next one prepared ahead where possible."""
     if isinstance(clip, ImageGroupEncoder):
         return clip.encode_groups(groups)
     return map(clip.encode_images, groups)
@@ -270,7 +270,7 @@ def _caption_lists(
     except CaptionError as error:
         if len(lists) == 1:
             return [error]
-        # A clip without a caption says nothing about the other lists.
+        # One clip has no caption: caption list by list, so that only its own list has none.
         return [result for clips in lists for result in _caption_lists(captioner, [clips])]
     return [list(islice(captions, len(clips))) for clips in lists]
 

@@ -1,6 +1,6 @@
 """The detector: when a video shows something abnormal, of which class, and why.
 
-T snippets · t snippets of a chunk · C classes · D feature width
+T snippets · t snippets of a chunk · C classes · m phrases of a class · D feature width
 """
 
 from __future__ import annotations
@@ -193,8 +193,8 @@ class Detector:
                 raise ValueError(f"category {name!r}: give a name that is no class yet")
             if not phrases or not all(phrase.strip() for phrase in phrases):
                 raise ValueError(f"category {name!r}: give at least one phrase that describes it")
-            features_D = self.models.clip.encode_texts([readable_label(name), *phrases])
-            rows.append(augmented_embedding(features_D[0], features_D[1:], self.config.labels.k))
+            label_D, *phrase_mD = self.models.clip.encode_texts([readable_label(name), *phrases])
+            rows.append(augmented_embedding(label_D, np.stack(phrase_mD), self.config.labels.k))
         label_CD = self.checkpoint.label_CD
         added_CD = torch.from_numpy(np.stack(rows)).to(label_CD)
         added_phrases = {name: list(phrases) for name, phrases in categories.items()}

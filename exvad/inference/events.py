@@ -1,6 +1,6 @@
 """Events: from scores per snippet to intervals with a class and a confidence.
 
-T snippets · C classes · A abnormal classes
+T snippets · C classes · A abnormal classes · R snippets of a run
 """
 
 from __future__ import annotations
@@ -52,10 +52,10 @@ def find_events(
     ends_T = np.append(times_T[1:], max(duration, float(times_T[-1])))
     events = []
     for run in _runs(scores_T > calibration.threshold):
-        abnormal_TA = probabilities_TC[run, 1:]
-        label = int(abnormal_TA.max(0).argmax())
-        peak = abnormal_TA[:, label].max()
-        extent = np.flatnonzero(abnormal_TA[:, label] >= CLASS_EXTENT * peak)
+        abnormal_RA = probabilities_TC[run, 1:]
+        column = int(abnormal_RA.max(0).argmax())
+        peak = abnormal_RA[:, column].max()
+        extent = np.flatnonzero(abnormal_RA[:, column] >= CLASS_EXTENT * peak)
         first, last = run.start + int(extent[0]), run.start + int(extent[-1])
         start, end = float(times_T[first]), float(ends_T[last])
         score = float(np.clip(scores_T[first : last + 1].mean(), 0, 1))
@@ -63,7 +63,7 @@ def find_events(
             DetectedEvent(
                 start=start,
                 end=end,
-                label=classes[1 + label],
+                label=classes[1 + column],
                 score=score,
                 confidence=calibration.confidence(score),
                 captions=[

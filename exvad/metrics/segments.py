@@ -1,6 +1,6 @@
 """Segments of high class scores: the detected events of the two mAP protocols.
 
-T snippets · C classes · L score levels · E run edges · S segments · G ground-truth events
+T snippets · C classes · L score levels · E run edges · S segments · c candidates of one class · G ground-truth events
 """
 
 from __future__ import annotations
@@ -132,14 +132,14 @@ def _contrast(
 ) -> NDArray[np.float64]:
     """Score runs by the mean inside plus its excess over the mean of a quarter length around."""
     length, num_classes = scores_TC.shape
-    cumulative = np.concatenate([np.zeros((1, num_classes)), np.cumsum(scores_TC, axis=0)])
+    cumulative_TC = np.concatenate([np.zeros((1, num_classes)), np.cumsum(scores_TC, axis=0)])
     snippets_S = end_S - first_S
-    sum_S = cumulative[end_S, class_S] - cumulative[first_S, class_S]
+    sum_S = cumulative_TC[end_S, class_S] - cumulative_TC[first_S, class_S]
     inner_S = sum_S / snippets_S
     margin_S = np.maximum(1, snippets_S // 4)
     left_S, right_S = np.maximum(first_S - margin_S, 0), np.minimum(end_S + margin_S, length)
     around_S = right_S - left_S - snippets_S
-    outer_sum_S = cumulative[right_S, class_S] - cumulative[left_S, class_S] - sum_S
+    outer_sum_S = cumulative_TC[right_S, class_S] - cumulative_TC[left_S, class_S] - sum_S
     # A run over the whole video has no surroundings: its contrast is 0.
     outer_S = np.divide(outer_sum_S, around_S, out=inner_S.copy(), where=around_S > 0)
     score_S: NDArray[np.float64] = inner_S + (inner_S - outer_S)
@@ -149,7 +149,7 @@ def _contrast(
 def _suppress(
     candidates: Integers, first_S: Integers, end_S: Integers, score_S: NDArray[np.float64]
 ) -> list[int]:
-    """Return the candidates that overlap no better remaining one by an IoU above 0.6.
+    """Return the candidates that overlap no better remaining one by an IoU above `STRICT_NMS_IOU`.
 
     Args:
         candidates: indices of segments of one class, ordered by first snippet.
@@ -160,18 +160,20 @@ def _suppress(
     Returns:
         The remaining indices, the best first.
     """
-    start_S, stop_S = first_S[candidates], end_S[candidates]
-    # A segment that starts more than a length before, or after the end, has an IoU below 0.6.
-    low_S = np.searchsorted(start_S, 2 * start_S - stop_S).tolist()
-    high_S = np.searchsorted(start_S, stop_S).tolist()
-    open_S = np.ones(len(candidates), bool)
+    assert STRICT_NMS_IOU >= 0.5, "the neighbours below are chosen for this"
+    start_c, stop_c = first_S[candidates], end_S[candidates]
+    # A segment that starts more than a length before, or after the end, has an IoU below one half,
+    # so it is below the limit too.
+    low_c = np.searchsorted(start_c, 2 * start_c - stop_c).tolist()
+    high_c = np.searchsorted(start_c, stop_c).tolist()
+    open_c = np.ones(len(candidates), bool)
     remaining: list[int] = []
     for best in np.argsort(-score_S[candidates], kind="stable").tolist():
-        if open_S[best]:
+        if open_c[best]:
             remaining.append(int(candidates[best]))
-            near = slice(low_S[best], high_S[best])
-            iou = interval_iou(start_S[best], stop_S[best], start_S[near], stop_S[near])
-            open_S[near] &= iou <= STRICT_NMS_IOU
+            near = slice(low_c[best], high_c[best])
+            iou = interval_iou(start_c[best], stop_c[best], start_c[near], stop_c[near])
+            open_c[near] &= iou <= STRICT_NMS_IOU
     return remaining
 
 
