@@ -96,14 +96,7 @@ class Checkpoint:
         """
         model = self.config.model
         limit = max_snippets or model.max_snippets
-        return predict(
-            self.network,
-            self.label_CD,
-            examples,
-            model.tau,
-            limit,
-            divisor=self.config.train.divisor,
-        )
+        return predict(self.network, self.label_CD, examples, model.tau, limit)
 
     def analyze(
         self, features: VideoFeatures, video: str, problems: Sequence[str] = ()

@@ -225,7 +225,9 @@ class TrainConfig(Section):
     text_dropout: Fraction = Field(
         0, description="share of the videos of a step that are trained without their text"
     )
-    divisor: Positive = Field(16, description="K = ⌊T / divisor⌋ + 1 snippets per video count")
+    divisor: Positive = Field(
+        16, description="K = ⌊T / divisor⌋ + 1 snippets per video count in the losses"
+    )
     seed: int = Field(0, description="seed of the initial weights and of the batches")
     workers: Positive = Field(1, description="Ray Train workers")
     cpus_per_worker: int = Field(

@@ -19,6 +19,9 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 Branch = Literal["classifier", "alignment"]
+# The paper's, whatever `train.divisor` is: metrics of whole videos must not depend on a setting of
+# training, or a sweep would compare different things.
+DIVISOR = 16
 BRANCHES: tuple[Branch, ...] = ("classifier", "alignment")
 
 
@@ -30,20 +33,18 @@ class Prediction:
         scores: anomaly scores of each branch, float32 [T], 0 to 1: s of the classifier, and
             1 − p(normal) of the alignment.
         probabilities_TC: class probabilities softmax(M / τ).
-        divisor: that of K = ⌊T / divisor⌋ + 1 in training (equation 7).
     """
 
     scores: dict[Branch, NDArray[np.float32]]
     probabilities_TC: NDArray[np.float32]
-    divisor: int = 16
 
     def video_score(self, branch: Branch) -> float:
-        """Return the mean of the K highest scores (equation 7)."""
-        return float(_top_k_mean(self.scores[branch][:, None], self.divisor)[0])
+        """Return the mean of the K = ⌊T / 16⌋ + 1 highest scores (equation 7)."""
+        return float(_top_k_mean(self.scores[branch][:, None])[0])
 
     def video_probabilities(self) -> NDArray[np.float32]:
-        """Return the mean of the K highest probabilities of each class, float32 [C]."""
-        return _top_k_mean(self.probabilities_TC, self.divisor)
+        """Return the mean of the K = ⌊T / 16⌋ + 1 highest probabilities of each class, [C]."""
+        return _top_k_mean(self.probabilities_TC)
 
 
 def predict(
@@ -53,7 +54,6 @@ def predict(
     tau: float,
     max_snippets: int = 256,
     batch_size: int = 32,
-    divisor: int = 16,
 ) -> list[Prediction]:
     """Run the network over videos, each cut into clips of at most `max_snippets`.
 
@@ -64,7 +64,6 @@ def predict(
         tau: τ of the class probabilities.
         max_snippets: maximum length of a clip.
         batch_size: clips per forward pass.
-        divisor: `train.divisor`, for the scores of whole videos.
 
     Returns:
         One prediction per video, in order.
@@ -90,7 +89,7 @@ def predict(
                 length = len(clip.visual_TD)
                 clip_arrays = tuple(array[row, :length] for array in arrays)
                 parts[video_of_clip[start + row]].append(clip_arrays)
-    return [_join(video_parts, divisor) for video_parts in parts]
+    return [_join(video_parts) for video_parts in parts]
 
 
 def _cut(example: Example, max_snippets: int) -> Iterator[Example]:
@@ -102,12 +101,12 @@ def _cut(example: Example, max_snippets: int) -> Iterator[Example]:
         yield Example(example.video_id, example.visual_TD[clip], text, example.target_C)
 
 
-def _join(parts: Sequence[tuple[NDArray[np.float32], ...]], divisor: int) -> Prediction:
+def _join(parts: Sequence[tuple[NDArray[np.float32], ...]]) -> Prediction:
     *scores, probabilities_TC = (np.concatenate(arrays) for arrays in zip(*parts, strict=True))
-    return Prediction(dict(zip(BRANCHES, scores, strict=True)), probabilities_TC, divisor)
+    return Prediction(dict(zip(BRANCHES, scores, strict=True)), probabilities_TC)
 
 
-def _top_k_mean(values_TC: NDArray[np.float32], divisor: int) -> NDArray[np.float32]:
-    count = min(len(values_TC) // divisor + 1, len(values_TC))
+def _top_k_mean(values_TC: NDArray[np.float32]) -> NDArray[np.float32]:
+    count = min(len(values_TC) // DIVISOR + 1, len(values_TC))
     mean_C: NDArray[np.float32] = np.partition(values_TC, -count, axis=0)[-count:].mean(0)
     return mean_C

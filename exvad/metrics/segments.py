@@ -1,6 +1,7 @@
 """Segments of high class scores: the detected events of the two mAP protocols.
 
-T snippets · C classes · L score levels · E run edges · S segments · c candidates of one class · G ground-truth events
+T snippets · C classes · L score levels · E run edges · S segments · G ground-truth events ·
+c candidates of one class
 """
 
 from __future__ import annotations

@@ -180,5 +180,6 @@ def _print_best(config: Config, state: FitState) -> None:
     console.print(
         f"best epoch {best['epoch']:.0f} of {config.train.epochs} chosen on {split}{caution}: "
         f"AUC {best['val_auc']:.3f}, mAP {best['val_map']:.3f}; "
-        f"checkpoint {config.run_path / 'checkpoint'}"
+        f"checkpoint {config.run_path / 'checkpoint'}",
+        soft_wrap=True,
     )

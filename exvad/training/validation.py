@@ -38,10 +38,7 @@ def validate(
         `val_loss`.
     """
     was_training = network.training
-    model, divisor = config.model, config.train.divisor
-    predictions = predict(
-        network, label_CD, examples, model.tau, model.max_snippets, divisor=divisor
-    )
+    predictions = predict(network, label_CD, examples, config.model.tau, config.model.max_snippets)
     network.train(was_training)
     targets_NC = np.stack([example.target_C for example in examples])
     scores_NC = np.stack([prediction.video_probabilities() for prediction in predictions])

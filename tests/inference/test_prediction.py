@@ -59,21 +59,13 @@ def test_predict_cuts_the_text_of_snippets_with_the_video() -> None:
     )
 
 
-def test_scores_of_a_video_are_the_mean_of_as_many_snippets_as_in_training() -> None:
-    scores_T = np.linspace(0, 1, 32, dtype=np.float32)
+@pytest.mark.parametrize(("length", "count"), [(5, 1), (15, 1), (16, 2), (32, 3)])
+def test_scores_of_a_video_are_means_of_the_highest_as_in_the_losses(
+    length: int, count: int
+) -> None:
+    scores_T = np.linspace(0, 1, length, dtype=np.float32)
     rows_TC = np.stack([1 - scores_T, scores_T], axis=1)
-    for divisor, count in ((16, 3), (8, 5), (100, 1)):
-        prediction = Prediction({"classifier": scores_T}, rows_TC, divisor)
-        expected = mil_top_k_mean(torch.from_numpy(rows_TC)[None], torch.tensor([32]), divisor)[0]
-        assert prediction.video_score("classifier") == pytest.approx(
-            float(scores_T[-count:].mean())
-        )
-        np.testing.assert_allclose(prediction.video_probabilities(), expected, rtol=1e-6)
-
-
-def test_predict_counts_with_the_divisor_of_the_training(network: ExVAD) -> None:
-    (video,) = examples(1, seed=3)
-    (few,) = predict(network, LABELS, [video], 0.07, 16, divisor=1000)
-    (all_,) = predict(network, LABELS, [video], 0.07, 16, divisor=1)
-    assert few.video_score("classifier") == pytest.approx(float(few.scores["classifier"].max()))
-    assert all_.video_score("classifier") == pytest.approx(float(few.scores["classifier"].mean()))
+    prediction = Prediction({"classifier": scores_T}, rows_TC)
+    expected = mil_top_k_mean(torch.from_numpy(rows_TC)[None], torch.tensor([length]))[0]
+    assert prediction.video_score("classifier") == pytest.approx(float(scores_T[-count:].mean()))
+    np.testing.assert_allclose(prediction.video_probabilities(), expected, rtol=1e-6)
