@@ -16,7 +16,7 @@ import pytest
 from tests.helpers.processes import free_port, stop
 
 RAY = str(Path(sys.executable).with_name("ray"))
-STARTUP_SECONDS = 60
+STARTUP_SECONDS = 90
 
 
 @pytest.fixture(scope="module")
@@ -55,14 +55,17 @@ def cluster() -> Iterator[dict[str, str]]:
 
 
 def _wait_for_jobs_api(address: str, environment: dict[str, str]) -> None:
-    for _ in range(STARTUP_SECONDS):
-        listing = subprocess.run(
-            [RAY, "job", "list", "--address", address],
+    """Wait until the cluster takes a job; it lists jobs some time before."""
+    deadline = time.monotonic() + STARTUP_SECONDS
+    while True:
+        submitted = subprocess.run(
+            [RAY, "job", "submit", "--address", address, "--no-wait", "--", "true"],
             env=environment,
             capture_output=True,
             check=False,
         )
-        if listing.returncode == 0:
+        if submitted.returncode == 0:
             return
+        if time.monotonic() > deadline:
+            pytest.fail(f"the cluster did not start: {submitted.stderr.decode()[-500:]}")
         time.sleep(1)
-    pytest.fail(f"the cluster did not start: {listing.stderr.decode()[-500:]}")
