@@ -210,14 +210,10 @@ def load_checkpoint(folder: str | Path, device: str = "cpu") -> Checkpoint:
             raise CheckpointError(
                 f"{LABELS} has {len(labels.classes)} classes, not {len(label_CD)}"
             )
-    except (
-        SafetensorError,
-        KeyError,
-        RuntimeError,
-        ValueError,  # of pydantic, JSON, YAML and the checks above
-    ) as error:
-        if isinstance(error, OtherVersionError):
-            raise
+    except OtherVersionError:
+        raise
+    # ValueError is that of pydantic, YAML and the checks above.
+    except (SafetensorError, KeyError, RuntimeError, ValueError) as error:
         raise CheckpointError(f"{folder} is damaged: {' '.join(str(error).split())}") from error
     network = network.to(device).eval()
     return Checkpoint(

@@ -317,6 +317,11 @@ class Config(Section):
         return self.run_path / "labels.json"
 
     @property
+    def trial_gpus(self) -> float:
+        """The share of a GPU that each trial of a sweep reserves."""
+        return self.tune.gpus if self.train.gpu else 0
+
+    @property
     def mlflow_uri(self) -> str:
         """The tracking store: the configured one, MLFLOW_TRACKING_URI, or the run's SQLite."""
         run_database = f"sqlite:///{self.run_path / 'mlflow.db'}"

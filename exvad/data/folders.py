@@ -12,6 +12,7 @@ from typing import cast
 
 from exvad.data.manifest import Manifest, hold_out
 from exvad.data.records import SPLITS, ManifestError, Split, Video
+from exvad.data.storage.places import is_uri
 
 VIDEO_SUFFIXES = frozenset(
     f".{name}"
@@ -45,9 +46,7 @@ def folder_per_class(
     top = Path(root).absolute()
     if not top.is_dir():
         hint = "; for a bucket write a manifest, as data.kind=folder needs a local folder"
-        raise ManifestError(
-            [f"{root}: there is no such folder{hint if '://' in str(root) else ''}"]
-        )
+        raise ManifestError([f"{root}: there is no such folder{hint if is_uri(root) else ''}"])
     paths = [PurePosixPath(path.relative_to(top).as_posix()) for path in video_files(top)]
     if not paths:
         suffixes = " ".join(sorted(VIDEO_SUFFIXES))

@@ -48,7 +48,14 @@ class Captioner(Protocol):
 
 @runtime_checkable
 class ClipCaptioner(Captioner, Protocol):
-    """A captioner that also describes clips of several frames."""
+    """A captioner that also describes clips of several frames; a frame is a clip of one.
+
+    Implementations inherit `caption`, which raises what their `caption_clips` raises.
+    """
+
+    def caption(self, frames: NDArray[np.uint8]) -> list[str]:
+        """Return one caption for each RGB frame of uint8 [N, H, W, 3]."""
+        return self.caption_clips(list(frames[:, None]))
 
     def caption_clips(self, clips: Sequence[NDArray[np.uint8]]) -> list[str]:
         """Return one caption for each clip of RGB frames, uint8 [f, H, W, 3] each."""

@@ -50,7 +50,7 @@ def check_shared(places: Mapping[str, str]) -> None:
         answers = {node["NodeID"]: _ask(node["NodeID"], resolved, canary) for node in others}
         ray.wait(list(answers.values()), num_returns=len(answers), timeout=TIMEOUT_SECONDS)
         for node in others:
-            _check_answer(node, answers[node["NodeID"]], resolved, places, canary)
+            _check_answer(node, answers[node["NodeID"]], resolved, canary)
     finally:
         for place in resolved.values():
             place.delete_files([canary, *(_answer_name(canary, node["NodeID"]) for node in others)])
@@ -95,29 +95,27 @@ def _ask(node_id: str, places: Mapping[str, Place], canary: str) -> Any:
 
 
 def _check_answer(
-    node: Mapping[str, Any],
-    answer: Any,
-    resolved: Mapping[str, Place],
-    places: Mapping[str, str],
-    canary: str,
+    node: Mapping[str, Any], answer: Any, places: Mapping[str, Place], canary: str
 ) -> None:
     """Raise if a node does not see the files of this process, or this process not those of it."""
     try:
         missing = ray.get(answer, timeout=0)
-    except (ray.exceptions.GetTimeoutError, ray.exceptions.NodeDiedError):
+    except (
+        ray.exceptions.GetTimeoutError,
+        ray.exceptions.NodeDiedError,
+        ray.exceptions.TaskUnschedulableError,
+    ):
         return  # Other nodes, or this one when it is back, do the work.
-    except ray.exceptions.TaskUnschedulableError:
-        return
     except ray.exceptions.RayTaskError as error:
         cause = error.cause
         if not isinstance(cause, OSError | StorageError):
             raise
         raise UnsharedPlaceError(f"node {node['NodeManagerAddress']} says: {cause}") from None
-    for setting, place in resolved.items():
+    for setting, place in places.items():
         answer_name = _answer_name(canary, node["NodeID"])
         if setting in missing or not (place / answer_name).exists():
             raise UnsharedPlaceError(
-                f"{setting} {places[setting]} is not the same place on all nodes: "
+                f"{setting} {place} is not the same place on all nodes: "
                 f"{node['NodeManagerAddress']} does not see the files of this process. Give a "
                 "folder that all nodes share" + (", or a bucket" if setting == "store" else "")
             )

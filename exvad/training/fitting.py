@@ -10,7 +10,8 @@ from __future__ import annotations
 import copy
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import IO, TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -74,6 +75,15 @@ class FitState:
             Calibration.model_validate(saved["calibration"]),
             saved["history"],
         )
+
+    def save(self, file: Path) -> None:
+        """Write the state to a file."""
+        torch.save(self.to_dict(), file)
+
+    @classmethod
+    def load(cls, file: Path | IO[bytes]) -> FitState:
+        """Read a state that `save` wrote onto the CPU, whichever device it was on."""
+        return cls.from_dict(torch.load(file, map_location="cpu", weights_only=True))
 
 
 OnEpoch = Callable[[FitState], None]

@@ -42,7 +42,7 @@ def train_worker(settings: dict[str, Any]) -> None:
             ray.train.report(metrics)
             return
         with tempfile.TemporaryDirectory() as folder:
-            torch.save(state.to_dict(), Path(folder) / STATE_FILE)
+            state.save(Path(folder) / STATE_FILE)
             ray.train.report(metrics, checkpoint=ray.train.Checkpoint.from_directory(folder))
 
     train_network(
@@ -65,5 +65,4 @@ def load_state(checkpoint: ray.train.Checkpoint | None) -> FitState | None:
     if checkpoint is None:
         return None
     with checkpoint.as_directory() as folder:
-        state_file = Path(folder) / STATE_FILE
-        return FitState.from_dict(torch.load(state_file, weights_only=True, map_location="cpu"))
+        return FitState.load(Path(folder) / STATE_FILE)

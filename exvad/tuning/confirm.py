@@ -64,10 +64,7 @@ def confirm(
     Returns:
         The settings with their results, the best mean score first.
     """
-    resources = {"num_cpus": config.tune.cpus}
-    if config.train.gpu:
-        resources["num_gpus"] = config.tune.gpus
-    task = ray.remote(**resources)(_train_seed)
+    task = ray.remote(num_cpus=config.tune.cpus, num_gpus=config.trial_gpus)(_train_seed)
     first_seed = config.train.seed
     configs = [
         [

@@ -100,7 +100,7 @@ def search(
         resume: whether to resume the sweep in the folder; trials that ended are not run again, and
             trials that were interrupted continue after their last saved epoch.
     """
-    resources = {"cpu": config.tune.cpus, "gpu": config.tune.gpus if config.train.gpu else 0}
+    resources = {"cpu": config.tune.cpus, "gpu": config.trial_gpus}
     function = tune.with_resources(trainable, resources)
     planned = plan.trials
     if plan.method == "grid":

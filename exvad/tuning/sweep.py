@@ -62,8 +62,8 @@ def sweep(config: Config, options: SweepOptions) -> int:
     folder.mkdir(parents=True, exist_ok=True)
     (folder / PLAN).write_text(json.dumps(_plan(config, options)))
     context = SweepContext(config, options, folder, space, data, labels)
-    gpus = config.tune.gpus if config.train.gpu else 0
-    trial = Demand("trial", "tune.cpus, tune.gpus, train.gpu", config.tune.cpus, gpus)
+    settings = "tune.cpus, tune.gpus, train.gpu"
+    trial = Demand("trial", settings, config.tune.cpus, config.trial_gpus)
     with ray_session():
         check_placement("the sweep", [trial])
         check_shared({"run": config.run})

@@ -15,7 +15,6 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import torch
 from pyarrow import fs
 from ray import tune
 
@@ -57,7 +56,7 @@ def read_trial_state(folder: str, filesystem: fs.FileSystem | None = None) -> Tr
             try:
                 if name == RESULT_FILE:
                     return TrialState(result=json.loads(file.read()))
-                return TrialState(FitState.from_dict(torch.load(file, "cpu", weights_only=True)))
+                return TrialState(FitState.load(file))
             except (json.JSONDecodeError, RuntimeError, EOFError, pickle.UnpicklingError):
                 continue  # The process was killed while it wrote this checkpoint.
     return TrialState()
@@ -89,7 +88,7 @@ class StateWriter:
             if metrics["epoch"] == self.epochs:
                 Path(folder, RESULT_FILE).write_text(json.dumps(metrics))
             elif time.monotonic() - self.last_written >= SECONDS_BETWEEN_STATES:
-                torch.save(state.to_dict(), Path(folder, STATE_FILE))
+                state.save(Path(folder, STATE_FILE))
                 self.last_written = time.monotonic()
             else:
                 yield None

@@ -36,8 +36,8 @@ def cluster() -> dict[str, Any]:
 
 @pytest.fixture(scope="module")
 def local_cluster() -> dict[str, Any]:
-    """The content of cluster-local.yaml."""
-    content: dict[str, Any] = yaml.safe_load((ROOT / "cluster-local.yaml").read_text())
+    """The content of deploy/cluster-local.yaml."""
+    content: dict[str, Any] = yaml.safe_load((ROOT / "deploy/cluster-local.yaml").read_text())
     return content
 
 

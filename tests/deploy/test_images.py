@@ -52,7 +52,7 @@ def test_one_image_with_the_pinned_ray_is_used_everywhere(overlay: str) -> None:
 def test_dockerfile_and_clusters_start_from_the_image_of_the_pinned_ray() -> None:
     image = f"rayproject/ray:{pinned('ray')}-py311"
     assert f"FROM {image} AS exvad\n" in DOCKERFILE
-    for name in ("cluster.yaml", "cluster-local.yaml"):
+    for name in ("cluster.yaml", "deploy/cluster-local.yaml"):
         assert yaml.safe_load((ROOT / name).read_text())["docker"]["image"] == image
 
 

@@ -58,6 +58,12 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
+def descendants_named(process: subprocess.Popen[Any], name: str) -> list[psutil.Process]:
+    """Return the descendants of a process that have a name in their command line."""
+    family = psutil.Process(process.pid).children(recursive=True)
+    return [member for member in family if name in " ".join(member.cmdline())]
+
+
 def stop(process: subprocess.Popen[Any], gently: bool = True) -> None:
     """Stop a process and its descendants, and nothing else.
 

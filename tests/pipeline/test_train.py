@@ -8,12 +8,11 @@ import time
 from pathlib import Path
 
 import numpy as np
-import psutil
 import pytest
 from safetensors.numpy import load_file
 
 from tests.helpers.planted import plant_run
-from tests.helpers.processes import exvad_command, run_exvad, stop
+from tests.helpers.processes import descendants_named, exvad_command, run_exvad, stop
 
 EPOCHS = 12
 
@@ -85,11 +84,7 @@ def test_lost_worker_is_replaced_and_the_training_ends_as_an_undisturbed_one(
         exvad_command(*make_run(tmp_path)), stderr=subprocess.PIPE, text=True
     ) as process:
         wait_for_first_epoch(tmp_path)
-        workers = [
-            child
-            for child in psutil.Process(process.pid).children(recursive=True)
-            if "RayTrainWorker" in " ".join(child.cmdline())
-        ]
+        workers = descendants_named(process, "RayTrainWorker")
         assert workers
         workers[0].kill()
         _, messages = process.communicate(timeout=280)

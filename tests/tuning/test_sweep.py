@@ -13,7 +13,6 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import psutil
 import pytest
 from mlflow import MlflowClient
 
@@ -24,7 +23,7 @@ from exvad.config import dump_config
 from exvad.tuning.space import Dimension, IntRange
 from exvad.tuning.sweep import load_data
 from tests.helpers.planted import CLASSES, config, plant_run
-from tests.helpers.processes import exvad_command, free_port, run_exvad, stop
+from tests.helpers.processes import descendants_named, exvad_command, free_port, run_exvad, stop
 
 # MLflow queries its database in a way that SQLAlchemy is about to drop.
 pytestmark = pytest.mark.filterwarnings("ignore:The ``noload`` loader strategy")
@@ -229,11 +228,7 @@ def test_trial_whose_process_is_killed_is_recorded_and_the_sweep_continues(
     options = ("--trials", "4", "--search", "random", "--no-early-stop", "train.epochs=60")
     with start_sweep(tmp_path, *options) as process:
         wait_for_epochs(tmp_path, 1)
-        trials = [
-            child
-            for child in psutil.Process(process.pid).children(recursive=True)
-            if "ImplicitFunc" in " ".join(child.cmdline())
-        ]
+        trials = descendants_named(process, "ImplicitFunc")
         assert trials
         trials[0].kill()
         _, output = process.communicate(timeout=280)

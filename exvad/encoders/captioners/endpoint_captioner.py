@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from exvad.encoders.captioners.captions import caption_texts
 from exvad.encoders.captioners.chat_inputs import image_message
+from exvad.encoders.protocols import ClipCaptioner
 
 if TYPE_CHECKING:
     import numpy as np
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
     from exvad.encoders.endpoint import ChatEndpoint
 
 
-class EndpointCaptioner:
+class EndpointCaptioner(ClipCaptioner):
     """A vision-language model behind a chat endpoint.
 
     Args:
@@ -26,14 +27,6 @@ class EndpointCaptioner:
     def __init__(self, endpoint: ChatEndpoint, prompt: str) -> None:
         self.endpoint = endpoint
         self.prompt = prompt
-
-    def caption(self, frames: NDArray[np.uint8]) -> list[str]:
-        """Return one caption for each RGB frame of uint8 [N, H, W, 3].
-
-        Raises:
-            CaptionError: the model writes no caption for a frame.
-        """
-        return self.caption_clips(list(frames[:, None]))
 
     def caption_clips(self, clips: Sequence[NDArray[np.uint8]]) -> list[str]:
         """Return one caption for each clip of consecutive RGB frames.

@@ -11,6 +11,7 @@ from PIL import Image
 from exvad.encoders.captioners.captions import caption_texts
 from exvad.encoders.captioners.prompt_tokens import caption_prompt_tokens
 from exvad.encoders.engine import generate, load_engine, sampling_parameters
+from exvad.encoders.protocols import ClipCaptioner
 
 if TYPE_CHECKING:
     import numpy as np
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
     from exvad.config import CaptionerConfig
 
 
-class EngineCaptioner:
+class EngineCaptioner(ClipCaptioner):
     """A frozen vision-language model that vLLM runs in this process, with greedy decoding.
 
     Args:
@@ -36,14 +37,6 @@ class EngineCaptioner:
         self.prompts = caption_prompt_tokens(captioner)
         self.engine = load_engine(captioner.model, captioner.engine, captioner.dtype, device)
         self.sampling = sampling_parameters(captioner.max_new_tokens)
-
-    def caption(self, frames: NDArray[np.uint8]) -> list[str]:
-        """Return one caption for each RGB frame of uint8 [N, H, W, 3].
-
-        Raises:
-            CaptionError: the model writes no caption for a frame.
-        """
-        return self.caption_clips(list(frames[:, None]))
 
     def caption_clips(self, clips: Sequence[NDArray[np.uint8]]) -> list[str]:
         """Return one caption for each clip of consecutive RGB frames.

@@ -21,6 +21,7 @@ from exvad.encoders.captioners.plain_inputs import (
 )
 from exvad.encoders.devices import load_onto_device, resolve_device
 from exvad.encoders.model_files import ModelUnavailableError, resolve_model
+from exvad.encoders.protocols import ClipCaptioner
 
 if TYPE_CHECKING:
     import numpy as np
@@ -44,7 +45,7 @@ def load_processor(model: str) -> Any:
         raise ModelUnavailableError(model, error) from error
 
 
-class TransformersCaptioner:
+class TransformersCaptioner(ClipCaptioner):
     """A frozen transformers model that captions frames in batches, with greedy decoding.
 
     A model whose processor has a chat template gets the frames in a message of the user; it also
@@ -104,14 +105,6 @@ class TransformersCaptioner:
         self.dtype = self.network.config.dtype
         reserve_image_tokens(self.processor, self.network)
 
-    def caption(self, frames: NDArray[np.uint8]) -> list[str]:
-        """Return one caption for each RGB frame of uint8 [N, H, W, 3].
-
-        Raises:
-            CaptionError: the model writes no caption for a frame.
-        """
-        return self._caption(list(frames[:, None]))
-
     def caption_clips(self, clips: Sequence[NDArray[np.uint8]]) -> list[str]:
         """Return one caption for each clip of consecutive RGB frames.
 
@@ -125,9 +118,6 @@ class TransformersCaptioner:
         longest = max(map(len, clips), default=1)
         if longest > 1 and not self.takes_chats:
             raise ClipsUnsupportedError(self.model, longest)
-        return self._caption(clips)
-
-    def _caption(self, clips: Sequence[NDArray[np.uint8]]) -> list[str]:
         batches = (
             clips[start : start + self.batch_size]
             for start in range(0, len(clips), self.batch_size)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-import time
 
 import ray
 from rich.console import Console
@@ -28,7 +27,6 @@ class ProgressLines(Progress):
         self.every = every
         self._stopped = threading.Event()
         self._thread = threading.Thread(target=self._run, daemon=True)
-        self._started = time.monotonic()
 
     def start(self) -> None:
         """Start to print."""
@@ -50,9 +48,7 @@ class ProgressLines(Progress):
         for task in self.tasks:
             if task.visible:
                 self.console.print(
-                    describe_end(task, time.monotonic() - self._started)
-                    if last
-                    else f"{describe_task(task)}{_cluster()}",
+                    describe_end(task) if last else f"{describe_task(task)}{_cluster()}",
                     highlight=False,
                     soft_wrap=True,
                 )
@@ -68,14 +64,9 @@ def describe_task(task: Task) -> str:
     return text
 
 
-def describe_end(task: Task, seconds: float) -> str:
-    """Return what a task has done in all.
-
-    Args:
-        task: the task.
-        seconds: how long it took.
-    """
-    return f"{task.description}: {_count(task)} in {format_duration(seconds)}"
+def describe_end(task: Task) -> str:
+    """Return what a task has done in all, and how long that took."""
+    return f"{task.description}: {_count(task)} in {format_duration(task.elapsed or 0)}"
 
 
 def format_duration(seconds: float) -> str:

@@ -141,7 +141,7 @@ class _VideoForm:
                 self.unknown_field = field
             elif self.file_name is not None:
                 raise ValueError("it has more than one video; send one per request")
-            elif self.file_name is None:
+            else:
                 self.file_name = options.get(b"filename", b"video").decode("utf-8", "replace")
                 self._inside_video = True
         self._header_name = self._header_value = b""
