@@ -12,6 +12,7 @@ import subprocess
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +23,7 @@ import pytest
 from exvad.store.store import Store
 from tests.helpers.chat_endpoint import Reply, answer_reply, base_url, fake_endpoint
 from tests.helpers.disks import small_disk
-from tests.helpers.processes import exvad_command
+from tests.helpers.processes import descendants_named, exvad_command, stop
 from tests.helpers.world_videos import render_videos, write_listing
 
 LABELS = ("Normal", "Fighting", "Arson", "Explosion", "Normal", "Robbery")
@@ -65,15 +66,21 @@ def arguments(run: Path, listing: Path, *overrides: str) -> list[str]:
     ]  # fmt: skip
 
 
-def start(cluster: Any, arguments: list[str]) -> subprocess.Popen[str]:
-    """Start the job on the cluster."""
-    return subprocess.Popen(
+@contextmanager
+def started(cluster: Any, arguments: list[str]) -> Iterator[subprocess.Popen[str]]:
+    """Start the job on the cluster; it has ended after the block."""
+    with subprocess.Popen(
         exvad_command(*arguments),
         env={**os.environ, "RAY_ADDRESS": cluster.address},
         stderr=subprocess.PIPE,
         text=True,
         start_new_session=True,
-    )
+    ) as process:
+        try:
+            yield process
+        finally:
+            if process.poll() is None:
+                stop(process, gently=False)
 
 
 def finish(process: subprocess.Popen[str], code: int = 0) -> str:
@@ -85,7 +92,8 @@ def finish(process: subprocess.Popen[str], code: int = 0) -> str:
 
 def run(cluster: Any, arguments: list[str], code: int = 0) -> str:
     """Run the job on the cluster to its end; see `finish`."""
-    return finish(start(cluster, arguments), code)
+    with started(cluster, arguments) as process:
+        return finish(process, code)
 
 
 def wait_while_running(process: subprocess.Popen[str], condition: Callable[[], bool]) -> None:
@@ -102,19 +110,13 @@ def wait_for_parts(process: subprocess.Popen[str], store: Path, stage: str = "vi
     wait_while_running(process, lambda: any((store / stage).glob("*.parquet")))
 
 
-def children_named(pid: int, name: str) -> list[psutil.Process]:
-    """Return the child processes of a process that have a name in their command line."""
-    children = psutil.Process(pid).children()
-    return [child for child in children if name in "".join(child.cmdline())]
-
-
 def actor_processes(cluster: Any, name: str) -> list[psutil.Process]:
     """Return the processes of a kind of actor on all nodes."""
     return [
         process
         for node in cluster.list_all_nodes()
         for raylet in node.all_processes.get("raylet", [])
-        for process in children_named(raylet.process.pid, name)
+        for process in descendants_named(raylet.process, name)
     ]
 
 
@@ -157,8 +159,10 @@ def test_killed_actor_is_replaced(
     def slow(*_: object) -> None:
         time.sleep(1)
 
-    with fake_endpoint(slow) as model:
-        process = start(cluster, arguments(tmp_path, listing, model.override))
+    with (
+        fake_endpoint(slow) as model,
+        started(cluster, arguments(tmp_path, listing, model.override)) as process,
+    ):
         wait_for_parts(process, tmp_path / "store", stage.lower())
         actor_processes(cluster, f"{stage}Actor")[0].send_signal(signal.SIGKILL)
         finish(process)
@@ -173,10 +177,12 @@ def test_lost_node_is_replaced_by_the_others(
     # More actors than the other nodes have room for.
     overrides = ("stages.vision.cpus=0.7", "stages.vision.min_actors=4",
                  "stages.vision.max_actors=4", "captioner.batch_size=1")  # fmt: skip
-    with fake_endpoint() as model:
-        process = start(cluster, arguments(tmp_path, listing, model.override, *overrides))
+    with (
+        fake_endpoint() as model,
+        started(cluster, arguments(tmp_path, listing, model.override, *overrides)) as process,
+    ):
         raylet = node.all_processes["raylet"][0].process
-        wait_while_running(process, lambda: bool(children_named(raylet.pid, "VisionActor")))
+        wait_while_running(process, lambda: bool(descendants_named(raylet, "VisionActor")))
         raylet.send_signal(signal.SIGKILL)
         finish(process)
     cluster.remove_node(node, allow_graceful=False)
@@ -189,10 +195,9 @@ def test_killed_driver_continues_when_run_again(
     vision = tmp_path / "store/vision"
     with fake_endpoint() as model:
         same = arguments(tmp_path, listing, model.override)
-        process = start(cluster, same)
-        wait_for_parts(process, tmp_path / "store")
-        process.kill()
-        process.communicate()
+        with started(cluster, same) as process:
+            wait_for_parts(process, tmp_path / "store")
+            process.kill()
         before = {part.name for part in vision.glob("*.parquet")}
         run(cluster, same)
     assert before <= {part.name for part in vision.glob("*.parquet")}
@@ -229,11 +234,11 @@ def test_model_that_is_down_is_waited_for_within_the_patience(
     assert count_raw_rows(tmp_path / "store", "language") == Counter()
 
     patient = arguments(tmp_path, listing, base_url(port), "llm.endpoint.patience=200")
-    process = start(cluster, patient)
-    time.sleep(25)
-    assert process.poll() is None
-    with fake_endpoint(port=port):
-        finish(process)
+    with started(cluster, patient) as process:
+        time.sleep(25)
+        assert process.poll() is None
+        with fake_endpoint(port=port):
+            finish(process)
     assert_complete(tmp_path / "store", undisturbed)
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 import os
 import socket
@@ -22,7 +21,7 @@ from mlflow import MlflowClient
 from exvad.client import Client, ServerError
 from exvad.data.world import Scene, render_video
 from tests.helpers.checkpoints import save_untrained_checkpoint
-from tests.helpers.processes import ROOT, stop
+from tests.helpers.processes import ROOT, descendants_named, stop
 from tests.helpers.waiting import holds_within
 
 SERVE = str(Path(sys.executable).with_name("serve"))
@@ -100,10 +99,8 @@ def about_equal(scores: list[float]) -> Any:
 def find_process(server: subprocess.Popen[bytes], name: str) -> psutil.Process:
     """Return the process of a replica, of the proxy or of the controller."""
     for _ in range(60):
-        for process in psutil.Process(server.pid).children(recursive=True):
-            with contextlib.suppress(psutil.Error):  # the process is just ending
-                if name in " ".join(process.cmdline()):
-                    return process
+        if found := descendants_named(server, name):
+            return found[0]
         time.sleep(0.5)
     raise AssertionError(f"there is no process {name}")
 

@@ -38,6 +38,9 @@ def cluster() -> Iterator[dict[str, str]]:
     head = subprocess.Popen(
         [
             RAY, "start", "--head", "--block", f"--port={port}", f"--dashboard-port={dashboard}",
+            # Jobs need the agent, and it starts without its port if another cluster has that.
+            f"--dashboard-agent-listen-port={free_port()}",
+            f"--ray-client-server-port={free_port()}",
             "--num-cpus=2", "--include-dashboard=true", "--disable-usage-stats",
         ],
         env=environment,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import socket
 import subprocess
@@ -59,9 +60,13 @@ def free_port() -> int:
 
 
 def descendants_named(process: subprocess.Popen[Any], name: str) -> list[psutil.Process]:
-    """Return the descendants of a process that have a name in their command line."""
-    family = psutil.Process(process.pid).children(recursive=True)
-    return [member for member in family if name in " ".join(member.cmdline())]
+    """Return the running descendants of a process that have a name in their command line."""
+    named = []
+    for member in psutil.Process(process.pid).children(recursive=True):
+        with contextlib.suppress(psutil.NoSuchProcess):  # it has just ended
+            if name in " ".join(member.cmdline()):
+                named.append(member)
+    return named
 
 
 def stop(process: subprocess.Popen[Any], gently: bool = True) -> None:
