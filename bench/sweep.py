@@ -23,6 +23,7 @@ from ray import tune
 from bench._harness import ROOT, emit, make_features
 from exvad.cli.main import QUIET
 from exvad.config import Config, load_config, override_config
+from exvad.data.storage.places import resolve_place
 from exvad.pipeline.session import ray_session
 from exvad.tuning.confirm import ConfirmedSetting, confirm
 from exvad.tuning.records import TrialRecord, best_first
@@ -61,7 +62,7 @@ def measure(folder: Path, config: Config, trials: int) -> dict[str, float]:
         seeded = override_config(config, {"train.seed": seed})
         function = tune.with_parameters(run_trial, config=seeded, **shared)
         for early_stop in (True, False):
-            sweep_folder = folder / f"sweep-{seed}-{early_stop}"
+            sweep_folder = resolve_place(folder / f"sweep-{seed}-{early_stop}")
             plan = SearchPlan(trials, "tpe", early_stop)
             records = search(function, space, seeded, sweep_folder, plan).records
             epochs[early_stop].append(sum(record.metrics["epoch"] for record in records))

@@ -229,12 +229,24 @@ def test_every_setting_has_a_description(name: str) -> None:
 
 def test_paths_follow_from_the_run_unless_they_are_given() -> None:
     config = build_config({"run": "runs/mine"})
-    assert config.store_path == str(Path("runs/mine/store"))
-    assert config.labels_path == Path("runs/mine/labels.json")
-    assert config.mlflow_uri == f"sqlite:///{Path('runs/mine/mlflow.db')}"
+    assert config.store_path == "runs/mine/store"
+    assert config.labels_path == "runs/mine/labels.json"
+    assert config.mlflow_uri == "sqlite:///runs/mine/mlflow.db"
     other = build_config({"store": "s3://bucket/store", "mlflow": {"uri": "http://tracker"}})
     assert other.store_path == "s3://bucket/store"
     assert other.mlflow_uri == "http://tracker"
+
+
+def test_run_may_be_a_uri_without_endpoint_and_keys() -> None:
+    in_bucket = build_config({"run": "s3://bucket/runs/mine/"})
+    assert in_bucket.store_path == "s3://bucket/runs/mine/store"
+    assert in_bucket.in_run("seed0", "summary.json") == "s3://bucket/runs/mine/seed0/summary.json"
+    assert in_bucket.mlflow_uri == "", "SQLite can't be in a bucket"
+    assert not in_bucket.is_run_local
+    assert build_config({"run": "file:///my%20runs/a"}).run == "/my runs/a"
+    for uri in ("s3://key:secret@bucket/run", "s3://bucket/run?endpoint_override=http://host"):
+        with pytest.raises(ValueError, match="variables of the environment"):
+            build_config({"run": uri})
 
 
 def test_override_config_changes_dotted_keys_of_a_copy() -> None:
@@ -289,7 +301,6 @@ def test_preset_whose_name_is_no_path_is_an_unknown_preset(preset: str) -> None:
 @pytest.mark.parametrize(
     "override",
     [
-        "run=s3://bucket/run",
         "device=gpu",
         "device=cuda:x",
         "train.learning_rate=.inf",

@@ -11,8 +11,10 @@ import hashlib
 import json
 import shutil
 import subprocess
+import tempfile
 import uuid
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -25,6 +27,7 @@ from safetensors.torch import save as save_tensors
 import exvad
 from exvad.config import Config, build_config, dump_config
 from exvad.config.yaml_text import read_yaml
+from exvad.data.storage.places import Place, resolve_place
 from exvad.data.versions import OtherVersionError, same_series
 from exvad.inference.answers import compose_analysis
 from exvad.inference.calibration import Calibration
@@ -43,6 +46,7 @@ if TYPE_CHECKING:
 
 MODEL, CONFIG, LABELS = "model.safetensors", "config.yaml", "labels.json"
 METRICS, PROVENANCE = "metrics.json", "provenance.json"
+FILES = (MODEL, CONFIG, LABELS, METRICS, PROVENANCE)  # the last one makes a checkpoint complete
 LABEL_TENSOR = "label_embeddings"
 
 
@@ -130,16 +134,27 @@ class Checkpoint:
         )
 
 
-def save_checkpoint(folder: Path, checkpoint: Checkpoint) -> None:
+def save_checkpoint(folder: str | Path | Place, checkpoint: Checkpoint) -> None:
     """Write a checkpoint; the folder appears, or is replaced, only once it is complete.
 
-    The current version of exvad, the commit and the hash of the weights become part of the
-    provenance.
+    In a bucket, which has no folders, the provenance is written last: a checkpoint that is half
+    replaced is refused by `load_checkpoint`. The current version of exvad, the commit and the hash
+    of the weights become part of the provenance.
 
     Args:
-        folder: the checkpoint's folder.
+        folder: the checkpoint's folder, a path or a URI.
         checkpoint: the trained detector.
     """
+    files, place = _checkpoint_files(checkpoint), _as_place(folder)
+    if place.is_local:
+        _write_folder(Path(place.path), files)
+        return
+    for name in FILES:
+        (place / name).write_bytes(files[name])
+
+
+def _checkpoint_files(checkpoint: Checkpoint) -> dict[str, bytes]:
+    """Return name → content of the files of a checkpoint."""
     tensors = {
         name: tensor.cpu().contiguous() for name, tensor in checkpoint.network.state_dict().items()
     }
@@ -153,18 +168,22 @@ def save_checkpoint(folder: Path, checkpoint: Checkpoint) -> None:
         "labels": hashlib.sha256(labels).hexdigest(),
     }
     metrics = {**checkpoint.metrics, "calibration": checkpoint.calibration.model_dump()}
-    texts = {
-        CONFIG: dump_config(without_local_paths(checkpoint.config)),
-        METRICS: json.dumps(metrics, indent=2) + "\n",
-        PROVENANCE: json.dumps(provenance, indent=2) + "\n",
+    return {
+        MODEL: weights,
+        LABELS: labels,
+        CONFIG: dump_config(without_local_paths(checkpoint.config)).encode(),
+        METRICS: f"{json.dumps(metrics, indent=2)}\n".encode(),
+        PROVENANCE: f"{json.dumps(provenance, indent=2)}\n".encode(),
     }
+
+
+def _write_folder(folder: Path, files: Mapping[str, bytes]) -> None:
+    """Write files into a new folder, then give it the name."""
     folder.parent.mkdir(parents=True, exist_ok=True)
     draft = folder.with_name(f".{folder.name}.{uuid.uuid4().hex[:8]}")
     draft.mkdir()
-    (draft / MODEL).write_bytes(weights)
-    (draft / LABELS).write_bytes(labels)
-    for name, text in texts.items():
-        (draft / name).write_text(text, encoding="utf-8")
+    for name, content in files.items():
+        (draft / name).write_bytes(content)
     if folder.exists():
         old = folder.with_name(f".{folder.name}.{uuid.uuid4().hex[:8]}.old")
         folder.rename(old)
@@ -172,6 +191,48 @@ def save_checkpoint(folder: Path, checkpoint: Checkpoint) -> None:
         shutil.rmtree(old)
     else:
         draft.rename(folder)
+
+
+@contextmanager
+def local_checkpoint(folder: str | Path | Place) -> Iterator[Path]:
+    """Yield a checkpoint as a local folder: itself, or a copy that is deleted after the block.
+
+    Args:
+        folder: the checkpoint's folder, a path or a URI.
+
+    Raises:
+        CheckpointError: there is no checkpoint.
+    """
+    place = _as_place(folder)
+    if place.is_local:
+        yield Path(place.path)
+        return
+    with tempfile.TemporaryDirectory(prefix="exvad-checkpoint-") as copy:
+        download_checkpoint(place, Path(copy))
+        yield Path(copy)
+
+
+def download_checkpoint(place: Place, folder: Path) -> None:
+    """Copy a checkpoint into an empty local folder.
+
+    Args:
+        place: the checkpoint's folder.
+        folder: the local folder.
+
+    Raises:
+        CheckpointError: there is no checkpoint.
+    """
+    for name in FILES:
+        try:
+            (folder / name).write_bytes((place / name).read_bytes())
+        except FileNotFoundError:
+            raise CheckpointError(
+                f"{place} is no checkpoint: it has no {name}; exvad train writes one"
+            ) from None
+
+
+def _as_place(folder: str | Path | Place) -> Place:
+    return folder if isinstance(folder, Place) else resolve_place(folder)
 
 
 def load_checkpoint(folder: str | Path, device: str = "cpu") -> Checkpoint:
@@ -186,8 +247,7 @@ def load_checkpoint(folder: str | Path, device: str = "cpu") -> Checkpoint:
         OtherVersionError: a version of exvad with another format wrote it.
     """
     folder = Path(folder)
-    files = (MODEL, CONFIG, LABELS, METRICS, PROVENANCE)
-    missing = [name for name in files if not (folder / name).is_file()]
+    missing = [name for name in FILES if not (folder / name).is_file()]
     if missing:
         problem = "does not exist" if not folder.is_dir() else f"has no {', '.join(missing)}"
         raise CheckpointError(f"{folder} is no checkpoint: it {problem}; exvad train writes one")

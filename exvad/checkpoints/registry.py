@@ -1,14 +1,17 @@
-"""References to checkpoints: a folder, an MLflow run, or a name in the model registry."""
+"""References to checkpoints: a folder, a URI, an MLflow run, or a name in the model registry."""
 
 from __future__ import annotations
 
 import re
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from exvad.checkpoints.checkpoint import download_checkpoint
 from exvad.checkpoints.local_tracking import SQLITE, adopt_artifacts, database_path
+from exvad.data.storage.places import is_uri, resolve_place
 
 REGISTRY = "models:/"
 CHECKPOINT = "checkpoint"
@@ -18,16 +21,22 @@ _RUN_ID = re.compile(r"[0-9a-f]{32}")
 
 
 def resolve_checkpoint(reference: str | Path, tracking_uri: str = "") -> Path:
-    """Return the folder of a checkpoint, downloaded from MLflow if necessary.
+    """Return the folder of a checkpoint, downloaded from a bucket or MLflow if necessary.
 
     Args:
-        reference: a folder, an MLflow run id, or `models:/NAME@ALIAS`, `models:/NAME/VERSION`.
+        reference: a folder, its URI, an MLflow run id, or `models:/NAME@ALIAS`,
+            `models:/NAME/VERSION`.
         tracking_uri: URI of MLflow; see `resolve_tracking_uri`.
 
     Raises:
         ValueError: MLflow has no such run, model, version or alias, or there is no MLflow.
+        CheckpointError: the URI names no checkpoint.
     """
     name = str(reference)
+    if is_uri(name):
+        folder = Path(tempfile.mkdtemp(prefix="exvad-checkpoint-"))
+        download_checkpoint(resolve_place(name), folder)
+        return folder
     is_run = _RUN_ID.fullmatch(name) is not None and not Path(name).exists()
     if not name.startswith(REGISTRY) and not is_run:
         return Path(reference)

@@ -6,7 +6,7 @@ import json
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from exvad.checkpoints.checkpoint import PROVENANCE, without_local_paths
+from exvad.checkpoints.checkpoint import PROVENANCE, local_checkpoint, without_local_paths
 from exvad.checkpoints.local_tracking import (
     adopt_artifacts,
     artifacts_beside,
@@ -17,12 +17,26 @@ from exvad.checkpoints.local_tracking import (
 )
 from exvad.checkpoints.mlflow_model import log_checkpoint
 from exvad.checkpoints.registry import CHECKPOINT
+from exvad.data.storage.places import resolve_place
 
 if TYPE_CHECKING:
     from exvad.config import Config
     from exvad.training.fitting import FitState
 
 MAX_TAG = 5000  # characters; MLflow refuses longer tags
+
+
+def check_tracking(config: Config) -> None:
+    """Check that there is a tracking store, before anything is computed.
+
+    Raises:
+        ValueError: there is none.
+    """
+    if not config.mlflow_uri:
+        raise ValueError(
+            f"run={config.run}: a run in a bucket needs an MLflow server, because SQLite works on "
+            "disks only: set mlflow.uri or MLFLOW_TRACKING_URI"
+        )
 
 
 def open_experiment(config: Config) -> str:
@@ -66,12 +80,13 @@ def log_training(config: Config, state: FitState) -> str:
     """
     import mlflow
 
-    folder = config.run_path / CHECKPOINT
-    provenance = json.loads((folder / PROVENANCE).read_text("utf-8"))
+    checkpoint = resolve_place(config.in_run(CHECKPOINT))
+    provenance = json.loads((checkpoint / PROVENANCE).read_bytes())
     params = _flatten(without_local_paths(config).model_dump(by_alias=True))
-    done = f"the training is complete: {folder}"
+    done = f"the training is complete: {checkpoint}"
     with (
         tracking_errors(database_path(config.mlflow_uri), done),
+        local_checkpoint(checkpoint) as folder,
         mlflow.start_run(experiment_id=open_experiment(config)) as active,
     ):
         mlflow.log_params(params)

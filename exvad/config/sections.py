@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import os
-from pathlib import Path
 from typing import Annotated, Any, Literal
+from urllib.parse import unquote
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
@@ -273,7 +273,9 @@ class MLflowConfig(Section):
 class Config(Section):
     """The whole configuration of a run."""
 
-    run: str = Field("runs/exvad", description="folder for checkpoint, figures and report")
+    run: str = Field(
+        "runs/exvad", description="folder for checkpoint, figures and report: a path or a URI"
+    )
     store: str = Field("", description="feature store, folder or URI; empty for RUN/store")
     device: str = Field(
         "auto",
@@ -294,27 +296,38 @@ class Config(Section):
 
     @field_validator("run")
     @classmethod
-    def _run_is_a_folder(cls, run: str) -> str:
-        if "://" in run:
+    def _run_is_a_place(cls, run: str) -> str:
+        if run.startswith("file://"):
+            return unquote(run.removeprefix("file://"))
+        if "://" in run and ("?" in run or "@" in run):
             raise ValueError(
-                "run is a folder that all nodes share; only store and data.root may be in a bucket"
+                "run is printed and stored in many places: give endpoint and keys by variables of "
+                "the environment, such as AWS_ENDPOINT_URL and AWS_ACCESS_KEY_ID, not in the URI"
             )
         return run
 
     @property
-    def run_path(self) -> Path:
-        """The run's folder."""
-        return Path(self.run)
+    def is_run_local(self) -> bool:
+        """Whether the run's folder is a path, not a URI."""
+        return "://" not in self.run
+
+    def in_run(self, *names: str) -> str:
+        """Return the path or URI of a file or folder in the run's folder.
+
+        Args:
+            names: its names, from the outermost folder inwards; none for the run's folder itself.
+        """
+        return "/".join((self.run.rstrip("/") or "/", *names))
 
     @property
     def store_path(self) -> str:
         """The path or URI of the feature store."""
-        return self.store or str(self.run_path / "store")
+        return self.store or self.in_run("store")
 
     @property
-    def labels_path(self) -> Path:
-        """The run's label file, written by `exvad labels`."""
-        return self.run_path / "labels.json"
+    def labels_path(self) -> str:
+        """The path or URI of the run's label file, written by `exvad labels`."""
+        return self.in_run("labels.json")
 
     @property
     def trial_gpus(self) -> float:
@@ -323,6 +336,9 @@ class Config(Section):
 
     @property
     def mlflow_uri(self) -> str:
-        """The tracking store: the configured one, MLFLOW_TRACKING_URI, or the run's SQLite."""
-        run_database = f"sqlite:///{self.run_path / 'mlflow.db'}"
+        """The tracking store: the configured one, MLFLOW_TRACKING_URI, or the run's SQLite.
+
+        Empty if none is configured and the run is in a bucket, where SQLite can't be.
+        """
+        run_database = f"sqlite:///{self.in_run('mlflow.db')}" if self.is_run_local else ""
         return self.mlflow.uri or os.environ.get("MLFLOW_TRACKING_URI") or run_database

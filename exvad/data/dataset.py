@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from pathlib import Path
 
 from exvad.config import Config, DataConfig
 from exvad.data.benchmarks import ucf_crime, xd_violence
 from exvad.data.folders import folder_per_class
 from exvad.data.manifest import Manifest
 from exvad.data.manifest_files import read_manifest
+from exvad.data.storage.places import resolve_place
 from exvad.data.world import render_world
 
 
@@ -34,15 +34,15 @@ def read_run_manifest(config: Config) -> Manifest:
     Raises:
         ValueError: there is none, because preprocessing has not run.
     """
-    path = Path(run_manifest_path(config))
-    if not path.exists():
-        raise ValueError(f"no manifest {path}: run `exvad preprocess` with the same run= first")
-    return read_manifest(path)
+    location = run_manifest_path(config)
+    if not resolve_place(location).exists():
+        raise ValueError(f"no manifest {location}: run `exvad preprocess` with the same run= first")
+    return read_manifest(location)
 
 
 def run_manifest_path(config: Config) -> str:
-    """Return the path of a run's manifest."""
-    return str(config.run_path / "manifest.parquet")
+    """Return the path or URI of a run's manifest."""
+    return config.in_run("manifest.parquet")
 
 
 def _read_dataset(data: DataConfig, progress: Callable[[int, int], None] | None) -> Manifest:

@@ -11,9 +11,7 @@ import csv
 import io
 import re
 from collections.abc import Iterator
-from pathlib import Path
 
-from exvad.data.atomic import write_text_atomic
 from exvad.data.manifest import Manifest
 from exvad.data.manifest_table import (
     COLUMNS,
@@ -23,9 +21,10 @@ from exvad.data.manifest_table import (
     portable_path,
 )
 from exvad.data.records import ManifestError, Video
+from exvad.data.storage.places import Place
 
 
-def parse_csv(data: bytes, path: Path) -> ManifestTable:
+def parse_csv(data: bytes, path: str) -> ManifestTable:
     """Parse the content of a CSV file.
 
     Args:
@@ -63,14 +62,14 @@ def parse_csv(data: bytes, path: Path) -> ManifestTable:
     return table
 
 
-def write_csv(manifest: Manifest, path: Path) -> None:
+def write_csv(manifest: Manifest, path: Place) -> None:
     """Write a manifest as CSV, atomically; videos below its folder get relative paths.
 
     Raises:
         ManifestError: a name or path contains what this CSV format cannot store.
         OSError: the file cannot be written.
     """
-    rows = [_csv_row(video, path.parent.absolute()) for video in manifest.videos]
+    rows = [_csv_row(video, path.parent) for video in manifest.videos]
     problems = [
         f"{path}: the {column} {row[column]!r} has a line break or blanks around it, which CSV "
         "cannot store here; write .parquet"
@@ -86,10 +85,10 @@ def write_csv(manifest: Manifest, path: Path) -> None:
     writer = csv.DictWriter(text, columns, extrasaction="ignore", lineterminator="\n")
     writer.writeheader()
     writer.writerows(rows)
-    write_text_atomic(path, text.getvalue())
+    path.write_text(text.getvalue())
 
 
-def _csv_lines(text: str, path: Path) -> Iterator[tuple[int, list[str]]]:
+def _csv_lines(text: str, path: str) -> Iterator[tuple[int, list[str]]]:
     """Yield line number and stripped cells of every row that is not empty."""
     reader = csv.reader(io.StringIO(text, newline=""), strict=True)
     while True:
@@ -123,7 +122,7 @@ def _strip_padding(cells: list[str]) -> list[str]:
     return cells
 
 
-def _csv_row(video: Video, folder: Path) -> dict[str, str]:
+def _csv_row(video: Video, folder: Place) -> dict[str, str]:
     return {
         "video_id": video.video_id,
         "path": portable_path(video.path, folder),

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 from exvad.data.manifest import Manifest
 from exvad.data.manifest_checks import Problem, find_problems
@@ -18,34 +17,35 @@ from exvad.data.manifest_table import (
     default_classes,
 )
 from exvad.data.records import ManifestError, Video
+from exvad.data.storage.places import Place, resolve_place
 
 PARQUET_SUFFIXES = (".parquet", ".pq")
 
 
-def read_manifest(path: str | os.PathLike[str], classes: Sequence[str] | None = None) -> Manifest:
+def read_manifest(path: str | Path, classes: Sequence[str] | None = None) -> Manifest:
     """Read and validate a manifest file.
 
     Args:
-        path: a `.parquet`, `.pq` or `.csv` file. Relative video paths in it start at its folder;
-            URIs (with `://`) stay as they are.
+        path: a `.parquet`, `.pq` or `.csv` file, or its URI. Relative video paths in it start at
+            its folder; URIs (with `://`) stay as they are.
         classes: class names, the normal class first, instead of those in the file. If neither is
             given: the normal class, then the other labels in alphabetical order.
 
     Raises:
         ManifestError: the file is missing, unreadable or invalid; lists every problem.
     """
-    path = Path(path)
-    parse = parse_parquet if _is_parquet(path) else parse_csv
+    place = resolve_place(path)
+    parse = parse_parquet if _is_parquet(place) else parse_csv
     try:
-        data = path.read_bytes()
+        data = place.read_bytes()
     except OSError as error:
         raise ManifestError([f"{path}: cannot be read: {error.strerror}"]) from error
-    table = parse(data, path)
-    problems = [*column_problems(table.columns, path), *table.problems]
+    table = parse(data, str(path))
+    problems = [*column_problems(table.columns, str(path)), *table.problems]
     names: tuple[str, ...] = ()
     videos: list[Video] = []
     if set(REQUIRED_COLUMNS) <= set(table.columns):
-        videos, row_problems = _parse_rows(table, path.parent.absolute())
+        videos, row_problems = _parse_rows(table, place.parent)
         names = tuple(classes or table.classes) or default_classes(videos)
         locations = [location for location, _ in table.rows]
         problems += [*row_problems, *find_problems(names, videos, locations, str(path))]
@@ -54,7 +54,7 @@ def read_manifest(path: str | os.PathLike[str], classes: Sequence[str] | None = 
     return Manifest(names, tuple(videos))
 
 
-def write_manifest(manifest: Manifest, path: str | os.PathLike[str]) -> None:
+def write_manifest(manifest: Manifest, path: str | Path) -> None:
     """Write a manifest atomically as `.parquet` or `.csv`, by the suffix of `path`.
 
     Videos below the folder of `path` get relative paths, so the manifest and its videos can move
@@ -64,19 +64,19 @@ def write_manifest(manifest: Manifest, path: str | os.PathLike[str]) -> None:
         ManifestError: the suffix is unknown, or CSV cannot store a name or a path.
         OSError: the disk is full, the folder is read-only, and so on.
     """
-    path = Path(path)
-    write = write_parquet if _is_parquet(path) else write_csv
-    write(manifest, path)
+    place = resolve_place(path)
+    write = write_parquet if _is_parquet(place) else write_csv
+    write(manifest, place)
 
 
-def _is_parquet(path: Path) -> bool:
-    suffix = path.suffix.lower()
+def _is_parquet(place: Place) -> bool:
+    suffix = PurePosixPath(place.path).suffix.lower()
     if suffix not in (*PARQUET_SUFFIXES, ".csv"):
-        raise ManifestError([f"{path}: a manifest's name must end in .parquet or .csv"])
+        raise ManifestError([f"{place}: a manifest's name must end in .parquet or .csv"])
     return suffix != ".csv"
 
 
-def _parse_rows(table: ManifestTable, folder: Path) -> tuple[list[Video], list[Problem]]:
+def _parse_rows(table: ManifestTable, folder: Place) -> tuple[list[Video], list[Problem]]:
     videos: list[Video] = []
     problems: list[Problem] = []
     for location, cells in table.rows:

@@ -10,16 +10,15 @@ from __future__ import annotations
 import io
 import json
 from dataclasses import asdict
-from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from exvad.data.atomic import atomic_file
 from exvad.data.manifest import Manifest
 from exvad.data.manifest_table import ManifestTable, canonical_columns, portable_path
 from exvad.data.records import ManifestError, Video
+from exvad.data.storage.places import Place
 
 CLASSES_KEY = b"exvad.classes"
 
@@ -39,7 +38,7 @@ _SCHEMA = pa.schema(
 )
 
 
-def parse_parquet(data: bytes, path: Path) -> ManifestTable:
+def parse_parquet(data: bytes, path: str) -> ManifestTable:
     """Parse the content of a Parquet file.
 
     Args:
@@ -62,20 +61,21 @@ def parse_parquet(data: bytes, path: Path) -> ManifestTable:
     return ManifestTable(_parse_classes(table.schema, path), columns, rows)
 
 
-def write_parquet(manifest: Manifest, path: Path) -> None:
+def write_parquet(manifest: Manifest, path: Place) -> None:
     """Write a manifest as Parquet, atomically; videos below its folder get relative paths.
 
     Raises:
         OSError: the file cannot be written.
     """
-    rows = [_parquet_row(video, path.parent.absolute()) for video in manifest.videos]
+    rows = [_parquet_row(video, path.parent) for video in manifest.videos]
     classes = json.dumps(manifest.classes, ensure_ascii=False)
     table = pa.Table.from_pylist(rows, schema=_SCHEMA.with_metadata({CLASSES_KEY: classes}))
-    with atomic_file(path) as file:
-        pq.write_table(table, file)
+    content = io.BytesIO()
+    pq.write_table(table, content)
+    path.write_bytes(content.getbuffer())
 
 
-def _parse_classes(schema: pa.Schema, path: Path) -> tuple[str, ...]:
+def _parse_classes(schema: pa.Schema, path: str) -> tuple[str, ...]:
     try:
         classes = json.loads((schema.metadata or {}).get(CLASSES_KEY, b"[]"))
         if not isinstance(classes, list) or not all(isinstance(name, str) for name in classes):
@@ -86,7 +86,7 @@ def _parse_classes(schema: pa.Schema, path: Path) -> tuple[str, ...]:
     return tuple(classes)
 
 
-def _parquet_row(video: Video, folder: Path) -> dict[str, Any]:
+def _parquet_row(video: Video, folder: Place) -> dict[str, Any]:
     return {
         "video_id": video.video_id,
         "path": portable_path(video.path, folder),

@@ -16,6 +16,7 @@ from typing import Any, TypeVar, cast
 from exvad.config import did_you_mean
 from exvad.data.manifest_checks import Problem
 from exvad.data.records import Event, Split, Video
+from exvad.data.storage.places import Place, is_uri
 
 REQUIRED_COLUMNS = ("path", "split", "labels")
 COLUMNS = (
@@ -57,7 +58,7 @@ def canonical_columns(names: Sequence[str]) -> list[str]:
     return ["labels" if name == "label" else name for name in names]
 
 
-def column_problems(columns: Sequence[str], path: Path) -> Iterator[Problem]:
+def column_problems(columns: Sequence[str], path: str) -> Iterator[Problem]:
     """Yield what is wrong with the columns of a file."""
     for name in REQUIRED_COLUMNS:
         if name not in columns:
@@ -84,19 +85,19 @@ def default_classes(videos: Sequence[Video]) -> tuple[str, ...]:
     return (*normal, *(label for label in labels if label not in normal)) if normal else ()
 
 
-def absolute_path(path: str, folder: Path) -> str:
+def absolute_path(path: str, folder: Place) -> str:
     """Return a video path of a manifest in `folder` as an absolute path; URIs stay as they are."""
-    return str(folder / path) if path and "://" not in path else path
-
-
-def portable_path(path: str, folder: Path) -> str:
-    """Return a video path relative to `folder` if it lies below it, else absolute or a URI."""
-    if "://" in path:
+    if not path or is_uri(path):
         return path
-    absolute = Path(path).absolute()
-    if absolute.is_relative_to(folder):
-        return absolute.relative_to(folder).as_posix()
-    return str(absolute)
+    if folder.is_local:
+        return str(Path(folder.path) / path)
+    return path if path.startswith("/") else str(folder / path)
+
+
+def portable_path(path: str, folder: Place) -> str:
+    """Return a video path relative to `folder` if it lies below it, else absolute or a URI."""
+    absolute = path if is_uri(path) else str(Path(path).absolute())
+    return absolute.removeprefix(f"{str(folder).rstrip('/')}/")
 
 
 class RowParser:
@@ -113,11 +114,11 @@ class RowParser:
         self.cells = cells
         self.problems: list[str] = []
 
-    def video(self, folder: Path) -> Video:
+    def video(self, folder: Place) -> Video:
         """Return the video of this row, without the cells listed in `problems`.
 
         Args:
-            folder: the absolute folder of the manifest; relative paths start there.
+            folder: the folder of the manifest; relative paths start there.
         """
         path = self._text("path")
         return Video(

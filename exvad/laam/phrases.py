@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from exvad.data.storage.places import resolve_place
 from exvad.encoders.answers import without_thoughts
 
 if TYPE_CHECKING:
@@ -39,7 +40,7 @@ class LabelPhrases(BaseModel):
         """Read a label file.
 
         Args:
-            path: a JSON file, or `package:NAME` for a label file that ships with exvad.
+            path: a JSON file, its URI, or `package:NAME` for a label file that ships with exvad.
 
         Raises:
             ValueError: the file does not exist or is not a label file.
@@ -50,7 +51,7 @@ class LabelPhrases(BaseModel):
                 folder = resources.files("exvad") / "assets" / "labels"
                 content = (folder / f"{name.removeprefix(PACKAGE_PREFIX)}.json").read_bytes()
             else:
-                content = Path(path).read_bytes()
+                content = resolve_place(path).read_bytes()
             return cls.model_validate_json(content)
         except FileNotFoundError:
             raise ValueError(

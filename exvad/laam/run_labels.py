@@ -5,6 +5,7 @@ C classes · m phrases of a class · D feature width
 
 from __future__ import annotations
 
+import io
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from exvad.data.atomic import atomic_file
+from exvad.data.storage.places import resolve_place
 from exvad.encoders.loading import load_clip
 from exvad.laam.label_vectors import LabelVectors
 from exvad.laam.phrases import LabelPhrases
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from exvad.config import Config
+    from exvad.data.storage.places import Place
 
 IMPORTED_LABELS_FILE = "labels.npz"
 
@@ -45,7 +47,7 @@ class RunLabels:
             ValueError: the run has no labels, or the imported file is damaged.
             ModelUnavailableError: the weights of CLIP cannot be found.
         """
-        rows = _read_imported(config.run_path / IMPORTED_LABELS_FILE)
+        rows = _read_imported(resolve_place(config.in_run(IMPORTED_LABELS_FILE)))
         if rows is None:
             phrases = LabelPhrases.read(config.labels_path)
             return cls(phrases, LabelVectors.encode(phrases, load_clip(config)))
@@ -94,15 +96,18 @@ def import_labels(source: str | Path, classes: Sequence[str], config: Config) ->
                 "with one D for all"
             )
     imported: dict[str, Any] = {label: arrays[label].astype(np.float32) for label in classes}
-    with atomic_file(config.run_path / IMPORTED_LABELS_FILE) as target:
-        np.savez(target, allow_pickle=False, **imported)
+    content = io.BytesIO()
+    np.savez(content, allow_pickle=False, **imported)
+    resolve_place(config.in_run(IMPORTED_LABELS_FILE)).write_bytes(content.getvalue())
 
 
-def _read_imported(path: Path) -> dict[str, NDArray[np.float32]] | None:
-    if not path.exists():
+def _read_imported(place: Place) -> dict[str, NDArray[np.float32]] | None:
+    try:
+        content = place.read_bytes()
+    except FileNotFoundError:
         return None
     try:
-        with np.load(path, allow_pickle=False) as file:
+        with np.load(io.BytesIO(content), allow_pickle=False) as file:
             return {name: file[name] for name in file.files}
     except (OSError, ValueError, EOFError) as error:
-        raise ValueError(f"{path} is damaged ({error}): import the labels again") from None
+        raise ValueError(f"{place} is damaged ({error}): import the labels again") from None

@@ -14,15 +14,15 @@ from typing import TYPE_CHECKING, Any
 import ray
 
 from exvad.config import Config, override_config
-from exvad.data.atomic import write_json_atomic, write_text_atomic
 from exvad.data.dataset import read_run_manifest
+from exvad.data.storage.places import resolve_place
 from exvad.evaluation.ablation_plan import cell_name, make_tables, read_plan
 from exvad.evaluation.experiment import run_experiment
 from exvad.evaluation.paper_tables import as_markdown
 from exvad.laam.run_labels import RunLabels
 from exvad.pipeline.placement import Demand, check_placement, waiting_reported
+from exvad.pipeline.progress.terminal import console, progress_bar
 from exvad.pipeline.session import ray_session
-from exvad.pipeline.terminal import console, progress_bar
 from exvad.report.sensitivity_curves import draw_curves
 from exvad.report.tables_page import render_tables
 from exvad.store.store import Store
@@ -30,6 +30,7 @@ from exvad.store.store import Store
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from exvad.data.storage.places import Place
     from exvad.evaluation.ablation_plan import Plan
     from exvad.evaluation.scored import Metrics
 
@@ -57,7 +58,6 @@ def ablate(config: Config, plan_file: Path | None, seeds: int, protocol: str) ->
     cells = _cells(config, plan, seeds)
     missing = {path: cell for of_seed in cells.values() for path, cell in of_seed.items()
                if not path.exists()}  # fmt: skip
-    (config.run_path / FOLDER).mkdir(parents=True, exist_ok=True)
     console.print(f"{len(missing)} of {sum(map(len, cells.values()))} trainings are missing")
     if missing:
         run_cells(config, missing)
@@ -68,7 +68,7 @@ def ablate(config: Config, plan_file: Path | None, seeds: int, protocol: str) ->
     return 0
 
 
-def result_path(config: Config, data: str) -> Path:
+def result_place(config: Config, data: str) -> Place:
     """Return the file of a cell's result, whose name is a hash of everything it depends on.
 
     Args:
@@ -77,10 +77,10 @@ def result_path(config: Config, data: str) -> Path:
     """
     settings = config.model_dump_json(include={"model", "train", "labels", "data", "clip"})
     digest = hashlib.sha256(f"{settings} {data}".encode()).hexdigest()[:16]
-    return config.run_path / FOLDER / f"{digest}.json"
+    return resolve_place(config.in_run(FOLDER, f"{digest}.json"))
 
 
-def run_cells(config: Config, cells: Mapping[Path, Config]) -> None:
+def run_cells(config: Config, cells: Mapping[Place, Config]) -> None:
     """Run experiments side by side on Ray and write each result.
 
     Args:
@@ -96,7 +96,7 @@ def run_cells(config: Config, cells: Mapping[Path, Config]) -> None:
         row = bar.add_task(title, total=len(pending))
         while pending:
             (reference,), _ = ray.wait(list(pending))
-            write_json_atomic(pending.pop(reference), ray.get(reference))
+            pending.pop(reference).write_json(ray.get(reference))
             reporter.progress()
             bar.advance(row)
 
@@ -116,30 +116,30 @@ def experiment_task(config: Config, title: str) -> Any:
     return ray.remote(max_retries=2, num_cpus=demand.cpus, num_gpus=demand.gpus)(run_experiment)
 
 
-def _cells(config: Config, plan: Plan, seeds: int) -> dict[str, dict[Path, Config]]:
+def _cells(config: Config, plan: Plan, seeds: int) -> dict[str, dict[Place, Config]]:
     """Return name of each cell → per seed, the file of its result → its configuration."""
     data = read_run_manifest(config).fingerprint()
-    cells: dict[str, dict[Path, Config]] = {}
+    cells: dict[str, dict[Place, Config]] = {}
     for settings in plan.cells():
         of_seed = cells.setdefault(cell_name(settings), {})
         for seed in range(config.train.seed, config.train.seed + seeds):
             cell = override_config(config, {**settings, "train.seed": seed})
-            of_seed[result_path(cell, data)] = cell
+            of_seed[result_place(cell, data)] = cell
     return cells
 
 
 def _write_results(
     config: Config, plan: Plan, results: dict[str, list[Metrics]], protocol: str
 ) -> None:
-    folder = config.run_path / FOLDER
+    folder = resolve_place(config.in_run(FOLDER))
     tables = make_tables(plan, results, protocol, config.train.select_on)
     drawings = []
     for index, (curve, drawing) in enumerate(draw_curves(plan, results, protocol), 1):
         file = folder / f"curve{index}.svg"
-        write_text_atomic(file, drawing)
+        file.write_text(drawing)
         drawings.append(drawing)
         console.print(f"{curve.title}: {file}", highlight=False)
-    write_text_atomic(folder / "tables.md", as_markdown(tables))
-    write_text_atomic(folder / "tables.html", render_tables("Ablations", tables, drawings))
+    (folder / "tables.md").write_text(as_markdown(tables))
+    (folder / "tables.html").write_text(render_tables("Ablations", tables, drawings))
     console.print(as_markdown(tables), highlight=False, markup=False, soft_wrap=True)
     console.print(f"tables: {folder / 'tables.md'}, {folder / 'tables.html'}", highlight=False)

@@ -45,9 +45,12 @@ def run_demo(preset: str, overrides: Sequence[str], fresh: bool) -> int:
     """
     console = Console()
     config = load_config(preset, overrides)
+    if not config.is_run_local:
+        raise ValueError(f"run={config.run}: the demo works in a local folder")
+    run = Path(config.run)
     if fresh:
-        _delete_run(config.run_path)
-    config.run_path.mkdir(parents=True, exist_ok=True)
+        _delete_run(run)
+    run.mkdir(parents=True, exist_ok=True)
     seconds: dict[str, float] = {}
     start = time.monotonic()
     console.rule("[bold]exvad demo")
@@ -57,7 +60,7 @@ def run_demo(preset: str, overrides: Sequence[str], fresh: bool) -> int:
         console.print(f"[bold]{verb}[/]", highlight=False)
         with _timed(seconds, verb):
             run_job(verb, [*flags, "--preset", preset, *overrides])
-    summary_file = config.run_path / "summary.json"
+    summary_file = run / "summary.json"
     summary = json.loads(summary_file.read_text())
     summary["seconds"] = seconds
     summary["seconds_total"] = round(time.monotonic() - start, 1)
@@ -98,7 +101,7 @@ def _print_results(console: Console, config: Config, summary: Mapping[str, Any])
         f"right class in {named:.0%}; {summary['seconds_total']:.0f} s in all",
         highlight=False,
     )
-    report = (config.run_path / "report.html").resolve().as_uri()
+    report = Path(config.in_run("report.html")).resolve().as_uri()
     console.print(f"\nreport: [bold]{report}[/]", highlight=False, soft_wrap=True)
     video = next(iter(sorted(Path(config.data.root).glob("seed*/test*.mp4"))), Path("VIDEO"))
     console.print("\nnext:", highlight=False)

@@ -7,22 +7,25 @@ and RUN/report.html.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Any
 
 import ray
 
 from exvad.checkpoints.checkpoint import load_checkpoint
 from exvad.checkpoints.registry import resolve_checkpoint
-from exvad.data.atomic import write_json_atomic, write_text_atomic
+from exvad.data.dataset import read_run_manifest
 from exvad.data.storage.errors import StorageError
+from exvad.data.storage.places import resolve_place
 from exvad.encoders.devices import resolve_device
 from exvad.evaluation.evaluation import Evaluation, evaluate
 from exvad.evaluation.experiment import summary_metrics
 from exvad.laam.run_labels import RunLabels
 from exvad.pipeline.ablate import experiment_task
-from exvad.pipeline.placement import waiting_reported
-from exvad.pipeline.session import ray_session
-from exvad.pipeline.terminal import console, progress_bar
+from exvad.pipeline.placement import Demand, waiting_reported
+from exvad.pipeline.progress.terminal import console, progress_bar
+from exvad.pipeline.session import is_on_cluster, ray_session
+from exvad.pipeline.tasks import full_path, run_task, with_full_places
 from exvad.report.evidence import evidence_frames
 from exvad.report.pages import RunRecord, render_run
 from exvad.report.report_video import ReportVideo
@@ -32,7 +35,7 @@ from exvad.video.container import VideoError
 
 if TYPE_CHECKING:
     from exvad.config import Config
-    from exvad.data.manifest import Manifest
+    from exvad.data.records import Split
 
 TEXT_VARIANTS = ("none", "captions", "explanation")
 
@@ -55,7 +58,44 @@ def evaluate_run(
     Raises:
         ValueError: there is no checkpoint, or no test video has the features that it needs.
     """
-    reference = checkpoint_reference or config.run_path / "checkpoint"
+    if is_on_cluster():
+        config = with_full_places(config)
+        checkpoint_reference = full_path(checkpoint_reference)
+    reference = checkpoint_reference or config.in_run("checkpoint")
+    variant_metrics = None
+    if variants:
+        folder = resolve_checkpoint(reference, config.mlflow_uri)
+        selected_on = load_checkpoint(folder).config.train.select_on
+        with ray_session():
+            variant_metrics = train_other_variants(config, selected_on)
+    demand = Demand("evaluation", "train.gpu", 1, 1 if config.train.gpu else 0)
+    lines = run_task("evaluation", demand, config,
+                     measure, config, reference, resamples, variant_metrics)  # fmt: skip
+    for line in lines:
+        console.print(line, highlight=False, soft_wrap=True)
+    return 0
+
+
+def measure(
+    config: Config,
+    reference: str,
+    resamples: int,
+    variants: Mapping[str, dict[str, float | None]] | None = None,
+) -> list[str]:
+    """Measure a checkpoint on the test split; write summary, analyses and report into the run.
+
+    Args:
+        config: the configuration of the run.
+        reference: a reference to the checkpoint.
+        resamples: number of bootstrap resamples; 0 for no intervals.
+        variants: the metrics of the other text variants, for the summary; None for none.
+
+    Returns:
+        What to print.
+
+    Raises:
+        ValueError: there is no checkpoint, or no test video has the features that it needs.
+    """
     folder = resolve_checkpoint(reference, config.mlflow_uri)
     checkpoint = load_checkpoint(folder, str(resolve_device(config.device)))
     trained = checkpoint.config
@@ -64,55 +104,51 @@ def evaluate_run(
         config.model_copy(update={"model": trained.model, "data": data_config}), ("test",)
     )
     evaluation = evaluate(checkpoint, data.bank, data.manifest, resamples)
-    summary = {
+    summary: dict[str, Any] = {
         **evaluation.metrics,
         "failed": len(data.missing),
         "selected_on": trained.train.select_on,
         "checkpoint": checkpoint.name,
     }
-    if variants:
-        with ray_session():
-            summary["variants"] = compare_text_variants(config, data.manifest, summary)
+    if variants is not None:
+        metrics = {**variants, config.model.text: summary_metrics(summary)}
+        summary["variants"] = {text: metrics[text] for text in TEXT_VARIANTS}
     lines = [analysis.model_dump_json() for analysis in evaluation.analyses]
-    write_text_atomic(config.run_path / "analyses.jsonl", "\n".join(lines) + "\n")
-    write_json_atomic(config.run_path / "summary.json", summary)
-    write_report(config, evaluation, summary, checkpoint.metrics.get("history", []))
-    console.print(summary_line(summary), highlight=False)
-    console.print(f"report {config.run_path / 'report.html'}", highlight=False, soft_wrap=True)
-    return 0
+    resolve_place(config.in_run("analyses.jsonl")).write_text("\n".join(lines) + "\n")
+    resolve_place(config.in_run("summary.json")).write_json(summary)
+    notes = write_report(config, evaluation, summary, checkpoint.metrics.get("history", []))
+    return [*notes, summary_line(summary), f"report {config.in_run('report.html')}"]
 
 
-def compare_text_variants(
-    config: Config, manifest: Manifest, summary: dict[str, Any]
-) -> dict[str, dict[str, float | None]]:
-    """Train and measure the detector with each kind of text, side by side on Ray.
+def train_other_variants(config: Config, selected_on: Split) -> dict[str, dict[str, float | None]]:
+    """Train and measure the detector with each other kind of text, side by side on Ray.
 
     Args:
         config: the configuration of the run; its own kind of text is not trained again.
-        manifest: the data set.
-        summary: the summary of the run.
+        selected_on: the split that the epoch of the run's checkpoint was chosen on.
 
     Returns:
         `model.text` → summary metrics.
     """
     labels, store = RunLabels.load(config), Store(config.store_path)
+    manifest = read_run_manifest(config)
     title = "comparing text variants"
     task = experiment_task(config, title)
-    train = config.train.model_copy(update={"select_on": summary["selected_on"]})
+    train = config.train.model_copy(update={"select_on": selected_on})
     pending = {}
     for text in TEXT_VARIANTS:
         if text != config.model.text:
             model = config.model.model_copy(update={"text": text})
             variant = config.model_copy(update={"model": model, "train": train})
             pending[text] = task.remote(variant, manifest, store, labels)
-    metrics: dict[str, dict[str, float | None]] = {config.model.text: summary_metrics(summary)}
+    metrics: dict[str, dict[str, float | None]] = {}
     with progress_bar() as bar, waiting_reported(title) as reporter:
         row = bar.add_task(title, total=len(pending))
         for text, reference in pending.items():
             metrics[text] = ray.get(reference)
             reporter.progress()
             bar.advance(row)
-    return {text: metrics[text] for text in TEXT_VARIANTS}
+    return metrics
 
 
 def write_report(
@@ -120,7 +156,7 @@ def write_report(
     evaluation: Evaluation,
     summary: Mapping[str, Any],
     history: Sequence[Mapping[str, Any]],
-) -> None:
+) -> list[str]:
     """Write RUN/report.html with the evidence frames of every test video.
 
     Args:
@@ -128,6 +164,9 @@ def write_report(
         evaluation: the analyses with the ground truth.
         summary: the summary of the run.
         history: the training metrics of every epoch.
+
+    Returns:
+        What to print about frames that could not be read.
     """
     videos: list[ReportVideo] = []
     unreadable: list[str] = []
@@ -145,19 +184,21 @@ def write_report(
                 unreadable.append(str(error))
             videos.append(ReportVideo(analysis, frames, video.labels[0], events))
             bar.advance(row)
+    notes = []
     if unreadable:
-        console.print(
+        notes.append(
             f"the report has no frames of {len(unreadable)} videos; the first: {unreadable[0]}"
         )
     record = RunRecord(
-        title=config.run_path.name,
+        title=PurePosixPath(config.run).name,
         summary=summary,
         videos=videos,
         history=history,
         classes=evaluation.analyses[0].classes,
         notes=_cautions(config, summary),
     )
-    write_text_atomic(config.run_path / "report.html", render_run(record))
+    resolve_place(config.in_run("report.html")).write_text(render_run(record))
+    return notes
 
 
 def _cautions(config: Config, summary: Mapping[str, Any]) -> list[str]:

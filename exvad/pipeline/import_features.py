@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from exvad.data.dataset import load_manifest, run_manifest_path
 from exvad.data.manifest_files import write_manifest
 from exvad.laam.run_labels import import_labels
-from exvad.pipeline.terminal import console
+from exvad.pipeline.progress.terminal import console
 from exvad.store.import_features import import_text, import_visual
 from exvad.store.store import Store
 
@@ -53,7 +53,7 @@ def import_into_run(
         console.print(f"{imported_text.videos} have text features", highlight=False)
     if labels is not None:
         import_labels(labels, manifest.classes, config)
-        console.print(f"label embeddings are in {config.run_path}", highlight=False)
+        console.print(f"label embeddings are in {config.run}", highlight=False)
     return 0
 
 

@@ -5,24 +5,25 @@
 
 from __future__ import annotations
 
-from contextlib import ExitStack
 from typing import TYPE_CHECKING
 
 from exvad.aegm.prompts import load_prompt
-from exvad.data.atomic import write_text_atomic
 from exvad.data.dataset import read_run_manifest
+from exvad.data.storage.places import resolve_place
 from exvad.encoders.loading import load_llm
 from exvad.laam.phrases import LabelPhrases, write_phrases
 from exvad.laam.run_labels import IMPORTED_LABELS_FILE
+from exvad.pipeline.placement import Demand
+from exvad.pipeline.progress.terminal import console
 from exvad.pipeline.session import ray_session
 from exvad.pipeline.stages.vllm_engine import EngineLanguageModel
-from exvad.pipeline.terminal import console
+from exvad.pipeline.tasks import run_task
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from exvad.aegm.prompts import Prompt
     from exvad.config import Config
-    from exvad.encoders.protocols import LanguageModel
 
 MIN_PHRASE_TOKENS = 512  # that an answer may have, whatever the explanations may have
 
@@ -41,7 +42,7 @@ def write_labels(config: Config) -> int:
             the data set.
     """
     classes = read_run_manifest(config).classes
-    imported = config.run_path / IMPORTED_LABELS_FILE
+    imported = resolve_place(config.in_run(IMPORTED_LABELS_FILE))
     if imported.exists():
         console.print(f"label embeddings were imported: {imported}")
         return 0
@@ -49,7 +50,7 @@ def write_labels(config: Config) -> int:
         labels = _read_labels(config.labels.file, classes)
     else:
         labels = _generate_labels(config, classes)
-    write_text_atomic(config.labels_path, labels.model_dump_json(indent=2) + "\n")
+    resolve_place(config.labels_path).write_text(labels.model_dump_json(indent=2) + "\n")
     console.print(f"{len(classes)} classes with their phrases are in {config.labels_path}")
     return 0
 
@@ -65,15 +66,27 @@ def _read_labels(file: str, classes: Sequence[str]) -> LabelPhrases:
 
 def _generate_labels(config: Config, classes: Sequence[str]) -> LabelPhrases:
     prompt = load_prompt(config.labels.prompt)
-    max_new_tokens = max(config.llm.max_new_tokens, MIN_PHRASE_TOKENS)
-    with ExitStack() as stack:
-        llm: LanguageModel
-        if config.llm.backend == "vllm":
-            stack.enter_context(ray_session())
-            llm = EngineLanguageModel(config, max_new_tokens)
-        else:
-            llm = load_llm(config, max_new_tokens=max_new_tokens)
-        phrases = write_phrases(classes, llm, prompt, config.labels.phrases)
+    if config.llm.backend == "vllm":
+        with ray_session():
+            llm = EngineLanguageModel(config, _max_new_tokens(config))
+            phrases = write_phrases(classes, llm, prompt, config.labels.phrases)
+    else:
+        resources = config.stages.language
+        demand = Demand("process", "stages.language", resources.cpus, resources.gpus)
+        phrases = run_task("writing the phrases", demand, config,
+                           _phrases_by_own_model, config, classes, prompt)  # fmt: skip
     return LabelPhrases(
         phrases=phrases, origin=f"written by {config.llm.model}, prompt {prompt.identity}"
     )
+
+
+def _phrases_by_own_model(
+    config: Config, classes: Sequence[str], prompt: Prompt
+) -> dict[str, list[str]]:
+    """Load the language model in this process and let it write the phrases."""
+    llm = load_llm(config, max_new_tokens=_max_new_tokens(config))
+    return write_phrases(classes, llm, prompt, config.labels.phrases)
+
+
+def _max_new_tokens(config: Config) -> int:
+    return max(config.llm.max_new_tokens, MIN_PHRASE_TOKENS)

@@ -21,7 +21,7 @@ from ray.autoscaler._private.util import format_readonly_node_type
 from ray.autoscaler.v2.sdk import get_cluster_resource_state
 from ray.experimental.internal_kv import _internal_kv_get
 
-from exvad.pipeline.terminal import console
+from exvad.pipeline.progress.terminal import console
 
 if TYPE_CHECKING:
     from exvad.config import Resources
@@ -158,6 +158,40 @@ def most_processes(amounts: Amounts) -> int:
     for node, count in _addable_nodes():
         addable += _count_fitting(amounts, node) * (count if count >= 0 else MOST_PROCESSES)
     return max(1, min(MOST_PROCESSES, max(held, addable)))
+
+
+@dataclass(frozen=True)
+class NodesForAll:
+    """The nodes each of which holds all processes of a step.
+
+    Args:
+        addresses: id of each node → its address, in the order of the addresses.
+        here: the id of the node of this process if it is among them; else empty.
+        can_grow_to: the largest number of nodes that the cluster may have, head included;
+            0 if it is not known.
+    """
+
+    addresses: dict[str, str]
+    here: str
+    can_grow_to: int
+
+
+def nodes_for_all(demands: Sequence[Demand]) -> NodesForAll:
+    """Find the nodes of the cluster each of which holds all processes at the same time.
+
+    Args:
+        demands: the processes.
+    """
+    alive = [node for node in ray.nodes() if node["Alive"]]
+    suited = [node for node in alive if _fit_together(demands, [_cpu_and_gpu(node["Resources"])])]
+    here = ray.get_runtime_context().get_node_id()
+    kinds = _addable_nodes()
+    addable = 0 if any(count < 0 for _, count in kinds) else sum(count for _, count in kinds)
+    pairs = ((node["NodeID"], node["NodeManagerAddress"]) for node in suited)
+    addresses = dict(sorted(pairs, key=lambda pair: pair[1]))
+    return NodesForAll(
+        addresses, here if here in addresses else "", addable if kinds else len(alive)
+    )
 
 
 class WaitReporter:

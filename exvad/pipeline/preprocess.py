@@ -14,13 +14,13 @@ from exvad.aegm.vision_stage import captions_fingerprint, vision_fingerprint
 from exvad.data.dataset import run_manifest_path
 from exvad.data.manifest_files import write_manifest
 from exvad.pipeline.progress.manifest import load_manifest_with_progress
+from exvad.pipeline.progress.terminal import console
 from exvad.pipeline.session import ray_session
 from exvad.pipeline.shared_places import check_shared
 from exvad.pipeline.stages.actors import check_stages
 from exvad.pipeline.stages.captioning import run_captions
 from exvad.pipeline.stages.language import run_language
 from exvad.pipeline.stages.vision import run_vision
-from exvad.pipeline.terminal import console
 from exvad.store.completeness import missing_features
 from exvad.store.store import Store
 

@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import json
-import shutil
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 from rich.console import Console
 
 from exvad.config import Config, load_config
-from exvad.data.atomic import write_json_atomic, write_text_atomic
+from exvad.data.storage.places import Place, resolve_place
 from exvad.evaluation.experiment import summary_metrics
 from exvad.evaluation.paper_tables import as_markdown, result_tables
 from exvad.pipeline.child_jobs import run_job
@@ -47,11 +45,11 @@ def reproduce(preset: str, overrides: Sequence[str], seeds: int, protocol: str) 
         raise ValueError(f"--seeds {seeds}: give at least one")
     console = Console(highlight=False)
     config = load_config(preset, overrides)
-    config.run_path.mkdir(parents=True, exist_ok=True)
+    run = resolve_place(config.run)
     arguments = ["--preset", preset, *overrides]
     if not _features_imported(config):
         run_job("preprocess", arguments)
-    if not any((config.run_path / name).exists() for name in LABELS):
+    if not any((run / name).exists() for name in LABELS):
         run_job("labels", arguments)
     summaries = []
     for seed in range(config.train.seed, config.train.seed + seeds):
@@ -65,27 +63,26 @@ def _features_imported(config: Config) -> bool:
     """Return whether `exvad import-features` made the features, so that no video is needed."""
     fingerprint = read_fingerprint(PartFolder(config.store_path, "vision"))
     imported = fingerprint is not None and "imported" in fingerprint
-    return imported and (config.run_path / MANIFEST).exists()
+    return imported and resolve_place(config.in_run(MANIFEST)).exists()
 
 
 def _train_and_evaluate(config: Config, seed: int, arguments: Sequence[str]) -> dict[str, Any]:
     """Train and evaluate with one seed, unless that is done; return the summary."""
-    folder = config.run_path / f"seed{seed}"
-    folder.mkdir(exist_ok=True)
-    inputs = [name for name in (MANIFEST, *LABELS) if (config.run_path / name).exists()]
+    run, folder = resolve_place(config.run), resolve_place(config.in_run(f"seed{seed}"))
+    inputs = [name for name in (MANIFEST, *LABELS) if (run / name).exists()]
     for name in inputs:
-        shutil.copyfile(config.run_path / name, folder / name)
+        (folder / name).write_bytes((run / name).read_bytes())
     signature_file, signature = folder / SIGNATURE, _signature(config, folder, inputs)
     if not signature_file.exists() or json.loads(signature_file.read_text()) != signature:
         of_seed = [f"run={folder}", f"store={config.store_path}", f"train.seed={seed}"]
         run_job("train", [*arguments, *of_seed])
         run_job("evaluate", [*arguments, *of_seed])
-        write_json_atomic(signature_file, signature)
+        signature_file.write_json(signature)
     summary: dict[str, Any] = json.loads((folder / "summary.json").read_text())
     return summary
 
 
-def _signature(config: Config, folder: Path, inputs: Sequence[str]) -> dict[str, Any]:
+def _signature(config: Config, folder: Place, inputs: Sequence[str]) -> dict[str, Any]:
     """Return everything but the features that the results of a seed depend on."""
     return {
         "settings": json.loads(config.model_dump_json(by_alias=True)),
@@ -104,11 +101,12 @@ def _write_tables(
         "random_baseline": random_baseline,
         "runs": runs,
     }
-    write_json_atomic(config.run_path / "reproduction.json", record)
+    run = resolve_place(config.run)
+    (run / "reproduction.json").write_json(record)
     dataset = config.data.kind
     tables = result_tables(dataset, runs, random_baseline, protocol, selected_on)
-    markdown_file, page = config.run_path / "tables.md", config.run_path / "tables.html"
-    write_text_atomic(markdown_file, as_markdown(tables))
-    write_text_atomic(page, render_tables(f"exvad reproduce {dataset}", tables))
+    markdown_file, page = run / "tables.md", run / "tables.html"
+    markdown_file.write_text(as_markdown(tables))
+    page.write_text(render_tables(f"exvad reproduce {dataset}", tables))
     console.print(as_markdown(tables), markup=False, soft_wrap=True)
     console.print(f"tables: {markdown_file}, {page}", soft_wrap=True)

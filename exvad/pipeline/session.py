@@ -32,7 +32,13 @@ PLACES = (
     "HUGGINGFACE_HUB_CACHE",
     "HUGGINGFACE_ASSETS_CACHE",
 )
+LOCAL = "local"  # what Ray calls a private session
 HOOK = "worker_process_setup_hook"
+
+
+def is_on_cluster() -> bool:
+    """Return whether a job started here runs on a cluster that RAY_ADDRESS names."""
+    return os.environ.get("RAY_ADDRESS", LOCAL) != LOCAL
 
 
 @contextmanager
@@ -61,9 +67,9 @@ def ray_session() -> Iterator[None]:
     Without RAY_ADDRESS, the session never joins a Ray cluster that runs on this machine. The
     processes of a cluster get this process's variables of the Hugging Face hub, such as HF_TOKEN.
     """
-    address = os.environ.get("RAY_ADDRESS", "local")
+    address = os.environ.get("RAY_ADDRESS", LOCAL)
     options: dict[str, Any] = {"include_dashboard": False}
-    if address != "local":  # the processes of a private session inherit all variables
+    if is_on_cluster():  # the processes of a private session inherit all variables
         options = {"runtime_env": hub_runtime_env(os.environ)}
     with ray_output_hidden():
         ray.init(address=address, logging_level=logging.ERROR, log_to_driver=False, **options)

@@ -117,5 +117,5 @@ def _check_answer(
             raise UnsharedPlaceError(
                 f"{setting} {place} is not the same place on all nodes: "
                 f"{node['NodeManagerAddress']} does not see the files of this process. Give a "
-                "folder that all nodes share" + (", or a bucket" if setting == "store" else "")
+                "folder that all nodes share, or a bucket"
             )

@@ -9,7 +9,6 @@ C classes · D feature width
 from __future__ import annotations
 
 import json
-import shutil
 from typing import TYPE_CHECKING, Any
 
 import ray
@@ -19,13 +18,14 @@ from ray.train.torch import TorchTrainer
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from exvad.checkpoints.checkpoint import Checkpoint, save_checkpoint
-from exvad.checkpoints.tracking import log_training
+from exvad.checkpoints.tracking import check_tracking, log_training
+from exvad.data.storage.places import resolve_place
 from exvad.laam.run_labels import RunLabels
 from exvad.pipeline.placement import Demand, check_placement, waiting_reported
 from exvad.pipeline.progress.epoch_board import EpochBoard, epochs_shown
+from exvad.pipeline.progress.terminal import console
 from exvad.pipeline.session import ray_session
 from exvad.pipeline.shared_places import check_shared
-from exvad.pipeline.terminal import console
 from exvad.store.run_data import RunData
 from exvad.training.fitting import FitState, best_network
 from exvad.training.worker import load_state, train_worker
@@ -51,6 +51,7 @@ def train(config: Config) -> int:
     Raises:
         ValueError: features or labels are missing, or training stopped with an error.
     """
+    check_tracking(config)
     labels = RunLabels.load(config)
     data = RunData.load(config, ("train", config.train.select_on), all_crops=True)
     if data.missing:
@@ -61,7 +62,7 @@ def train(config: Config) -> int:
         check_shared({"run": config.run})
         state = _fit_on_ray(config, data, label_CD)
     checkpoint = trained_checkpoint(config, state, label_CD, labels.phrases, data.manifest)
-    save_checkpoint(config.run_path / "checkpoint", checkpoint)
+    save_checkpoint(config.in_run("checkpoint"), checkpoint)
     run_id = log_training(config, state)
     console.print(f"MLflow run {run_id} in experiment {config.mlflow.experiment}")
     _print_best(config, state)
@@ -111,9 +112,10 @@ def _delete_stale_state(config: Config, manifest: Manifest) -> None:
     """
     provenance = _provenance(config, manifest)
     signature = json.dumps([config.model_dump(), provenance], sort_keys=True)
-    signature_file = config.run_path / "train.json"
+    run = resolve_place(config.run)
+    signature_file = run / "train.json"
     if not signature_file.exists() or signature_file.read_text() != signature:
-        shutil.rmtree(config.run_path / "train", ignore_errors=True)
+        (run / "train").delete_folder()
         signature_file.write_text(signature)
 
 
@@ -130,6 +132,7 @@ def _fit_on_ray(config: Config, data: RunData, label_CD: NDArray[np.float32]) ->
     # On the node of this process: a spot node that is lost must not take the board with it.
     here = NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=False)
     board = ray.remote(num_cpus=0, scheduling_strategy=here)(EpochBoard).remote()
+    filesystem, folder = resolve_place(config.run).to_arrow()
     trainer = TorchTrainer(
         train_worker,
         train_loop_config={
@@ -147,7 +150,8 @@ def _fit_on_ray(config: Config, data: RunData, label_CD: NDArray[np.float32]) ->
         ),
         run_config=RunConfig(
             name="train",
-            storage_path=str(config.run_path.resolve()),
+            storage_path=folder,
+            storage_filesystem=filesystem,
             checkpoint_config=CheckpointConfig(num_to_keep=1),
             failure_config=FailureConfig(max_failures=config.train.max_failures),
         ),
@@ -180,6 +184,6 @@ def _print_best(config: Config, state: FitState) -> None:
     console.print(
         f"best epoch {best['epoch']:.0f} of {config.train.epochs} chosen on {split}{caution}: "
         f"AUC {best['val_auc']:.3f}, mAP {best['val_map']:.3f}; "
-        f"checkpoint {config.run_path / 'checkpoint'}",
+        f"checkpoint {config.in_run('checkpoint')}",
         soft_wrap=True,
     )

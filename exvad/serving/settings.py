@@ -71,6 +71,12 @@ class ServerSettings(BaseModel):
     database: str = Field(
         "", description="the queue's database, sqlite:///FILE; empty for a file in the spool"
     )
+    node: str = Field(
+        "",
+        description="address of the node of a cluster that runs the server, whose queue is on its "
+        "disk; empty for the node where the server is started, or the only one that is large "
+        "enough",
+    )
     reload_seconds: float = Field(
         30,
         gt=0,

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from exvad.config import Config
+    from exvad.data.storage.places import Place
     from exvad.laam.run_labels import RunLabels
     from exvad.store.run_data import RunData
     from exvad.tuning.search import Method
@@ -57,7 +58,7 @@ class SweepContext:
 
     config: Config
     options: SweepOptions
-    folder: Path
+    folder: Place
     space: dict[str, Dimension]
     data: RunData
     labels: RunLabels

@@ -12,7 +12,7 @@ from rich.console import Group
 from rich.live import Live
 from rich.table import Table
 
-from exvad.pipeline import terminal
+from exvad.pipeline.progress import terminal
 
 Phase = Literal["running", "finished", "stopped early", "failed"]
 ENDED: dict[str, Phase] = {"TERMINATED": "finished", "ERROR": "failed"}

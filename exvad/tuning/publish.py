@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import shlex
-import shutil
+from contextlib import ExitStack
 from pathlib import Path
 
-from exvad.checkpoints.checkpoint import git_commit, save_checkpoint
+from exvad.checkpoints.checkpoint import git_commit, local_checkpoint, save_checkpoint
 from exvad.checkpoints.local_tracking import database_path, tracking_errors
-from exvad.data.atomic import write_text_atomic
-from exvad.pipeline.terminal import console
+from exvad.checkpoints.registry import CHECKPOINT
+from exvad.pipeline.progress.terminal import console
 from exvad.pipeline.train import trained_checkpoint
 from exvad.tuning.confirm import ConfirmedSetting
 from exvad.tuning.context import SweepContext
@@ -17,6 +17,8 @@ from exvad.tuning.importance import parameter_importance
 from exvad.tuning.outcome import SweepOutcome, as_overrides
 from exvad.tuning.page import render_sweep
 from exvad.tuning.tracking import ALIAS, log_sweep, register_champion
+
+PAGE, SPACE = "sweep.html", "space.yaml"
 
 
 def publish(sweep: SweepContext, outcome: SweepOutcome) -> None:
@@ -27,41 +29,41 @@ def publish(sweep: SweepContext, outcome: SweepOutcome) -> None:
         outcome: the outcome of the sweep.
     """
     options = sweep.options
-    files: list[Path] = []
     commands: list[str] = []
     if outcome.confirmed:
         winner = outcome.confirmed[0]
-        files.append(_save_checkpoint(sweep, winner))
-        commands = _commands(sweep, winner, files[0])
-    files += _write_page(sweep, outcome, commands)
+        _save_checkpoint(sweep, winner)
+        commands = _commands(sweep, winner)
+    files = {PAGE: _page(sweep, outcome, commands), SPACE: options.space.read_text("utf-8")}
+    for name, text in files.items():
+        (sweep.folder / name).write_text(text)
     lineage = {
         "data": sweep.data.manifest.fingerprint(),
         "commit": git_commit(),
         "preset": options.preset,
         "search": options.search,
-        "space": options.space.read_text("utf-8"),
+        "space": files[SPACE],
     }
     done = f"the sweep is complete: {sweep.folder}"
-    with tracking_errors(database_path(sweep.config.mlflow_uri), done):
-        run_id = log_sweep(
-            sweep.config, outcome.records, outcome.confirmed, lineage, files, outcome.interrupted
-        )
+    with tracking_errors(database_path(sweep.config.mlflow_uri), done), ExitStack() as stack:
+        checkpoint = None
+        if outcome.confirmed:
+            checkpoint = stack.enter_context(local_checkpoint(sweep.folder / CHECKPOINT))
+        run_id = log_sweep(sweep.config, outcome, lineage, files, checkpoint)
         version = register_champion(sweep.config, run_id, lineage) if outcome.confirmed else None
     _print_summary(sweep, outcome, run_id, version, commands)
 
 
-def _save_checkpoint(sweep: SweepContext, winner: ConfirmedSetting) -> Path:
-    folder = sweep.folder / "checkpoint"
+def _save_checkpoint(sweep: SweepContext, winner: ConfirmedSetting) -> None:
     label_CD = sweep.labels.embeddings(winner.config)
     checkpoint = trained_checkpoint(
         winner.config, winner.state, label_CD, sweep.labels.phrases, sweep.data.manifest
     )
-    save_checkpoint(folder, checkpoint)
-    return folder
+    save_checkpoint(sweep.folder / CHECKPOINT, checkpoint)
 
 
-def _commands(sweep: SweepContext, winner: ConfirmedSetting, checkpoint: Path) -> list[str]:
-    options = sweep.options
+def _commands(sweep: SweepContext, winner: ConfirmedSetting) -> list[str]:
+    options, checkpoint = sweep.options, sweep.folder / CHECKPOINT
     overrides = [*options.overrides, *as_overrides(winner.parameters)]
     return [
         shlex.join(["exvad", "train", "--preset", options.preset, *overrides]),
@@ -69,15 +71,11 @@ def _commands(sweep: SweepContext, winner: ConfirmedSetting, checkpoint: Path) -
     ]
 
 
-def _write_page(sweep: SweepContext, outcome: SweepOutcome, commands: list[str]) -> list[Path]:
-    page, space_file = sweep.folder / "sweep.html", sweep.folder / "space.yaml"
+def _page(sweep: SweepContext, outcome: SweepOutcome, commands: list[str]) -> str:
     importance = parameter_importance(outcome.records, sweep.space)
-    html = render_sweep(
+    return render_sweep(
         outcome.records, outcome.confirmed, sweep.space, commands, importance, outcome.note
     )
-    write_text_atomic(page, html)
-    shutil.copyfile(sweep.options.space, space_file)
-    return [page, space_file]
 
 
 def _print_summary(
@@ -102,5 +100,6 @@ def _print_summary(
         ]
     else:
         lines.append(outcome.note)
-    lines.append(f"page: {(sweep.folder / 'sweep.html').resolve().as_uri()}")
+    page = sweep.folder / PAGE
+    lines.append(f"page: {Path(page.path).as_uri() if page.is_local else page}")
     console.print(*lines, sep="\n", soft_wrap=True, highlight=False, markup=False)

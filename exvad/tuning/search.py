@@ -11,7 +11,6 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, Literal
 
 import optuna
@@ -23,6 +22,7 @@ from ray.tune.search.basic_variant import BasicVariantGenerator
 from ray.tune.search.optuna import OptunaSearch
 
 from exvad.config import Config
+from exvad.data.storage.places import Place, resolve_place
 from exvad.tuning.progress import SweepProgress
 from exvad.tuning.records import OBJECTIVES, TrialRecord
 from exvad.tuning.space import Dimension, grid_space, sampling_space
@@ -63,29 +63,25 @@ class SearchResult:
     interrupted: bool
 
 
-def sweep_folder(config: Config, resume: bool) -> Path:
+def sweep_folder(config: Config, resume: bool) -> Place:
     """Return the folder of a new sweep, or of the newest sweep to resume.
 
     Raises:
         ValueError: there is no sweep to resume.
     """
-    numbered = sorted(
-        (int(match[1]), path)
-        for path in config.run_path.glob("sweep*")
-        if (match := re.fullmatch(r"sweep(\d+)", path.name))
-    )
-    if not resume:
-        return config.run_path / f"sweep{numbered[-1][0] + 1 if numbered else 1}"
-    if not numbered:
-        raise ValueError(f"there is no sweep below {config.run_path} to resume")
-    return numbered[-1][1]
+    run = resolve_place(config.run)
+    names = (re.fullmatch(r"sweep(\d+)", name) for name in run.list_folders())
+    newest = max((int(name[1]) for name in names if name), default=0)
+    if resume and not newest:
+        raise ValueError(f"there is no sweep below {config.run} to resume")
+    return run / f"sweep{newest if resume else newest + 1}"
 
 
 def search(
     trainable: Callable[..., None],
     space: dict[str, Dimension],
     config: Config,
-    folder: Path,
+    folder: Place,
     plan: SearchPlan,
     resume: bool = False,
 ) -> SearchResult:
@@ -107,9 +103,15 @@ def search(
         planned = math.prod(len(points["grid_search"]) for points in grid_space(space).values())
     # The sweep itself reports failed and interrupted trials.
     logging.getLogger("ray.tune").setLevel(logging.CRITICAL)
-    if resume:
+    filesystem, path = folder.to_arrow()
+    # A sweep that was killed at its very start has no state yet.
+    if resume and tune.Tuner.can_restore(path, filesystem):
         tuner = tune.Tuner.restore(
-            str(folder), trainable=function, resume_unfinished=True, restart_errored=False
+            path,
+            trainable=function,
+            resume_unfinished=True,
+            restart_errored=False,
+            storage_filesystem=filesystem,
         )
     else:
         progress = SweepProgress(planned, config.train.epochs)
@@ -154,17 +156,20 @@ def _make_tuner(
     function: Any,
     space: dict[str, Dimension],
     config: Config,
-    folder: Path,
+    folder: Place,
     plan: SearchPlan,
     progress: SweepProgress,
 ) -> tune.Tuner:
+    filesystem, path = folder.to_arrow()
+    parent, _, name = path.rpartition("/")
     return tune.Tuner(
         function,
         param_space=grid_space(space) if plan.method == "grid" else sampling_space(space),
         tune_config=_tune_config(plan, config.train.epochs, config.train.seed),
         run_config=tune.RunConfig(
-            name=folder.name,
-            storage_path=str(folder.parent.resolve()),
+            name=name,
+            storage_path=parent,
+            storage_filesystem=filesystem,
             verbose=0,
             callbacks=[JsonLoggerCallback(), progress],
             checkpoint_config=tune.CheckpointConfig(num_to_keep=1),

@@ -9,17 +9,17 @@ from __future__ import annotations
 import json
 import shlex
 from collections.abc import Mapping
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import ray
 from ray import tune
 
+from exvad.checkpoints.tracking import check_tracking
 from exvad.laam.run_labels import RunLabels
 from exvad.pipeline.placement import Demand, check_placement
+from exvad.pipeline.progress.terminal import console
 from exvad.pipeline.session import ray_session
 from exvad.pipeline.shared_places import check_shared
-from exvad.pipeline.terminal import console
 from exvad.store.run_data import RunData
 from exvad.tuning.confirm import confirm
 from exvad.tuning.context import SweepContext, SweepOptions
@@ -32,6 +32,7 @@ from exvad.tuning.trial import run_trial
 
 if TYPE_CHECKING:
     from exvad.config import Config
+    from exvad.data.storage.places import Place
     from exvad.tuning.space import Dimension
 
 PLAN = "sweep.json"
@@ -54,12 +55,12 @@ def sweep(config: Config, options: SweepOptions) -> int:
     """
     if options.trials < 1 or options.confirm_seeds < 1:
         raise ValueError("--trials and --confirm need at least 1")
+    check_tracking(config)
     folder = sweep_folder(config, options.resume)
     if options.resume:
         _check_same_plan(folder, config, options)
     space = read_space(options.space, config)
     data, labels = load_data(config, space)
-    folder.mkdir(parents=True, exist_ok=True)
     (folder / PLAN).write_text(json.dumps(_plan(config, options)))
     context = SweepContext(config, options, folder, space, data, labels)
     settings = "tune.cpus, tune.gpus, train.gpu"
@@ -142,7 +143,7 @@ def _plan(config: Config, options: SweepOptions) -> dict[str, Any]:
     }
 
 
-def _check_same_plan(folder: Path, config: Config, options: SweepOptions) -> None:
+def _check_same_plan(folder: Place, config: Config, options: SweepOptions) -> None:
     """Check that a sweep is resumed with the configuration and options that it started with.
 
     Raises:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,7 +14,7 @@ from exvad.tuning.search import CURVES
 
 if TYPE_CHECKING:
     from exvad.config import Config
-    from exvad.tuning.confirm import ConfirmedSetting
+    from exvad.tuning.outcome import SweepOutcome
 
 ALIAS = "champion"
 MAX_ERROR = 500  # characters
@@ -22,21 +22,19 @@ MAX_ERROR = 500  # characters
 
 def log_sweep(
     config: Config,
-    records: Sequence[TrialRecord],
-    confirmed: Sequence[ConfirmedSetting],
+    outcome: SweepOutcome,
     lineage: Mapping[str, Any],
-    files: Sequence[Path],
-    interrupted: bool,
+    files: Mapping[str, str],
+    checkpoint: Path | None,
 ) -> str:
     """Log a sweep and return the id of the parent run.
 
     Args:
         config: names the tracking store and the experiment.
-        records: the trials.
-        confirmed: the confirmed settings, the winner first.
+        outcome: the trials, and the confirmed settings.
         lineage: data fingerprint, commit, preset, space and so on, logged as tags.
-        files: artifacts of the parent run: page, space, checkpoint.
-        interrupted: whether the sweep was stopped before its end.
+        files: artifacts of the parent run, name → text: page and space.
+        checkpoint: the folder of the winner's checkpoint.
     """
     import mlflow
     from mlflow import MlflowClient
@@ -44,20 +42,19 @@ def log_sweep(
     experiment = open_experiment(config)
     with mlflow.start_run(experiment_id=experiment, run_name="sweep") as parent:
         mlflow.set_tags(provenance_tags(lineage))
-        for index, record in enumerate(records):
+        for index, record in enumerate(outcome.records):
             _log_trial(experiment, f"trial {index}", record)
-        for rank, setting in enumerate(confirmed):
+        for rank, setting in enumerate(outcome.confirmed):
             scores = {"confirmed_mean": setting.mean, "confirmed_sd": setting.deviation}
             mlflow.log_metrics(scores, rank)
-        if confirmed:
-            winner = confirmed[0].parameters
+        if outcome.confirmed:
+            winner = outcome.confirmed[0].parameters
             mlflow.log_params({f"winner.{key}": value for key, value in winner.items()})
-        for path in files:
-            if path.is_dir():
-                mlflow.log_artifacts(str(path), path.name)
-            else:
-                mlflow.log_artifact(str(path))
-    if interrupted:
+        for name, text in files.items():
+            mlflow.log_text(text, name)
+        if checkpoint is not None:
+            mlflow.log_artifacts(str(checkpoint), CHECKPOINT)
+    if outcome.interrupted:
         MlflowClient().set_terminated(parent.info.run_id, "KILLED")
     return str(parent.info.run_id)
 

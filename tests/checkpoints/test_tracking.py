@@ -7,7 +7,7 @@ from pathlib import Path
 import mlflow
 import pytest
 
-from exvad.checkpoints.tracking import open_experiment, provenance_tags
+from exvad.checkpoints.tracking import check_tracking, open_experiment, provenance_tags
 from exvad.config import load_config
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*loader strategy is deprecated")
@@ -19,12 +19,20 @@ def test_open_experiment_creates_it_once_with_artifacts_in_the_run(
     # MLflow keeps the address in the environment: set it first, so that it is restored after.
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "")
     config = load_config("demo", [f"run={tmp_path / 'run'}", "mlflow.experiment=mine"])
-    config.run_path.mkdir()
+    Path(config.run).mkdir()
     experiment_id = open_experiment(config)
     assert open_experiment(config) == experiment_id
     experiment = mlflow.get_experiment(experiment_id)
     assert experiment.name == "mine"
     assert experiment.artifact_location == (tmp_path / "run/mlartifacts").as_uri()
+
+
+def test_run_in_a_bucket_needs_a_tracking_server(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    with pytest.raises(ValueError, match=r"set mlflow\.uri or MLFLOW_TRACKING_URI"):
+        check_tracking(load_config("demo", ["run=s3://bucket/run"]))
+    check_tracking(load_config("demo", ["run=s3://bucket/run", "mlflow.uri=http://tracker"]))
+    check_tracking(load_config("demo", []))
 
 
 def test_provenance_tags_are_prefixed_and_short_enough_for_mlflow() -> None:

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from exvad.data.manifest import Manifest
 from exvad.data.manifest_files import read_manifest, write_manifest
 from exvad.data.records import Event, ManifestError, Video
+from exvad.data.storage.places import resolve_place
 from tests.helpers.manifests import (
     CLASSES,
     HEADER,
@@ -154,3 +155,17 @@ def test_write_manifest_leaves_the_old_file_after_a_failure(
         write_manifest(make_manifest(3), tmp_path / name)
     assert [path.name for path in tmp_path.iterdir()] == [name]
     assert read_manifest(tmp_path / name) == old
+
+
+def test_manifest_in_a_bucket_moves_with_its_videos() -> None:
+    paths = ("memory://lists/mine/videos/one.mp4", "s3://bucket/two.mp4", "/videos/three.mp4")
+    videos = [Video(Path(path).stem, path, "train", ("Normal",)) for path in paths]
+    manifest = Manifest(CLASSES, tuple(videos))
+    for suffix in ("csv", "parquet"):
+        uri = f"memory://lists/mine/manifest.{suffix}"
+        write_manifest(manifest, uri)
+        assert read_manifest(uri) == manifest
+        other = f"memory://moved/manifest.{suffix}"
+        resolve_place(other).write_bytes(resolve_place(uri).read_bytes())
+        moved = [video.path for video in read_manifest(other).videos]
+        assert moved == ["memory://moved/videos/one.mp4", *paths[1:]]

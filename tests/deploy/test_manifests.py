@@ -306,7 +306,7 @@ def test_service_serves_the_checkpoint_that_the_job_trains(objects: Objects) -> 
 
     settings = ServerSettings.model_validate(data_of(objects, "exvad-server", "serve.yaml"))
     assert settings.api_keys is not None, "a server that other machines reach needs keys"
-    assert settings.checkpoint == str(run_config(objects).run_path / "checkpoint")
+    assert settings.checkpoint == run_config(objects).in_run("checkpoint")
     (service,) = select(objects, "RayService")
     serving = ServeDeploySchema.model_validate(yaml.safe_load(service["spec"]["serveConfigV2"]))
     (application,) = serving.applications

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 import time
@@ -15,8 +16,9 @@ import yaml
 from exvad.client import Client
 from exvad.data.world import Scene, render_video
 from tests.helpers.checkpoints import save_untrained_checkpoint
-from tests.helpers.cluster import cluster
+from tests.helpers.cluster import RAY, cluster, node_with_its_own_disk
 from tests.helpers.processes import ROOT, free_port
+from tests.helpers.waiting import holds_within
 
 __all__ = ["cluster"]
 SERVE = str(Path(sys.executable).with_name("serve"))
@@ -49,6 +51,15 @@ def deploy(path: Path, config: dict[str, Any], environment: dict[str, str]) -> d
     raise AssertionError(json.dumps(status))
 
 
+def count_nodes(environment: dict[str, str]) -> int:
+    """Return the number of nodes of the cluster."""
+    status = subprocess.run(
+        [RAY, "status", "--address", environment["CLUSTER"]],
+        env=environment, capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    return len(re.findall(r"^ 1 node_", status.stdout, re.MULTILINE))
+
+
 @pytest.fixture
 def config(tmp_path: Path) -> dict[str, Any]:
     """The shipped configuration with a checkpoint, a spool and a port of the test."""
@@ -66,14 +77,17 @@ def test_shipped_configuration_serves_and_an_unknown_setting_is_named(
     config: dict[str, Any],
     tmp_path: Path,
 ) -> None:
-    status = deploy(tmp_path / "serve.yaml", config, cluster)
-    assert status["status"] == "RUNNING", status
-    assert set(status["deployments"]) == {
-        "Decoder", "Clip", "Captioner", "Explainer", "Analyst", "Front"
-    }  # fmt: skip
-    render_video(Scene(4, "Robbery", 11, 12), tmp_path / "clip.mp4")
-    with Client(f"http://127.0.0.1:{config['http_options']['port']}", retries=8) as client:
-        assert client.analyze(tmp_path / "clip.mp4", timeout=120).scores
+    # Replicas that were spread over both nodes would have two queues.
+    with node_with_its_own_disk(cluster["CLUSTER"], tmp_path / "spool", cluster):
+        assert holds_within(90, lambda: count_nodes(cluster) == 2)
+        status = deploy(tmp_path / "serve.yaml", config, cluster)
+        assert status["status"] == "RUNNING", status
+        assert set(status["deployments"]) == {
+            "Decoder", "Clip", "Captioner", "Explainer", "Analyst", "Front"
+        }  # fmt: skip
+        render_video(Scene(4, "Robbery", 11, 12), tmp_path / "clip.mp4")
+        with Client(f"http://127.0.0.1:{config['http_options']['port']}", retries=8) as client:
+            assert client.analyze(tmp_path / "clip.mp4", timeout=120).scores
     config["applications"][0]["args"]["replicas"] = 3
     refused = deploy(tmp_path / "wrong.yaml", config, cluster)
     assert refused["status"] == "DEPLOY_FAILED"

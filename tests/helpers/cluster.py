@@ -1,4 +1,4 @@
-"""A Ray cluster of one node, started as the README says."""
+"""A Ray cluster of one node, started as the README says, and a second node with its own disk."""
 
 from __future__ import annotations
 
@@ -8,7 +8,8 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -55,6 +56,35 @@ def cluster() -> Iterator[dict[str, str]]:
     finally:
         stop(head)
         shutil.rmtree(folder, ignore_errors=True)
+
+
+@contextmanager
+def node_with_its_own_disk(
+    address: str, folder: Path, environment: Mapping[str, str]
+) -> Iterator[None]:
+    """Add a node that has another file system at a folder; it joins the cluster after a while.
+
+    Args:
+        address: address of the cluster.
+        folder: the folder.
+        environment: the variables of the node.
+    """
+    folder.mkdir(exist_ok=True)
+    allowed = subprocess.run(["unshare", "--mount", "true"], capture_output=True, check=False)
+    if allowed.returncode:
+        pytest.skip(f"no node with its own disk: {allowed.stderr.decode()}")
+    start = f"{RAY} start --address={address} --num-cpus=2 --block"
+    process = subprocess.Popen(
+        ["unshare", "--mount", "sh", "-c", f"mount -t tmpfs none {folder} && exec {start}"],
+        env=environment,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+    )
+    try:
+        yield
+    finally:
+        stop(process)
 
 
 def _wait_for_jobs_api(address: str, environment: dict[str, str]) -> None:

@@ -115,7 +115,7 @@ def _handler(proxy: Proxy) -> type[BaseHTTPRequestHandler]:
         protocol_version = "HTTP/1.1"
 
         def _forward(self) -> None:
-            body = self.rfile.read(int(self.headers.get("Content-Length", "0")))
+            body = self._read_body()
             proxy.requests.append((self.command, self.path))
             proxy.keys.append(
                 self.headers.get("Authorization", "").partition("Credential=")[2].partition("/")[0]
@@ -147,6 +147,16 @@ def _handler(proxy: Proxy) -> type[BaseHTTPRequestHandler]:
                 self._send(source, int(length or len(whole)) // (2 if broken else 1))
                 if broken:
                     self._reset()
+
+        def _read_body(self) -> bytes:
+            if self.headers.get("Transfer-Encoding") != "chunked":
+                return self.rfile.read(int(self.headers.get("Content-Length", "0")))
+            body = b""
+            while size := int(self.rfile.readline(), 16):
+                body += self.rfile.read(size)
+                self.rfile.readline()
+            self.rfile.readline()
+            return body
 
         do_GET = do_HEAD = do_PUT = do_POST = do_DELETE = _forward
 

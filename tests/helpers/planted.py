@@ -13,9 +13,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from exvad.config import Config, load_config
+from exvad.data.dataset import run_manifest_path
 from exvad.data.manifest import Manifest
 from exvad.data.manifest_files import write_manifest
-from exvad.data.records import Video
+from exvad.data.records import Split, Video
 from exvad.laam.run_labels import import_labels
 from exvad.store.examples import Example
 from exvad.store.import_features import import_visual
@@ -75,14 +76,23 @@ def config(*overrides: str) -> Config:
     )
 
 
-def plant_run(folder: Path, videos: int, validation: float, phrases: int = 0) -> Path:
-    """Import planted features and labels, with a manifest, into the run `folder/run`; return it.
+def plant_run(
+    folder: Path,
+    videos: int,
+    validation: float,
+    phrases: int = 0,
+    tests: int = 0,
+    run: str = "",
+) -> Path:
+    """Import planted features and labels, with a manifest, into a run; return `folder/run`.
 
     Args:
         folder: the folder of the imported files and of the run.
         videos: number of videos; the classes alternate.
         validation: share of the videos for validation.
         phrases: phrases per class.
+        tests: how many of the videos are for testing.
+        run: path or URI of the run; empty for `folder/run`.
     """
     rng, class_CD = np.random.default_rng(0), directions()
     listed = []
@@ -93,11 +103,12 @@ def plant_run(folder: Path, videos: int, validation: float, phrases: int = 0) ->
         if label:
             visual_TD[5:12] += 3 * class_CD[label]
         np.save(folder / "in" / f"v{number}.npy", visual_TD)
-        listed.append(Video(f"v{number}", "x.mp4", "train", (CLASSES[label],)))
+        split: Split = "train" if number < videos - tests else "test"
+        listed.append(Video(f"v{number}", "x.mp4", split, (CLASSES[label],)))
     manifest = Manifest(CLASSES, tuple(listed)).with_validation(validation, 0)
-    settings = config(f"run={folder}/run")
+    settings = config(f"run={run or folder / 'run'}")
     import_visual(folder / "in", manifest, Store(settings.store_path), 16)
-    write_manifest(manifest, str(folder / "run/manifest.parquet"))
+    write_manifest(manifest, run_manifest_path(settings))
     rows: dict[str, Any] = {
         label: np.stack([class_D + 0.1 * number for number in range(1 + phrases)])
         for label, class_D in zip(CLASSES, class_CD, strict=True)

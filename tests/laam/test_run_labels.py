@@ -19,7 +19,7 @@ def test_load_encodes_the_label_file_of_the_run(
 ) -> None:
     monkeypatch.setattr("exvad.laam.run_labels.load_clip", lambda _: FakeEncoder())
     config = load_config("demo", [f"run={tmp_path}", "labels.k=1"])
-    config.labels_path.write_text(LABELS.model_dump_json(), encoding="utf-8")
+    Path(config.labels_path).write_text(LABELS.model_dump_json(), encoding="utf-8")
     labels = RunLabels.load(config)
     assert labels.phrases == LABELS
     expected_CD = LabelVectors.encode(LABELS, FakeEncoder()).embeddings("augmented", 1)

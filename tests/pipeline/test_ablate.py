@@ -8,7 +8,7 @@ import pytest
 
 from exvad.config import load_config, override_config
 from exvad.evaluation.ablation_plan import cell_name, read_plan
-from exvad.pipeline.ablate import ablate, result_path
+from exvad.pipeline.ablate import ablate, result_place
 
 
 def test_the_papers_plan_changes_settings_that_exist() -> None:
@@ -16,10 +16,10 @@ def test_the_papers_plan_changes_settings_that_exist() -> None:
     config = load_config("demo")
     cells = list(plan.cells())
     assert len({cell_name(settings) for settings in cells}) == len(cells)
-    paths = {result_path(override_config(config, settings), "data") for settings in cells}
+    paths = {result_place(override_config(config, settings), "data") for settings in cells}
     # The preset's own values appear under several names; they are trained once.
     assert 10 < len(paths) <= len(cells)
-    assert result_path(override_config(config, cells[0]), "other data") not in paths
+    assert result_place(override_config(config, cells[0]), "other data") not in paths
 
 
 def test_ablate_refuses_no_seeds_and_a_run_without_data(tmp_path: Path) -> None:

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import logging
-import subprocess
+import os
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -14,8 +13,8 @@ import ray
 
 from exvad.pipeline.session import ray_output_hidden
 from exvad.pipeline.shared_places import UnsharedPlaceError, check_shared
-from tests.helpers.cluster import RAY
-from tests.helpers.processes import stop
+from tests.helpers.cluster import node_with_its_own_disk
+from tests.helpers.waiting import holds_within
 
 pytestmark = pytest.mark.slow
 
@@ -37,31 +36,9 @@ def address() -> Iterator[str]:
         cluster.shutdown()
 
 
-@contextmanager
-def node_with_its_own_disk(address: str, folder: Path) -> Iterator[None]:
-    """Add a node that has another file system at a folder."""
-    script = (
-        f"mount -t tmpfs none {folder} && exec {RAY} start --address={address} --num-cpus=1 --block"
-    )
-    nodes = sum(node["Alive"] for node in ray.nodes())
-    process = subprocess.Popen(
-        ["unshare", "--mount", "sh", "-c", script],
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.PIPE,
-        start_new_session=True,
-    )
-    try:
-        deadline = time.monotonic() + 90
-        while sum(node["Alive"] for node in ray.nodes()) == nodes:
-            if process.poll() is not None and process.stderr is not None:
-                pytest.skip(f"no node with its own disk: {process.stderr.read().decode()[-200:]}")
-            assert time.monotonic() < deadline
-            time.sleep(0.2)
-        yield
-    finally:
-        stop(process)
-        if process.stderr is not None:
-            process.stderr.close()
+def wait_for_nodes(count: int) -> None:
+    """Wait until the cluster has a number of nodes."""
+    assert holds_within(90, lambda: sum(node["Alive"] for node in ray.nodes()) == count)
 
 
 def test_shared_places_pass_and_leave_nothing_behind(address: str, tmp_path: Path) -> None:
@@ -73,8 +50,8 @@ def test_place_on_a_disk_of_one_node_is_refused_within_seconds(
     address: str, tmp_path: Path
 ) -> None:
     own, shared = tmp_path / "own", tmp_path / "shared"
-    own.mkdir()
-    with node_with_its_own_disk(address, own):
+    with node_with_its_own_disk(address, own, dict(os.environ)):
+        wait_for_nodes(3)
         check_shared({"run": f"{shared}/run"})
         start = time.monotonic()
         with pytest.raises(UnsharedPlaceError, match="is not the same place on all nodes") as error:

@@ -45,7 +45,7 @@ def test_progress_table_has_no_best_before_the_first_result() -> None:
 def test_sweep_progress_prints_a_line_per_ended_trial_without_a_terminal(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("exvad.pipeline.terminal.console", Console(width=200))
+    monkeypatch.setattr("exvad.pipeline.progress.terminal.console", Console(width=200))
     progress = pickle.loads(pickle.dumps(SweepProgress(3, epochs=16)))
     progress.setup()
     ended_before = SimpleNamespace(

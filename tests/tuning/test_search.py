@@ -17,9 +17,9 @@ def test_sweep_folder_numbers_new_sweeps_and_resumes_the_newest(tmp_path: Path) 
         sweep_folder(config, resume=True)
     for number in range(1, 12):
         folder = sweep_folder(config, resume=False)
-        assert folder.name == f"sweep{number}"
-        folder.mkdir()
-    assert sweep_folder(config, resume=True).name == "sweep11"
+        assert folder.path == str(tmp_path / f"sweep{number}")
+        (folder / "sweep.json").write_text("{}")
+    assert sweep_folder(config, resume=True).path == str(tmp_path / "sweep11")
 
 
 def test_failure_reason_is_the_last_line_of_a_traceback() -> None:

@@ -5,11 +5,8 @@ from __future__ import annotations
 import json
 import shutil
 import signal
-import socket
 import subprocess
-import sys
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +20,10 @@ from exvad.config import dump_config
 from exvad.tuning.space import Dimension, IntRange
 from exvad.tuning.sweep import load_data
 from tests.helpers.planted import CLASSES, config, plant_run
-from tests.helpers.processes import descendants_named, exvad_command, free_port, run_exvad, stop
+from tests.helpers.processes import descendants_named, exvad_command, run_exvad, stop
+from tests.helpers.tracking import tracking_server
+
+__all__ = ["tracking_server"]
 
 # MLflow queries its database in a way that SQLAlchemy is about to drop.
 pytestmark = pytest.mark.filterwarnings("ignore:The ``noload`` loader strategy")
@@ -263,31 +263,6 @@ def test_ctrl_c_ends_with_the_results_so_far_and_resume_continues(
     # The runs of the interrupted sweep and of the whole one.
     for epochs in logged_epochs(tmp_path).values():
         assert epochs == list(range(1, len(epochs) + 1))
-
-
-@pytest.fixture
-def tracking_server(tmp_path: Path) -> Iterator[str]:
-    """A running MLflow server; yields its URI."""
-    port = free_port()
-    with (tmp_path / "server.log").open("wb") as log:
-        process = subprocess.Popen(
-            [
-                sys.executable, "-m", "mlflow", "server", "--port", str(port),
-                "--backend-store-uri", f"sqlite:///{tmp_path}/server.db",
-                "--artifacts-destination", str(tmp_path / "artifacts"), "--workers", "1",
-            ],
-            stdout=log,
-            stderr=subprocess.STDOUT,
-        )  # fmt: skip
-    try:
-        for _ in range(120):
-            with socket.socket() as probe:
-                if probe.connect_ex(("127.0.0.1", port)) == 0:
-                    break
-            time.sleep(0.5)
-        yield f"http://127.0.0.1:{port}"
-    finally:
-        stop(process)
 
 
 @pytest.mark.slow

@@ -11,7 +11,10 @@ from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
 from threading import Lock
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from pyarrow import fs
 
 # Settings that the query of a URI may have, and their names in the client.
 URI_OPTIONS = {
@@ -62,18 +65,42 @@ def _make_client(scheme: str, bucket: str, options: tuple[tuple[str, str], ...])
         raise ValueError(f"{scheme}://{bucket} can't be opened: {reason}.") from error
 
 
+def arrow_client(scheme: str, options: tuple[tuple[str, str], ...]) -> fs.FileSystem:
+    """Return a client of pyarrow, which finds its credentials by itself unless the URI names them.
+
+    Args:
+        scheme: s3, gs or az.
+        options: settings of the client that the URI names.
+
+    Raises:
+        ValueError: a setting is missing or wrong.
+    """
+    from pyarrow import fs
+
+    if scheme == "gs":
+        return fs.GcsFileSystem()
+    if scheme == "az":
+        account = os.environ.get("AZURE_STORAGE_ACCOUNT_NAME", "")
+        if not account:
+            raise ValueError("az:// needs AZURE_STORAGE_ACCOUNT_NAME: set it to the account.")
+        return fs.AzureFileSystem(account, os.environ.get("AZURE_STORAGE_ACCOUNT_KEY"))
+    given = dict(options)
+    endpoint, region = _s3_endpoint(given), _s3_region(given)
+    protocol, _, address = endpoint.rpartition("://")
+    return fs.S3FileSystem(
+        access_key=given.get("access_key_id"),
+        secret_key=given.get("secret_access_key"),
+        anonymous="skip_signature" in given,
+        region=region or None,
+        scheme=protocol or "https",
+        endpoint_override=address or None,
+    )
+
+
 def _s3_settings(options: dict[str, str]) -> dict[str, Any]:
-    environment = os.environ
-    endpoint = (
-        options.pop("endpoint", "")
-        or environment.get("AWS_ENDPOINT_URL_S3", "")
-        or environment.get("AWS_ENDPOINT_URL", "")
-    )
-    region = (
-        options.pop("region", "")
-        or environment.get("AWS_REGION", "")
-        or environment.get("AWS_DEFAULT_REGION", "")
-    )
+    environment, endpoint, region = os.environ, _s3_endpoint(options), _s3_region(options)
+    options.pop("endpoint", None)
+    options.pop("region", None)
     settings: dict[str, Any] = dict(options)
     if endpoint:
         settings["endpoint"] = endpoint
@@ -84,6 +111,18 @@ def _s3_settings(options: dict[str, str]) -> dict[str, Any]:
     if "access_key_id" not in options and "skip_signature" not in options:
         settings |= _profile_settings(environment)
     return settings
+
+
+def _s3_endpoint(options: Mapping[str, str]) -> str:
+    """Return the URL of the service; empty for that of AWS."""
+    names = ("AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL")
+    return options.get("endpoint") or next(filter(None, map(os.environ.get, names)), "")
+
+
+def _s3_region(options: Mapping[str, str]) -> str:
+    """Return the region of the service; empty if it is not known."""
+    names = ("AWS_REGION", "AWS_DEFAULT_REGION")
+    return options.get("region") or next(filter(None, map(os.environ.get, names)), "")
 
 
 def _profile_settings(environment: Mapping[str, str]) -> dict[str, Any]:

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import IO, Any, Protocol
+from typing import IO, TYPE_CHECKING, Any, Protocol
+
+if TYPE_CHECKING:
+    from pyarrow import fs as pa_fs
 
 
 class FileSystem(Protocol):
@@ -47,6 +50,10 @@ class FileSystem(Protocol):
         """
         ...
 
+    def list_folders(self, path: str) -> list[str]:
+        """Return the names of the folders in a folder, sorted; none if there is no such folder."""
+        ...
+
     def delete(self, paths: Sequence[str]) -> None:
         """Delete files; missing ones are ignored."""
         ...
@@ -57,4 +64,8 @@ class FileSystem(Protocol):
 
     def open_random(self, path: str) -> Any:
         """Open a file to read pieces of it; the result also suits pyarrow."""
+        ...
+
+    def to_arrow(self, path: str) -> tuple[pa_fs.FileSystem, str]:
+        """Return the file system as one of pyarrow, for libraries that want one, and the path."""
         ...

@@ -7,10 +7,13 @@ import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, TYPE_CHECKING, Any
 
 from exvad.data.atomic import create_file, write_bytes_atomic
 from exvad.data.storage.errors import StorageError, is_network_failure
+
+if TYPE_CHECKING:
+    from pyarrow import fs as pa_fs
 
 
 @dataclass(frozen=True)
@@ -60,6 +63,16 @@ class LocalFileSystem:
         except OSError as error:
             raise _sorted_error(path, error) from error
 
+    def list_folders(self, path: str) -> list[str]:
+        """Return the names of the folders in a folder, sorted."""
+        try:
+            with os.scandir(path) as entries:
+                return sorted(entry.name for entry in entries if entry.is_dir())
+        except FileNotFoundError:
+            return []
+        except OSError as error:
+            raise _sorted_error(path, error) from error
+
     def delete(self, paths: Sequence[str]) -> None:
         """Delete files."""
         for path in paths:
@@ -74,6 +87,12 @@ class LocalFileSystem:
         import pyarrow as pa
 
         return pa.OSFile(path)
+
+    def to_arrow(self, path: str) -> tuple[pa_fs.FileSystem, str]:
+        """Return pyarrow's local file system, and the path."""
+        from pyarrow import fs
+
+        return fs.LocalFileSystem(), path
 
 
 def _sorted_error(path: str, error: OSError) -> OSError | StorageError:

@@ -7,13 +7,14 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import IO, TYPE_CHECKING, Any, Literal, TypeVar, cast
 
-from exvad.data.storage.clients import bucket_client
+from exvad.data.storage.clients import arrow_client, bucket_client
 from exvad.data.storage.errors import StorageError
 from exvad.data.storage.reading import RANDOM, SEQUENTIAL, RangeReader, ReadAhead
 from exvad.data.storage.retries import TransientError, call_with_retries
 
 if TYPE_CHECKING:
     from obstore import GetOptions
+    from pyarrow import fs as pa_fs
 
 PutMode = Literal["create", "overwrite"]
 
@@ -87,7 +88,16 @@ class ObjectFileSystem:
             return cast("Sequence[Any]", found["objects"])
 
         folder = f"{path}/" if path else ""
-        return sorted(item["path"].removeprefix(folder) for item in self._request(path, find))
+        found_paths = (item["path"] for item in self._request(path, find))
+        # Other programs mark folders by an empty object of the same name.
+        return sorted(item.removeprefix(folder) for item in found_paths if item != path)
+
+    def list_folders(self, path: str) -> list[str]:
+        """Return the parts of names that follow a prefix and end at the next slash, sorted."""
+        import obstore
+
+        found = self._request(path, lambda: obstore.list_with_delimiter(self.client, path or None))
+        return sorted(name.rstrip("/").rpartition("/")[2] for name in found["common_prefixes"])
 
     def delete(self, paths: Sequence[str]) -> None:
         """Delete objects, many per request where the service can."""
@@ -103,6 +113,10 @@ class ObjectFileSystem:
     def open_random(self, path: str) -> Any:
         """Open an object to read pieces of it."""
         return self._open(path, RANDOM)
+
+    def to_arrow(self, path: str) -> tuple[pa_fs.FileSystem, str]:
+        """Return pyarrow's client of the same service, and the path with the bucket."""
+        return arrow_client(self.scheme, self.options), f"{self.bucket}/{path}"
 
     def _open(self, path: str, ahead: ReadAhead) -> RangeReader:
         import obstore

@@ -7,11 +7,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import IO, Any, TypeVar
+from typing import IO, TYPE_CHECKING, Any, TypeVar
 
 from exvad.data.atomic import temporary_name
 from exvad.data.storage.errors import StorageError, without_secrets
 from exvad.data.storage.retries import TransientError, call_with_retries
+
+if TYPE_CHECKING:
+    from pyarrow import fs as pa_fs
 
 _T = TypeVar("_T")
 
@@ -64,6 +67,19 @@ class OtherFileSystem:
         folder = f"{path.rstrip('/')}/"
         return sorted(name.removeprefix(folder) for name in self._request(path, find))
 
+    def list_folders(self, path: str) -> list[str]:
+        """Return the names of the folders in a folder, sorted."""
+
+        def find() -> list[str]:
+            self.inner.invalidate_cache()
+            try:
+                entries = self.inner.ls(path, detail=True)
+            except FileNotFoundError:
+                return []
+            return [entry["name"] for entry in entries if entry["type"] == "directory"]
+
+        return sorted(name.rstrip("/").rpartition("/")[2] for name in self._request(path, find))
+
     def delete(self, paths: Sequence[str]) -> None:
         """Delete files."""
         for path in paths:
@@ -78,6 +94,12 @@ class OtherFileSystem:
     def open_random(self, path: str) -> Any:
         """Open a file."""
         return self.open_sequential(path)
+
+    def to_arrow(self, path: str) -> tuple[pa_fs.FileSystem, str]:
+        """Return the file system as one of pyarrow, and the path."""
+        from pyarrow import fs
+
+        return fs.PyFileSystem(fs.FSSpecHandler(self.inner)), path
 
     def _write(self, path: str, data: bytes) -> None:
         folder, _, name = path.rpartition("/")

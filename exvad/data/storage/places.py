@@ -8,19 +8,24 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from importlib.util import find_spec
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, TYPE_CHECKING, Any
 from urllib.parse import parse_qsl, unquote
 
+from exvad.data.atomic import json_bytes
 from exvad.data.storage.clients import URI_OPTIONS
 from exvad.data.storage.errors import without_secrets
 from exvad.data.storage.filesystem import FileSystem
 from exvad.data.storage.local import LocalFileSystem
 from exvad.data.storage.objects import ObjectFileSystem
 from exvad.data.storage.others import OtherFileSystem
+
+if TYPE_CHECKING:
+    from pyarrow import fs as pa_fs
 
 OBJECT_STORES = {"s3": "s3", "s3a": "s3", "gs": "gs", "gcs": "gs", "az": "az"}
 _SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]+):/(/?)")
@@ -48,6 +53,12 @@ class Place:
         return Place(self.filesystem, f"{self.path.rstrip('/')}/{name}".lstrip(self._left))
 
     @property
+    def parent(self) -> Place:
+        """The folder of the place."""
+        folder = self.path.rstrip("/").rpartition("/")[0]
+        return Place(self.filesystem, folder if self._left else folder or "/")
+
+    @property
     def is_local(self) -> bool:
         """Whether the place is on a disk that only this machine may have."""
         return isinstance(self.filesystem, LocalFileSystem)
@@ -72,6 +83,10 @@ class Place:
         """Write the file atomically, as UTF-8."""
         self.write_bytes(text.encode())
 
+    def write_json(self, value: Any) -> None:
+        """Write the file atomically, as indented JSON with sorted keys."""
+        self.write_bytes(json_bytes(value))
+
     def create_bytes(self, data: bytes | memoryview) -> bool:
         """Write the file atomically unless it exists; return whether it was written."""
         return self.filesystem.create_bytes(self.path, data)
@@ -84,6 +99,10 @@ class Place:
         """Return the names of the files in the folder, sorted; of subfolders too if recursive."""
         return self.filesystem.list_files(self.path, recursive)
 
+    def list_folders(self) -> list[str]:
+        """Return the names of the folders in the folder, sorted."""
+        return self.filesystem.list_folders(self.path)
+
     def delete(self) -> None:
         """Delete the file if it is there."""
         self.filesystem.delete([self.path])
@@ -92,6 +111,13 @@ class Place:
         """Delete files of the folder; missing ones are ignored."""
         self.filesystem.delete([(self / name).path for name in names])
 
+    def delete_folder(self) -> None:
+        """Delete all files of the folder and of its subfolders."""
+        if self.is_local:
+            shutil.rmtree(self.path, ignore_errors=True)
+        else:
+            self.delete_files(self.list_files(recursive=True))
+
     def open_sequential(self) -> IO[bytes]:
         """Open the file to read it mostly in order."""
         return self.filesystem.open_sequential(self.path)
@@ -99,6 +125,10 @@ class Place:
     def open_random(self) -> Any:
         """Open the file to read pieces of it; the result also suits pyarrow."""
         return self.filesystem.open_random(self.path)
+
+    def to_arrow(self) -> tuple[pa_fs.FileSystem, str]:
+        """Return the file system as one of pyarrow, and the path in it."""
+        return self.filesystem.to_arrow(self.path)
 
 
 def is_uri(location: str | Path) -> bool:

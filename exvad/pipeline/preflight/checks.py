@@ -5,13 +5,14 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING
 
-from exvad.pipeline.preflight.cluster import check_on_cluster, is_on_cluster
+from exvad.pipeline.preflight.cluster import check_on_cluster
 from exvad.pipeline.preflight.files import check_label_file, check_prompt
 from exvad.pipeline.preflight.findings import BackgroundChecks, Finding, PreflightError
 from exvad.pipeline.preflight.models import model_checks
 from exvad.pipeline.preflight.needs import Job, Needs, job_needs
 from exvad.pipeline.preflight.places import check_data, check_place
 from exvad.pipeline.preflight.processors import check_stage, local_processors
+from exvad.pipeline.session import is_on_cluster
 
 if TYPE_CHECKING:
     from exvad.config import Config

@@ -24,11 +24,6 @@ HUB_SECONDS = 15.0
 SHARE = 0.01  # of a core and a GPU: the task runs where the stages will, but reserves little
 
 
-def is_on_cluster() -> bool:
-    """Return whether a job started here runs on a cluster that RAY_ADDRESS names."""
-    return os.environ.get("RAY_ADDRESS", "local") != "local"
-
-
 def check_on_cluster(config: Config, needs: Needs) -> tuple[list[Finding], Processors]:
     """Look at the models on a worker that has what the stages reserve.
 

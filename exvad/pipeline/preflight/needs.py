@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
+from exvad.data.storage.places import resolve_place
 from exvad.laam.run_labels import IMPORTED_LABELS_FILE
 
 if TYPE_CHECKING:
@@ -74,12 +75,13 @@ def job_needs(config: Config, job: Job | None) -> Needs:
             writes_store=True,
             reads_videos=True,
         )
-    has_imported_labels = (config.run_path / IMPORTED_LABELS_FILE).exists()
+    has_imported_labels = resolve_place(config.in_run(IMPORTED_LABELS_FILE)).exists()
     if job == "labels":
         if has_imported_labels or config.labels.file:
             return Needs()
-        stages = _language_stages(config) if config.llm.backend == "vllm" else ()
-        return Needs(driver_models=("llm",), stages=stages)
+        if config.llm.backend == "vllm":  # the driver tokenizes
+            return Needs(driver_models=("llm",), stages=_language_stages(config))
+        return Needs(worker_models=("llm",))
     if job == "evaluate":
         return Needs()
     clip: tuple[ModelKind, ...] = () if has_imported_labels else ("clip",)

@@ -9,7 +9,7 @@ from typing import Any
 
 import ray
 
-from exvad.pipeline.terminal import progress_bar
+from exvad.pipeline.progress.terminal import progress_bar
 
 POLL_SECONDS = 0.5
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from exvad.data.dataset import load_manifest
-from exvad.pipeline.terminal import progress_bar
+from exvad.pipeline.progress.terminal import progress_bar
 
 if TYPE_CHECKING:
     from exvad.config import Config

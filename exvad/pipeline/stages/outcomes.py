@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from exvad.data.storage.errors import StorageError
 from exvad.pipeline.placement import waiting_reported
-from exvad.pipeline.terminal import console, progress_bar
+from exvad.pipeline.progress.terminal import console, progress_bar
 from exvad.store.parts import UnwritableError
 
 if TYPE_CHECKING:

@@ -35,6 +35,7 @@ from exvad.serving.deployments.models import (
     ClipDeployment,
     DecoderDeployment,
 )
+from exvad.serving.deployments.one_node import choose_node, on_node
 from exvad.serving.language.ray_engine import build_engine, require_vllm
 from exvad.serving.queue.database import check_database
 from exvad.serving.settings import Replicas, ServerSettings, load_settings, parse_settings
@@ -106,18 +107,20 @@ def assemble_application(settings: ServerSettings, folder: Path) -> serve.Applic
     checkpoint = load_checkpoint(folder)
     config, classes = override_models(checkpoint.config, settings.models), checkpoint.classes
     settings = share_gpus(config, settings, find_gpus())
+    reserved = demands(config, settings, FRONT_CPUS)
     if ray.is_initialized():
-        check_placement("the server", demands(config, settings, FRONT_CPUS))
+        check_placement("the server", reserved)
+    node = on_node(choose_node(reserved, settings.node))
     handles = {
-        "Decoder": _scale(DecoderDeployment, settings.decoder).bind(settings),
-        "Clip": _scale(ClipDeployment, settings.clip).bind(config),
-        "Captioner": _scale(CaptionerDeployment, settings.captioner).bind(config),
-        "Explainer": _explainer(config, classes, settings.explainer),
+        "Decoder": _scale(DecoderDeployment, settings.decoder, node).bind(settings),
+        "Clip": _scale(ClipDeployment, settings.clip, node).bind(config),
+        "Captioner": _scale(CaptionerDeployment, settings.captioner, node).bind(config),
+        "Explainer": _explainer(config, classes, settings.explainer, node),
     }
     # The analysts take work from the queue. They get no requests to scale by.
     analyst = AnalystDeployment.options(  # type: ignore[attr-defined]
         num_replicas=settings.analyst.max_replicas,
-        ray_actor_options=_resources(settings.analyst),
+        ray_actor_options=_actor_options(settings.analyst, node),
     ).bind(settings, handles)
     # The front holds no model, so that it answers while videos are analyzed. It is bound to the
     # analyst only to deploy both together.
@@ -127,18 +130,20 @@ def assemble_application(settings: ServerSettings, folder: Path) -> serve.Applic
         # Followers must neither use up the requests of other clients nor delay a shutdown.
         max_ongoing_requests=settings.max_followers + FRONT_REQUESTS,
         graceful_shutdown_timeout_s=FRONT_SHUTDOWN_SECONDS,
-        ray_actor_options={"num_cpus": FRONT_CPUS},
+        ray_actor_options={"num_cpus": FRONT_CPUS, **node},
     )
     return front.bind(analyst)
 
 
-def _explainer(config: Config, classes: tuple[str, ...], replicas: Replicas) -> Any:
+def _explainer(
+    config: Config, classes: tuple[str, ...], replicas: Replicas, node: dict[str, Any]
+) -> Any:
     """Return the explainer; with backend vllm, it is the client of an engine with the resources."""
     if config.llm.backend != "vllm":
-        return _scale(ExplainerDeployment, replicas).bind(config, classes)
+        return _scale(ExplainerDeployment, replicas, node).bind(config, classes)
     client = ExplainerDeployment.options(  # type: ignore[attr-defined]
         max_ongoing_requests=2 * replicas.concurrency * replicas.max_replicas,
-        ray_actor_options={"num_cpus": FRONT_CPUS},
+        ray_actor_options={"num_cpus": FRONT_CPUS, **node},
     )
     return client.bind(config, classes, build_engine(config, replicas))
 
@@ -175,7 +180,7 @@ def _check_files(settings: ServerSettings) -> None:
         raise ValueError(f"allowed_root: {settings.allowed_root} is no folder")
 
 
-def _scale(deployment: Any, replicas: Replicas) -> Any:
+def _scale(deployment: Any, replicas: Replicas, node: dict[str, Any]) -> Any:
     """Return a deployment with the resources and the autoscaling of the settings."""
     return deployment.options(
         max_ongoing_requests=max(replicas.concurrency, 1) * 2,
@@ -184,9 +189,9 @@ def _scale(deployment: Any, replicas: Replicas) -> Any:
             "max_replicas": replicas.max_replicas,
             "target_ongoing_requests": replicas.concurrency,
         },
-        ray_actor_options=_resources(replicas),
+        ray_actor_options=_actor_options(replicas, node),
     )
 
 
-def _resources(replicas: Replicas) -> dict[str, float]:
-    return {"num_cpus": replicas.cpus, "num_gpus": replicas.gpus or 0}
+def _actor_options(replicas: Replicas, node: dict[str, Any]) -> dict[str, Any]:
+    return {"num_cpus": replicas.cpus, "num_gpus": replicas.gpus or 0, **node}

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING
 
 from ray import serve
 
+from exvad.pipeline.progress.terminal import console
 from exvad.pipeline.session import ray_output_hidden, ray_session
-from exvad.pipeline.terminal import console
 from exvad.serving.deployments.application import assemble_application, prepare_application
 
 if TYPE_CHECKING:

@@ -54,6 +54,32 @@ def test_a_file_is_written_listed_read_and_deleted(folder: Place) -> None:
     assert folder.list_files(recursive=True) == ["b.bin"]
 
 
+def test_folders_are_listed_and_deleted(folder: Place) -> None:
+    assert folder.list_folders() == []
+    for name in ("b/1/x", "b/2", "a/1", "c"):
+        (folder / name).write_json({"name": name})
+    assert folder.list_folders() == ["a", "b"]
+    (folder / "b").delete_folder()
+    (folder / "none").delete_folder()
+    assert folder.list_files(recursive=True) == ["a/1", "c"]
+    assert (folder / "c").read_text() == '{\n  "name": "c"\n}\n'
+
+
+def test_a_library_may_use_the_place_by_pyarrow(folder: Place) -> None:
+    filesystem, path = (folder / "state").to_arrow()
+    filesystem = pickle.loads(pickle.dumps(filesystem))
+    filesystem.create_dir(path)
+    with filesystem.open_output_stream(f"{path}/x.bin") as file:
+        file.write(b"content")
+    assert (folder / "state" / "x.bin").read_bytes() == b"content"
+    (folder / "state" / "y").write_text("y")
+    with filesystem.open_input_file(f"{path}/y") as file:
+        assert file.read() == b"y"
+    assert (folder / "state").list_files() == ["x.bin", "y"]
+    filesystem.delete_dir(path)
+    assert (folder / "state").list_files() == []
+
+
 def test_a_file_is_created_once(folder: Place) -> None:
     place = folder / "new" / "claim"
     assert place.create_bytes(b"first")

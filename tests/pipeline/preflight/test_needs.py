@@ -22,7 +22,8 @@ def test_stages_hold_the_models_of_their_backend() -> None:
 def test_driver_loads_models_only_where_a_job_does(tmp_path: Path) -> None:
     config = load_config("demo", [f"run={tmp_path}"])
     assert job_needs(config, "preprocess").driver_models == ()
-    assert job_needs(config, "labels").driver_models == ("llm",)
+    labels = job_needs(config, "labels")
+    assert (labels.driver_models, labels.worker_models) == ((), ("llm",))
     assert job_needs(config, "train").driver_models == ("clip",)
     (tmp_path / "labels.npz").touch()
     assert job_needs(config, "train").driver_models == ()

@@ -9,7 +9,7 @@ import pytest
 from rich.console import Console
 
 from exvad.pipeline.progress.lines import ProgressLines, format_duration
-from exvad.pipeline.terminal import progress_bar
+from exvad.pipeline.progress.terminal import progress_bar
 
 
 def logged() -> tuple[Console, io.StringIO]:

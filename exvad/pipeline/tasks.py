@@ -1,0 +1,76 @@
+"""Work of a job that one process does: a task on the cluster, where the resources are, or here."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, ParamSpec, TypeVar
+
+import ray
+
+from exvad.pipeline.placement import Demand, check_placement, waiting_reported
+from exvad.pipeline.session import is_on_cluster, ray_session
+from exvad.pipeline.shared_places import check_shared
+
+if TYPE_CHECKING:
+    from exvad.config import Config
+
+# A spot node may be lost more than once during a long task.
+RETRIES = 5
+
+_P = ParamSpec("_P")
+_T = TypeVar("_T")
+
+
+def run_task(
+    title: str,
+    demand: Demand,
+    config: Config,
+    function: Callable[_P, _T],
+    *arguments: _P.args,
+    **keywords: _P.kwargs,
+) -> _T:
+    """Call a function on a node of the cluster that has the resources; here without a cluster.
+
+    The function can be called again from its start if the node is lost.
+
+    Args:
+        title: the step, as shown to the user.
+        demand: the resources of the call.
+        config: the configuration of the run, whose folder all nodes must share.
+        function: the function.
+        arguments: its arguments; those that name places must name them in full.
+        keywords: the same, by name.
+
+    Returns:
+        The function's result.
+
+    Raises:
+        PlacementError: no node is that large.
+        UnsharedPlaceError: a node does not see the run's folder.
+        Exception: what the function raises.
+    """
+    if not is_on_cluster():
+        return function(*arguments, **keywords)
+    with ray_session():
+        check_placement(title, [demand])
+        check_shared({"run": config.run})
+        task = ray.remote(num_cpus=demand.cpus, num_gpus=demand.gpus, max_retries=RETRIES)(function)
+        with waiting_reported(title):
+            try:
+                result: _T = ray.get(task.remote(*arguments, **keywords))
+            except ray.exceptions.RayTaskError as error:
+                raise error.cause from None
+    return result
+
+
+def with_full_places(config: Config) -> Config:
+    """Return a configuration whose run and store are the same in every working folder."""
+    return config.model_copy(
+        update={"run": full_path(config.run), "store": full_path(config.store)}
+    )
+
+
+def full_path(location: str) -> str:
+    """Return the absolute path of a file or folder that is there; anything else as it is."""
+    return str(Path(location).absolute()) if location and Path(location).exists() else location

@@ -1,0 +1,94 @@
+"""One-off work of a job runs where the resources are, and is done again if it is lost."""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import ray
+
+from exvad.config import load_config
+from exvad.pipeline.placement import Demand, PlacementError
+from exvad.pipeline.tasks import run_task
+from tests.helpers.planted import plant_run
+from tests.helpers.processes import run_exvad
+
+ONE_CORE = Demand("process", "train.gpu", 1, 0)
+
+# The functions of the tests are part of this module, which the nodes can import.
+
+
+def amount_reserved() -> float:
+    return float(ray.get_runtime_context().get_assigned_resources()["CPU"])
+
+
+def refuse() -> None:
+    raise ValueError("there is no checkpoint")
+
+
+def die_once(marker: Path) -> int:
+    """Kill this process at the first call; return its number at the second."""
+    if not marker.exists():
+        marker.touch()
+        os.kill(os.getpid(), signal.SIGKILL)
+    return os.getpid()
+
+
+@pytest.fixture(scope="module")
+def address() -> Iterator[str]:
+    """The address of a cluster whose head has no cores."""
+    from ray.cluster_utils import Cluster
+
+    cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 0})
+    try:
+        cluster.add_node(num_cpus=1)
+        cluster.wait_for_nodes()
+        yield cluster.address
+    finally:
+        cluster.shutdown()
+
+
+def test_without_a_cluster_the_function_is_called_here(tmp_path: Path) -> None:
+    (tmp_path / "marker").touch()
+    config = load_config("demo", [f"run={tmp_path}"])
+    assert run_task("a step", ONE_CORE, config, die_once, tmp_path / "marker") == os.getpid()
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore")  # those of Ray Data itself
+def test_on_a_cluster_the_function_is_a_task_with_resources(
+    address: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("RAY_ADDRESS", address)
+    monkeypatch.syspath_prepend(Path(__file__).parents[2])
+    config = load_config("demo", [f"run={tmp_path}"])
+
+    def on_cluster(function: Any, *arguments: Any) -> Any:
+        return run_task("a step", ONE_CORE, config, function, *arguments)
+
+    assert on_cluster(amount_reserved) == 1
+    assert on_cluster(die_once, tmp_path / "marker") != os.getpid()
+    with pytest.raises(ValueError, match=r"^there is no checkpoint$"):
+        on_cluster(refuse)
+    with pytest.raises(PlacementError, match="no node of the cluster is that large"):
+        run_task("a step", Demand("process", "train.gpu", 1, 1), config, refuse)
+
+
+@pytest.mark.slow
+def test_evaluation_on_a_cluster_gives_the_results_of_one_machine(
+    address: str, tmp_path: Path
+) -> None:
+    run = plant_run(tmp_path, videos=40, validation=0.3, tests=8)
+    settings = [f"run={run}", "model.text=none", "labels.k=0", "train.epochs=2"]
+    trained = run_exvad("train", *settings)
+    assert trained.returncode == 0, trained.stderr
+    results = []
+    for environment in ({}, {"RAY_ADDRESS": address}):
+        finished = run_exvad("evaluate", *settings, environment=environment)
+        assert finished.returncode == 0, finished.stderr
+        results.append([(run / name).read_bytes() for name in ("summary.json", "analyses.jsonl")])
+    assert results[0] == results[1]
