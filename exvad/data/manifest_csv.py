@@ -13,6 +13,8 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
+import numpy as np
+
 from exvad.data.atomic import write_text_atomic
 from exvad.data.manifest import Manifest
 from exvad.data.manifest_table import (
@@ -80,7 +82,7 @@ def write_csv(manifest: Manifest, path: Path) -> None:
     ]
     if problems:
         raise ManifestError(problems)
-    columns = [c for c in COLUMNS if c in REQUIRED_COLUMNS or any(row[c] for row in rows)]
+    columns = [c for c in COLUMNS if c in REQUIRED_COLUMNS or any(row.get(c) for row in rows)]
     text = io.StringIO(newline="")
     text.write(f"# classes: {', '.join(manifest.classes)}\n")
     writer = csv.DictWriter(text, columns, extrasaction="ignore", lineterminator="\n")
@@ -134,4 +136,12 @@ def _csv_row(video: Video, folder: Path) -> dict[str, str]:
         "fps": "" if video.fps is None else repr(float(video.fps)),
         "snippets": "" if video.snippets is None else str(video.snippets),
         "spans": ";".join(f"{start}-{end}" for start, end in video.spans),
+        "events_seconds": ";".join(
+            f"{e.label}:{_plain_number(e.start)}-{_plain_number(e.end)}" for e in video.timed_events
+        ),
     }
+
+
+def _plain_number(value: float) -> str:
+    # An exponent has a dash, which separates start and end here.
+    return np.format_float_positional(value, trim="-")
