@@ -118,7 +118,7 @@ def _label_problems(video: Video, classes: Sequence[str]) -> Iterator[str]:
 
 
 def _event_labels(video: Video) -> list[str]:
-    return [event.label for event in (*video.events, *video.timed_events)]
+    return [e.label for e in video.events] + [e.label for e in video.timed_events]
 
 
 def _interval_problems(name: str, start: int, end: int) -> Iterator[str]:

@@ -202,8 +202,9 @@ class RowParser:
     def _event_in_seconds(self, item: Any) -> tuple[str, tuple[float, float] | None]:
         if isinstance(item, str):
             label, interval = parse_event(item) or ("", None)
-            is_time = interval is not None and interval.unit != "frames"
-            return label, (float(interval.start), float(interval.end)) if is_time else None
+            if interval is None or interval.unit == "frames":
+                return label, None
+            return label, (float(interval.start), float(interval.end))
         start, end, label = (item.get(key) for key in ("start", "end", "label"))
         complete = isinstance(label, str) and _are_numbers(start, end)
         return str(label), (float(start), float(end)) if complete else None

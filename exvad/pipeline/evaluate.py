@@ -77,6 +77,8 @@ def evaluate_run(
     write_text_atomic(config.run_path / "analyses.jsonl", "\n".join(lines) + "\n")
     write_json_atomic(config.run_path / "summary.json", summary)
     write_report(config, evaluation, summary, checkpoint.metrics.get("history", []))
+    for note in evaluation.notes:
+        console.print(f"note: {note}", highlight=False, soft_wrap=True)
     console.print(summary_line(summary), highlight=False)
     console.print(f"report {config.run_path / 'report.html'}", highlight=False, soft_wrap=True)
     return 0
@@ -155,7 +157,7 @@ def write_report(
         videos=videos,
         history=history,
         classes=evaluation.analyses[0].classes,
-        notes=_cautions(config, summary),
+        notes=[*_cautions(config, summary), *evaluation.notes],
     )
     write_text_atomic(config.run_path / "report.html", render_run(record))
 

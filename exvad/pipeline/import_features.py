@@ -39,6 +39,12 @@ def import_into_run(
     if not features.is_dir():
         raise ValueError(f"{features}: there is no such folder")
     manifest, store = load_manifest(config), Store(config.store_path)
+    unknown = [video.video_id for video in manifest.videos if video.timed_events and not video.fps]
+    if unknown:
+        raise ValueError(
+            f"{unknown[0]} has events in seconds, and imported features have no frame rate: give "
+            "the column fps in the manifest"
+        )
     write_manifest(manifest, run_manifest_path(config))
     imported = import_visual(features, manifest, store, config.data.stride)
     console.print(

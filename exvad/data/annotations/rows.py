@@ -167,7 +167,8 @@ def _join(first: Video, video: Video) -> Video:
 
 
 def _labels(video: Video) -> Iterable[str]:
-    return (*video.labels, *(event.label for event in (*video.events, *video.timed_events)))
+    events, timed_events = video.events, video.timed_events
+    return (*video.labels, *(e.label for e in events), *(e.label for e in timed_events))
 
 
 def _relabel(video: Video, names: dict[str, str]) -> Video:

@@ -64,7 +64,7 @@ def parse_event(text: str) -> tuple[str, Interval] | None:
         match = pattern.fullmatch(text)
         if match is not None and match["label"].strip():
             interval = _interval(match["start"], match["end"])
-            return interval and (match["label"].strip(), interval)
+            return None if interval is None else (match["label"].strip(), interval)
     return None
 
 

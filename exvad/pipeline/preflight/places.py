@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 PROBE_BYTES = 4096
 TRIED_VIDEOS = 3
+SHOWN_NOTES = 3
 VIDEO_SECONDS = 10.0
 
 
@@ -90,7 +91,11 @@ def check_data(config: Config) -> Finding:
             errors.append(str(error))
         else:
             count = len(manifest.videos)
-            return Finding("data", True, f"{count} videos; {video.path} can be read")
+            notes = [f"; note: {note}" for note in manifest.notes[:SHOWN_NOTES]]
+            if len(manifest.notes) > SHOWN_NOTES:
+                notes.append(f"; and {len(manifest.notes) - SHOWN_NOTES} more notes")
+            detail = f"{count} videos; {video.path} can be read{''.join(notes)}"
+            return Finding("data", True, detail)
     if not errors:
         return Finding("data", False, "the data set has no videos")
     return Finding("data", False, f"none of the first videos can be read: {'; '.join(errors)}")
