@@ -15,6 +15,7 @@ from pathlib import Path
 
 import numpy as np
 
+from exvad.data.annotations.times import event_text
 from exvad.data.atomic import write_text_atomic
 from exvad.data.manifest import Manifest
 from exvad.data.manifest_table import (
@@ -131,13 +132,16 @@ def _csv_row(video: Video, folder: Path) -> dict[str, str]:
         "path": portable_path(video.path, folder),
         "split": video.split,
         "labels": ";".join(video.labels),
-        "events": ";".join(f"{e.label}:{e.start}-{e.end}" for e in video.events),
+        "events": ";".join(
+            event_text(e.label, str(e.start), str(e.end), "f") for e in video.events
+        ),
         "num_frames": "" if video.num_frames is None else str(video.num_frames),
         "fps": "" if video.fps is None else repr(float(video.fps)),
         "snippets": "" if video.snippets is None else str(video.snippets),
         "spans": ";".join(f"{start}-{end}" for start, end in video.spans),
         "events_seconds": ";".join(
-            f"{e.label}:{_plain_number(e.start)}-{_plain_number(e.end)}" for e in video.timed_events
+            event_text(e.label, _plain_number(e.start), _plain_number(e.end), "s")
+            for e in video.timed_events
         ),
     }
 

@@ -68,13 +68,17 @@ class AnnotatedVideo:
         timed = [event.label for event in self.timed_events]
         return tuple(dict.fromkeys((*self.labels, *events, *timed)))
 
+    def event_labels(self) -> set[str]:
+        """Return the labels of the events."""
+        return {e.label for e in self.events} | {e.label for e in self.timed_events}
+
     def in_seconds(self) -> list[tuple[TimedEvent, float | None]]:
         """Return all events in seconds with their scores; None for those that people marked.
 
         Raises:
             AnnotationError: there are events in frames, and the rate is unknown.
         """
-        fps = self._rate() if self.events else 0
+        fps = self.rate() if self.events else 0
         marked = [TimedEvent(e.start / fps, e.end / fps, e.label) for e in self.events]
         scores = self.scores or (None,) * len(self.timed_events)
         return [(event, None) for event in marked] + list(
@@ -89,7 +93,7 @@ class AnnotatedVideo:
         """
         if not self.timed_events:
             return [(event, None) for event in self.events]
-        clock = FrameClock(self.num_frames or 0, self._rate())
+        clock = FrameClock(self.num_frames or 0, self.rate())
         video = events_in_frames(self.video("train"), clock)
         scores = self.scores or (None,) * len(self.timed_events)
         return list(zip(video.events, (*(None for _ in self.events), *scores), strict=True))
@@ -103,7 +107,7 @@ class AnnotatedVideo:
             path: where it lies; its name by default.
         """
         return Video(
-            video_id=self.stem,
+            video_id=PurePosixPath(self.stem).name if "://" in self.name else self.stem,
             path=path or self.name,
             split=self.split or split,
             labels=self.all_labels() or (normal,),
@@ -113,7 +117,12 @@ class AnnotatedVideo:
             fps=self.fps,
         )
 
-    def _rate(self) -> float:
+    def rate(self) -> float:
+        """Return the frame rate.
+
+        Raises:
+            AnnotationError: it is unknown.
+        """
         if self.fps is None:
             raise AnnotationError(
                 f"the frame rate of {self.name} is not known, and frames and seconds can't be "

@@ -159,9 +159,7 @@ def _losses(annotations: Annotations, to: str) -> list[str]:
         untimed = [
             video.name
             for video in annotations.videos
-            if set(video.labels)
-            - {e.label for e in (*video.events, *video.timed_events)}
-            - set(annotations.classes[:1])
+            if set(video.labels) - video.event_labels() - set(annotations.classes[:1])
         ]
         if untimed:
             notes.append(

@@ -99,18 +99,24 @@ def as_text(value: Any, where: str) -> str:
 
 
 def video_name(reference: str) -> str:
-    """Return the file name in a path, a URL or a reference of Label Studio.
+    """Return the name of a video in a reference of a tool.
 
     Label Studio puts eight hexadecimal digits before the name of an upload, and names local files
-    in a query (`/data/local-files/?d=clip.mp4`). Folders of local files are kept.
+    in a query (`/data/local-files/?d=cam1/clip.mp4`), whose folders are kept. URIs of buckets stay
+    as they are, because the storage layer opens them. Names may have `#`, `?` and `%`.
     """
-    parts = urlsplit(reference) if "://" in reference or "?" in reference else None
-    if parts is not None and parse_qs(parts.query).get("d"):
-        return parse_qs(parts.query)["d"][0].lstrip("/")
-    path = PurePosixPath(unquote(parts.path) if parts is not None else reference.replace("\\", "/"))
-    if "upload" in path.parts[:-1]:
-        return _UPLOAD_PREFIX.sub("", path.name, count=1)
-    return path.name if parts is not None or path.is_absolute() else str(path)
+    if reference.startswith(("http://", "https://", "/data/")):
+        parts = urlsplit(reference)
+        local = parse_qs(parts.query).get("d")
+        if local:
+            return local[0].lstrip("/")
+        path = PurePosixPath(unquote(parts.path))
+        is_upload = "upload" in path.parts[:-1]
+        return _UPLOAD_PREFIX.sub("", path.name, count=1) if is_upload else path.name
+    if "://" in reference:
+        return reference
+    path = PurePosixPath(reference.replace("\\", "/"))
+    return path.name if path.is_absolute() else str(path)
 
 
 def _shown(value: Any) -> str:

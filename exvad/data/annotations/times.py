@@ -31,6 +31,7 @@ _INTERVAL = re.compile(
     rf"\s*(?P<start>{_CLOCK}|{_PLAIN}){_DASH}(?P<end>{_CLOCK}|{_PLAIN})\s*",
     re.ASCII | re.IGNORECASE,
 )
+_ENDS_LIKE_A_CLOCK = re.compile(r":\d+\s*$", re.ASCII)
 _MARKS: dict[str, tuple[Unit, float]] = {
     "": ("unmarked", 1),
     **dict.fromkeys(("s", "sec", "secs", "second", "seconds"), ("seconds", 1)),
@@ -62,7 +63,7 @@ def parse_event(text: str) -> tuple[str, Interval] | None:
     """
     for pattern in _EVENTS:
         match = pattern.fullmatch(text)
-        if match is not None and match["label"].strip():
+        if match is not None and match["label"].strip() and not _is_clock(match):
             interval = _interval(match["start"], match["end"])
             return None if interval is None else (match["label"].strip(), interval)
     return None
@@ -72,6 +73,25 @@ def parse_interval(text: str) -> Interval | None:
     """Parse `start-end`; return None if it is not that."""
     match = _INTERVAL.fullmatch(text)
     return match and _interval(match["start"], match["end"])
+
+
+def event_text(label: str, start: str, end: str, mark: str) -> str:
+    """Return an event as `parse_event` reads it, with the mark where it would be ambiguous.
+
+    Args:
+        label: the class.
+        start: a number.
+        end: a number.
+        mark: `f` for frames, `s` for seconds.
+    """
+    mark = mark if _ENDS_LIKE_A_CLOCK.search(label) else ""
+    return f"{label}:{start}{mark}-{end}{mark}"
+
+
+def _is_clock(match: re.Match[str]) -> bool:
+    """Whether the label of plain numbers has swallowed the minutes, as in `Robbery:0:04-14`."""
+    two_digits = re.fullmatch(r"\d\d(\.\d+)?", match["start"].strip(), re.ASCII)
+    return bool(two_digits and _ENDS_LIKE_A_CLOCK.search(match["label"]))
 
 
 def _interval(start_text: str, end_text: str) -> Interval | None:

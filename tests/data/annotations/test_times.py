@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from exvad.data.annotations.times import Interval, parse_event, parse_interval
+from exvad.data.annotations.times import Interval, event_text, parse_event, parse_interval
 
 
 @pytest.mark.parametrize(
@@ -58,6 +58,10 @@ def test_parse_interval_refuses_what_has_no_single_meaning(text: str) -> None:
 def test_parse_event_finds_the_end_of_a_label_with_colons() -> None:
     assert parse_event("Cam 1: fight:10-20") == ("Cam 1: fight", Interval(10, 20, "unmarked"))
     assert parse_event("Zone:0:04-0:14") == ("Zone", Interval(4, 14, "seconds"))
+    assert parse_event("Cam:1:10f-20f") == ("Cam:1", Interval(10, 20, "frames"))
+    assert parse_event("Cam:1:10-20") is None  # or from minute 1:10 on
+    assert event_text("Cam:1", "10", "20", "f") == "Cam:1:10f-20f"
+    assert event_text("Cam", "10", "20", "f") == "Cam:10-20"
     assert parse_event(":4-9") is None
     assert parse_event("4-9") is None
 
