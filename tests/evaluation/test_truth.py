@@ -17,7 +17,12 @@ def features(video_id: str, times: list[float], num_frames: int, fps: float) -> 
     )
 
 
-def robbery(name: str, *events: Event | TimedEvent, **fields: int) -> Video:
+def robbery(
+    name: str,
+    *events: Event | TimedEvent,
+    num_frames: int | None = None,
+    snippets: int | None = None,
+) -> Video:
     """A test video of a robbery."""
     return Video(
         name,
@@ -26,7 +31,8 @@ def robbery(name: str, *events: Event | TimedEvent, **fields: int) -> Video:
         ("Robbery",),
         tuple(event for event in events if isinstance(event, Event)),
         timed_events=tuple(event for event in events if isinstance(event, TimedEvent)),
-        **fields,
+        num_frames=num_frames,
+        snippets=snippets,
     )
 
 

@@ -86,7 +86,8 @@ def convert_annotations(
     known = [_measured(video, paths.get(video.name), measure, rate) for video in read.videos]
     notes += [
         f"{video.name}: {phrase}"
-        for video in known
+        for video, as_read in zip(known, read.videos, strict=True)
+        if kind != "manifest" or video != as_read  # else the notes of the manifest have it
         for phrase in beyond_the_end(video.video("test"))
     ]
     annotations = replace(read, videos=tuple(known))

@@ -58,8 +58,8 @@ def test_read_label_studio_needs_the_rate_that_frames_count_at(tmp_path: Path) -
 
 def test_read_label_studio_reads_regions_in_seconds(tmp_path: Path) -> None:
     region = {"type": "labels", "value": {"start": 1.5, "end": 4, "labels": ["Arson"]}}
-    task = {"data": {"video_url": "https://host/a/b.mp4?token=1"}, "annotations": []}
-    task["annotations"] = [{"result": [region]}]
+    data = {"video_url": "https://host/a/b.mp4?token=1"}
+    task = {"data": data, "annotations": [{"result": [region]}]}
     (video,) = read_label_studio(write(tmp_path, [task])).videos
     assert video == AnnotatedVideo("b.mp4", timed_events=(TimedEvent(1.5, 4, "Arson"),))
 

@@ -29,7 +29,7 @@ def test_both_forms_of_uca_say_the_same(tmp_path: Path) -> None:
     assert abuse.sentences[1] == Sentence(8.4, 25.3, "Two people get out of it.")
     assert calm.labels == ("Normal",)
     assert calm.sentences == (Sentence(0.0, 94.0, "Cars pass a crossing."),)
-    assert abuse.events == abuse.timed_events == ()
+    assert (abuse.events, abuse.timed_events) == ((), ())
 
 
 def test_class_of_name_knows_the_names_of_ucf_crime() -> None:
