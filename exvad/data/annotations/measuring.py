@@ -13,9 +13,13 @@ _STRIDE, _SNIPPETS = 16, 256  # any values: only the length and the rate are use
 
 
 @contextmanager
-def measured_by() -> Iterator[VideoLength]:
-    """Yield a function from a path to the number of frames and the rate of that video."""
-    with DecodingProcess() as process:
+def measured_by(seconds: float = 120) -> Iterator[VideoLength]:
+    """Yield a function from a path to the number of frames and the rate of that video.
+
+    Args:
+        seconds: maximum time per video; a longer one is a `VideoError`.
+    """
+    with DecodingProcess(seconds=seconds) as process:
 
         def measure(path: Path) -> tuple[int, float]:
             info, _ = process.plan(path.stem, path, _STRIDE, _SNIPPETS)
