@@ -18,6 +18,7 @@ from exvad.data.annotations.annotated import (
 from exvad.data.annotations.parsing import (
     as_dict,
     as_frame,
+    as_id,
     as_list,
     as_number,
     as_text,
@@ -33,19 +34,22 @@ def read_coco_vid(path: Path) -> Annotations:
         AnnotationError: it is not such a file, such as one of COCO-VID with boxes only.
     """
     content = as_dict(read_json(path), str(path))
-    categories: dict[Any, str] = {}
+    categories: dict[int | str, str] = {}
     for item in as_list(content.get("categories"), f"{path}: categories"):
         category = as_dict(item, f"{path}: categories")
-        categories[category.get("id")] = as_text(category.get("name"), f"{path}: categories")
-    found: dict[Any, list[dict[str, Any]]] = {}
+        number = as_id(category.get("id"), f"{path}: categories")
+        categories[number] = as_text(category.get("name"), f"{path}: categories")
+    found: dict[int | str, list[dict[str, Any]]] = {}
     for item in as_list(content.get("annotations"), f"{path}: annotations"):
         annotation = as_dict(item, f"{path}: annotations")
-        found.setdefault(annotation.get("video_id"), []).append(annotation)
+        video_id = as_id(annotation.get("video_id"), f"{path}: annotations")
+        found.setdefault(video_id, []).append(annotation)
     videos = []
     for item in as_list(content.get("videos"), f"{path}: videos"):
         video = as_dict(item, f"{path}: videos")
         name = as_text(video.get("name"), f"{path}: videos")
-        videos.append(_read_video(video, found.pop(video.get("id"), []), categories, path, name))
+        number = as_id(video.get("id"), f"{path}: videos")
+        videos.append(_read_video(video, found.pop(number, []), categories, path, name))
     if found:
         raise AnnotationError(f"{path}: annotations name videos that are not listed: {list(found)}")
     return Annotations(tuple(videos), tuple(categories.values()))
@@ -117,7 +121,7 @@ def _frames(event: Event) -> dict[str, int]:
 def _read_video(
     video: dict[str, Any],
     annotations: list[dict[str, Any]],
-    categories: dict[Any, str],
+    categories: dict[int | str, str],
     path: Path,
     name: str,
 ) -> AnnotatedVideo:
@@ -126,7 +130,7 @@ def _read_video(
     timed: list[TimedEvent] = []
     scores: list[float | None] = []
     for annotation in annotations:
-        label = categories.get(annotation.get("category_id"))
+        label = categories.get(as_id(annotation.get("category_id"), where))
         if label is None:
             raise AnnotationError(f"{where}: an annotation has no category of the list")
         score = annotation.get("score")

@@ -17,6 +17,7 @@ from exvad.data.annotations.parsing import read_text, video_name
 from exvad.data.records import Event
 
 _FRAME_NAME = re.compile(r"(?:.*/)?frame_\d+(?:\.\w+)?", re.IGNORECASE)
+_MAX_TAGS = 5_000_000  # two days at 30 frames per second
 _SHAPES = ("box", "polygon", "polyline", "points", "cuboid", "ellipse", "mask", "skeleton")
 
 
@@ -49,14 +50,16 @@ def read_cvat(path: Path) -> Annotations:
 def cvat_xml(video: AnnotatedVideo, classes: tuple[str, ...]) -> str:
     """Return the XML of one video ("for images 1.1"), to upload into a task of that video.
 
-    Every frame of an event has a tag with its class; `group_id` numbers the events.
+    Every frame of an event up to the end of the video has a tag with its class; `group_id` numbers
+    the events.
 
     Args:
         video: the video.
         classes: all classes; the task in CVAT needs labels of these names.
 
     Raises:
-        AnnotationError: an event is in seconds, and the frame rate is unknown.
+        AnnotationError: an event is in seconds and the frame rate is unknown, or the events are
+            longer than any video of a task.
     """
     root = ElementTree.Element("annotations")
     ElementTree.SubElement(root, "version").text = "1.1"
@@ -72,8 +75,16 @@ def cvat_xml(video: AnnotatedVideo, classes: tuple[str, ...]) -> str:
         ElementTree.SubElement(label, "attributes")
     ElementTree.SubElement(task, "source").text = video.name
     tags: dict[int, list[tuple[str, int]]] = defaultdict(list)
-    for number, (event, _) in enumerate(video.in_frames(), 1):
-        for frame in range(event.start, event.end):
+    events = [event for event, _ in video.in_frames()]
+    ends = [min(event.end, video.num_frames or event.end) for event in events]
+    count = sum(max(0, end - event.start) for event, end in zip(events, ends, strict=True))
+    if count > _MAX_TAGS:
+        raise AnnotationError(
+            f"{video.name}: its events have {count} frames, and CVAT takes a tag for each; more "
+            f"than {_MAX_TAGS} are not written: are the times right?"
+        )
+    for number, (event, end) in enumerate(zip(events, ends, strict=True), 1):
+        for frame in range(event.start, end):
             tags[frame].append((event.label, number))
     for frame in sorted(tags):
         image = ElementTree.SubElement(

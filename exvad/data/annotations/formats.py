@@ -44,6 +44,20 @@ def read_annotations(path: Path, kind: str = "", fps: float | None = None) -> An
     kind = kind or recognize(path)
     if kind == "manifest":
         return _of_manifest(read_manifest(path))
+    annotations = _read(path, kind, fps)
+    for video in annotations.videos:
+        events = [(e.start, e.end, e.label) for e in video.events]
+        events += [(e.start, e.end, e.label) for e in video.timed_events]
+        for start, end, label in events:
+            if end <= start:
+                raise AnnotationError(
+                    f"{path}: {video.name}: the event {label} runs from {start:g} to {end:g}; its "
+                    "end must be above its start"
+                )
+    return annotations
+
+
+def _read(path: Path, kind: str, fps: float | None) -> Annotations:
     if kind == "label-studio":
         return read_label_studio(path, fps)
     if kind == "uca":

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
 import re
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -11,6 +10,7 @@ from urllib.parse import parse_qs, unquote, urlsplit
 
 from exvad.data.annotations.annotated import AnnotationError
 
+_LARGEST = 10**12
 _UPLOAD_PREFIX = re.compile(r"[0-9a-f]{8}-(?=.)")
 
 
@@ -64,13 +64,13 @@ def as_list(value: Any, where: str) -> list[Any]:
 
 
 def as_number(value: Any, where: str) -> float:
-    """Return a value that must be a finite number of at least 0.
+    """Return a value that must be a number of at least 0, below any length of a video.
 
     Raises:
         AnnotationError: it is not.
     """
     is_number = isinstance(value, int | float) and not isinstance(value, bool)
-    if not is_number or not math.isfinite(value) or value < 0:
+    if not is_number or not 0 <= value < _LARGEST:
         raise AnnotationError(f"{where}: there must be a number from 0, not {_shown(value)}")
     return float(value)
 
@@ -85,6 +85,17 @@ def as_frame(value: Any, where: str) -> int:
     if number % 1:
         raise AnnotationError(f"{where}: there must be a frame number, not {_shown(value)}")
     return int(number)
+
+
+def as_id(value: Any, where: str) -> int | str:
+    """Return a value that must be an id: a whole number or a text.
+
+    Raises:
+        AnnotationError: it is not.
+    """
+    if isinstance(value, bool) or not isinstance(value, int | str):
+        raise AnnotationError(f"{where}: there must be an id, not {_shown(value)}")
+    return value
 
 
 def as_text(value: Any, where: str) -> str:

@@ -88,6 +88,14 @@ def test_cvat_xml_needs_frames() -> None:
         cvat_xml(video, CLASSES)
 
 
+def test_cvat_xml_ends_with_the_video_and_refuses_impossible_lengths() -> None:
+    event = Event(3, 10**12, "Robbery")
+    text = cvat_xml(AnnotatedVideo("a.mp4", (), (event,), num_frames=6), CLASSES)
+    assert text.count("<tag ") == 3
+    with pytest.raises(AnnotationError, match=r"a\.mp4: its events have 999999999997 frames"):
+        cvat_xml(AnnotatedVideo("a.mp4", (), (event,)), CLASSES)
+
+
 def test_datumaro_reads_the_xml(tmp_path: Path) -> None:
     for frame in (3, 4, 5):  # it wants the frames as files, whatever is in them
         (tmp_path / "images").mkdir(exist_ok=True)

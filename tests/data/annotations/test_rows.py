@@ -6,8 +6,9 @@ from pathlib import Path
 
 import pytest
 
+from exvad.data.annotations.clock import fit_to_length
 from exvad.data.manifest_files import read_manifest
-from exvad.data.records import Event, TimedEvent
+from exvad.data.records import Event, ManifestError, TimedEvent
 from tests.helpers.manifests import csv_problems
 
 HEADER = "path,split,labels,events\n"
@@ -160,3 +161,25 @@ def test_events_beyond_a_known_end_are_noted(tmp_path: Path) -> None:
     b, c = read_manifest(write(tmp_path, text)).notes
     assert b.endswith(":3: Robbery:100-900 ends after the last of 480 frames")
     assert c.endswith(":4: Robbery:504-600 begins after the last of 480 frames")
+
+
+@pytest.mark.shared
+def test_the_cases_of_other_people_are_right(shared_data: Path) -> None:
+    cases = shared_data.parent / "cases"
+    seconds = read_manifest(cases / "15-seconds.csv").of_split("test")
+    assert [video.timed_events[0] for video in seconds] == [
+        TimedEvent(4.8, 14.4, "Robbery"),
+        TimedEvent(4, 14, "Robbery"),
+        TimedEvent(5, 14, "Robbery"),
+    ]
+    joined = read_manifest(cases / "D-one-row-per-event.csv").by_id()["b"]
+    assert joined.class_events() == [(116, 200, "Robbery"), (220, 264, "Robbery")]
+    with pytest.raises(ManifestError, match=r"csv:6: did you mean 'Robbery' by 'Robery'") as caught:
+        read_manifest(cases / "D-normal-in-lower-case.csv")
+    assert len(caught.value.problems) == 1
+    beyond = read_manifest(cases / "14-events-beyond-the-end.csv").of_split("test")
+    phrases = [fit_to_length(video, 320)[1] for video in beyond]
+    assert phrases == [
+        ["Robbery:100-90000 ends after the last of 320 frames"],
+        ["Robbery:5000-6000 begins after the last of 320 frames"],
+    ]
