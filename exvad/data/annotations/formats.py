@@ -46,9 +46,9 @@ def read_annotations(path: Path, kind: str = "", fps: float | None = None) -> An
         return _of_manifest(read_manifest(path))
     annotations = _read(path, kind, fps)
     for video in annotations.videos:
-        events = [(e.start, e.end, e.label) for e in video.events]
-        events += [(e.start, e.end, e.label) for e in video.timed_events]
-        for start, end, label in events:
+        in_frames = [(float(e.start), float(e.end), e.label) for e in video.events]
+        in_seconds = [(e.start, e.end, e.label) for e in video.timed_events]
+        for start, end, label in in_frames + in_seconds:
             if end <= start:
                 raise AnnotationError(
                     f"{path}: {video.name}: the event {label} runs from {start:g} to {end:g}; its "

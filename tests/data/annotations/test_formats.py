@@ -47,7 +47,7 @@ FILES: dict[str, tuple[str, Any]] = {
         },
     ),
 }
-ODD = st.sampled_from(
+ODD: st.SearchStrategy[Any] = st.sampled_from(
     [None, True, -1, 0, 1.5, 10**400, float("nan"), "", "x", [], [[]], {}, {"x": 1}, [1, 2, 3]]
 )
 
