@@ -54,6 +54,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         default="Normal",
         help="the normal class, where the source declares no classes [%(default)s]",
     )
+    parser.add_argument(
+        "--url-prefix",
+        metavar="TEXT",
+        default="",
+        help="what stands before the names of the videos in tasks of Label Studio, such as "
+        "/data/local-files/?d= [nothing]",
+    )
     source.complete = target.complete = shtab.FILE  # type: ignore[attr-defined]
     videos.complete = shtab.DIRECTORY  # type: ignore[attr-defined]
 
@@ -73,6 +80,7 @@ def run(options: argparse.Namespace) -> int:
             fps=options.fps,
             split=options.split,
             normal=options.normal,
+            prefix=options.url_prefix,
         )
     for note in conversion.notes:
         print(f"note: {note}", file=sys.stderr)

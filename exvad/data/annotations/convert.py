@@ -53,6 +53,7 @@ def convert_annotations(
     fps: float | None = None,
     split: Split = "test",
     normal: str = "Normal",
+    prefix: str = "",
 ) -> Conversion:
     """Convert annotations.
 
@@ -66,6 +67,7 @@ def convert_annotations(
         fps: the rate that frames are counted at, where the source has none.
         split: split of the videos in a manifest, where the source has none.
         normal: name of the normal class, for a source that declares no classes.
+        prefix: what stands before the names of the videos in tasks of Label Studio.
 
     Raises:
         AnnotationError: the source can't be read, or the target needs what is not known.
@@ -97,7 +99,7 @@ def convert_annotations(
         files = [target]
     else:
         base = source.parent if videos is None else videos
-        files = write_annotations(_with_short_names(annotations, base), target, to)
+        files = write_annotations(_with_short_names(annotations, base), target, to, prefix)
     events = sum(len(video.events) + len(video.timed_events) for video in known)
     return Conversion(files, (kind, to), len(known), events, notes)
 

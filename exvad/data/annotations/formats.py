@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -95,13 +96,16 @@ def recognize(path: Path) -> str:
     return kind
 
 
-def write_annotations(annotations: Annotations, path: Path, kind: str) -> list[Path]:
+def write_annotations(
+    annotations: Annotations, path: Path, kind: str, prefix: str = ""
+) -> list[Path]:
     """Write annotations for another tool, atomically.
 
     Args:
         annotations: the annotations.
         path: the file. CVAT takes a file per video: of several videos, it is a folder.
         kind: one of `OUTPUT_FORMATS` other than `manifest`.
+        prefix: what stands before the names of the videos in tasks of Label Studio.
 
     Returns:
         The files.
@@ -113,7 +117,7 @@ def write_annotations(annotations: Annotations, path: Path, kind: str) -> list[P
     if kind == "cvat":
         return _write_cvat(annotations, path)
     contents: dict[str, Callable[[Annotations], Any]] = {
-        "label-studio": label_studio_tasks,
+        "label-studio": partial(label_studio_tasks, prefix=prefix),
         "fiftyone": fiftyone_labels,
         "coco-vid": coco_vid,
     }

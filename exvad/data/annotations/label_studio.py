@@ -73,16 +73,21 @@ def read_label_studio(path: Path, fps: float | None = None) -> Annotations:
     return Annotations(tuple(videos), (), tuple(notes))
 
 
-def label_studio_tasks(annotations: Annotations) -> list[dict[str, Any]]:
+def label_studio_tasks(annotations: Annotations, prefix: str = "") -> list[dict[str, Any]]:
     """Return tasks to import into Label Studio.
 
     Events that people marked become annotations. Those that exvad found become predictions, which
     people correct.
 
+    Args:
+        annotations: the annotations.
+        prefix: what stands before the names of the videos so that Label Studio finds them, such as
+            `/data/local-files/?d=` or a URL.
+
     Raises:
         AnnotationError: the frame rate of a video with events is unknown.
     """
-    return [_task(video) for video in annotations.videos]
+    return [_task(video, prefix) for video in annotations.videos]
 
 
 def labeling_interface(classes: Sequence[str]) -> str:
@@ -234,7 +239,7 @@ def _annotated(
     return AnnotatedVideo(name, labels, (), timed, known_scores(scores), fps=fps)
 
 
-def _task(video: AnnotatedVideo) -> dict[str, Any]:
+def _task(video: AnnotatedVideo, prefix: str) -> dict[str, Any]:
     results: list[dict[str, Any]] = []
     events = video.in_frames()
     if events:
@@ -257,7 +262,8 @@ def _task(video: AnnotatedVideo) -> dict[str, Any]:
                 "to_name": VIDEO,
             }
         )
-    data: dict[str, Any] = {"video": video.name, **({"fps": video.fps} if video.fps else {})}
+    data: dict[str, Any] = {"video": prefix + video.name}
+    data |= {"fps": video.fps} if video.fps else {}
     if video.predicted:
         best = max((score for score in video.scores if score is not None), default=0.0)
         answer = {"model_version": "exvad", "score": best, "result": results}

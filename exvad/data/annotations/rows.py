@@ -12,9 +12,8 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
+from exvad.data.manifest_checks import Problem
 from exvad.data.records import Video
-
-Problem = tuple[str, str]  # location (`file:line`) and description
 
 _SIMILAR = 0.87  # `Figthing` and `Fighting` are 0.875 alike
 _RARE, _RARE_SHARE = 3, 1 / 20

@@ -153,6 +153,15 @@ def test_found_events_come_back_from_label_studio_as_predictions(
             assert (one.start, one.end) == pytest.approx((other.start, other.end), abs=1e-6)
 
 
+@pytest.mark.parametrize("prefix", ["/data/local-files/?d=", "s3://bucket/"])
+def test_a_prefix_says_where_label_studio_finds_the_videos(tmp_path: Path, prefix: str) -> None:
+    annotations = Annotations((AnnotatedVideo("cam1/0001.mp4"),))
+    tasks = label_studio_tasks(annotations, prefix)
+    assert tasks[0]["data"]["video"] == f"{prefix}cam1/0001.mp4"
+    (video,) = read_label_studio(write(tmp_path, tasks)).videos
+    assert video.video("test").video_id in ("cam1/0001", "0001")
+
+
 def test_label_studio_tasks_need_a_rate() -> None:
     event = TimedEvent(1.0, 2.0, "Robbery")
     with pytest.raises(AnnotationError, match=r"the frame rate of a.mp4 is not known.*--fps"):
