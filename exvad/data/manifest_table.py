@@ -176,7 +176,8 @@ class RowParser:
                 assert counted_at is not None
                 start, end = interval.start / counted_at, interval.end / counted_at
                 timed_events.append(TimedEvent(start, end, label))
-            if interval is not None and interval.unit == "unmarked" and isinstance(item, str):
+            is_unmarked = interval is not None and interval.unit == "unmarked"
+            if is_unmarked and counted_at is None and isinstance(item, str):
                 self.unmarked.append(item.strip())
         return events, timed_events
 

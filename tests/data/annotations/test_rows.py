@@ -54,6 +54,8 @@ def test_frames_counted_at_another_rate_become_seconds(tmp_path: Path) -> None:
     b, c = read_manifest(write(tmp_path, text)).videos
     assert (b.events, b.timed_events) == ((), (TimedEvent(4, 10, "Robbery"),))
     assert (c.events, c.timed_events) == ((Event(100, 250, "Robbery"),), ())
+    mixed = text + "d.mp4,test,Robbery,Robbery:1s-2s,25,25\n"  # the column says what they are
+    assert len(read_manifest(write(tmp_path, mixed)).videos) == 3
     text = text.replace("30,25", "30,0")
     (problem,) = csv_problems(tmp_path, text)
     assert problem.startswith(":3: events_fps is '0'; it must be above 0")
