@@ -18,6 +18,7 @@ from exvad.cli.verbs import (
     analyze,
     check,
     config,
+    convert_annotations,
     demo,
     evaluate,
     export,
@@ -43,6 +44,7 @@ VERBS: dict[str, ModuleType] = {
     "reproduce": reproduce,
     "ablate": ablate,
     "import-features": import_features,
+    "convert-annotations": convert_annotations,
     "export": export,
     "config": config,
 }

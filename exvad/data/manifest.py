@@ -13,7 +13,7 @@ import json
 import math
 from collections import defaultdict
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
 
@@ -33,6 +33,7 @@ class Manifest:
     Args:
         classes: class names in the order of the network's outputs, the normal class first.
         videos: in any order; test videos are evaluated in this order.
+        notes: what was settled while reading, one sentence each; commands show them.
 
     Raises:
         ManifestError: the manifest is invalid.
@@ -40,6 +41,7 @@ class Manifest:
 
     classes: tuple[str, ...]
     videos: tuple[Video, ...]
+    notes: tuple[str, ...] = field(default=(), compare=False, repr=False)
 
     def __post_init__(self) -> None:
         locations = [f"video {i} ({video.video_id!r})" for i, video in enumerate(self.videos, 1)]
@@ -148,5 +150,6 @@ def _content(video: Video) -> str:
             None if video.fps is None else float(video.fps),
             video.snippets,
             sorted(video.spans),
+            sorted((event.start, event.end, event.label) for event in video.timed_events),
         ]
     )

@@ -11,6 +11,7 @@ from exvad.data.records import SPLITS, Video
 Problem = tuple[str, str]  # location (`file:line`) and description
 
 _MAX_FRAMES = 10**12  # 1,000 years at 30 frames/s: a longer video is a typing error
+_MAX_SECONDS = 10**10
 
 
 def find_problems(
@@ -76,8 +77,11 @@ def _video_problems(video: Video, classes: Sequence[str]) -> Iterator[str]:
     yield from _label_problems(video, classes)
     for event in video.events:
         yield from _interval_problems(f"the event {event.label}", event.start, event.end)
-        if event.label not in classes:
-            yield f"an event has the {unknown_label(event.label, classes)}"
+    for timed in video.timed_events:
+        yield from _seconds_problems(f"the event {timed.label}", timed.start, timed.end)
+    for label in _event_labels(video):
+        if label not in classes:
+            yield f"an event has the {unknown_label(label, classes)}"
     for start, end in video.spans:
         yield from _interval_problems("the span", start, end)
     for name, value in (("num_frames", video.num_frames), ("snippets", video.snippets)):
@@ -109,8 +113,12 @@ def _label_problems(video: Video, classes: Sequence[str]) -> Iterator[str]:
     if set(video.labels) != {normal}:
         labels = ", ".join(video.labels)
         yield f"the labels mix {normal!r} with abnormal classes ({labels}); keep one kind"
-    elif video.spans or any(event.label in classes[1:] for event in video.events):
+    elif video.spans or any(label in classes[1:] for label in _event_labels(video)):
         yield f"the label is {normal!r}, but an event is abnormal; correct one of them"
+
+
+def _event_labels(video: Video) -> list[str]:
+    return [e.label for e in video.events] + [e.label for e in video.timed_events]
 
 
 def _interval_problems(name: str, start: int, end: int) -> Iterator[str]:
@@ -120,6 +128,16 @@ def _interval_problems(name: str, start: int, end: int) -> Iterator[str]:
     elif end <= start:
         yield f"{interval}; its end must be above its start"
     elif end > _MAX_FRAMES:
+        yield f"{interval}; no video is that long"
+
+
+def _seconds_problems(name: str, start: float, end: float) -> Iterator[str]:
+    interval = f"{name} runs from {start:g} s to {end:g} s"
+    if not (math.isfinite(start) and math.isfinite(end)) or start < 0 or end < 0:
+        yield f"{interval}; seconds are counted from 0"
+    elif end <= start:
+        yield f"{interval}; its end must be above its start"
+    elif end > _MAX_SECONDS:
         yield f"{interval}; no video is that long"
 
 

@@ -12,6 +12,9 @@ import io
 import re
 from collections.abc import Iterator
 
+import numpy as np
+
+from exvad.data.annotations.times import event_text
 from exvad.data.manifest import Manifest
 from exvad.data.manifest_table import (
     COLUMNS,
@@ -79,7 +82,7 @@ def write_csv(manifest: Manifest, path: Place) -> None:
     ]
     if problems:
         raise ManifestError(problems)
-    columns = [c for c in COLUMNS if c in REQUIRED_COLUMNS or any(row[c] for row in rows)]
+    columns = [c for c in COLUMNS if c in REQUIRED_COLUMNS or any(row.get(c) for row in rows)]
     text = io.StringIO(newline="")
     text.write(f"# classes: {', '.join(manifest.classes)}\n")
     writer = csv.DictWriter(text, columns, extrasaction="ignore", lineterminator="\n")
@@ -128,9 +131,20 @@ def _csv_row(video: Video, folder: Place) -> dict[str, str]:
         "path": portable_path(video.path, folder),
         "split": video.split,
         "labels": ";".join(video.labels),
-        "events": ";".join(f"{e.label}:{e.start}-{e.end}" for e in video.events),
+        "events": ";".join(
+            event_text(e.label, str(e.start), str(e.end), "f") for e in video.events
+        ),
         "num_frames": "" if video.num_frames is None else str(video.num_frames),
         "fps": "" if video.fps is None else repr(float(video.fps)),
         "snippets": "" if video.snippets is None else str(video.snippets),
         "spans": ";".join(f"{start}-{end}" for start, end in video.spans),
+        "events_seconds": ";".join(
+            event_text(e.label, _plain_number(e.start), _plain_number(e.end), "s")
+            for e in video.timed_events
+        ),
     }
+
+
+def _plain_number(value: float) -> str:
+    # An exponent has a dash, which separates start and end here.
+    return np.format_float_positional(value, trim="-")

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
 
+from exvad.data.annotations.clock import beyond_the_end
+from exvad.data.annotations.rows import join_rows, mixed_units, near_misses, settle_spelling
 from exvad.data.manifest import Manifest
 from exvad.data.manifest_checks import Problem, find_problems
 from exvad.data.manifest_csv import parse_csv, write_csv
@@ -44,14 +46,28 @@ def read_manifest(path: str | Path, classes: Sequence[str] | None = None) -> Man
     problems = [*column_problems(table.columns, str(path)), *table.problems]
     names: tuple[str, ...] = ()
     videos: list[Video] = []
+    notes: list[str] = []
     if set(REQUIRED_COLUMNS) <= set(table.columns):
-        videos, row_problems = _parse_rows(table, place.parent)
-        names = tuple(classes or table.classes) or default_classes(videos)
+        rows, row_problems = _parse_rows(table, place.parent)
+        named = tuple(classes or table.classes)
+        rows, notes = settle_spelling(rows, named)
         locations = [location for location, _ in table.rows]
-        problems += [*row_problems, *find_problems(names, videos, locations, str(path))]
+        videos, locations, contradictions, joined = join_rows(rows, locations)
+        names = named or default_classes(videos)
+        problems += [*row_problems, *contradictions]
+        problems += [] if named else near_misses(videos, locations)
+        problems += find_problems(names, videos, locations, str(path))
+        notes += [
+            *joined,
+            *(
+                f"{location}: {phrase}"
+                for video, location in zip(videos, locations, strict=True)
+                for phrase in beyond_the_end(video)
+            ),
+        ]
     if problems:
         raise ManifestError(_in_file_order(problems, table))
-    return Manifest(names, tuple(videos))
+    return Manifest(names, tuple(videos), tuple(notes))
 
 
 def write_manifest(manifest: Manifest, path: str | Path) -> None:
@@ -79,11 +95,15 @@ def _is_parquet(place: Place) -> bool:
 def _parse_rows(table: ManifestTable, folder: Place) -> tuple[list[Video], list[Problem]]:
     videos: list[Video] = []
     problems: list[Problem] = []
+    unmarked: list[tuple[str, str]] = []
+    in_seconds: list[str] = []
     for location, cells in table.rows:
         row = RowParser(cells)
         videos.append(row.video(folder))
         problems.extend((location, problem) for problem in row.problems)
-    return videos, problems
+        unmarked.extend((location, text) for text in row.unmarked)
+        in_seconds += [location] if row.has_seconds else []
+    return videos, [*problems, *mixed_units(unmarked, in_seconds)]
 
 
 def _in_file_order(problems: Sequence[Problem], table: ManifestTable) -> list[str]:

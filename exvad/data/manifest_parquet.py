@@ -1,8 +1,9 @@
 """Manifests as Parquet.
 
 The schema metadata has the class names (`exvad.classes`, a JSON list). Labels are `list<string>`
-(the column may be called `label` too), events `list<struct<start, end, label>>` and spans
-`list<struct<start, end>>`. Files of other tools may have the strings of CSV instead of lists.
+(the column may be called `label` too), events `list<struct<start, end, label>>`, those in seconds
+too, and spans `list<struct<start, end>>`. Files of other tools may have the strings of CSV instead
+of lists.
 """
 
 from __future__ import annotations
@@ -34,6 +35,9 @@ _SCHEMA = pa.schema(
         "fps": pa.float64(),
         "snippets": pa.int64(),
         "spans": pa.list_(pa.struct(_INTERVAL)),
+        "events_seconds": pa.list_(
+            pa.struct([("start", pa.float64()), ("end", pa.float64()), ("label", pa.string())])
+        ),
     }
 )
 
@@ -97,4 +101,5 @@ def _parquet_row(video: Video, folder: Place) -> dict[str, Any]:
         "fps": video.fps,
         "snippets": video.snippets,
         "spans": [{"start": start, "end": end} for start, end in video.spans],
+        "events_seconds": [asdict(event) for event in video.timed_events],
     }

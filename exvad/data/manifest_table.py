@@ -14,8 +14,9 @@ from pathlib import Path, PurePosixPath
 from typing import Any, TypeVar, cast
 
 from exvad.config import did_you_mean
+from exvad.data.annotations.times import HOW_TO_WRITE, Interval, parse_event
 from exvad.data.manifest_checks import Problem
-from exvad.data.records import Event, Split, Video
+from exvad.data.records import Event, Split, TimedEvent, Video
 from exvad.data.storage.places import Place, is_uri
 
 REQUIRED_COLUMNS = ("path", "split", "labels")
@@ -29,6 +30,8 @@ COLUMNS = (
     "fps",
     "snippets",
     "spans",
+    "events_seconds",
+    "events_fps",
 )
 
 _T = TypeVar("_T")
@@ -108,11 +111,15 @@ class RowParser:
 
     Attributes:
         problems: one description per cell that `video` could not parse.
+        unmarked: the events whose times are whole numbers without a mark.
+        has_seconds: whether an event in the column `events` has times in seconds.
     """
 
     def __init__(self, cells: Mapping[str, Any]) -> None:
         self.cells = cells
         self.problems: list[str] = []
+        self.unmarked: list[str] = []
+        self.has_seconds = False
 
     def video(self, folder: Place) -> Video:
         """Return the video of this row, without the cells listed in `problems`.
@@ -121,16 +128,19 @@ class RowParser:
             folder: the folder of the manifest; relative paths start there.
         """
         path = self._text("path")
+        fps = self._number("fps")
+        events, timed_events = self._events(fps)
         return Video(
             video_id=self._text("video_id") or PurePosixPath(path).stem,
             path=absolute_path(path, folder),
             split=cast("Split", self._text("split").lower()),
             labels=self._labels(),
-            events=self._events(),
+            events=tuple(events),
             num_frames=self._integer("num_frames"),
-            fps=self._number("fps"),
+            fps=fps,
             snippets=self._integer("snippets"),
             spans=self._spans(),
+            timed_events=(*timed_events, *self._events_in_seconds()),
         )
 
     def _text(self, column: str) -> str:
@@ -146,19 +156,66 @@ class RowParser:
         labels = self._text("labels").split(";")
         return tuple(label.strip() for label in labels if label.strip())
 
-    def _events(self) -> tuple[Event, ...]:
-        events = []
+    def _events(self, fps: float | None) -> tuple[list[Event], list[TimedEvent]]:
+        """Return the events of the column `events`: those in frames, and those in seconds.
+
+        Frames that were counted at another rate than `fps` become seconds.
+        """
+        counted_at = self._rate()
+        events: list[Event] = []
+        timed_events: list[TimedEvent] = []
         for item in self._items("events"):
-            if isinstance(item, str):
-                label, _, interval = item.rpartition(":")
-                match = _INTERVAL.fullmatch(interval) if label.strip() else None
-                event = match and Event(int(match[1]), int(match[2]), label.strip())
+            label, interval = self._event(item)
+            if interval is None:
+                self._refuse("events", f"label:start-end;…: {HOW_TO_WRITE}", None)
+            elif interval.unit == "seconds":
+                self.has_seconds = True
+                timed_events.append(TimedEvent(float(interval.start), float(interval.end), label))
+            elif counted_at in (None, fps):
+                events.append(Event(int(interval.start), int(interval.end), label))
             else:
-                start, end, label = (item.get(key) for key in ("start", "end", "label"))
-                complete = isinstance(label, str) and _are_integers(start, end)
-                event = Event(start, end, label) if complete else None
-            events.append(event or self._refuse("events", "label:start-end;…", None))
-        return tuple(event for event in events if event)
+                assert counted_at is not None
+                start, end = interval.start / counted_at, interval.end / counted_at
+                timed_events.append(TimedEvent(start, end, label))
+            is_unmarked = interval is not None and interval.unit == "unmarked"
+            if is_unmarked and counted_at is None and isinstance(item, str):
+                self.unmarked.append(item.strip())
+        return events, timed_events
+
+    def _event(self, item: Any) -> tuple[str, Interval | None]:
+        if isinstance(item, str):
+            return parse_event(item) or ("", None)
+        start, end, label = (item.get(key) for key in ("start", "end", "label"))
+        complete = isinstance(label, str) and _are_integers(start, end)
+        return str(label), Interval(start, end, "unmarked") if complete else None
+
+    def _events_in_seconds(self) -> list[TimedEvent]:
+        """Return the events of the column `events_seconds`."""
+        events = []
+        for item in self._items("events_seconds"):
+            label, interval = self._event_in_seconds(item)
+            if interval is None:
+                expected = "label:start-end;… in seconds (4.8-14.4) or minutes (0:04-0:14)"
+                self._refuse("events_seconds", expected, None)
+            else:
+                events.append(TimedEvent(*interval, label))
+        return events
+
+    def _event_in_seconds(self, item: Any) -> tuple[str, tuple[float, float] | None]:
+        if isinstance(item, str):
+            label, interval = parse_event(item) or ("", None)
+            if interval is None or interval.unit == "frames":
+                return label, None
+            return label, (float(interval.start), float(interval.end))
+        start, end, label = (item.get(key) for key in ("start", "end", "label"))
+        complete = isinstance(label, str) and _are_numbers(start, end)
+        return str(label), (float(start), float(end)) if complete else None
+
+    def _rate(self) -> float | None:
+        rate = self._number("events_fps")
+        if rate is not None and not (math.isfinite(rate) and rate > 0):
+            return self._refuse("events_fps", "above 0, the rate that the frames count at", None)
+        return rate
 
     def _spans(self) -> tuple[tuple[int, int], ...]:
         spans = []
@@ -206,6 +263,10 @@ class RowParser:
 
 def _is_missing(value: object) -> bool:
     return value is None or value == "" or (isinstance(value, float) and math.isnan(value))
+
+
+def _are_numbers(*values: object) -> bool:
+    return all(isinstance(v, int | float) and not isinstance(v, bool) for v in values)
 
 
 def _are_integers(*values: object) -> bool:

@@ -1,17 +1,20 @@
 """Read the official annotation files of UCF-Crime and XD-Violence, line by line.
 
-Every reader appends `location: description` of each line that it cannot parse to `problems` and
-continues with the next line.
+Copies that circulate differ in line ends, suffixes (`.mp4`, `.mp4.mp4`, none), folders before names
+and the number of columns; they are read alike. Every reader appends `location: description` of each
+line that it cannot parse to `problems` and continues with the next line.
 """
 
 from __future__ import annotations
 
 import csv
+import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-from pathlib import Path
-from typing import TypeVar
+from dataclasses import dataclass, field
+from pathlib import Path, PurePosixPath
+from typing import Generic, TypeVar
 
+from exvad.data.folders import VIDEO_SUFFIXES
 from exvad.data.records import Event
 
 _T = TypeVar("_T")
@@ -36,31 +39,58 @@ class VideoLength:
     frames: int
 
 
-def read_ucf_events(path: Path, problems: list[str]) -> dict[str, tuple[Event, ...]]:
-    """Read `name class start end start end`, −1 for no event.
+@dataclass(slots=True)
+class OfficialFile(Generic[_T]):
+    """The content of an official file.
+
+    Args:
+        values: by video id, in the order of the file.
+        lines: where each video is, as `file:line`.
+    """
+
+    values: dict[str, _T] = field(default_factory=dict)
+    lines: dict[str, str] = field(default_factory=dict)
+
+    def add(self, video_id: str, value: _T, location: str, problems: list[str]) -> None:
+        """Add a video; a second line of the same video is a problem."""
+        if video_id in self.values:
+            problems.append(
+                f"{location}: {video_id} is already listed in a line above ({self.lines[video_id]})"
+            )
+            return
+        self.values[video_id] = value
+        self.lines[video_id] = location
+
+
+def read_ucf_events(path: Path, problems: list[str]) -> OfficialFile[tuple[Event, ...]]:
+    """Read `name class start end start end …`, −1 for no event.
 
     Returns:
-        Events by video id, of the videos that have any.
+        The events of every listed video; none of a normal one.
     """
-    events_of: dict[str, tuple[Event, ...]] = {}
+    file: OfficialFile[tuple[Event, ...]] = OfficialFile()
     for location, line, video_id, cells in _read_cells(path, problems):
         frames = [int(cell) for cell in cells[1:] if cell == "-1" or _is_frame(cell)]
-        if len(cells) != 5 or len(frames) != 4:
-            problems.append(f"{location}: {line!r} is not 'name class start end start end'")
+        pairs = list(zip(frames[::2], frames[1::2], strict=False))
+        valid = all((s, e) == (-1, -1) or 0 <= s < e for s, e in pairs)
+        if not pairs or len(cells) != 1 + 2 * len(pairs) or not valid:
+            problems.append(
+                f"{location}: {line!r} is not 'name class start end start end', each start below "
+                "its end or both -1"
+            )
             continue
-        intervals = (frames[:2], frames[2:])
-        events = tuple(Event(s, e, cells[0]) for s, e in intervals if (s, e) != (-1, -1))
-        _add(events_of, video_id, events, location, problems)
-    return {video_id: events for video_id, events in events_of.items() if events}
+        events = tuple(Event(s, e, cells[0]) for s, e in pairs if s != -1)
+        file.add(video_id, events, location, problems)
+    return file
 
 
-def read_xd_events(path: Path, problems: list[str]) -> dict[str, tuple[Event, ...]]:
+def read_xd_events(path: Path, problems: list[str]) -> OfficialFile[tuple[Event, ...]]:
     """Read `name code start end code start end …`.
 
     Returns:
-        Events by video id, in the order of the file.
+        The events of the videos, in the order of the file.
     """
-    events_of: dict[str, tuple[Event, ...]] = {}
+    file: OfficialFile[tuple[Event, ...]] = OfficialFile()
     for location, line, video_id, cells in _read_cells(path, problems):
         triples = list(zip(cells[::3], cells[1::3], cells[2::3], strict=False))
         valid = all(c in XD_VIOLENCE_CODES and _is_frame(s) and _is_frame(e) for c, s, e in triples)
@@ -69,40 +99,40 @@ def read_xd_events(path: Path, problems: list[str]) -> dict[str, tuple[Event, ..
             problems.append(f"{location}: {line!r} is not 'name code start end …', of {codes}")
             continue
         events = tuple(Event(int(s), int(e), XD_VIOLENCE_CODES[c]) for c, s, e in triples)
-        _add(events_of, video_id, events, location, problems)
-    return events_of
+        file.add(video_id, events, location, problems)
+    return file
 
 
-def read_xd_spans(path: Path, problems: list[str]) -> dict[str, list[tuple[int, int]]]:
+def read_xd_spans(path: Path, problems: list[str]) -> OfficialFile[list[tuple[int, int]]]:
     """Read `name start end start end …`.
 
     Returns:
-        Abnormal intervals, half-open in frames, by video id.
+        Abnormal intervals of the videos, half-open in frames.
     """
-    spans_of: dict[str, list[tuple[int, int]]] = {}
+    file: OfficialFile[list[tuple[int, int]]] = OfficialFile()
     for location, line, video_id, cells in _read_cells(path, problems):
         if len(cells) % 2 or not all(_is_frame(cell) for cell in cells):
             problems.append(f"{location}: {line!r} is not 'name start end start end …'")
             continue
         spans = [(int(s), int(e)) for s, e in zip(cells[::2], cells[1::2], strict=True)]
-        _add(spans_of, video_id, spans, location, problems)
-    return spans_of
+        file.add(video_id, spans, location, problems)
+    return file
 
 
-def read_lengths(path: Path, problems: list[str]) -> dict[str, VideoLength]:
+def read_lengths(path: Path, problems: list[str]) -> OfficialFile[VideoLength]:
     """Read the table `video,label,snippets,frames`.
 
     Returns:
-        Lengths by video id, in the order of the file.
+        Lengths of the videos, in the order of the file.
     """
-    lengths: dict[str, VideoLength] = {}
+    file: OfficialFile[VideoLength] = OfficialFile()
     for location, row in read_table(path, ("video", "label", "snippets", "frames"), problems):
         if not (_is_frame(row["snippets"]) and _is_frame(row["frames"])):
             problems.append(f"{location}: snippets and frames must be whole numbers")
             continue
         length = VideoLength(row["label"], int(row["snippets"]), int(row["frames"]))
-        _add(lengths, row["video"], length, location, problems)
-    return lengths
+        file.add(video_id_of(row["video"]), length, location, problems)
+    return file
 
 
 def read_table(
@@ -136,8 +166,20 @@ def read_lines(path: Path, problems: list[str]) -> list[tuple[str, str]]:
     except UnicodeDecodeError:
         problems.append(f"{path}: this is not UTF-8 text; it is not the official file")
         return []
-    lines = enumerate(text.split("\n"), 1)
+    lines = enumerate(re.split(r"\r\n|\n|\r", text), 1)
     return [(f"{path}:{number}", line.strip()) for number, line in lines if line.strip()]
+
+
+def video_id_of(name: str) -> str:
+    """Return the id of a video in an official file: its name without folders and suffixes.
+
+    Dots are part of the names of XD-Violence, so only suffixes of videos are removed, also where a
+    copy has doubled them.
+    """
+    path = PurePosixPath(name.replace("\\", "/"))
+    while path.suffix.lower() in VIDEO_SUFFIXES and path.stem:
+        path = path.with_suffix("")
+    return path.name
 
 
 def describe_codes() -> str:
@@ -149,16 +191,8 @@ def _read_cells(path: Path, problems: list[str]) -> Iterator[tuple[str, str, str
     """Yield location, text, video id and the other cells of each line."""
     for location, line in read_lines(path, problems):
         name, *cells = line.split()
-        yield location, line, name.removesuffix(".mp4"), cells
+        yield location, line, video_id_of(name), cells
 
 
 def _is_frame(text: str) -> bool:
     return text.isascii() and text.isdigit() and len(text) < 16
-
-
-def _add(
-    values: dict[str, _T], video_id: str, value: _T, location: str, problems: list[str]
-) -> None:
-    if video_id in values:
-        problems.append(f"{location}: {video_id} is already listed in a line above")
-    values[video_id] = value

@@ -42,6 +42,21 @@ class Event:
 
 
 @dataclass(frozen=True, slots=True)
+class TimedEvent:
+    """An interval of a video that shows one class, in seconds from the start of the video.
+
+    Args:
+        start: seconds, at least 0.
+        end: seconds, exclusive.
+        label: the class.
+    """
+
+    start: float
+    end: float
+    label: str
+
+
+@dataclass(frozen=True, slots=True)
 class Video:
     """One video of a data set with its labels.
 
@@ -58,6 +73,8 @@ class Video:
         snippets: number of 16-frame snippets that a published benchmark scores, if it fixes that.
         spans: the abnormal frames as half-open `(start, end)`, if a benchmark publishes them
             apart from the events and the two differ. Empty: those of the events.
+        timed_events: more events, in seconds. Evaluation converts them by the frames' own times;
+            see `exvad.data.annotations.clock`.
         normal: the name of the normal class; a `Manifest` sets it on its videos.
     """
 
@@ -70,6 +87,7 @@ class Video:
     fps: float | None = None
     snippets: int | None = None
     spans: tuple[tuple[int, int], ...] = ()
+    timed_events: tuple[TimedEvent, ...] = ()
     normal: str = field(default="Normal", compare=False, repr=False)
 
     @property

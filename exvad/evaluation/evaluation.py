@@ -15,6 +15,7 @@ from exvad.data.manifest import Manifest
 from exvad.evaluation.bootstrap import bootstrap_intervals
 from exvad.evaluation.resampling import ResampledMetrics
 from exvad.evaluation.scored import Scored
+from exvad.evaluation.truth import locate_events
 from exvad.store.examples import whole_example
 
 if TYPE_CHECKING:
@@ -33,14 +34,17 @@ class Evaluation:
     Args:
         metrics: frame_auc, frame_ap, the same over abnormal videos, video_auc, class_accuracy,
             explanation_class_accuracy (0 to 1), map and map_per_class (percent), intervals
-            (bootstrap, 95 %), random (the random baseline), confusion, and counts of videos.
+            (bootstrap, 95 %), random (the random baseline), confusion, counts of videos, and
+            beyond_the_end (video → its events beyond its end).
         analyses: the analysis of every test video.
-        videos: the test videos with their ground truth, in the same order.
+        videos: the test videos with their ground truth in frames, in the same order.
+        notes: a sentence per video with events beyond its end.
     """
 
     metrics: dict[str, Any]
     analyses: list[Analysis]
     videos: list[Video]
+    notes: list[str]
 
 
 def evaluate(
@@ -71,7 +75,10 @@ def evaluate(
         checkpoint.compose(bank[video.video_id], prediction, video.video_id)
         for video, prediction in zip(videos, predictions, strict=True)
     ]
-    scored = score_videos(checkpoint, Manifest(manifest.classes, tuple(videos)), predictions)
+    truth = locate_events(videos, bank, checkpoint.config.data.stride)
+    scored = score_videos(
+        checkpoint, Manifest(manifest.classes, truth.videos), predictions, truth.unlocated
+    )
     summary = scored.summary()
     detection = scored.detection()
     metrics: dict[str, Any] = {
@@ -82,16 +89,20 @@ def evaluate(
         "random": scored.random_baseline().summary(),
         "confusion": scored.confusion(),
         "videos": len(videos),
+        "beyond_the_end": truth.beyond,
         "explained": sum(analysis.explanation is not None for analysis in analyses),
     }
     if resamples:
         compute_metrics = ResampledMetrics(scored)
         metrics["intervals"] = bootstrap_intervals(compute_metrics, scored.abnormal, resamples)
-    return Evaluation(metrics, analyses, videos)
+    return Evaluation(metrics, analyses, list(truth.videos), truth.notes())
 
 
 def score_videos(
-    checkpoint: Checkpoint, manifest: Manifest, predictions: Sequence[Prediction]
+    checkpoint: Checkpoint,
+    manifest: Manifest,
+    predictions: Sequence[Prediction],
+    unlocated: frozenset[str] = frozenset(),
 ) -> Scored:
     """Put the predictions for test videos beside their ground truth.
 
@@ -99,6 +110,7 @@ def score_videos(
         checkpoint: the detector that made the predictions.
         manifest: the test videos.
         predictions: one per video, in the same order.
+        unlocated: ids of the videos that only metrics of whole videos count.
     """
     branch = checkpoint.calibration.branch
     # Some benchmarks fix how many snippets of a video count.
@@ -111,6 +123,7 @@ def score_videos(
         np.array([prediction.video_score(branch) for prediction in predictions]),
         [manifest.classes[int(p.video_probabilities().argmax())] for p in predictions],
         checkpoint.config.data.stride,
+        unlocated,
     )
 
 

@@ -41,6 +41,7 @@ class ResampledMetrics:
     def __init__(self, scored: Scored) -> None:
         videos = scored.videos
         self._abnormal_N, self._correct_N = scored.abnormal, scored.correct
+        self._located_N = scored.located
         self._videos = ResampledRanking(
             scored.video_scores_N,
             scored.abnormal.astype(np.int64),
@@ -74,8 +75,12 @@ class ResampledMetrics:
     def __call__(self, chosen_N: Integers) -> Mapping[str, float | None]:
         """Return the metrics of the videos with these indices; repeated indices count again."""
         count_N = np.bincount(chosen_N, minlength=len(self._correct_N))
+        located_N = count_N * self._located_N
         metrics: dict[str, float | None] = {}
-        for suffix, weight_N in (("", count_N), ("_abnormal", count_N * self._abnormal_N)):
+        for suffix, weight_N in (
+            ("", located_N),
+            ("_abnormal", located_N * self._abnormal_N),
+        ):
             frame_metrics = self._frames.auc_ap(weight_N) if self._frames else None
             auc, ap = frame_metrics or (None, None)
             metrics |= {f"frame_auc{suffix}": auc, f"frame_ap{suffix}": ap}
@@ -83,7 +88,7 @@ class ResampledMetrics:
         metrics["video_auc"] = video_metrics[0] if video_metrics else None
         metrics["class_accuracy"] = float((self._correct_N * count_N).sum() / count_N.sum())
         for protocol, detection in self._detection.items():
-            per_iou = detection.per_iou(count_N)
+            per_iou = detection.per_iou(located_N)
             metrics |= flat_map_metrics(protocol, per_iou, float(np.mean(list(per_iou.values()))))
         return metrics
 

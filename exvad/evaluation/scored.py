@@ -39,6 +39,8 @@ class Scored:
         video_scores_N: anomaly score of each whole video.
         predicted_classes: the predicted class of each video.
         frames_per_snippet: frames in a snippet.
+        unlocated: ids of abnormal videos of which nobody can say when they are abnormal; frame
+            metrics and mAP leave them out.
     """
 
     manifest: Manifest
@@ -47,6 +49,7 @@ class Scored:
     video_scores_N: NDArray[np.float64]
     predicted_classes: list[str]
     frames_per_snippet: int
+    unlocated: frozenset[str] = frozenset()
 
     @property
     def videos(self) -> tuple[Video, ...]:
@@ -65,9 +68,18 @@ class Scored:
         return np.array([label in video.labels for label, video in pairs])
 
     @cached_property
+    def located(self) -> NDArray[np.bool_]:
+        """Which videos count in frame metrics and mAP."""
+        return np.array([video.video_id not in self.unlocated for video in self.videos])
+
+    @cached_property
     def events_known(self) -> bool:
-        """Whether every abnormal video has events with known times."""
-        timed = [bool(video.events or video.spans) for video in self.videos if video.abnormal]
+        """Whether every abnormal video, but for the unlocated ones, has events with known times."""
+        timed = [
+            bool(video.events or video.spans)
+            for video, located in zip(self.videos, self.located, strict=True)
+            if video.abnormal and located
+        ]
         return bool(timed) and all(timed)
 
     @cached_property
@@ -119,6 +131,7 @@ class Scored:
 
     def _frame_metrics(self, chosen: Sequence[int], suffix: str) -> dict[str, float | None]:
         names = (f"frame_auc{suffix}", f"frame_ap{suffix}")
+        chosen = [index for index in chosen if self.located[index]]
         events = [self.videos[index].frame_events() for index in chosen]
         lengths = [self.lengths[index] for index in chosen]
         if not self.events_known or not any(events) or _all_abnormal(events, lengths):
@@ -134,6 +147,7 @@ class Scored:
         return float(roc_auc_score(abnormal, self.video_scores_N[chosen]))
 
     def _detection_map(self, protocol: Protocol, chosen: Sequence[int]) -> DetectionMAP:
+        chosen = [index for index in chosen if self.located[index]]
         return detection_map(
             [self.probabilities[index] for index in chosen],
             [self.class_events[protocol][index] for index in chosen],
@@ -176,6 +190,7 @@ class Scored:
             rng.random(len(self.videos)),
             [str(label) for label in rng.choice(self.manifest.classes, len(self.videos))],
             self.frames_per_snippet,
+            self.unlocated,
         )
 
 

@@ -117,6 +117,7 @@ def measure(
     resolve_place(config.in_run("analyses.jsonl")).write_text("\n".join(lines) + "\n")
     resolve_place(config.in_run("summary.json")).write_json(summary)
     notes = write_report(config, evaluation, summary, checkpoint.metrics.get("history", []))
+    notes += [f"note: {note}" for note in evaluation.notes]
     return [*notes, summary_line(summary), f"report {config.in_run('report.html')}"]
 
 
@@ -195,7 +196,7 @@ def write_report(
         videos=videos,
         history=history,
         classes=evaluation.analyses[0].classes,
-        notes=_cautions(config, summary),
+        notes=[*_cautions(config, summary), *evaluation.notes],
     )
     resolve_place(config.in_run("report.html")).write_text(render_run(record))
     return notes

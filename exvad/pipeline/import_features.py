@@ -6,9 +6,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from exvad.data.dataset import load_manifest, run_manifest_path
+from exvad.data.dataset import run_manifest_path
 from exvad.data.manifest_files import write_manifest
 from exvad.laam.run_labels import import_labels
+from exvad.pipeline.progress.manifest import load_manifest_with_progress
 from exvad.pipeline.progress.terminal import console
 from exvad.store.import_features import import_text, import_visual
 from exvad.store.store import Store
@@ -38,7 +39,13 @@ def import_into_run(
     """
     if not features.is_dir():
         raise ValueError(f"{features}: there is no such folder")
-    manifest, store = load_manifest(config), Store(config.store_path)
+    manifest, store = load_manifest_with_progress(config), Store(config.store_path)
+    unknown = [video.video_id for video in manifest.videos if video.timed_events and not video.fps]
+    if unknown:
+        raise ValueError(
+            f"{unknown[0]} has events in seconds, and imported features have no frame rate: give "
+            "the column fps in the manifest"
+        )
     write_manifest(manifest, run_manifest_path(config))
     imported = import_visual(features, manifest, store, config.data.stride)
     console.print(

@@ -22,6 +22,7 @@ from exvad.pipeline.stages.captioning import run_captions
 from exvad.pipeline.stages.language import run_language
 from exvad.pipeline.stages.vision import run_vision
 from exvad.store.completeness import missing_features
+from exvad.store.event_ends import events_beyond_the_end
 from exvad.store.store import Store
 
 if TYPE_CHECKING:
@@ -70,12 +71,25 @@ def preprocess(
 
 
 def _report(manifest: Manifest, store: Store, strict: bool) -> int:
-    """Print how many videos are usable and which failed; return the exit code."""
+    """Print how many videos are usable, which failed and which events lie beyond the end.
+
+    Returns:
+        The exit code.
+    """
     video_ids = [video.video_id for video in manifest.videos]
     listed = set(video_ids)
     failures = [row for row in store.failures.rows() if row["id"] in listed]
     for failure in failures[:SHOWN_FAILURES]:
         console.print(f"failed: {failure['id']} ({failure['stage']}): {failure['message']}")
+    beyond = events_beyond_the_end(manifest.videos, store)
+    for sentence in beyond[:SHOWN_FAILURES]:
+        console.print(f"note: {sentence}", highlight=False, soft_wrap=True)
+    if len(beyond) > SHOWN_FAILURES:
+        console.print(
+            f"note: {len(beyond) - SHOWN_FAILURES} more videos have events beyond their end; "
+            "exvad evaluate names all of them",
+            highlight=False,
+        )
     usable = len(video_ids) - len(missing_features(store, video_ids, "explanation"))
     console.print(f"{usable} of {len(video_ids)} videos are ready, {len(failures)} failed")
     if failures:

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from exvad.data.manifest import Manifest
 from exvad.data.manifest_files import read_manifest, write_manifest
-from exvad.data.records import Event, ManifestError, Video
+from exvad.data.records import Event, ManifestError, TimedEvent, Video
 from exvad.data.storage.places import resolve_place
 from tests.helpers.manifests import (
     CLASSES,
@@ -43,6 +43,12 @@ def manifests(draw: st.DrawFn) -> Manifest:
             interval,
             st.sampled_from(classes[1:]),
         )
+        timed_event = st.builds(
+            lambda start, length, label: TimedEvent(start, start + length, label),
+            st.floats(0, 1e6),
+            st.floats(0.001, 1e6),
+            st.sampled_from(classes[1:]),
+        )
         abnormal = labels != (classes[0],)
         videos.append(
             Video(
@@ -55,6 +61,7 @@ def manifests(draw: st.DrawFn) -> Manifest:
                 draw(st.none() | st.floats(0.01, 1000)),
                 draw(st.none() | st.integers(1, 10**6)),
                 tuple(draw(st.lists(interval, max_size=2))) if abnormal else (),
+                tuple(draw(st.lists(timed_event, max_size=2))) if abnormal else (),
             )
         )
     return Manifest(tuple(classes), tuple(videos))

@@ -28,6 +28,8 @@ model: {window: 2, layers: 1}
 train: {epochs: 3, batch_size: 8}
 """
 
+TIMES = {"Arsontest0": "3.3s-7.5s", "Arsontest1": "5000f-6000f"}
+
 pytestmark = pytest.mark.slow
 
 
@@ -67,13 +69,17 @@ def test_jobs_take_a_csv_with_several_labels_and_five_crops(videos: Path, tmp_pa
     for path in sorted(videos.rglob("*.mp4")):
         split, label = path.relative_to(videos).parts[:2]
         labels = [label, "Brawl"] if label == "Fighting" else [label]
-        events = [f"{name}:40-90" for name in labels if split == "test" and name != "Normal"]
+        times = TIMES.get(path.stem, "40f-90f")
+        events = [f"{name}:{times}" for name in labels if split == "test" and name != "Normal"]
         lines.append(f"{path},{split},{';'.join(labels)},{';'.join(events)}")
     table = tmp_path / "my.csv"
     table.write_text("\n".join(lines) + "\n")
     summary = run_jobs(tmp_path, "data.kind=manifest", f"data.manifest={table}", "data.crops=5")
     assert summary["videos"] == 6
     assert set(summary["map_per_class"]["strict"]) == {"Arson", "Fighting", "Brawl"}
+    assert list(summary["beyond_the_end"]) == ["Arsontest1"]
+    assert "Arson:5000-6000 begins after the last of" in summary["beyond_the_end"]["Arsontest1"][0]
+    assert "Arsontest1: Arson:5000-6000 begins" in (tmp_path / "mine/report.html").read_text()
     store = Store(tmp_path / "mine/store")
     ids = [video.video_id for video in read_manifest(tmp_path / "mine/manifest.parquet").videos]
     assert all(not missing_features(store, ids, "explanation", crop) for crop in range(5))

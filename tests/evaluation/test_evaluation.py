@@ -10,7 +10,7 @@ import torch
 
 from exvad.checkpoints.checkpoint import Checkpoint
 from exvad.data.manifest import Manifest
-from exvad.data.records import Event, Video
+from exvad.data.records import Event, TimedEvent, Video
 from exvad.evaluation.evaluation import evaluate
 from exvad.inference.network import build_network
 from exvad.laam.phrases import LabelPhrases
@@ -117,6 +117,38 @@ def test_evaluate_without_event_times_measures_whole_videos(
     assert metrics["video_auc"] > 0.9
     assert metrics["class_accuracy"] > 0.8
     assert set(metrics["intervals"]) == {"video_auc", "class_accuracy"}
+
+
+def test_evaluate_takes_no_abnormal_video_with_impossible_events_as_normal(
+    trained: tuple[Checkpoint, FeatureBank, Manifest],
+) -> None:
+    checkpoint, bank, manifest = trained
+    first = next(v for v in manifest.of_split("test") if v.abnormal)
+    (event, *_) = first.events
+    moved = replace(first, events=(replace(event, start=10**6, end=10**6 + 9),))
+    without = [v for v in manifest.videos if v.video_id != first.video_id]
+    expected = evaluate(checkpoint, bank, Manifest(CLASSES, tuple(without)), resamples=5)
+    videos = tuple(moved if v.video_id == first.video_id else v for v in manifest.videos)
+    evaluation = evaluate(checkpoint, bank, Manifest(CLASSES, videos), resamples=5)
+    for name in ("frame_auc", "frame_ap", "frame_auc_abnormal"):
+        assert evaluation.metrics[name] == expected.metrics[name]
+    assert evaluation.metrics["map"]["strict"] == expected.metrics["map"]["strict"]
+    assert evaluation.metrics["videos"] == expected.metrics["videos"] + 1
+    assert list(evaluation.metrics["beyond_the_end"]) == [first.video_id]
+    assert evaluation.notes[0].startswith(f"{first.video_id}: {event.label}:1000000-1000009 begins")
+
+
+def test_evaluate_measures_events_in_seconds_like_those_in_frames(
+    trained: tuple[Checkpoint, FeatureBank, Manifest],
+) -> None:
+    checkpoint, bank, manifest = trained
+    timed = []
+    for video in manifest.videos:
+        fps = bank[video.video_id].fps
+        events = tuple(TimedEvent(e.start / fps, e.end / fps, e.label) for e in video.events)
+        timed.append(replace(video, events=(), timed_events=events))
+    metrics = evaluate(checkpoint, bank, Manifest(CLASSES, tuple(timed))).metrics
+    assert metrics == evaluate(checkpoint, bank, manifest).metrics
 
 
 def test_evaluate_refuses_other_classes_than_the_checkpoints(

@@ -40,7 +40,7 @@ def check_run(config: Config, job: Job | None = None) -> list[Finding]:
     if needs.writes_store:
         places["store"] = partial(check_place, "store", config.store_path)
     if needs.reads_videos:
-        places["data"] = partial(check_data, config)
+        places["data"] = partial(check_data, config, compares_events=job is None)
     for what, check in places.items():
         # A slow disk is no reason to stop a job.
         background.start(what, check, may_be_late=job is not None)

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
 import shutil
 import tempfile
+import time
 import uuid
+from dataclasses import replace
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from exvad.data.annotations.clock import beyond_the_end
+from exvad.data.annotations.measuring import measured_by
 from exvad.data.dataset import load_manifest
 from exvad.data.storage.errors import StorageError, without_secrets
 from exvad.data.storage.places import is_uri, resolve_place
@@ -18,9 +23,12 @@ from exvad.video.sandbox import DecodingProcess
 
 if TYPE_CHECKING:
     from exvad.config import Config, DataConfig
+    from exvad.data.manifest import Manifest
 
 PROBE_BYTES = 4096
 TRIED_VIDEOS = 3
+SHOWN_NOTES = 3
+COMPARING_SECONDS = 5.0
 VIDEO_SECONDS = 10.0
 
 
@@ -64,13 +72,15 @@ def _check_remote_place(what: str, location: str) -> Finding:
     return Finding(what, True, f"{without_secrets(location)}: can be written")
 
 
-def check_data(config: Config) -> Finding:
+def check_data(config: Config, compares_events: bool = False) -> Finding:
     """Check that the data set can be read, and open one of its first videos.
 
     The demo world, which is rendered when it is first needed, is not rendered for this.
 
     Args:
         config: `data` describes the data set.
+        compares_events: whether to name events beyond the end of the videos that can be opened
+            in a few seconds.
     """
     data = config.data
     missing = _missing_settings(data)
@@ -90,10 +100,41 @@ def check_data(config: Config) -> Finding:
             errors.append(str(error))
         else:
             count = len(manifest.videos)
-            return Finding("data", True, f"{count} videos; {video.path} can be read")
+            found = [*manifest.notes, *(_beyond_the_end(manifest) if compares_events else ())]
+            notes = [f"; note: {note}" for note in found[:SHOWN_NOTES]]
+            if len(found) > SHOWN_NOTES:
+                notes.append(f"; and {len(found) - SHOWN_NOTES} more notes")
+            detail = f"{count} videos; {video.path} can be read{''.join(notes)}"
+            return Finding("data", True, detail)
     if not errors:
         return Finding("data", False, "the data set has no videos")
     return Finding("data", False, f"none of the first videos can be read: {'; '.join(errors)}")
+
+
+def _beyond_the_end(manifest: Manifest) -> list[str]:
+    """Name events beyond the end of local videos, as far as a few seconds suffice."""
+    notes: list[str] = []
+    timed = [
+        video
+        for video in manifest.videos
+        if (video.events or video.timed_events)
+        and video.num_frames is None
+        and not is_uri(video.path)
+    ]
+    end = time.monotonic() + COMPARING_SECONDS
+    with measured_by(VIDEO_SECONDS) as measure:
+        for number, video in enumerate(timed):
+            if time.monotonic() > end:
+                notes.append(
+                    f"the events of {len(timed) - number} more videos are compared with their "
+                    "lengths when they are preprocessed"
+                )
+                break
+            with contextlib.suppress(VideoError):  # preprocessing lists what can't be read
+                num_frames, fps = measure(Path(video.path))
+                measured = replace(video, num_frames=num_frames, fps=fps)
+                notes += [f"{video.video_id}: {phrase}" for phrase in beyond_the_end(measured)]
+    return notes
 
 
 def _missing_settings(data: DataConfig) -> list[str]:

@@ -70,3 +70,19 @@ def test_data_opens_one_of_the_first_videos(tmp_path: Path) -> None:
 def test_demo_world_is_not_rendered(tmp_path: Path) -> None:
     assert check_data(load_config("demo", [f"data.root={tmp_path}/videos"])).ok
     assert list(tmp_path.iterdir()) == []
+
+
+def test_events_beyond_the_end_of_a_video_are_named(tmp_path: Path) -> None:
+    write_video(tmp_path / "a.mp4", 50)
+    write_video(tmp_path / "b.mp4", 50)
+    (tmp_path / "list.csv").write_text(
+        "# classes: Normal, Robbery\npath,split,labels,events\nabsent1.mp4,train,Normal,\n"
+        "a.mp4,test,Robbery,Robbery:10-90000\nabsent2.mp4,test,Robbery,Robbery:10-90000\n"
+        "b.mp4,test,Robbery,Robbery:5000-6000\n"
+    )
+    overrides = ["data.kind=manifest", f"data.manifest={tmp_path / 'list.csv'}"]
+    config = load_config("demo", overrides)
+    detail = check_data(config, compares_events=True).detail
+    assert "note: a: Robbery:10-90000 ends after the last of 50 frames" in detail
+    assert "note: b: Robbery:5000-6000 begins after the last of 50 frames" in detail
+    assert "note" not in check_data(config).detail

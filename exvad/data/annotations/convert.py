@@ -1,0 +1,213 @@
+"""Convert a file of annotations into that of another tool or into a manifest."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path, PurePosixPath
+
+from exvad.data.annotations.annotated import AnnotatedVideo, AnnotationError, Annotations
+from exvad.data.annotations.clock import beyond_the_end
+from exvad.data.annotations.formats import (
+    MANIFEST_SUFFIXES,
+    OUTPUT_FORMATS,
+    read_annotations,
+    recognize,
+    write_annotations,
+)
+from exvad.data.folders import video_files
+from exvad.data.manifest import Manifest
+from exvad.data.manifest_files import write_manifest
+from exvad.data.records import Split
+
+VideoLength = Callable[[Path], tuple[int, float]]
+"""From the path of a video to its number of frames and its frame rate."""
+
+
+@dataclass(frozen=True)
+class Conversion:
+    """What a conversion did.
+
+    Args:
+        files: the files that were written.
+        kinds: the formats, from and to.
+        videos: number of videos.
+        events: number of their events.
+        notes: what was settled or left out, one sentence each.
+    """
+
+    files: list[Path]
+    kinds: tuple[str, str]
+    videos: int
+    events: int
+    notes: list[str]
+
+
+def convert_annotations(
+    source: Path,
+    target: Path,
+    kinds: tuple[str, str] = ("", ""),
+    *,
+    videos: Path | None = None,
+    measure: VideoLength | None = None,
+    fps: float | None = None,
+    split: Split = "test",
+    normal: str = "Normal",
+    prefix: str = "",
+) -> Conversion:
+    """Convert annotations.
+
+    Args:
+        source: the file, or the folder of CVAT's or FiftyOne's files.
+        target: the file, or the folder for CVAT.
+        kinds: the formats, from and to; an empty one is recognized.
+        videos: folder of the videos, which have their lengths and rates. Without it, a manifest's
+            own paths are used.
+        measure: gives the length and rate of a video; None to use only what the files say.
+        fps: the rate that frames are counted at, where the source has none.
+        split: split of the videos in a manifest, where the source has none.
+        normal: name of the normal class, for a source that declares no classes.
+        prefix: what stands before the names of the videos in tasks of Label Studio.
+
+    Raises:
+        AnnotationError: the source can't be read, or the target needs what is not known.
+        ManifestError: the source or target is an invalid manifest.
+        OSError: the target can't be written.
+    """
+    if fps is not None and not 0 < fps < 1e6:
+        raise AnnotationError(f"the rate is {fps:g} frames per second; it must be above 0")
+    to = kinds[1] or _target_format(target)
+    kind = kinds[0] or recognize(source)
+    read = read_annotations(source, kind, fps)
+    paths = _locate(read, videos, is_manifest=kind == "manifest")
+    notes = list(read.notes)
+    if videos is not None:
+        notes += [f"{v.name}: not found below {videos}" for v in read.videos if v.name not in paths]
+    # The player of Label Studio counts at a rate of its own, which is not that of the file.
+    rate = None if (kind, to) == ("label-studio", "manifest") else fps
+    known = [_measured(video, paths.get(video.name), measure, rate) for video in read.videos]
+    notes += [
+        f"{video.name}: {phrase}"
+        for video, as_read in zip(known, read.videos, strict=True)
+        if kind != "manifest" or video != as_read  # else the notes of the manifest have it
+        for phrase in beyond_the_end(video.video("test"))
+    ]
+    annotations = replace(read, videos=tuple(known))
+    notes += _losses(annotations, to)
+    if to == "manifest":
+        write_manifest(_manifest(annotations, paths, split, normal, notes), target)
+        files = [target]
+    else:
+        base = source.parent if videos is None else videos
+        files = write_annotations(_with_short_names(annotations, base), target, to, prefix)
+    events = sum(len(video.events) + len(video.timed_events) for video in known)
+    return Conversion(files, (kind, to), len(known), events, notes)
+
+
+def _target_format(target: Path) -> str:
+    if target.suffix.lower() in MANIFEST_SUFFIXES:
+        return "manifest"
+    if target.suffix.lower() == ".xml":
+        return "cvat"
+    raise AnnotationError(f"{target}: name the format with --to: {', '.join(OUTPUT_FORMATS)}")
+
+
+def _locate(annotations: Annotations, folder: Path | None, is_manifest: bool) -> dict[str, Path]:
+    """Return the paths of the videos that are found, by name."""
+    if folder is None:
+        if not is_manifest:
+            return {}
+        return {v.name: Path(v.name) for v in annotations.videos if Path(v.name).is_file()}
+    if not folder.is_dir():
+        raise AnnotationError(f"{folder}: there is no such folder")
+    by_name: dict[str, list[Path]] = {}
+    for path in video_files(folder.absolute()):
+        for name in {path.name, path.stem}:
+            by_name.setdefault(name, []).append(path)
+    found: dict[str, Path] = {}
+    for video in annotations.videos:
+        exact = folder.absolute() / video.name
+        candidates = by_name.get(PurePosixPath(video.name).name, [])
+        ending = f"/{video.stem}"
+        below = [path for path in candidates if str(path.with_suffix("")).endswith(ending)]
+        if exact.is_file():
+            found[video.name] = exact
+        elif len(below or candidates) > 1:
+            places = ", ".join(str(path) for path in (below or candidates)[:3])
+            raise AnnotationError(
+                f"{video.name}: several files have this name ({places}); give the folder of one"
+            )
+        elif candidates:
+            found[video.name] = (below or candidates)[0]
+    return found
+
+
+def _measured(
+    video: AnnotatedVideo, path: Path | None, measure: VideoLength | None, fps: float | None
+) -> AnnotatedVideo:
+    """Return the video with length and rate as far as they can be known."""
+    if path is not None and measure is not None and (video.fps is None or video.num_frames is None):
+        num_frames, rate = measure(path)
+        return replace(video, fps=video.fps or rate, num_frames=video.num_frames or num_frames)
+    return video if video.fps or fps is None else replace(video, fps=fps)
+
+
+def _losses(annotations: Annotations, to: str) -> list[str]:
+    """Name what the target format has no place for."""
+    notes = []
+    sentences = sum(len(video.sentences) for video in annotations.videos)
+    if sentences and to not in ("fiftyone", "coco-vid"):
+        notes.append(f"{sentences} sentences are left out: {to} has no place for them")
+    if to in ("cvat", "fiftyone"):
+        untimed = [
+            video.name
+            for video in annotations.videos
+            if set(video.labels) - video.event_labels() - set(annotations.classes[:1])
+        ]
+        if untimed:
+            notes.append(
+                f"the labels of {_listed(untimed)} are left out: {to} has no place for labels "
+                "without times here"
+            )
+    if to == "manifest" and any(video.scores for video in annotations.videos):
+        notes.append("scores are left out: a manifest has no place for them")
+    return notes
+
+
+def _manifest(
+    annotations: Annotations,
+    paths: dict[str, Path],
+    split: Split,
+    normal: str,
+    notes: list[str],
+) -> Manifest:
+    names = annotations.all_classes()
+    first = annotations.classes[0] if annotations.classes else normal
+    if first.casefold() != normal.casefold() and normal not in names:
+        first = normal
+    unlabelled = [video.name for video in annotations.videos if not video.all_labels()]
+    if unlabelled:
+        notes.append(f"{_listed(unlabelled)} have no event and no label: they count as {first!r}")
+    rows = []
+    for video in annotations.videos:
+        row = video.video(split, first, str(paths.get(video.name, video.name)))
+        abnormal = tuple(label for label in row.labels if label != first)
+        rows.append(replace(row, labels=abnormal or row.labels))
+    return Manifest((first, *(name for name in names if name != first)), tuple(rows))
+
+
+def _with_short_names(annotations: Annotations, base: Path) -> Annotations:
+    """Name videos below a folder by their path in it, as tools do."""
+    top = PurePosixPath(base.absolute().as_posix())
+    videos = []
+    for video in annotations.videos:
+        path = PurePosixPath(video.name)
+        inside = path.is_absolute() and path.is_relative_to(top)
+        short = str(path.relative_to(top)) if inside else video.name
+        videos.append(replace(video, name=short))
+    return replace(annotations, videos=tuple(videos))
+
+
+def _listed(names: Sequence[str], shown: int = 3) -> str:
+    more = f" and {len(names) - shown} more" if len(names) > shown else ""
+    return ", ".join(names[:shown]) + more

@@ -1,0 +1,28 @@
+"""The length and rate of video files, read in a child process because files are not trusted."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from exvad.data.annotations.convert import VideoLength
+from exvad.video.sandbox import DecodingProcess
+
+_STRIDE, _SNIPPETS = 16, 256  # any values: only the length and the rate are used
+
+
+@contextmanager
+def measured_by(seconds: float = 120) -> Iterator[VideoLength]:
+    """Yield a function from a path to the number of frames and the rate of that video.
+
+    Args:
+        seconds: maximum time per video; a longer one is a `VideoError`.
+    """
+    with DecodingProcess(seconds=seconds) as process:
+
+        def measure(path: Path) -> tuple[int, float]:
+            info, _ = process.plan(path.stem, path, _STRIDE, _SNIPPETS)
+            return info.num_frames, info.fps
+
+        yield measure

@@ -1,0 +1,197 @@
+"""Settle the rows of a manifest file: spellings of labels, several rows of one video, units.
+
+A row per event is how most tools write, and people write `robbery` beside `Robbery`. What has one
+meaning is settled and noted; what has two is asked about, with the line.
+"""
+
+from __future__ import annotations
+
+import difflib
+import re
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+
+from exvad.data.manifest_checks import Problem
+from exvad.data.records import Video
+
+_SIMILAR = 0.87  # `Figthing` and `Fighting` are 0.875 alike
+_RARE, _RARE_SHARE = 3, 1 / 20
+
+
+def join_rows(
+    videos: Sequence[Video], locations: Sequence[str]
+) -> tuple[list[Video], list[str], list[Problem], list[str]]:
+    """Join the rows that list further events of a video.
+
+    Args:
+        videos: the rows, in the order of the file.
+        locations: where each row is.
+
+    Returns:
+        The videos, where each begins, the rows that contradict each other, and notes.
+    """
+    joined: dict[tuple[str, str], tuple[Video, str]] = {}
+    problems: list[Problem] = []
+    counts: Counter[tuple[str, str]] = Counter()
+    for number, (video, location) in enumerate(zip(videos, locations, strict=True)):
+        key = (video.video_id, video.path)
+        if not video.path or key not in joined:
+            joined[key if video.path else ("", str(number))] = video, location
+            continue
+        first, first_location = joined[key]
+        contradiction = _contradiction(first, video)
+        if contradiction:
+            problems.append((location, f"{contradiction} at {first_location}; correct one of them"))
+        else:
+            counts[key] += 1
+            joined[key] = _join(first, video), first_location
+    notes = [
+        f"{joined[key][1]}: {count + 1} rows of {key[0]} are joined to one video"
+        for key, count in counts.items()
+    ]
+    return [v for v, _ in joined.values()], [where for _, where in joined.values()], problems, notes
+
+
+def settle_spelling(
+    videos: Sequence[Video], classes: Sequence[str]
+) -> tuple[list[Video], list[str]]:
+    """Give labels that differ in case only the spelling of their class.
+
+    Args:
+        videos: the videos.
+        classes: the classes that the file names. Empty: the labels are the classes, and of two
+            spellings the one with the earlier capital letter counts.
+
+    Returns:
+        The videos with settled labels, and a note per spelling.
+    """
+    written = [label for video in videos for label in _labels(video)]
+    spellings: dict[str, set[str]] = {}
+    for name in classes or written:
+        spellings.setdefault(name.casefold(), set()).add(name)
+    known = set(classes)
+    # Classes that differ in case only are distinct, because the file names them so.
+    settled = {
+        label: min(spellings[label.casefold()])
+        for label in set(written) - known
+        if label.casefold() in spellings and (not classes or len(spellings[label.casefold()]) == 1)
+    }
+    settled = {label: name for label, name in settled.items() if label != name}
+    counts = Counter(label for label in written if label in settled)
+    notes = [
+        f"the label {label!r} is read as {settled[label]!r} ({count} times)"
+        for label, count in counts.items()
+    ]
+    return [_relabel(video, settled) for video in videos] if settled else list(videos), notes
+
+
+def near_misses(videos: Sequence[Video], locations: Sequence[str]) -> list[Problem]:
+    """Ask about rare labels that are almost another one, in a file that names no classes.
+
+    Args:
+        videos: the videos, with settled labels.
+        locations: where each of them is.
+    """
+    counts = Counter(label for video in videos for label in video.labels)
+    problems: list[Problem] = []
+    asked: set[str] = set()
+    for video, location in zip(videos, locations, strict=True):
+        for label in video.labels:
+            closest = None if label in asked else _near_miss(label, counts)
+            if closest is not None:
+                asked.add(label)
+                question = (
+                    f"did you mean {closest!r} by {label!r}? Correct it, or, if both are classes, "
+                    "name all of them in a first line '# classes: Normal, …'"
+                )
+                problems.append((location, question))
+    return problems
+
+
+def mixed_units(unmarked: Sequence[tuple[str, str]], in_seconds: Sequence[str]) -> list[Problem]:
+    """Refuse whole numbers without a unit in a file whose other times are seconds.
+
+    Args:
+        unmarked: location and text of each event whose times have no mark.
+        in_seconds: locations of events in seconds.
+    """
+    if not in_seconds:
+        return []
+    return [
+        (
+            location,
+            f"the event {text!r} may be in frames or, like that at {in_seconds[0]}, in seconds; "
+            f"write {_marked(text, 's')!r} for seconds or {_marked(text, 'f')!r} for frames",
+        )
+        for location, text in unmarked
+    ]
+
+
+def _marked(text: str, mark: str) -> str:
+    return re.sub(r"(\d+)(\s*[-–]\s*)(\d+)\s*$", rf"\1{mark}\2\3{mark}", text)
+
+
+def _contradiction(first: Video, video: Video) -> str | None:
+    """Return what two rows of a video say differently; None if they can be joined."""
+    if not _has_times(first) or not _has_times(video):
+        return (
+            f"the video {video.video_id!r} is listed again: give it one row, with all its labels "
+            "and events separated by ';'; it is already"
+        )
+    for name in ("split", "num_frames", "fps", "snippets"):
+        one, other = getattr(first, name), getattr(video, name)
+        if one != other and None not in (one, other):
+            return f"{name} of {video.video_id!r} is {other} here and {one}"
+    return None
+
+
+def _has_times(video: Video) -> bool:
+    return bool(video.events or video.timed_events or video.spans)
+
+
+def _join(first: Video, video: Video) -> Video:
+    def known(name: str) -> object:
+        value = getattr(first, name)
+        return getattr(video, name) if value is None else value
+
+    return replace(
+        first,
+        labels=tuple(dict.fromkeys((*first.labels, *video.labels))),
+        events=(*first.events, *video.events),
+        timed_events=(*first.timed_events, *video.timed_events),
+        spans=(*first.spans, *video.spans),
+        **{name: known(name) for name in ("num_frames", "fps", "snippets")},  # type: ignore[arg-type]
+    )
+
+
+def _labels(video: Video) -> Iterable[str]:
+    events, timed_events = video.events, video.timed_events
+    return (*video.labels, *(e.label for e in events), *(e.label for e in timed_events))
+
+
+def _relabel(video: Video, names: dict[str, str]) -> Video:
+    return replace(
+        video,
+        labels=tuple(names.get(label, label) for label in video.labels),
+        events=tuple(replace(e, label=names.get(e.label, e.label)) for e in video.events),
+        timed_events=tuple(
+            replace(e, label=names.get(e.label, e.label)) for e in video.timed_events
+        ),
+    )
+
+
+def _near_miss(label: str, counts: Counter[str]) -> str | None:
+    """Return the more frequent label that a rare one almost is."""
+    for other, count in counts.most_common():
+        rare = counts[label] <= max(_RARE, _RARE_SHARE * count)
+        if count > counts[label] and rare and _is_misspelling(label.casefold(), other.casefold()):
+            return other
+    return None
+
+
+def _is_misspelling(one: str, other: str) -> bool:
+    # `zone 1` and `zone 2`, `type a` and `type b` are series, not misspellings.
+    if re.sub(r"\d", "", one) == re.sub(r"\d", "", other) or one[:-1] == other[:-1]:
+        return False
+    return difflib.SequenceMatcher(None, one, other).ratio() >= _SIMILAR
