@@ -20,14 +20,16 @@ from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from exvad.checkpoints.checkpoint import Checkpoint, save_checkpoint
 from exvad.checkpoints.tracking import log_training
+from exvad.data.dataset import read_run_manifest
 from exvad.laam.run_labels import RunLabels
 from exvad.pipeline.placement import Demand, check_placement, waiting_reported
 from exvad.pipeline.progress.epoch_board import EpochBoard, epochs_shown
 from exvad.pipeline.session import ray_session
 from exvad.pipeline.shared_places import check_shared
 from exvad.pipeline.terminal import console
-from exvad.store.run_data import RunData
+from exvad.store.store import Store
 from exvad.training.fitting import FitState, best_network
+from exvad.training.videos import TrainingVideos
 from exvad.training.worker import load_state, train_worker
 
 if TYPE_CHECKING:
@@ -52,15 +54,17 @@ def train(config: Config) -> int:
         ValueError: features or labels are missing, or training stopped with an error.
     """
     labels = RunLabels.load(config)
-    data = RunData.load(config, ("train", config.train.select_on), all_crops=True)
-    if data.missing:
-        console.print(f"{len(data.missing)} videos without features are skipped")
+    manifest, store = read_run_manifest(config), Store(config.store_path)
+    videos = TrainingVideos.find(manifest, store, config)
+    if videos.missing:
+        console.print(f"{len(videos.missing)} videos without features are skipped")
+    videos.check_enough(config)
     label_CD = labels.embeddings(config)
-    _delete_stale_state(config, data.manifest)
+    _delete_stale_state(config, manifest)
     with ray_session():
-        check_shared({"run": config.run})
-        state = _fit_on_ray(config, data, label_CD)
-    checkpoint = trained_checkpoint(config, state, label_CD, labels.phrases, data.manifest)
+        check_shared({"run": config.run, "store": config.store_path})
+        state = _fit_on_ray(config, store, videos, label_CD)
+    checkpoint = trained_checkpoint(config, state, label_CD, labels.phrases, manifest)
     save_checkpoint(config.run_path / "checkpoint", checkpoint)
     run_id = log_training(config, state)
     console.print(f"MLflow run {run_id} in experiment {config.mlflow.experiment}")
@@ -110,14 +114,18 @@ def _delete_stale_state(config: Config, manifest: Manifest) -> None:
     RUN/train.json holds the settings and data of the state in RUN/train.
     """
     provenance = _provenance(config, manifest)
-    signature = json.dumps([config.model_dump(), provenance], sort_keys=True)
+    # Where features are kept does not change the training.
+    settings = config.model_dump(exclude={"train": {"cache_gib", "scratch"}})
+    signature = json.dumps([settings, provenance], sort_keys=True)
     signature_file = config.run_path / "train.json"
     if not signature_file.exists() or signature_file.read_text() != signature:
         shutil.rmtree(config.run_path / "train", ignore_errors=True)
         signature_file.write_text(signature)
 
 
-def _fit_on_ray(config: Config, data: RunData, label_CD: NDArray[np.float32]) -> FitState:
+def _fit_on_ray(
+    config: Config, store: Store, videos: TrainingVideos, label_CD: NDArray[np.float32]
+) -> FitState:
     """Fit on Ray Train, from the state in RUN/train if there is one.
 
     Returns:
@@ -134,8 +142,8 @@ def _fit_on_ray(config: Config, data: RunData, label_CD: NDArray[np.float32]) ->
         train_worker,
         train_loop_config={
             "config": config,
-            "banks": [ray.put(bank) for bank in data.banks],
-            "manifest": data.manifest,
+            "store": store,
+            "videos": videos,
             "label_CD": label_CD,
             "board": board,
             "cpus": cpus,

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 import torch
@@ -17,6 +17,39 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from exvad.store.feature_bank import VideoFeatures
+
+
+class InputFeatures(Protocol):
+    """The features of a video that the network needs, as they are stored: float16.
+
+    `VideoFeatures` has them and more.
+    """
+
+    @property
+    def video_id(self) -> str:
+        """Name of the video in messages."""
+
+    @property
+    def visual(self) -> NDArray[Any]:
+        """Image features [T, D]."""
+
+    @property
+    def text(self) -> NDArray[Any] | None:
+        """Text features, [D] of the explanation or [c, D] of the captions; None without text."""
+
+    @property
+    def caption_snippets(self) -> Sequence[int]:
+        """Indices [c] of the captioned snippets; needed with text of the captions only."""
+
+
+@dataclass(frozen=True)
+class VideoInput:
+    """The `InputFeatures` of one video, and nothing else."""
+
+    video_id: str
+    visual: NDArray[np.float16]
+    text: NDArray[np.float16] | None
+    caption_snippets: Sequence[int]
 
 
 @dataclass(frozen=True)
@@ -66,7 +99,7 @@ class Batch:
         )
 
 
-def snippet_text(features: VideoFeatures) -> NDArray[np.float32] | None:
+def snippet_text(features: InputFeatures) -> NDArray[np.float32] | None:
     """Return the text features of a video: [D] of its explanation or [T, D] of its captions.
 
     Every snippet has the cleaned caption of the nearest captioned snippet. A video without text
@@ -102,7 +135,7 @@ def shorten(rows_TD: NDArray[np.float32], limit: int) -> NDArray[np.float32]:
 
 
 def make_example(
-    features: VideoFeatures, target_C: NDArray[np.float32], max_snippets: int
+    features: InputFeatures, target_C: NDArray[np.float32], max_snippets: int
 ) -> Example:
     """Make a training example of a stored video.
 
