@@ -137,9 +137,9 @@ def stored_lengths(
     for table in store.read_stage("vision").iter_tables(_COLUMNS, crops):
         columns = [table[name].to_pylist() for name in names]
         lengths = pc.list_value_length(table["times"]).to_pylist()
-        for video, crop, *position, length in zip(*columns, lengths, strict=True):
+        for video, crop, chunk, first, count, length in zip(*columns, lengths, strict=True):
             if (video, crop) in extents:
-                extents[video, crop].append(_Extent(*position, length))
+                extents[video, crop].append(_Extent(chunk, first, count, length))
     explained: Collection[tuple[str, ...]] | None = None
     if text != "none":
         explained = store.read_stage("language").keys()

@@ -8,8 +8,10 @@ from __future__ import annotations
 import errno
 import os
 import tempfile
+import weakref
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -17,8 +19,6 @@ import numpy as np
 from exvad.store.parts import UnwritableError
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from numpy.typing import NDArray
 
 
@@ -60,11 +60,13 @@ class RaggedRows:
         rows = int(self._ends_N[-1]) if len(self._ends_N) else 0
         self.file_bytes = (rows - rows_in_memory) * self._row_bytes
         self._folder = str(folder or tempfile.gettempdir())
-        self._file = None
+        self._file: int | None = None
         if self.file_bytes:
             with self._unwritable_said():
-                self._file = tempfile.TemporaryFile(dir=self._folder)  # noqa: SIM115
-                os.truncate(self._file.fileno(), self.file_bytes)
+                self._file, name = tempfile.mkstemp(prefix="exvad-", dir=self._folder)
+                weakref.finalize(self, os.close, self._file)
+                Path(name).unlink()
+                os.truncate(self._file, self.file_bytes)
 
     def __len__(self) -> int:
         return len(self._ends_N)
@@ -88,11 +90,11 @@ class RaggedRows:
             self._memory[start : start + len(rows_tD)] = rows_tD
             return
         assert self._file is not None
-        piece = memoryview(np.ascontiguousarray(rows_tD, np.float16)).cast("B")
+        piece = _bytes_of(np.ascontiguousarray(rows_tD, np.float16))
         offset = (start - len(self._memory)) * self._row_bytes
         with self._unwritable_said():
             while piece:
-                written = os.pwrite(self._file.fileno(), piece, offset)
+                written = os.pwrite(self._file, piece, offset)
                 piece, offset = piece[written:], offset + written
 
     def read(self, index: int) -> NDArray[np.float16]:
@@ -102,10 +104,10 @@ class RaggedRows:
             return self._memory[start:end]
         assert self._file is not None
         matrix_tD = np.empty((end - start, self.width), np.float16)
-        piece = memoryview(matrix_tD).cast("B") if matrix_tD.size else memoryview(b"")
+        piece = _bytes_of(matrix_tD)
         offset = (start - len(self._memory)) * self._row_bytes
         while piece:
-            count = os.preadv(self._file.fileno(), [piece], offset)
+            count = os.preadv(self._file, [piece], offset)
             if not count:
                 raise OSError(errno.EIO, "the file of the features ends too early")
             piece, offset = piece[count:], offset + count
@@ -119,3 +121,7 @@ class RaggedRows:
         except OSError as error:
             named = OSError(error.errno, error.strerror, self._folder)
             raise UnwritableError.from_os_error(named) from error
+
+
+def _bytes_of(matrix_tD: NDArray[np.float16]) -> memoryview:
+    return matrix_tD.reshape(-1).view(np.uint8).data

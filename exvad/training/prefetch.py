@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Generator, Iterable
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TypeVar, cast
 
@@ -13,11 +13,11 @@ AHEAD = 2  # hides a slow read behind two steps; each batch ahead takes memory
 _END = object()
 
 
-def prefetched(items: Iterable[T], ahead: int = AHEAD) -> Iterator[T]:
+def prefetched(items: Iterable[T], ahead: int = AHEAD) -> Generator[T]:
     """Yield items in their order, computed by a thread.
 
     An error that occurs while an item is computed is raised where that item would be yielded.
-    Close the iterator to stop the thread before the end.
+    Close the generator to stop the thread before the end.
 
     Args:
         items: computed by the thread, one after the other.

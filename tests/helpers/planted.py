@@ -75,7 +75,9 @@ def config(*overrides: str) -> Config:
     )
 
 
-def plant_run(folder: Path, videos: int, validation: float, phrases: int = 0) -> Path:
+def plant_run(
+    folder: Path, videos: int, validation: float, phrases: int = 0, crops: int = 1
+) -> Path:
     """Import planted features and labels, with a manifest, into the run `folder/run`; return it.
 
     Args:
@@ -83,6 +85,7 @@ def plant_run(folder: Path, videos: int, validation: float, phrases: int = 0) ->
         videos: number of videos; the classes alternate.
         validation: share of the videos for validation.
         phrases: phrases per class.
+        crops: crops of each video, 1, 5 or 10; the others have weaker anomalies.
     """
     rng, class_CD = np.random.default_rng(0), directions()
     listed = []
@@ -92,7 +95,9 @@ def plant_run(folder: Path, videos: int, validation: float, phrases: int = 0) ->
         visual_TD = rng.normal(size=(20, WIDTH)).astype(np.float32) + class_CD[0]
         if label:
             visual_TD[5:12] += 3 * class_CD[label]
-        np.save(folder / "in" / f"v{number}.npy", visual_TD)
+        for crop in range(crops):
+            name = f"v{number}__{crop}.npy" if crops > 1 else f"v{number}.npy"
+            np.save(folder / "in" / name, visual_TD / (1 + crop))
         listed.append(Video(f"v{number}", "x.mp4", "train", (CLASSES[label],)))
     manifest = Manifest(CLASSES, tuple(listed)).with_validation(validation, 0)
     settings = config(f"run={folder}/run")

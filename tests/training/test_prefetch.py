@@ -49,5 +49,5 @@ def test_closing_prefetched_stops_its_thread() -> None:
     iterator = prefetched(iter(range(1000)))
     next(iterator)
     assert threading.active_count() == threads + 1
-    iterator.close()  # type: ignore[attr-defined]
+    iterator.close()
     assert threading.active_count() == threads
