@@ -20,7 +20,9 @@ if TYPE_CHECKING:
 
 
 class InputFeatures(Protocol):
-    """The features of a video that the network needs, as they are stored: float16.
+    """The features of a video that the network needs: float16, as they are stored.
+
+    Where a video was shortened already, they are float32: float16 would round the means.
 
     `VideoFeatures` has them and more.
     """
@@ -35,11 +37,11 @@ class InputFeatures(Protocol):
 
     @property
     def text(self) -> NDArray[Any] | None:
-        """Text features, [D] of the explanation or [c, D] of the captions; None without text."""
+        """Text features: [D] of the explanation, [c, D] of the captions, [T, D], or None."""
 
     @property
-    def caption_snippets(self) -> Sequence[int]:
-        """Indices [c] of the captioned snippets; needed with text of the captions only."""
+    def caption_snippets(self) -> Sequence[int] | None:
+        """Indices [c] of the captioned snippets, or None if `text` does not belong to captions."""
 
 
 @dataclass(frozen=True)
@@ -47,9 +49,9 @@ class VideoInput:
     """The `InputFeatures` of one video, and nothing else."""
 
     video_id: str
-    visual: NDArray[np.float16]
-    text: NDArray[np.float16] | None
-    caption_snippets: Sequence[int]
+    visual: NDArray[Any]
+    text: NDArray[Any] | None
+    caption_snippets: Sequence[int] | None = None
 
 
 @dataclass(frozen=True)
@@ -107,8 +109,8 @@ def snippet_text(features: InputFeatures) -> NDArray[np.float32] | None:
     """
     if features.text is None:
         return None
-    if features.text.ndim == 1:
-        return features.text.astype(np.float32)
+    if features.text.ndim == 1 or features.caption_snippets is None:
+        return features.text.astype(np.float32, copy=False)
     snippets_T = np.arange(len(features.visual))
     captioned_c = np.asarray(features.caption_snippets)
     nearest_T = np.abs(snippets_T[:, None] - captioned_c[None, :]).argmin(1)
@@ -134,6 +136,15 @@ def shorten(rows_TD: NDArray[np.float32], limit: int) -> NDArray[np.float32]:
     return shortened
 
 
+def shortened(features: InputFeatures, max_snippets: int) -> VideoInput:
+    """Return a video shortened to `max_snippets` rows, for training examples to be made of it.
+
+    It is worth the memory, because the means take more time than reading features.
+    """
+    example = make_example(features, np.zeros(0, np.float32), max_snippets)
+    return VideoInput(features.video_id, example.visual_TD, example.text)
+
+
 def make_example(
     features: InputFeatures, target_C: NDArray[np.float32], max_snippets: int
 ) -> Example:
@@ -144,7 +155,7 @@ def make_example(
         target_C: multi-hot labels, the normal class first.
         max_snippets: maximum length; a longer video is shortened.
     """
-    visual_TD = shorten(features.visual.astype(np.float32), max_snippets)
+    visual_TD = shorten(features.visual.astype(np.float32, copy=False), max_snippets)
     text = snippet_text(features)
     if text is not None and text.ndim == 2:
         text = shorten(text, max_snippets)

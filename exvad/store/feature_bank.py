@@ -157,10 +157,10 @@ class FeatureBank(Mapping[str, VideoFeatures]):
         snippets = slice(self._snippet_ends[row - 1] if row else 0, self._snippet_ends[row])
         visual = self.visual[snippets]
         if self._text is None:
-            return VideoInput(video_id, visual, None, ())
+            return VideoInput(video_id, visual, None)
         texts = slice(self._text_ends[row - 1] if row else 0, self._text_ends[row])
         if self.text_kind == "explanation":
-            return VideoInput(video_id, visual, self._text[texts][0], ())
+            return VideoInput(video_id, visual, self._text[texts][0])
         return VideoInput(
             video_id, visual, self._text[texts], self._videos["caption_snippets"][row].as_py()
         )

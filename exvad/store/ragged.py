@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 
 class RaggedRows:
-    """N matrices [t, D] that are written in pieces, in any order, and read whole, in any order.
+    """N matrices [t, D] that are written in pieces and read in any order.
 
     The first matrices stay in memory, the others in a file without a name, which is gone when the
     process ends, however it ends. The file is read and not mapped: mapped pages count as memory of
@@ -97,9 +97,15 @@ class RaggedRows:
                 written = os.pwrite(self._file, piece, offset)
                 piece, offset = piece[written:], offset + written
 
-    def read(self, index: int) -> NDArray[np.float16]:
-        """Return a matrix [t, D]; a view of the memory where it is there."""
+    def read(self, index: int, count: int | None = None) -> NDArray[np.float16]:
+        """Return a matrix [t, D]; a view of the memory where it is there.
+
+        Args:
+            index: the matrix.
+            count: number of rows, from the first; None for all.
+        """
         start, end = int(self._starts_N[index]), int(self._ends_N[index])
+        end = end if count is None else start + count
         if index < self._in_memory:
             return self._memory[start:end]
         assert self._file is not None
@@ -107,11 +113,20 @@ class RaggedRows:
         piece = _bytes_of(matrix_tD)
         offset = (start - len(self._memory)) * self._row_bytes
         while piece:
-            count = os.preadv(self._file, [piece], offset)
-            if not count:
+            done = os.preadv(self._file, [piece], offset)
+            if not done:
                 raise OSError(errno.EIO, "the file of the features ends too early")
-            piece, offset = piece[count:], offset + count
+            piece, offset = piece[done:], offset + done
         return matrix_tD
+
+    def write_wide(self, index: int, rows_TD: NDArray[np.float32]) -> None:
+        """Write a float32 matrix, which takes two rows for each of its own, into a matrix."""
+        self.write(index, 0, rows_TD.view(np.float16).reshape(-1, self.width))
+
+    def read_wide(self, index: int, count: int) -> NDArray[np.float32]:
+        """Return a float32 matrix of `count` rows that `write_wide` wrote."""
+        halves = self.read(index, 2 * count).reshape(-1)
+        return halves.view(np.float32).reshape(count, self.width)
 
     @contextmanager
     def _unwritable_said(self) -> Iterator[None]:

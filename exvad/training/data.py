@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, overload
 
 import numpy as np
 
-from exvad.store.examples import Example, InputFeatures, make_example
+from exvad.store.examples import Example, InputFeatures, make_example, shortened
 from exvad.store.feature_shard import GIB, FeatureShard, ShardMemory
 from exvad.training.batches import video_owners
 from exvad.training.videos import check_counts
@@ -104,8 +104,12 @@ def training_data(bank: FeatureBank, manifest: Manifest, config: Config) -> Trai
             video for video in manifest.videos if video.split == split and video.video_id in bank
         ]
         ids = [video.video_id for video in videos]
-        targets_NC, limit = _targets(manifest, videos), config.model.max_snippets
-        return StoredExamples(ids, targets_NC, limit, lambda row: bank.inputs(ids[row]))
+        limit, lengths = config.model.max_snippets, bank.lengths()
+        inputs = [bank.inputs(video) for video in ids]
+        for row, video in enumerate(ids):
+            if lengths[video] > limit:
+                inputs[row] = shortened(inputs[row], limit)
+        return StoredExamples(ids, _targets(manifest, videos), limit, inputs.__getitem__)
 
     data = TrainingData(examples("train"), examples(config.train.select_on))
     check_counts(len(data.train), len(data.select), config)
@@ -143,8 +147,8 @@ def worker_data(
     keys += [(video, crops[0]) for video in select_ids[rank::workers]]
     memory = ShardMemory(int(config.train.cache_gib * GIB), config.train.scratch)
     lengths = {key: videos.lengths[key] for key in keys}
-    shard = FeatureShard.load(store, lengths, config.model.text, memory)
     limit = config.model.max_snippets
+    shard = FeatureShard.load(store, lengths, config.model.text, limit, memory)
 
     def read_train(row: int) -> InputFeatures:
         crop, video = divmod(row, len(train_ids))
