@@ -16,8 +16,6 @@ import torch
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from exvad.store.feature_bank import VideoFeatures
-
 
 class InputFeatures(Protocol):
     """The features of a video that the network needs: float16, as they are stored.
@@ -162,7 +160,7 @@ def make_example(
     return Example(features.video_id, visual_TD, text, target_C)
 
 
-def whole_example(features: VideoFeatures) -> Example:
+def whole_example(features: InputFeatures) -> Example:
     """Make an example of a stored video at full length and without labels, for prediction."""
     return Example(features.video_id, features.visual.astype(np.float32), snippet_text(features))
 
