@@ -143,7 +143,7 @@ def _fit_on_ray(
         train_loop_config={
             "config": config,
             "store": store,
-            "videos": videos,
+            "videos": ray.put(videos),
             "label_CD": label_CD,
             "board": board,
             "cpus": cpus,

@@ -28,16 +28,16 @@ def train_worker(settings: dict[str, Any]) -> None:
     """Train on one Ray Train worker; report a checkpoint and the metrics after every epoch.
 
     Args:
-        settings: `config`, the configuration; `store`, the store of the features; `videos`, those
-            that are trained and validated on; `label_CD`, the label embeddings F_L as array;
-            `board`, an actor that receives the metrics of every epoch; `cpus`, the number of
-            cores of this worker.
+        settings: `config`, the configuration; `store`, the store of the features; `videos`,
+            object reference of those that are trained and validated on; `label_CD`, the label
+            embeddings F_L as array; `board`, an actor that receives the metrics of every epoch;
+            `cpus`, the number of cores of this worker.
     """
     torch.set_num_threads(settings["cpus"])
     config: Config = settings["config"]
     context = ray.train.get_context()
     rank, workers = context.get_world_rank(), context.get_world_size()
-    data = worker_data(settings["store"], settings["videos"], config, rank, workers)
+    data = worker_data(settings["store"], ray.get(settings["videos"]), config, rank, workers)
 
     def report(state: FitState) -> None:
         metrics = state.history[-1]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import threading
+
 import numpy as np
 import pytest
 import torch
@@ -63,8 +65,10 @@ def test_train_epoch_names_the_videos_of_a_loss_that_is_not_finite() -> None:
     videos = examples(6, seed=1)
     broken = np.full_like(videos[2].visual_TD, np.nan)
     videos[2] = Example("broken video", broken, None, videos[2].target_C)
+    threads = threading.active_count()
     with pytest.raises(NotFiniteError, match="broken video"):
         make_trainer().train_epoch(videos, 0)
+    assert threading.active_count() == threads
 
 
 def test_train_epoch_divides_every_batch_among_the_workers(monkeypatch: pytest.MonkeyPatch) -> None:
