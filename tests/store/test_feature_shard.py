@@ -110,19 +110,6 @@ def test_load_refuses_videos_that_changed_since_they_were_found(store: Store) ->
             FeatureShard.load(store, {("a", 0): length}, "none", 256, EVERYTHING)
 
 
-def test_load_refuses_a_language_stage_of_other_videos_or_encoders(store: Store) -> None:
-    add_vision(store, "a", (4,))
-    add_language(store, "a", [5])
-    with pytest.raises(ValueError, match=r"a does not have.*--fresh"):
-        FeatureShard.load(store, {("a", 0): 4}, "captions", 256, EVERYTHING)
-    with pytest.raises(MissingFeaturesError, match="b: no explanation"):
-        FeatureShard.load(store, {("b", 0): 4}, "explanation", 256, EVERYTHING)
-    store.stage("language", {}, fresh=True)
-    add_language(store, "a", [1], width=4)
-    with pytest.raises(ValueError, match="4 wide, image features 8"):
-        FeatureShard.load(store, {("a", 0): 4}, "captions", 256, EVERYTHING)
-
-
 def test_load_says_what_to_do_without_room_on_the_disk(
     store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
