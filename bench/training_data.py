@@ -169,9 +169,9 @@ def measure(training: Training) -> list[Measured]:
     for process in processes:
         process.start()
     measured = [results.get() for _ in processes]
-    for process in processes:
-        process.join()
     print(training, measured, file=sys.stderr)
+    for process in processes:
+        process.join()  # frees the files
     return measured
 
 
