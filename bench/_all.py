@@ -26,6 +26,7 @@ BENCHMARKS = (
     "storage",
     "sweep",
     "train",
+    "training_data",
     "tune",
 )
 TABLE = ROOT / "docs" / "benchmarks.md"

@@ -28,8 +28,9 @@ from exvad.inference.network import build_network
 from exvad.store.examples import collate
 from exvad.store.feature_bank import FeatureBank
 from exvad.store.store import Store
+from exvad.training.batches import epoch_batches
 from exvad.training.data import training_data
-from exvad.training.trainer import Trainer, epoch_batches
+from exvad.training.trainer import Trainer
 
 WIDTH, VIDEOS, ABNORMAL, CHUNK = 512, 1610, 810, 256
 MEAN_SNIPPETS, LOG_DEVIATION = 128 * 3600 * 30 / 16 / 1900, 1.01

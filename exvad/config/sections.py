@@ -239,6 +239,17 @@ class TrainConfig(Section):
     max_failures: int = Field(
         3, ge=0, description="restarts of lost workers; more for long trainings on spot nodes"
     )
+    cache_gib: float = Field(
+        2,
+        ge=0,
+        description="memory per worker for the features of its share of the videos, in GiB; what "
+        "does not fit is read from a file in `scratch`",
+    )
+    scratch: str = Field(
+        "",
+        description="folder on a local disk of every node for that file; empty for the temporary "
+        "folder of the system",
+    )
     gpu: bool = Field(False, description="one GPU per worker")
     precision: Literal["float32", "bfloat16"] = Field(
         "float32", description="of matrix products; losses are always float32"

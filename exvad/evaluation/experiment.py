@@ -14,7 +14,8 @@ from exvad.evaluation.evaluation import evaluate
 from exvad.evaluation.scored import PROTOCOLS
 from exvad.store.run_data import RunData
 from exvad.training.data import training_data
-from exvad.training.fitting import Replica, best_network, train_network
+from exvad.training.fitting import best_network, train_network
+from exvad.training.replica import Replica
 
 if TYPE_CHECKING:
     from exvad.config import Config

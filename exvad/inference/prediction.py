@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
@@ -57,6 +58,8 @@ def predict(
 ) -> list[Prediction]:
     """Run the network over videos, each cut into clips of at most `max_snippets`.
 
+    Memory holds the examples of one batch.
+
     Args:
         network: the trained network; it is left in evaluation mode.
         label_CD: label embeddings F_L.
@@ -70,25 +73,24 @@ def predict(
     """
     network.eval()
     device = next(network.parameters()).device
-    clips: list[Example] = []
-    video_of_clip: list[int] = []
-    for video, example in enumerate(examples):
-        for clip in _cut(example, max_snippets):
-            clips.append(clip)
-            video_of_clip.append(video)
-    num_videos = max(video_of_clip, default=-1) + 1
-    parts: list[list[tuple[NDArray[np.float32], ...]]] = [[] for _ in range(num_videos)]
+    labels_CD = label_CD.to(device)
+    clips = (
+        (video, clip)
+        for video, example in enumerate(examples)
+        for clip in _cut(example, max_snippets)
+    )
+    parts: list[list[tuple[NDArray[np.float32], ...]]] = []
     with torch.inference_mode():
-        for start in range(0, len(clips), batch_size):
-            batch_clips = clips[start : start + batch_size]
-            batch = collate(batch_clips).to(device)
-            output = network(batch.visual_BTD, batch.lengths_B, batch.text, label_CD.to(device))
+        while numbered := list(islice(clips, batch_size)):
+            batch = collate([clip for _, clip in numbered]).to(device)
+            output = network(batch.visual_BTD, batch.lengths_B, batch.text, labels_CD)
             arrays = [coarse_scores(output, tau, branch).cpu().numpy() for branch in BRANCHES]
             arrays.append(class_probabilities(output, tau).cpu().numpy())
-            for row, clip in enumerate(batch_clips):
+            for row, (video, clip) in enumerate(numbered):
+                parts.extend([] for _ in range(video + 1 - len(parts)))
+                # Copies: views would keep the padding of the whole batch.
                 length = len(clip.visual_TD)
-                clip_arrays = tuple(array[row, :length] for array in arrays)
-                parts[video_of_clip[start + row]].append(clip_arrays)
+                parts[video].append(tuple(array[row, :length].copy() for array in arrays))
     return [_join(video_parts) for video_parts in parts]
 
 

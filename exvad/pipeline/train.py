@@ -19,6 +19,7 @@ from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from exvad.checkpoints.checkpoint import Checkpoint, save_checkpoint
 from exvad.checkpoints.tracking import check_tracking, log_training
+from exvad.data.dataset import read_run_manifest
 from exvad.data.storage.places import resolve_place
 from exvad.laam.run_labels import RunLabels
 from exvad.pipeline.placement import Demand, check_placement, waiting_reported
@@ -26,8 +27,9 @@ from exvad.pipeline.progress.epoch_board import EpochBoard, epochs_shown
 from exvad.pipeline.progress.terminal import console
 from exvad.pipeline.session import ray_session
 from exvad.pipeline.shared_places import check_shared
-from exvad.store.run_data import RunData
+from exvad.store.store import Store
 from exvad.training.fitting import FitState, best_network
+from exvad.training.videos import TrainingVideos
 from exvad.training.worker import load_state, train_worker
 
 if TYPE_CHECKING:
@@ -53,15 +55,17 @@ def train(config: Config) -> int:
     """
     check_tracking(config)
     labels = RunLabels.load(config)
-    data = RunData.load(config, ("train", config.train.select_on), all_crops=True)
-    if data.missing:
-        console.print(f"{len(data.missing)} videos without features are skipped")
+    manifest, store = read_run_manifest(config), Store(config.store_path)
+    videos = TrainingVideos.find(manifest, store, config)
+    if videos.missing:
+        console.print(f"{len(videos.missing)} videos without features are skipped")
+    videos.check_enough(config)
     label_CD = labels.embeddings(config)
-    _delete_stale_state(config, data.manifest)
+    _delete_stale_state(config, manifest)
     with ray_session():
-        check_shared({"run": config.run})
-        state = _fit_on_ray(config, data, label_CD)
-    checkpoint = trained_checkpoint(config, state, label_CD, labels.phrases, data.manifest)
+        check_shared({"run": config.run, "store": config.store_path})
+        state = _fit_on_ray(config, store, videos, label_CD)
+    checkpoint = trained_checkpoint(config, state, label_CD, labels.phrases, manifest)
     save_checkpoint(config.in_run("checkpoint"), checkpoint)
     run_id = log_training(config, state)
     console.print(f"MLflow run {run_id} in experiment {config.mlflow.experiment}")
@@ -111,7 +115,9 @@ def _delete_stale_state(config: Config, manifest: Manifest) -> None:
     RUN/train.json holds the settings and data of the state in RUN/train.
     """
     provenance = _provenance(config, manifest)
-    signature = json.dumps([config.model_dump(), provenance], sort_keys=True)
+    # Where features are kept does not change the training.
+    settings = config.model_dump(exclude={"train": {"cache_gib", "scratch"}})
+    signature = json.dumps([settings, provenance], sort_keys=True)
     run = resolve_place(config.run)
     signature_file = run / "train.json"
     if not signature_file.exists() or signature_file.read_text() != signature:
@@ -119,7 +125,9 @@ def _delete_stale_state(config: Config, manifest: Manifest) -> None:
         signature_file.write_text(signature)
 
 
-def _fit_on_ray(config: Config, data: RunData, label_CD: NDArray[np.float32]) -> FitState:
+def _fit_on_ray(
+    config: Config, store: Store, videos: TrainingVideos, label_CD: NDArray[np.float32]
+) -> FitState:
     """Fit on Ray Train, from the state in RUN/train if there is one.
 
     Returns:
@@ -137,8 +145,8 @@ def _fit_on_ray(config: Config, data: RunData, label_CD: NDArray[np.float32]) ->
         train_worker,
         train_loop_config={
             "config": config,
-            "banks": [ray.put(bank) for bank in data.banks],
-            "manifest": data.manifest,
+            "store": store,
+            "videos": ray.put(videos),
             "label_CD": label_CD,
             "board": board,
             "cpus": cpus,

@@ -9,6 +9,7 @@ from collections.abc import Collection, Mapping, Sequence
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
 import numpy as np
+import pyarrow.compute as pc
 
 from exvad.store.store import Store
 
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 TextKind = Literal["none", "captions", "explanation"]
+VideoCrop = tuple[str, int]
 
 _COLUMNS = ("video_id", "chunk", "crop", "first_snippet", "num_chunks", "times")
 _MAX_SHOWN = 10
@@ -28,6 +30,20 @@ class StoredChunk(NamedTuple):
     first_snippet: int
     num_chunks: int
     times_t: NDArray[np.float64]
+
+    @property
+    def extent(self) -> _Extent:
+        """The chunk without its times."""
+        return _Extent(self.chunk, self.first_snippet, self.num_chunks, len(self.times_t))
+
+
+class _Extent(NamedTuple):
+    """The position of a stored chunk in its video, and its number of snippets."""
+
+    chunk: int
+    first_snippet: int
+    num_chunks: int
+    snippets: int
 
 
 class MissingFeaturesError(ValueError):
@@ -87,7 +103,7 @@ def find_chunks(
     missing = {}
     for video, video_chunks in chunks.items():
         video_chunks.sort(key=lambda chunk: chunk.chunk)
-        reason = _incomplete(video_chunks)
+        reason = _incomplete([chunk.extent for chunk in video_chunks])
         if reason is None and (video,) not in explained:
             reason = "no explanation"
         if reason is not None:
@@ -95,7 +111,51 @@ def find_chunks(
     return chunks, missing
 
 
-def _incomplete(chunks: Sequence[StoredChunk]) -> str | None:
+def stored_lengths(
+    store: Store, crops: Mapping[str, Collection[int]], text: TextKind
+) -> tuple[dict[VideoCrop, int], dict[VideoCrop, str]]:
+    """Return how many snippets are stored of each crop of some videos, without reading features.
+
+    All crops are found in one pass over the store.
+
+    Args:
+        store: the feature store.
+        crops: video → its crops.
+        text: "none" needs the vision stage only, the others the language stage too.
+
+    Returns:
+        (video, crop) → T of those that are complete, and (video, crop) → what is missing of the
+        others.
+
+    Raises:
+        ValueError: there is no such stage.
+    """
+    extents: dict[VideoCrop, list[_Extent]] = {
+        (video, crop): [] for video, its_crops in crops.items() for crop in its_crops
+    }
+    names = ("video_id", "crop", "chunk", "first_snippet", "num_chunks")
+    for table in store.read_stage("vision").iter_tables(_COLUMNS, crops):
+        columns = [table[name].to_pylist() for name in names]
+        lengths = pc.list_value_length(table["times"]).to_pylist()
+        for video, crop, chunk, first, count, length in zip(*columns, lengths, strict=True):
+            if (video, crop) in extents:
+                extents[video, crop].append(_Extent(chunk, first, count, length))
+    explained: Collection[tuple[str, ...]] | None = None
+    if text != "none":
+        explained = store.read_stage("language").keys()
+    complete, missing = {}, {}
+    for key, of_video in extents.items():
+        reason = _incomplete(sorted(of_video))
+        if reason is None and explained is not None and key[:1] not in explained:
+            reason = "no explanation"
+        if reason is None:
+            complete[key] = sum(extent.snippets for extent in of_video)
+        else:
+            missing[key] = reason
+    return complete, missing
+
+
+def _incomplete(chunks: Sequence[_Extent]) -> str | None:
     """Return what is wrong with the chunks of a video, or None if they are complete."""
     if not chunks:
         return "no features"
@@ -113,5 +173,5 @@ def _incomplete(chunks: Sequence[StoredChunk]) -> str | None:
                 f"chunk {chunk.chunk} starts at snippet {chunk.first_snippet}, not {snippet}: "
                 "the file changed"
             )
-        snippet += len(chunk.times_t)
+        snippet += chunk.snippets
     return None

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 import torch
@@ -16,7 +16,40 @@ import torch
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from exvad.store.feature_bank import VideoFeatures
+
+class InputFeatures(Protocol):
+    """The features of a video that the network needs: float16, as they are stored.
+
+    Where a video was shortened already, they are float32: float16 would round the means.
+
+    `VideoFeatures` has them and more.
+    """
+
+    @property
+    def video_id(self) -> str:
+        """Name of the video in messages."""
+
+    @property
+    def visual(self) -> NDArray[Any]:
+        """Image features [T, D]."""
+
+    @property
+    def text(self) -> NDArray[Any] | None:
+        """Text features: [D] of the explanation, [c, D] of the captions, [T, D], or None."""
+
+    @property
+    def caption_snippets(self) -> Sequence[int] | None:
+        """Indices [c] of the captioned snippets, or None if `text` does not belong to captions."""
+
+
+@dataclass(frozen=True)
+class VideoInput:
+    """The `InputFeatures` of one video, and nothing else."""
+
+    video_id: str
+    visual: NDArray[Any]
+    text: NDArray[Any] | None
+    caption_snippets: Sequence[int] | None = None
 
 
 @dataclass(frozen=True)
@@ -66,7 +99,7 @@ class Batch:
         )
 
 
-def snippet_text(features: VideoFeatures) -> NDArray[np.float32] | None:
+def snippet_text(features: InputFeatures) -> NDArray[np.float32] | None:
     """Return the text features of a video: [D] of its explanation or [T, D] of its captions.
 
     Every snippet has the cleaned caption of the nearest captioned snippet. A video without text
@@ -74,8 +107,8 @@ def snippet_text(features: VideoFeatures) -> NDArray[np.float32] | None:
     """
     if features.text is None:
         return None
-    if features.text.ndim == 1:
-        return features.text.astype(np.float32)
+    if features.text.ndim == 1 or features.caption_snippets is None:
+        return features.text.astype(np.float32, copy=False)
     snippets_T = np.arange(len(features.visual))
     captioned_c = np.asarray(features.caption_snippets)
     nearest_T = np.abs(snippets_T[:, None] - captioned_c[None, :]).argmin(1)
@@ -101,8 +134,17 @@ def shorten(rows_TD: NDArray[np.float32], limit: int) -> NDArray[np.float32]:
     return shortened
 
 
+def shortened(features: InputFeatures, max_snippets: int) -> VideoInput:
+    """Return a video shortened to `max_snippets` rows, for training examples to be made of it.
+
+    It is worth the memory, because the means take more time than reading features.
+    """
+    example = make_example(features, np.zeros(0, np.float32), max_snippets)
+    return VideoInput(features.video_id, example.visual_TD, example.text)
+
+
 def make_example(
-    features: VideoFeatures, target_C: NDArray[np.float32], max_snippets: int
+    features: InputFeatures, target_C: NDArray[np.float32], max_snippets: int
 ) -> Example:
     """Make a training example of a stored video.
 
@@ -111,14 +153,14 @@ def make_example(
         target_C: multi-hot labels, the normal class first.
         max_snippets: maximum length; a longer video is shortened.
     """
-    visual_TD = shorten(features.visual.astype(np.float32), max_snippets)
+    visual_TD = shorten(features.visual.astype(np.float32, copy=False), max_snippets)
     text = snippet_text(features)
     if text is not None and text.ndim == 2:
         text = shorten(text, max_snippets)
     return Example(features.video_id, visual_TD, text, target_C)
 
 
-def whole_example(features: VideoFeatures) -> Example:
+def whole_example(features: InputFeatures) -> Example:
     """Make an example of a stored video at full length and without labels, for prediction."""
     return Example(features.video_id, features.visual.astype(np.float32), snippet_text(features))
 

@@ -17,6 +17,7 @@ import pyarrow.parquet as pq
 
 from exvad.data.atomic import atomic_file, write_json_atomic
 from exvad.store.completeness import MissingFeaturesError, TextKind, find_chunks
+from exvad.store.examples import VideoInput
 from exvad.store.parts import CorruptPartError
 from exvad.store.schema import feature_rows
 from exvad.store.store import Store
@@ -145,6 +146,23 @@ class FeatureBank(Mapping[str, VideoFeatures]):
             text=text,
             record=(json.loads(record) or None) if record else None,
             **plain,
+        )
+
+    def inputs(self, video_id: str) -> VideoInput:
+        """Return what the network needs of a video: views of the arrays, without the plain fields.
+
+        Training reads every video in every epoch; `bank[video_id]` would parse its record.
+        """
+        row = self._row[video_id]
+        snippets = slice(self._snippet_ends[row - 1] if row else 0, self._snippet_ends[row])
+        visual = self.visual[snippets]
+        if self._text is None:
+            return VideoInput(video_id, visual, None)
+        texts = slice(self._text_ends[row - 1] if row else 0, self._text_ends[row])
+        if self.text_kind == "explanation":
+            return VideoInput(video_id, visual, self._text[texts][0])
+        return VideoInput(
+            video_id, visual, self._text[texts], self._videos["caption_snippets"][row].as_py()
         )
 
     @property

@@ -24,30 +24,23 @@ class RunData:
 
     Args:
         manifest: the data set.
-        banks: one bank per crop, first that of the crop used for validation and testing.
+        bank: the features of the crop used for validation and testing.
         missing: videos whose features are missing or incomplete: video → reason.
     """
 
     manifest: Manifest
-    banks: tuple[FeatureBank, ...]
+    bank: FeatureBank
     missing: dict[str, str]
 
-    @property
-    def bank(self) -> FeatureBank:
-        """The features of the crop used for validation and testing."""
-        return self.banks[0]
-
     @classmethod
-    def load(
-        cls, config: Config, splits: Sequence[Split] = SPLITS, all_crops: bool = False
-    ) -> RunData:
+    def load(cls, config: Config, splits: Sequence[Split] = SPLITS) -> RunData:
         """Load the data that preprocessing or an import stored in a run; see `read`.
 
         Raises:
             ValueError: the run has no manifest.
         """
         manifest = read_run_manifest(config)
-        return cls.read(manifest, Store(config.store_path), config, splits, all_crops)
+        return cls.read(manifest, Store(config.store_path), config, splits)
 
     @classmethod
     def read(
@@ -56,17 +49,14 @@ class RunData:
         store: Store,
         config: Config,
         splits: Sequence[Split] = SPLITS,
-        all_crops: bool = False,
     ) -> RunData:
         """Read the features of some splits; videos with missing features are excluded and listed.
 
         Args:
             manifest: the data set.
             store: the store of its features.
-            config: `model.text` selects the text features, `data.test_crop` and `data.crops` the
-                crops.
+            config: `model.text` selects the text features, `data.test_crop` the crop.
             splits: the splits whose videos are read.
-            all_crops: read every crop, as training needs, instead of the test crop only.
 
         Raises:
             ValueError: no video has the features.
@@ -81,8 +71,4 @@ class RunData:
                 f"no {' or '.join(splits)} video has the features that model.text={text} needs: "
                 "preprocess or import them, or use no text (model.text=none)"
             )
-        crops = [test_crop]
-        if all_crops:
-            crops += [crop for crop in range(config.data.crops) if crop != test_crop]
-        banks = tuple(FeatureBank.build(store, complete, text, crop) for crop in crops)
-        return cls(manifest, banks, missing)
+        return cls(manifest, FeatureBank.build(store, complete, text, test_crop), missing)

@@ -13,17 +13,17 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
-import numpy as np
 import torch
 
-from exvad.encoders.devices import resolve_device
 from exvad.inference.calibration import Calibration, calibrate
 from exvad.inference.network import build_network
+from exvad.training.data import labels_of
+from exvad.training.replica import Replica
 from exvad.training.trainer import Trainer, TrainerState
 from exvad.training.validation import selection_rank, validate
 
 if TYPE_CHECKING:
-    from exvad.config import Config, TrainConfig
+    from exvad.config import Config
     from exvad.modeling.exvad import ExVAD
     from exvad.training.data import TrainingData
 
@@ -87,32 +87,6 @@ class FitState:
 
 
 OnEpoch = Callable[[FitState], None]
-
-
-@dataclass(frozen=True)
-class Replica:
-    """One of the data-parallel workers that train a network together.
-
-    Args:
-        device: the device it trains on.
-        rank: its index.
-        world_size: number of workers.
-        wrap: wraps the network for data parallelism.
-    """
-
-    device: torch.device = field(default_factory=lambda: torch.device("cpu"))
-    rank: int = 0
-    world_size: int = 1
-    wrap: Callable[[torch.nn.Module], torch.nn.Module] = lambda network: network
-
-    @classmethod
-    def alone(cls, config: TrainConfig) -> Replica:
-        """Return the only worker of a training, on the GPU of this process if `gpu` is set.
-
-        Raises:
-            ValueError: `gpu` is set and there is none.
-        """
-        return cls(resolve_device("cuda" if config.gpu else "cpu"))
 
 
 def train_network(
@@ -207,12 +181,12 @@ def fit(
         first_epoch = state.trainer.epoch + 1
     for epoch in range(first_epoch, config.train.epochs):
         metrics = {"epoch": float(epoch + 1), **trainer.train_epoch(data.train, epoch)}
-        predictions, validation_metrics = validate(network, label_CD, data.select, config)
+        predictions, validation_metrics = validate(network, label_CD, data.select, config, replica)
         metrics |= validation_metrics
         history = [*(state.history if state else []), metrics]
         weights = _copy_weights(network)
         if state is None or selection_rank(metrics) > selection_rank(state.best_metrics):
-            abnormal_N = np.array([example.target_C[0] == 0 for example in data.select])
+            abnormal_N = labels_of(data.select)[1][:, 0] == 0
             best = (weights, metrics, calibrate(predictions, abnormal_N))
         else:
             best = (state.best_weights, state.best_metrics, state.calibration)

@@ -1,12 +1,12 @@
-"""One epoch of training in one process: batches, text dropout, and gradient steps.
+"""One epoch of training in one process: text dropout and gradient steps.
 
 N videos · B videos of a batch · T snippets · D feature width · C classes
 """
 
 from __future__ import annotations
 
-import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
+from contextlib import closing
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -15,10 +15,11 @@ import torch
 
 from exvad.modeling.losses import LossTerms, exvad_loss
 from exvad.store.examples import Batch, Example, collate
+from exvad.training.batches import worker_batches
+from exvad.training.data import labels_of
+from exvad.training.prefetch import prefetched
 
 if TYPE_CHECKING:
-    from numpy.typing import NDArray
-
     from exvad.config import TrainConfig
     from exvad.modeling.exvad import Output
 
@@ -43,7 +44,7 @@ class TrainerState:
 
 
 class Trainer:
-    """Trains one replica of the network on its share of every batch.
+    """Trains one replica of the network on its share of the videos.
 
     Args:
         network: the network, wrapped for data parallelism if there are several workers.
@@ -82,33 +83,31 @@ class Trainer:
         """Train one epoch and return the mean of each loss term.
 
         Args:
-            examples: all training examples, with labels.
+            examples: all training examples, with labels; those that other workers own (see
+                `video_owners`) are not read.
             epoch: index of the epoch; with the seed it decides the batches.
 
         Raises:
             NotFiniteError: a loss is NaN or infinite.
         """
         self.network.train()
-        targets_NC = np.stack([example.target_C for example in examples])
+        video_ids, targets_NC = labels_of(examples)
         sums: dict[str, float] = {}
         config = self.config
-        batches = epoch_batches(targets_NC, config.batch_size, config.balanced, config.seed, epoch)
+        batches = worker_batches(
+            video_ids, targets_NC, config.batch_size, config.balanced, config.seed, epoch,
+            self.rank, self.world_size,
+        )  # fmt: skip
         rng = np.random.default_rng([config.seed, epoch, self.rank, 1])
-        for batch in self._own_batches(examples, batches):
-            terms = self._step(drop_text(batch, config.text_dropout, rng), epoch)
-            for name, value in zip(terms._fields, terms, strict=True):
-                sums[name] = sums.get(name, 0.0) + value.item()
+        padded = prefetched(collate([examples[row] for row in batch]) for batch in batches)
+        with closing(padded):  # an error in a step stops the thread
+            for batch in padded:
+                kept = drop_text(batch.to(self.device), config.text_dropout, rng)
+                terms = self._step(kept, epoch)
+                for name, value in zip(terms._fields, terms, strict=True):
+                    sums[name] = sums.get(name, 0.0) + value.item()
         self.scheduler.step()
         return {name: total / len(batches) for name, total in sums.items()}
-
-    def _own_batches(
-        self, examples: Sequence[Example], batches: Sequence[NDArray[np.intp]]
-    ) -> Iterator[Batch]:
-        """Yield this worker's share of every batch; a batch too small to share goes to all."""
-        for indices in batches:
-            if len(indices) >= self.world_size:
-                indices = indices[self.rank :: self.world_size]
-            yield collate([examples[index] for index in indices]).to(self.device)
 
     def _step(self, batch: Batch, epoch: int) -> LossTerms:
         half = self.config.precision == "bfloat16"
@@ -153,36 +152,6 @@ def _to_cpu(state: Any) -> Any:
     if isinstance(state, list):
         return [_to_cpu(value) for value in state]
     return state.cpu() if isinstance(state, torch.Tensor) else state
-
-
-def epoch_batches(
-    targets_NC: NDArray[np.float32], batch_size: int, balanced: bool, seed: int, epoch: int
-) -> list[NDArray[np.intp]]:
-    """Draw the batches of one epoch, every video once.
-
-    Balanced batches all have the same share of normal and abnormal videos, up to one video. No
-    video is repeated for that.
-
-    Args:
-        targets_NC: multi-hot labels, the normal class first.
-        batch_size: maximum number of videos per batch; balanced batches may exceed it by one.
-        balanced: whether batches are balanced.
-        seed: with the epoch it decides the order.
-        epoch: index of the epoch.
-
-    Returns:
-        The indices of the videos of each batch.
-    """
-    rng = np.random.default_rng([seed, epoch])
-    count = len(targets_NC)
-    steps = max(1, math.ceil(count / batch_size))
-    groups = [np.arange(count)]
-    if balanced:
-        normal_N = targets_NC[:, 0] > 0
-        groups = [np.flatnonzero(normal_N), np.flatnonzero(~normal_N)]
-    parts = [np.array_split(rng.permutation(group), steps) for group in groups]
-    batches = [np.concatenate(shares) for shares in zip(*parts, strict=True)]
-    return [batches[step] for step in rng.permutation(steps) if len(batches[step])]
 
 
 def drop_text(batch: Batch, share: float, rng: np.random.Generator) -> Batch:

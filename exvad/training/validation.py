@@ -12,6 +12,8 @@ import numpy as np
 from sklearn.metrics import average_precision_score, roc_auc_score
 
 from exvad.inference.prediction import BRANCHES, Prediction, predict
+from exvad.training.data import labels_of
+from exvad.training.replica import Replica
 
 if TYPE_CHECKING:
     import torch
@@ -22,7 +24,11 @@ if TYPE_CHECKING:
 
 
 def validate(
-    network: ExVAD, label_CD: torch.Tensor, examples: Sequence[Example], config: Config
+    network: ExVAD,
+    label_CD: torch.Tensor,
+    examples: Sequence[Example],
+    config: Config,
+    replica: Replica | None = None,
 ) -> tuple[list[Prediction], dict[str, float]]:
     """Predict the selection examples and compute their video-level metrics.
 
@@ -31,6 +37,7 @@ def validate(
         label_CD: label embeddings F_L.
         examples: the selection examples, with labels.
         config: `model.tau` and `model.max_snippets`.
+        replica: this worker, which predicts its share of the examples; None for a single one.
 
     Returns:
         The predictions, and the metrics `val_auc` (normal against abnormal, of the better branch),
@@ -38,9 +45,16 @@ def validate(
         `val_loss`.
     """
     was_training = network.training
-    predictions = predict(network, label_CD, examples, config.model.tau, config.model.max_snippets)
+    replica = replica or Replica()
+    _, targets_NC = labels_of(examples)
+    own = (examples[row] for row in range(replica.rank, len(examples), replica.world_size))
+    shares = replica.gather(
+        predict(network, label_CD, own, config.model.tau, config.model.max_snippets)
+    )
     network.train(was_training)
-    targets_NC = np.stack([example.target_C for example in examples])
+    predictions = [
+        shares[row % replica.world_size][row // replica.world_size] for row in range(len(examples))
+    ]
     scores_NC = np.stack([prediction.video_probabilities() for prediction in predictions])
     abnormal_N = targets_NC[:, 0] == 0
     auc = 0.5

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tempfile
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -10,12 +11,15 @@ import ray
 import ray.train
 import ray.train.torch
 import torch
+import torch.distributed
 
-from exvad.training.data import training_data
-from exvad.training.fitting import FitState, Replica, train_network
+from exvad.training.data import worker_data
+from exvad.training.fitting import FitState, train_network
+from exvad.training.replica import Replica
 
 if TYPE_CHECKING:
     from exvad.config import Config
+    from exvad.inference.prediction import Prediction
 
 STATE_FILE = "state.pt"
 
@@ -24,16 +28,16 @@ def train_worker(settings: dict[str, Any]) -> None:
     """Train on one Ray Train worker; report a checkpoint and the metrics after every epoch.
 
     Args:
-        settings: `config`, the configuration; `banks`, object references of the features per crop,
-            the crop that is validated on first; `manifest`, the data set; `label_CD`, the label
+        settings: `config`, the configuration; `store`, the store of the features; `videos`,
+            object reference of those that are trained and validated on; `label_CD`, the label
             embeddings F_L as array; `board`, an actor that receives the metrics of every epoch;
             `cpus`, the number of cores of this worker.
     """
     torch.set_num_threads(settings["cpus"])
     config: Config = settings["config"]
-    bank, *more_crops = ray.get(settings["banks"])
     context = ray.train.get_context()
-    rank = context.get_world_rank()
+    rank, workers = context.get_world_rank(), context.get_world_size()
+    data = worker_data(settings["store"], ray.get(settings["videos"]), config, rank, workers)
 
     def report(state: FitState) -> None:
         metrics = state.history[-1]
@@ -48,16 +52,26 @@ def train_worker(settings: dict[str, Any]) -> None:
     train_network(
         config,
         torch.from_numpy(settings["label_CD"]),
-        training_data(bank, settings["manifest"], config, more_crops),
+        data,
         replica=Replica(
             ray.train.torch.get_device(),
             rank,
-            context.get_world_size(),
+            workers,
             ray.train.torch.prepare_model,
+            partial(_gather, workers=workers),
         ),
         resume=load_state(ray.train.get_checkpoint()),
         on_epoch=report,
     )
+
+
+def _gather(mine: list[Prediction], workers: int) -> list[list[Prediction]]:
+    """Return the predictions of every worker, by rank."""
+    if workers == 1:
+        return [mine]
+    gathered: list[list[Prediction]] = [[] for _ in range(workers)]
+    torch.distributed.all_gather_object(gathered, mine)
+    return gathered
 
 
 def load_state(checkpoint: ray.train.Checkpoint | None) -> FitState | None:

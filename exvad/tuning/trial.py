@@ -10,7 +10,8 @@ from ray import tune
 
 from exvad.config import Config, override_config
 from exvad.training.data import training_data
-from exvad.training.fitting import FitState, OnEpoch, Replica, train_network
+from exvad.training.fitting import FitState, OnEpoch, train_network
+from exvad.training.replica import Replica
 from exvad.tuning.trial_state import StateWriter, read_trial_state
 
 if TYPE_CHECKING:

@@ -14,7 +14,7 @@ from exvad.evaluation import experiment
 from exvad.evaluation.experiment import SUMMARY_NAMES, run_experiment, summary_metrics
 from exvad.inference.network import build_network
 from exvad.store.run_data import RunData
-from exvad.training.fitting import Replica
+from exvad.training.replica import Replica
 from tests.helpers.planted import CLASSES, WIDTH, directions
 from tests.helpers.planted import config as planted_config
 

@@ -81,6 +81,7 @@ def plant_run(
     videos: int,
     validation: float,
     phrases: int = 0,
+    crops: int = 1,
     tests: int = 0,
     run: str = "",
 ) -> Path:
@@ -91,6 +92,7 @@ def plant_run(
         videos: number of videos; the classes alternate.
         validation: share of the videos for validation.
         phrases: phrases per class.
+        crops: crops of each video, 1, 5 or 10; the others have weaker anomalies.
         tests: how many of the videos are for testing.
         run: path or URI of the run; empty for `folder/run`.
     """
@@ -102,7 +104,9 @@ def plant_run(
         visual_TD = rng.normal(size=(20, WIDTH)).astype(np.float32) + class_CD[0]
         if label:
             visual_TD[5:12] += 3 * class_CD[label]
-        np.save(folder / "in" / f"v{number}.npy", visual_TD)
+        for crop in range(crops):
+            name = f"v{number}__{crop}.npy" if crops > 1 else f"v{number}.npy"
+            np.save(folder / "in" / name, visual_TD / (1 + crop))
         split: Split = "train" if number < videos - tests else "test"
         listed.append(Video(f"v{number}", "x.mp4", split, (CLASSES[label],)))
     manifest = Manifest(CLASSES, tuple(listed)).with_validation(validation, 0)

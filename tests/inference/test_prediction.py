@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import weakref
+from collections import Counter
+from collections.abc import Iterator
+
 import numpy as np
 import pytest
 import torch
@@ -30,6 +34,24 @@ def test_predict_does_not_depend_on_the_batch_size(network: ExVAD) -> None:
         np.testing.assert_allclose(a.probabilities_TC, b.probabilities_TC, atol=1e-5)
         for branch in ("classifier", "alignment"):
             np.testing.assert_allclose(a.scores[branch], b.scores[branch], atol=1e-5)
+
+
+def test_predict_holds_the_examples_of_one_batch(network: ExVAD) -> None:
+    alive: Counter[str] = Counter()
+    most = 0
+
+    def read() -> Iterator[Example]:
+        nonlocal most
+        for number in range(40):
+            (video,) = examples(1, seed=number, lengths=(6, 6))
+            alive["examples"] += 1
+            weakref.finalize(video, alive.subtract, ["examples"])
+            most = max(most, alive["examples"])
+            yield video
+            del video
+
+    assert len(predict(network, LABELS, read(), 0.07, 16, batch_size=4)) == 40
+    assert most <= 4 + 4 + 1
 
 
 def test_predict_cuts_a_long_video_and_joins_the_clips_in_order(network: ExVAD) -> None:

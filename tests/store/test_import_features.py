@@ -17,7 +17,8 @@ from exvad.data.records import Event, Video
 from exvad.store.feature_bank import FeatureBank
 from exvad.store.import_features import ImportFeaturesError, import_text, import_visual
 from exvad.store.store import Store
-from exvad.training.data import training_data
+from exvad.training.data import worker_data
+from exvad.training.videos import TrainingVideos
 from tests.helpers.planted import CLASSES, WIDTH, directions
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -70,9 +71,11 @@ def test_training_uses_every_imported_crop_and_validation_the_test_crop(tmp_path
             write(tmp_path / "in", f"v{number}__{crop}", value=crop + 1)
     store = Store(tmp_path / "store")
     import_visual(tmp_path / "in", manifest, store, 16)
-    ids = [video.video_id for video in manifest.videos]
-    banks = [FeatureBank.build(store, ids, crop=crop) for crop in (2, 0, 1, 3, 4)]
-    data = training_data(banks[0], manifest, load_config("demo", ["model.text=none"]), banks[1:])
+    config = load_config("demo", ["model.text=none", "data.crops=5", "data.test_crop=2"])
+    data = worker_data(store, TrainingVideos.find(manifest, store, config), config)
+    values = [example.visual_TD[0, 0] for example in data.train]
+    per_crop = len(manifest.of_split("train"))
+    assert values == [crop + 1 for crop in (2, 0, 1, 3, 4) for _ in range(per_crop)]
     assert len(data.train) == 5 * len(manifest.of_split("train"))
     assert len(data.select) == len(manifest.of_split("val"))
     assert all((example.visual_TD == 3).all() for example in data.select)

@@ -10,7 +10,8 @@ import torch
 from exvad.inference.network import build_network
 from exvad.modeling import ExVAD
 from exvad.training.data import TrainingData
-from exvad.training.fitting import FitState, Replica, best_network, fit, train_network
+from exvad.training.fitting import FitState, best_network, fit, train_network
+from exvad.training.replica import Replica
 from exvad.training.validation import validate
 from tests.helpers.planted import CLASSES, WIDTH, config, directions, examples
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import threading
+
 import numpy as np
 import pytest
 import torch
@@ -11,38 +13,8 @@ from torch._subclasses.fake_tensor import FakeTensorMode
 
 from exvad.inference.network import build_network
 from exvad.store.examples import Example, collate
-from exvad.training.trainer import NotFiniteError, Trainer, drop_text, epoch_batches
+from exvad.training.trainer import NotFiniteError, Trainer, drop_text
 from tests.helpers.planted import CLASSES, WIDTH, config, directions, examples
-
-
-def targets(abnormal: list[bool]) -> np.ndarray[tuple[int, int], np.dtype[np.float32]]:
-    rows = np.zeros((len(abnormal), 3), np.float32)
-    rows[np.arange(len(abnormal)), np.array(abnormal, dtype=int)] = 1
-    return rows
-
-
-@settings(deadline=None)
-@given(st.lists(st.booleans(), min_size=1, max_size=80), st.integers(1, 16), st.booleans())
-def test_epoch_batches_contain_every_video_once(
-    abnormal: list[bool], size: int, balanced: bool
-) -> None:
-    batches = epoch_batches(targets(abnormal), size, balanced, seed=3, epoch=2)
-    assert sorted(np.concatenate(batches)) == list(range(len(abnormal)))
-    again = epoch_batches(targets(abnormal), size, balanced, seed=3, epoch=2)
-    assert all((one == two).all() for one, two in zip(batches, again, strict=True))
-
-
-def test_epoch_batches_balance_normal_and_abnormal_videos() -> None:
-    abnormal = [True] * 30 + [False] * 20
-    for batch in epoch_batches(targets(abnormal), 10, True, seed=0, epoch=0):
-        assert sum(index < 30 for index in batch) == 6
-        assert sum(index >= 30 for index in batch) == 4
-
-
-def test_epoch_batches_differ_between_epochs() -> None:
-    rows = targets([True, False] * 20)
-    first, second = (np.concatenate(epoch_batches(rows, 8, True, 0, epoch)) for epoch in (0, 1))
-    assert (first != second).any()
 
 
 @settings(deadline=None)
@@ -93,8 +65,10 @@ def test_train_epoch_names_the_videos_of_a_loss_that_is_not_finite() -> None:
     videos = examples(6, seed=1)
     broken = np.full_like(videos[2].visual_TD, np.nan)
     videos[2] = Example("broken video", broken, None, videos[2].target_C)
+    threads = threading.active_count()
     with pytest.raises(NotFiniteError, match="broken video"):
         make_trainer().train_epoch(videos, 0)
+    assert threading.active_count() == threads
 
 
 def test_train_epoch_divides_every_batch_among_the_workers(monkeypatch: pytest.MonkeyPatch) -> None:
