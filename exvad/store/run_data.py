@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 
 from exvad.data.dataset import read_run_manifest
 from exvad.data.records import SPLITS
-from exvad.store.completeness import missing_features
 from exvad.store.feature_bank import FeatureBank
 from exvad.store.store import Store
+from exvad.store.survey import Survey
 
 if TYPE_CHECKING:
     from exvad.config import Config
@@ -74,7 +74,8 @@ class RunData:
         """
         video_ids = [video.video_id for video in manifest.videos if video.split in splits]
         text, test_crop = config.model.text, config.data.test_crop
-        missing = missing_features(store, video_ids, text, test_crop)
+        survey = Survey(store, video_ids)
+        missing = survey.missing(text, test_crop)
         complete = [video for video in video_ids if video not in missing]
         if not complete:
             raise ValueError(
@@ -84,5 +85,5 @@ class RunData:
         crops = [test_crop]
         if all_crops:
             crops += [crop for crop in range(config.data.crops) if crop != test_crop]
-        banks = tuple(FeatureBank.build(store, complete, text, crop) for crop in crops)
+        banks = tuple(FeatureBank.build(store, complete, text, crop, survey) for crop in crops)
         return cls(manifest, banks, missing)
