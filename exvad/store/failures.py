@@ -118,18 +118,20 @@ class FailureLog:
         found = {name: known.get(name) or read.get(name) for name in names}
         return {name: rows for name, rows in found.items() if rows is not None}
 
-    def merge(self, min_files: int = MIN_FILES) -> None:
+    def merge(self, known: Mapping[str, list[dict[str, Any]]]) -> None:
         """Merge the files of the log into one; safe while others append.
 
         Args:
-            min_files: fewer files stay as they are.
+            known: what was read before; only other files are read.
 
         Raises:
             OSError: the log cannot be written.
             CorruptPartError, StorageError: see `read_files`.
         """
-        files = self.read_files()
-        if len(files) >= min_files:
+        files = self.read_files(known)
+        if len(files) > 1:
+            # The merged file is there before the others are deleted: a failure may be listed twice
+            # for a moment, and its latest row counts.
             self._write(self.latest(files.values()))
             self._folder.remove(list(files))
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from exvad.store.failures import MIN_FILES
 from exvad.store.index.chunk_checks import find_missing
 from exvad.store.index.key_rows import video_codes
 from exvad.store.index.spread import IN_THREADS, Spread
@@ -133,6 +134,17 @@ class Survey:
             self._failures = self.store.failures.read_files()
         rows = self.store.failures.latest(self._failures.values(), stage)
         return [row for row in rows if row["id"] in self._position]
+
+    def merge_failures(self) -> None:
+        """Merge the files of the log of failures if they are many.
+
+        Raises:
+            OSError: the log cannot be written.
+            CorruptPartError, StorageError: see `index`.
+        """
+        if self._failures is not None and len(self._failures) >= MIN_FILES:
+            self.store.failures.merge(self._failures)
+            self._failures = self.store.failures.read_files()
 
     def _codes(self, video_ids: Sequence[str]) -> Any:
         return self._codes_v[[self._position[video_id] for video_id in video_ids]]

@@ -31,14 +31,15 @@ def finish_stage(stage: Stage, survey: Survey, spread: Spread, worked: bool) -> 
     """
     if worked:
         survey.refresh(stage.name)
-    if not is_worth_compacting(survey.index(stage.name).snapshot):
-        return
     try:
-        compact(stage, spread)
+        if is_worth_compacting(survey.index(stage.name).snapshot):
+            compact(stage, spread)
+            survey.refresh(stage.name)
+        survey.merge_failures()
     except (OSError, StorageError) as error:
         console.print(
             f"note: the small parts of {stage.folder.path} could not be merged ({error}); the next "
             "run tries again",
             highlight=False,
         )
-    survey.refresh(stage.name)
+        survey.refresh(stage.name)

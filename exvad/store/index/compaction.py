@@ -98,13 +98,15 @@ def _compact_round(stage: Stage, snapshot: Snapshot, spread: Spread) -> int:
     begin = f"{COMPACTED}/{stage.settings_key}-{generation:08d}-{uuid.uuid4().hex[:8]}"
     try:
         made = list(spread(partial(merge_pieces, stage, begin), tasks))
-        large = [*kept, *(part for parts_of_task in made for part in parts_of_task)]
-        outcome = _commit(stage, generation, large, parts)
     except FileNotFoundError:
-        outcome = "lost"  # another compaction has merged and deleted a part
+        _discard(stage, begin)
+        return 0  # another compaction has merged and deleted a part
     except BaseException:
         _discard(stage, begin)
         raise
+    large = [*kept, *(part for parts_of_task in made for part in parts_of_task)]
+    # After an error the record may be there or not: nothing is deleted.
+    outcome = _commit(stage, generation, large, parts)
     if outcome == "lost":
         _discard(stage, begin)
     if outcome != "counts":
@@ -187,13 +189,13 @@ def _commit(
         "replaced": list(replaced),
     }
     content = json.dumps(record).encode()
-    # An answer may get lost, and the second try then finds the record of the first.
-    if not stage.folder.create_bytes(name, content) and stage.folder.read_bytes(name) != content:
-        return "lost"
+    stage.folder.create_bytes(name, content)
     # A later record either is based on this one, or is the reason why there was no other one of
     # this number any more. Nothing may be deleted then; the next compaction will know.
-    newest = newest_generation(list_compacted(stage.folder), stage.settings_key)
-    return "counts" if newest == generation else "unknown"
+    if newest_generation(list_compacted(stage.folder), stage.settings_key) != generation:
+        return "unknown"
+    # The answer alone does not tell: it may get lost, and the next try finds the record there.
+    return "counts" if stage.folder.read_bytes(name) == content else "lost"
 
 
 def _discard(stage: Stage, begin: str) -> None:
