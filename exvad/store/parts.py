@@ -146,18 +146,14 @@ class PartFolder:
         content = memoryview(part_bytes(table))
         # Names sort by time, because the first of duplicate rows counts: a row that a later stage
         # has already read is not replaced when a retried task writes it again.
-        begin = f"{time.time_ns():020d}-{uuid.uuid4().hex}"
-        name = f"{begin}-{label}{_SUFFIX}"
-        if label and len(name) <= self.place.max_name:
-            try:
-                self.write_bytes(name, content)
-            except OSError as error:
-                if error.errno != errno.ENAMETOOLONG:
-                    raise
-            else:
-                return name
-        name = f"{begin}{_SUFFIX}"
-        self.write_bytes(name, content)
+        name = new_part_name(label, self.place.max_name)
+        try:
+            self.write_bytes(name, content)
+        except OSError as error:
+            if error.errno != errno.ENAMETOOLONG:
+                raise
+            name = new_part_name()
+            self.write_bytes(name, content)
         return name
 
     def read_part(
@@ -252,6 +248,18 @@ class PartFolder:
         """Delete all parts and the temporary files of interrupted writers; keep other files."""
         names = self.place.list_files()
         self.remove([name for name in names if _is_part(name) or _is_temporary(name)])
+
+
+def new_part_name(label: str = "", limit: int = 0) -> str:
+    """Return a name for a part that is written now.
+
+    Args:
+        label: letters, digits, `-` and `_` that the name has unless it would be too long.
+        limit: the largest number of bytes of the name.
+    """
+    begin = f"{time.time_ns():020d}-{uuid.uuid4().hex}"
+    name = f"{begin}-{label}{_SUFFIX}"
+    return name if label and len(name) <= limit else f"{begin}{_SUFFIX}"
 
 
 def part_label(name: str) -> str:

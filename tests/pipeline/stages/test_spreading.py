@@ -16,6 +16,8 @@ from exvad.store.survey import Survey
 from tests.helpers.compaction import fill_stage
 from tests.helpers.ray_sessions import fake_cluster
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module", autouse=True)
 def cluster() -> Iterator[None]:
