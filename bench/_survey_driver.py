@@ -6,9 +6,9 @@ python -m bench._survey_driver STORE VIDEOS
 from __future__ import annotations
 
 import json
-import resource
 import sys
 import time
+from pathlib import Path
 
 from exvad.store.store import Store
 from exvad.store.survey import Survey
@@ -28,6 +28,7 @@ def main() -> None:
     done = survey.chunks(missing)
     found = {
         "seconds": time.perf_counter() - begin,
+        "cpu_seconds": time.process_time(),
         "peak_mib": peak_mib(),
         "mib_before": before,
         "to_encode": len(missing),
@@ -42,9 +43,14 @@ def video_name(index: int) -> str:
     return f"camera-{index % 100:02d}/2026-11-{1 + index % 28:02d}/recording-{index:06d}"
 
 
-def peak_mib() -> float:
-    """Return the largest memory of this process so far."""
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+def peak_mib(process: int | str = "self") -> float:
+    """Return the largest memory of a process so far; 0 if it has ended."""
+    try:
+        status = Path(f"/proc/{process}/status").read_text()
+    except (FileNotFoundError, ProcessLookupError):
+        return 0.0
+    sizes = [line.split()[1] for line in status.splitlines() if line.startswith("VmHWM")]
+    return int(sizes[0]) / 1024 if sizes else 0.0
 
 
 if __name__ == "__main__":

@@ -31,7 +31,7 @@ from moto.core import DEFAULT_ACCOUNT_ID
 from moto.s3.models import s3_backends
 
 from bench._harness import ROOT, emit
-from bench._survey_driver import video_name
+from bench._survey_driver import peak_mib, video_name
 from exvad.aegm.language_stage import language_fingerprint
 from exvad.aegm.vision_stage import vision_fingerprint
 from exvad.config import Config, load_config
@@ -151,11 +151,15 @@ def survey(bucket: ObjectStore, name: str, videos: int) -> dict[str, float]:
     bucket.proxy.delay = DELAY
     bucket.proxy.requests.clear()
     command = [sys.executable, "-m", "bench._survey_driver", bucket.url("store"), str(videos)]
+    before = time.process_time()
     finished = subprocess.run(command, cwd=ROOT, stdout=subprocess.PIPE, text=True, check=True)
     found = json.loads(finished.stdout)
     note(f"{name}: {found}")
     return {
         f"{name}_seconds": found["seconds"],
+        # Of the server and the proxy, which are in this process, and of the driver with its start.
+        f"{name}_server_cpu_seconds": time.process_time() - before,
+        f"{name}_driver_cpu_seconds": found["cpu_seconds"],
         f"{name}_requests": float(len(bucket.proxy.requests)),
         f"{name}_driver_gib": found["peak_mib"] / 1024,
         f"{name}_to_encode": float(found["to_encode"]),
@@ -170,17 +174,18 @@ def rerun(bucket: ObjectStore, folder: Path, config: Config) -> dict[str, float]
         *(f"run={config.run}", f"store={bucket.url('store')}"),
     ]
     bucket.proxy.requests.clear()
-    begin = time.perf_counter()
-    process = subprocess.Popen(
-        command, cwd=ROOT, env={**os.environ, **environment(bucket.proxy.url)}, stdout=sys.stderr
-    )
-    _, status, usage = os.wait4(process.pid, 0)
+    begin, peak = time.perf_counter(), 0.0
+    variables = {**os.environ, **environment(bucket.proxy.url)}
+    with subprocess.Popen(command, cwd=ROOT, env=variables, stdout=sys.stderr) as process:
+        while process.poll() is None:
+            peak = max(peak, peak_mib(process.pid))
+            time.sleep(0.1)
     seconds = time.perf_counter() - begin
-    assert os.waitstatus_to_exitcode(status) == 0
+    assert process.returncode == 0
     return {
         "rerun_seconds": seconds,
         "rerun_requests": float(len(bucket.proxy.requests)),
-        "rerun_driver_gib": usage.ru_maxrss / 2**20,
+        "rerun_driver_gib": peak / 1024,
     }
 
 

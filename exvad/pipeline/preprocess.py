@@ -20,7 +20,7 @@ from exvad.pipeline.stages.actors import check_stages
 from exvad.pipeline.stages.captioning import run_captions
 from exvad.pipeline.stages.language import run_language
 from exvad.pipeline.stages.spreading import OverCluster
-from exvad.pipeline.stages.tidying import finish_stage
+from exvad.pipeline.stages.tidying import finish_stage, merging_meanwhile
 from exvad.pipeline.stages.vision import run_vision
 from exvad.pipeline.terminal import console
 from exvad.store.store import Store
@@ -67,10 +67,15 @@ def preprocess(
         survey = Survey(store, video_ids, spread)
         if config.captioner.backend == "vllm":
             captions = store.stage("captions", captions_fingerprint(config), fresh)
-            worked = run_captions(config, manifest, survey, captions)
+            with merging_meanwhile(captions, spread):
+                worked = run_captions(config, manifest, survey, captions)
             finish_stage(captions, survey, spread, worked)
-        finish_stage(vision, survey, spread, run_vision(config, manifest, survey, vision))
-        finish_stage(language, survey, spread, run_language(config, manifest, survey, language))
+        with merging_meanwhile(vision, spread):
+            worked = run_vision(config, manifest, survey, vision)
+        finish_stage(vision, survey, spread, worked)
+        with merging_meanwhile(language, spread):
+            worked = run_language(config, manifest, survey, language)
+        finish_stage(language, survey, spread, worked)
     return _report(survey, strict)
 
 
