@@ -1,10 +1,13 @@
 """How long a run takes to find out what a store of 100,000 videos lacks, and what merging costs.
 
 The store is in a real S3 endpoint over HTTP (moto), behind a proxy that answers every request after
-30 ms. Videos have two chunks. In one store they are as workers leave them: parts of four chunks and
-of 32 explanations, for nine tenths of the videos. In the other one all videos are done, and the
-parts are merged into as many large ones as features of ViT-B/16 would fill; the features
-themselves are left out. There, the whole command runs once more with nothing to do.
+30 ms. Videos have two chunks. Workers leave parts of four chunks and of 32 explanations; merged,
+they are as many large parts as features of ViT-B/16 would fill. The features are left out.
+
+- small_parts: nine tenths of the videos are done, and no part is merged.
+- interrupted: the same, and all parts are merged but as many as a run leaves that is interrupted.
+- merged: all videos are done, and all parts are merged.
+- rerun: the whole command on the store of the case before, with nothing to do.
 
 Merging: parts of four chunks with features of ViT-B/16.
 
@@ -38,6 +41,7 @@ from exvad.config import Config, load_config
 from exvad.data.manifest import Manifest
 from exvad.data.manifest_files import write_manifest
 from exvad.data.records import Video
+from exvad.pipeline.stages.tidying import MEANWHILE_PARTS
 from exvad.store.index import compaction
 from exvad.store.index.key_rows import encode_entries, table_entries
 from exvad.store.parts import new_part_name
@@ -71,12 +75,15 @@ def main() -> None:
         metrics = {
             "videos": float(videos),
             **measure_small_parts(Path(folder) / "small", videos),
+            **measure_interrupted(Path(folder) / "interrupted", videos),
             **measure_merged(Path(folder) / "merged", videos),
             **measure_merging(MERGED_PARTS // 8 if quick else MERGED_PARTS),
         }
     goals = {
         "small_parts_seconds": ("<=", 60.0),
         "small_parts_driver_gib": ("<=", 1.0),
+        "interrupted_seconds": ("<=", 60.0),
+        "interrupted_driver_gib": ("<=", 1.0),
         "merged_seconds": ("<=", 60.0),
         "merged_driver_gib": ("<=", 1.0),
         "rerun_seconds": ("<=", 90.0),
@@ -87,17 +94,29 @@ def main() -> None:
 
 
 def measure_small_parts(folder: Path, videos: int) -> dict[str, float]:
-    """Return what the survey takes where parts are as workers leave them."""
+    """Return what the survey takes where no part is merged."""
     done = [video_name(index) for index in range(videos) if index % 10]
-    names: list[str] = []
+    store = Store(folder)
     with object_store() as bucket:
-        for stage, rows, batch in (
-            (Store(folder).stage("vision", {}), vision_rows(done), VISION_BATCH),
-            (Store(folder).stage("language", {}), language_rows(done), LANGUAGE_BATCH),
-        ):
-            names += plant_small_parts(bucket, stage, rows, batch)
-        note(f"{len(names)} small parts are planted")
-        return {"small_parts": float(len(names)), **survey(bucket, "small_parts", videos)}
+        small = plant_small_parts(bucket, store.stage("vision", {}), done)
+        small += plant_small_parts(bucket, store.stage("language", {}), done)
+        note(f"{small} small parts are planted")
+        return {"small_parts": float(small), **survey(bucket, "small_parts", videos)}
+
+
+def measure_interrupted(folder: Path, videos: int) -> dict[str, float]:
+    """Return what the survey takes after an interruption."""
+    done = [video_name(index) for index in range(videos) if index % 10]
+    late = MEANWHILE_PARTS * VISION_BATCH // CHUNKS * videos // VIDEOS
+    store = Store(folder)
+    vision = store.stage("vision", {})
+    large = plant_merged(vision, done[:-late])
+    store.stage("language", {})
+    with object_store() as bucket:
+        upload(bucket, folder)
+        small = plant_small_parts(bucket, vision, done[-late:])
+        note(f"{large} large and {small} small parts are planted")
+        return survey(bucket, "interrupted", videos)
 
 
 def measure_merged(folder: Path, videos: int) -> dict[str, float]:
@@ -108,8 +127,14 @@ def measure_merged(folder: Path, videos: int) -> dict[str, float]:
     )
     config = load_config("demo", [f"run={folder / 'run'}"])
     write_manifest(manifest, str(folder / "videos.parquet"))
+    store, vision_settings = Store(folder / "store"), vision_fingerprint(config)
+    language_settings = {
+        **language_fingerprint(config, manifest.classes),
+        "vision": vision_settings,
+    }
+    large = plant_merged(store.stage("vision", vision_settings), done)
+    large += plant_merged(store.stage("language", language_settings), done)
     with object_store() as bucket:
-        large = plant_merged(folder / "store", config, manifest, done)
         upload(bucket, folder / "store")
         note(f"{large} large parts are planted")
         return {
@@ -189,47 +214,48 @@ def rerun(bucket: ObjectStore, folder: Path, config: Config) -> dict[str, float]
     }
 
 
-def plant_small_parts(
-    bucket: ObjectStore, stage: Stage, rows: Iterator[Row], batch: int
-) -> list[str]:
-    """Put a part for each batch of rows into a bucket; the survey does not read what is in them."""
-    names = []
-    for at_once in batches(rows, ROWS_AT_ONCE // batch * batch):
+def plant_small_parts(bucket: ObjectStore, stage: Stage, videos: list[str]) -> int:
+    """Put parts as workers write them into a bucket; the survey does not read what is in them.
+
+    Returns:
+        The number of parts.
+    """
+    batch = VISION_BATCH if stage.name == "vision" else LANGUAGE_BATCH
+    count = 0
+    for at_once in batches(rows_of(stage, videos), ROWS_AT_ONCE // batch * batch):
         table, _ = build_table(stage.name, at_once, None)
         for start in range(0, len(table), batch):
             entries = table_entries(stage.name, table.slice(start, batch))
             assert entries is not None
-            names.append(new_part_name(encode_entries(stage.name, entries), MAX_NAME))
-            put(bucket, f"store/{stage.name}/{names[-1]}", b"")
+            name = new_part_name(encode_entries(stage.name, entries), MAX_NAME)
+            put(bucket, f"store/{stage.name}/{name}", b"")
+            count += 1
     put(bucket, f"store/{stage.name}/stage.json", stage.folder.read_bytes("stage.json") or b"")
-    return names
+    return count
 
 
-def plant_merged(folder: Path, config: Config, manifest: Manifest, done: list[str]) -> int:
-    """Write a store whose parts are merged; return the number of its large parts."""
-    vision_settings = vision_fingerprint(config)
-    language_settings = language_fingerprint(config, manifest.classes)
-    store = Store(folder)
-    vision = store.stage("vision", vision_settings)
-    language = store.stage("language", {**language_settings, "vision": vision_settings})
-    large = 0
-    for stage, rows in ((vision, vision_rows(done)), (language, language_rows(done))):
-        size = 0
-        rows_at_once = ROWS_PER_LARGE_PART if stage is vision else ROWS_AT_ONCE
-        for batch in batches(rows, rows_at_once):
-            table, _ = build_table(stage.name, batch, None)
-            size += table.nbytes
-            stage.append(table)
-        # As many large parts, with as many groups, as features of full size would give.
-        full = CHUNK_BYTES * CHUNKS * len(done) if stage is vision else size
-        share = size / full
-        with (
-            patch.object(compaction, "PART_BYTES", int(compaction.PART_BYTES * share)),
-            patch.object(compaction, "GROUP_BYTES", int(compaction.GROUP_BYTES * share)),
-        ):
-            compaction.compact(stage, min_parts=2)
-        large += len(stage.snapshot().large)
-    return large
+def plant_merged(stage: Stage, videos: list[str]) -> int:
+    """Fill a stage of a local store and merge its parts; return the number of large parts."""
+    size, is_vision = 0, stage.name == "vision"
+    for batch in batches(
+        rows_of(stage, videos), ROWS_PER_LARGE_PART if is_vision else ROWS_AT_ONCE
+    ):
+        table, _ = build_table(stage.name, batch, None)
+        size += table.nbytes
+        stage.append(table)
+    # As many large parts, with as many row groups, as features of full size would give.
+    share = size / (CHUNK_BYTES * CHUNKS * len(videos)) if is_vision else 1
+    with (
+        patch.object(compaction, "PART_BYTES", int(compaction.PART_BYTES * share)),
+        patch.object(compaction, "GROUP_BYTES", int(compaction.GROUP_BYTES * share)),
+    ):
+        compaction.compact(stage, min_parts=2)
+    return len(stage.snapshot().large)
+
+
+def rows_of(stage: Stage, videos: list[str]) -> Iterator[Row]:
+    """Yield the rows of videos for a stage."""
+    return vision_rows(videos) if stage.name == "vision" else language_rows(videos)
 
 
 def upload(bucket: ObjectStore, folder: Path) -> None:
