@@ -24,6 +24,7 @@ BENCHMARKS = (
     "preprocess",
     "serving",
     "storage",
+    "survey",
     "sweep",
     "train",
     "training_data",

@@ -35,6 +35,7 @@ from exvad.encoders.answers import Answer
 from exvad.pipeline.session import ray_session
 from exvad.pipeline.stages import language
 from exvad.store.store import Stage, Store
+from exvad.store.survey import Survey
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -157,7 +158,8 @@ def measure_job(folder: Path, num_videos: int) -> dict[str, float]:
     stage = store.stage("language", {"llm": "instant"})
     with patch.object(language, "LanguageActor", InstantActor), ray_session():
         start = time.perf_counter()
-        language.run_language(config, manifest, store, stage)
+        survey = Survey(store, [video.video_id for video in manifest.videos])
+        language.run_language(config, manifest, survey, stage)
         seconds = time.perf_counter() - start
     assert len(stage.keys()) == num_videos
     assert not store.failures.rows()

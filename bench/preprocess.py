@@ -60,6 +60,7 @@ from exvad.pipeline.session import ray_session
 from exvad.pipeline.stages import decoding, vision
 from exvad.pipeline.stages.decoding import decode_rows
 from exvad.store.store import Store
+from exvad.store.survey import Survey
 from exvad.video.decoding import decode_chunk
 
 if TYPE_CHECKING:
@@ -128,7 +129,8 @@ def run_vision(config: Config, manifest: Manifest) -> Store:
     """Run the job's vision stage in the running Ray session; return the store."""
     store = Store(config.store_path)
     stage = store.stage("vision", vision_fingerprint(config))
-    vision.run_vision(config, manifest, store, stage)
+    survey = Survey(store, [video.video_id for video in manifest.videos])
+    vision.run_vision(config, manifest, survey, stage)
     assert not store.failures.rows(), store.failures.rows()
     return store
 

@@ -5,14 +5,16 @@ T snippets and t captioned snippets of a chunk · c captioned snippets of a vide
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from exvad.store.parts import PartFolder
+from exvad.data.storage.errors import StorageError
+from exvad.store.parts import PartFolder, Piece
 from exvad.store.schema import feature_rows
+from exvad.store.survey import Survey
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -22,6 +24,7 @@ if TYPE_CHECKING:
 _COLUMNS = (
     "video_id", "chunk", "crop", "first_snippet", "visual", "caption_snippets", "captions"
 )  # fmt: skip
+_TRIES = 20
 
 
 @dataclass(frozen=True)
@@ -41,64 +44,69 @@ class CaptionedVideo:
     image_cD: NDArray[np.floating]
 
 
-def find_caption_parts(store: Store, video_ids: Collection[str]) -> dict[str, list[str]]:
-    """Find the part files of the vision stage that contain each video.
+class _RankedChunk(NamedTuple):
+    """A chunk that was read, and how many pieces of its video count before that of the chunk."""
 
-    A worker that gets the file names reads its videos without a scan of the whole store.
-
-    Args:
-        store: the feature store.
-        video_ids: the videos.
-
-    Returns:
-        video → names of its part files, oldest first; empty for a video that is not stored.
-    """
-    folder = PartFolder(store.root, "vision")
-    parts: dict[str, list[str]] = {video: [] for video in video_ids}
-    for name, table in folder.read_parts(folder.part_names(), ["video_id"]):
-        for video in dict.fromkeys(table["video_id"].to_pylist()):
-            if video in parts:
-                parts[video].append(name)
-    return parts
+    rank: int
+    row: dict[str, Any]
+    image_tD: NDArray[np.float16]
 
 
-def read_captioned_videos(store: Store, parts: Mapping[str, Sequence[str]]) -> list[CaptionedVideo]:
+def read_captioned_videos(
+    store: Store, pieces: Mapping[str, Sequence[Piece]]
+) -> list[CaptionedVideo]:
     """Read the captioned videos that the vision stage stored.
 
     Args:
         store: the feature store.
-        parts: video → names of its part files, from `find_caption_parts`. Every chunk of the video
-            must be stored.
+        pieces: video → where its rows are, from `Survey.pieces`: a worker that gets them does not
+            have to search the store. Every chunk of the video must be stored.
 
     Returns:
-        The videos, in the order of `parts`.
+        The videos, in the order of `pieces`.
 
     Raises:
         CorruptPartError: a part file is damaged.
+        StorageError: storage does not answer.
     """
-    names = sorted({name for video_parts in parts.values() for name in video_parts})
-    chunks: dict[str, dict[int, tuple[dict[str, Any], NDArray[np.float16]]]] = {
-        video: {} for video in parts
+    for _ in range(_TRIES):
+        try:
+            return _read_videos(store, pieces)
+        except FileNotFoundError:
+            # Another job has merged parts since the pieces were found.
+            pieces = Survey(store, list(pieces)).pieces("vision", pieces)
+    raise StorageError(store.root, "its parts are merged again and again; run again")
+
+
+def _read_videos(store: Store, pieces: Mapping[str, Sequence[Piece]]) -> list[CaptionedVideo]:
+    ranks = {
+        (video, piece): rank
+        for video, video_pieces in pieces.items()
+        for rank, piece in enumerate(video_pieces)
     }
-    for _, table in PartFolder(store.root, "vision").read_parts(names, _COLUMNS):
+    chunks: dict[str, dict[int, _RankedChunk]] = {video: {} for video in pieces}
+    different = sorted({piece for _, piece in ranks})
+    for piece, table in PartFolder(store.root, "vision").read_pieces(different, _COLUMNS):
         rows = table.drop_columns(["visual"]).to_pylist()
         for row, visual_TD in zip(rows, feature_rows(table, "visual"), strict=True):
-            if row["crop"] == 0 and row["video_id"] in chunks:
+            video, chunk = row["video_id"], row["chunk"]
+            rank = ranks.get((video, piece))
+            if row["crop"] != 0 or rank is None:
+                continue
+            # Of a chunk that was written twice the first row counts.
+            if chunk not in chunks[video] or rank < chunks[video][chunk].rank:
                 local_t = [snippet - row["first_snippet"] for snippet in row["caption_snippets"]]
-                # Of a chunk that was written twice the first row counts.
-                chunks[row["video_id"]].setdefault(row["chunk"], (row, visual_TD[local_t]))
+                chunks[video][chunk] = _RankedChunk(rank, row, visual_TD[local_t])
     return [
         _join_chunks(video, [video_chunks[index] for index in sorted(video_chunks)])
         for video, video_chunks in chunks.items()
     ]
 
 
-def _join_chunks(
-    video: str, chunks: Sequence[tuple[dict[str, Any], NDArray[np.float16]]]
-) -> CaptionedVideo:
+def _join_chunks(video: str, chunks: Sequence[_RankedChunk]) -> CaptionedVideo:
     return CaptionedVideo(
         video,
-        [snippet for row, _ in chunks for snippet in row["caption_snippets"]],
-        [caption for row, _ in chunks for caption in row["captions"]],
-        np.concatenate([image_tD for _, image_tD in chunks]).astype(np.float32),
+        [snippet for chunk in chunks for snippet in chunk.row["caption_snippets"]],
+        [caption for chunk in chunks for caption in chunk.row["captions"]],
+        np.concatenate([chunk.image_tD for chunk in chunks]).astype(np.float32),
     )

@@ -20,10 +20,12 @@ from exvad.pipeline.shared_places import check_shared
 from exvad.pipeline.stages.actors import check_stages
 from exvad.pipeline.stages.captioning import run_captions
 from exvad.pipeline.stages.language import run_language
+from exvad.pipeline.stages.spreading import OverCluster
+from exvad.pipeline.stages.tidying import finish_stage, merging_meanwhile
 from exvad.pipeline.stages.vision import run_vision
-from exvad.store.completeness import missing_features
 from exvad.store.event_ends import events_beyond_the_end
 from exvad.store.store import Store
+from exvad.store.survey import Survey
 
 if TYPE_CHECKING:
     from exvad.config import Config
@@ -59,29 +61,36 @@ def preprocess(
     language = store.stage("language", {**language_settings, "vision": vision_settings}, fresh)
     if retry_failed:
         store.failures.clear()
+    video_ids = [video.video_id for video in manifest.videos]
     with ray_session():
         check_stages(config)
         check_shared({"store": config.store_path})
+        spread = OverCluster(config.stages.decode_cpus)
+        survey = Survey(store, video_ids, spread)
         if config.captioner.backend == "vllm":
             captions = store.stage("captions", captions_fingerprint(config), fresh)
-            run_captions(config, manifest, store, captions)
-        run_vision(config, manifest, store, vision)
-        run_language(config, manifest, store, language)
-    return _report(manifest, store, strict)
+            with merging_meanwhile(captions, spread):
+                worked = run_captions(config, manifest, survey, captions)
+            finish_stage(captions, survey, spread, worked)
+        with merging_meanwhile(vision, spread):
+            worked = run_vision(config, manifest, survey, vision)
+        finish_stage(vision, survey, spread, worked)
+        with merging_meanwhile(language, spread):
+            worked = run_language(config, manifest, survey, language)
+        finish_stage(language, survey, spread, worked)
+    return _report(manifest, survey, strict)
 
 
-def _report(manifest: Manifest, store: Store, strict: bool) -> int:
+def _report(manifest: Manifest, survey: Survey, strict: bool) -> int:
     """Print how many videos are usable, which failed and which events lie beyond the end.
 
     Returns:
         The exit code.
     """
-    video_ids = [video.video_id for video in manifest.videos]
-    listed = set(video_ids)
-    failures = [row for row in store.failures.rows() if row["id"] in listed]
+    failures, log = survey.failures(), survey.store.failures
     for failure in failures[:SHOWN_FAILURES]:
         console.print(f"failed: {failure['id']} ({failure['stage']}): {failure['message']}")
-    beyond = events_beyond_the_end(manifest.videos, store)
+    beyond = events_beyond_the_end(manifest.videos, survey.store)
     for sentence in beyond[:SHOWN_FAILURES]:
         console.print(f"note: {sentence}", highlight=False, soft_wrap=True)
     if len(beyond) > SHOWN_FAILURES:
@@ -90,8 +99,9 @@ def _report(manifest: Manifest, store: Store, strict: bool) -> int:
             "exvad evaluate names all of them",
             highlight=False,
         )
-    usable = len(video_ids) - len(missing_features(store, video_ids, "explanation"))
-    console.print(f"{usable} of {len(video_ids)} videos are ready, {len(failures)} failed")
+    total = len(survey.video_ids)
+    usable = total - len(survey.missing("explanation"))
+    console.print(f"{usable} of {total} videos are ready, {len(failures)} failed")
     if failures:
-        console.print(f"failures are listed in {store.failures.path}; --retry-failed retries them")
+        console.print(f"failures are listed in {log.path}; --retry-failed retries them")
     return 1 if usable == 0 or (strict and failures) else 0

@@ -16,11 +16,12 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from exvad.data.atomic import atomic_file, write_json_atomic
-from exvad.store.completeness import MissingFeaturesError, TextKind, find_chunks
+from exvad.store.completeness import MissingFeaturesError
 from exvad.store.examples import VideoInput
 from exvad.store.parts import CorruptPartError
-from exvad.store.schema import feature_rows
+from exvad.store.schema import TextKind, feature_rows
 from exvad.store.store import Store
+from exvad.store.survey import Survey
 
 Array = np.ndarray[Any, Any]
 
@@ -176,7 +177,12 @@ class FeatureBank(Mapping[str, VideoFeatures]):
 
     @classmethod
     def build(
-        cls, store: Store, video_ids: Sequence[str], text: TextKind = "none", crop: int = 0
+        cls,
+        store: Store,
+        video_ids: Sequence[str],
+        text: TextKind = "none",
+        crop: int = 0,
+        survey: Survey | None = None,
     ) -> FeatureBank:
         """Read videos from a store; memory holds the bank and a few parts of the store.
 
@@ -185,6 +191,7 @@ class FeatureBank(Mapping[str, VideoFeatures]):
             video_ids: which videos, in the order of the bank.
             text: which text features: none, one per cleaned caption, or that of the explanation.
             crop: which crop of the frames.
+            survey: of these videos or more, if there is one.
 
         Raises:
             MissingFeaturesError: a video is incomplete or absent; `missing_features` finds them.
@@ -194,17 +201,15 @@ class FeatureBank(Mapping[str, VideoFeatures]):
         """
         if len(set(video_ids)) != len(video_ids):
             raise ValueError("a video is listed twice among the videos to load")
-        chunks, missing = find_chunks(store, video_ids, text, crop)
+        survey = survey or Survey(store, video_ids)
+        stored = survey.missing(text, crop)
+        missing = {video: stored[video] for video in video_ids if video in stored}
         if missing:
             raise MissingFeaturesError(missing)
-        chunk_times = [chunk.times_t for video in video_ids for chunk in chunks[video]]
-        times = np.concatenate([np.empty(0, np.float64), *chunk_times])
-        rows = {
-            video: _new_row(video, sum(len(chunk.times_t) for chunk in chunks[video]))
-            for video in video_ids
-        }
-        visual = _read_visual(store, rows, crop)
-        text_features = None if text == "none" else _read_text(store, rows, text, visual.shape[1])
+        lengths = survey.lengths(crop)
+        rows = {video: _new_row(video, lengths[video]) for video in video_ids}
+        visual, times = _read_visual(survey, rows, crop)
+        text_features = None if text == "none" else _read_text(survey, rows, text, visual.shape[1])
         videos = pa.Table.from_pylist(list(rows.values()), schema=_BANK_SCHEMA)
         return cls(visual, times, text_features, videos, text)
 
@@ -269,20 +274,25 @@ def _new_row(video: str, snippets: int) -> _Row:
     }
 
 
-def _read_visual(store: Store, rows: dict[str, _Row], crop: int) -> Array:
-    """Return the image features [ΣT, D]; add raw captions, length and frame rate to the rows."""
-    stage = store.read_stage("vision")
+def _read_visual(survey: Survey, rows: dict[str, _Row], crop: int) -> tuple[Array, Array]:
+    """Return the image features [ΣT, D] and times [ΣT]; add the other columns to the rows."""
+    stage = survey.store.read_stage("vision")
     lengths = [row["snippets"] for row in rows.values()]
     starts = dict(zip(rows, np.cumsum([0, *lengths])[:-1].tolist(), strict=True))
+    stage.learn_width(survey.index("vision").snapshot)
     visual = np.empty((sum(lengths), stage.width or 0), np.float16)
-    columns = ["visual", "first_snippet", "caption_snippets", "captions", "num_frames", "fps"]
+    times = np.empty(sum(lengths), np.float64)
+    columns = [
+        *("visual", "times", "first_snippet", "caption_snippets", "captions", "num_frames", "fps"),
+    ]
     stored: dict[str, list[dict[str, Any]]] = {video: [] for video in rows}
-    for table in stage.iter_tables(columns, rows):
+    for table in stage.iter_tables(columns, rows, survey.index("vision")):
         plain_rows = table.drop_columns(["visual"]).to_pylist()
         for plain, visual_tD in zip(plain_rows, feature_rows(table, "visual"), strict=True):
             if plain["crop"] == crop:
                 start = starts[plain["video_id"]] + plain["first_snippet"]
                 visual[start : start + len(visual_tD)] = visual_tD
+                times[start : start + len(visual_tD)] = plain.pop("times")
                 stored[plain["video_id"]].append(plain)
     for video, chunks in stored.items():
         chunks.sort(key=lambda chunk: int(chunk["chunk"]))
@@ -292,26 +302,28 @@ def _read_visual(store: Store, rows: dict[str, _Row], crop: int) -> Array:
             "num_frames": chunks[0]["num_frames"],
             "fps": chunks[0]["fps"],
         }
-    return visual
+    return visual, times
 
 
-def _read_text(store: Store, rows: dict[str, _Row], kind: TextKind, width: int) -> Array:
+def _read_text(survey: Survey, rows: dict[str, _Row], kind: TextKind, width: int) -> Array:
     """Return the text features, one row [D] per text; add texts and explanations to the rows."""
-    stage = store.read_stage("language")
+    stage, root = survey.store.read_stage("language"), survey.store.root
+    stage.learn_width(survey.index("language").snapshot)
     if stage.width != width:
         raise ValueError(
             f"text features are {stage.width} wide, image features {width}: the stages of "
-            f"{store.root} were made with different encoders"
+            f"{root} were made with different encoders"
         )
     column = "text" if kind == "explanation" else "caption_text"
     features: dict[str, Array] = {}
-    for table in stage.iter_tables([*_LANGUAGE_COLUMNS, column], rows):
+    index = survey.index("language")
+    for table in stage.iter_tables([*_LANGUAGE_COLUMNS, column], rows, index):
         plain_rows = table.drop_columns([column]).to_pylist()
         for plain, text_cD in zip(plain_rows, feature_rows(table, column), strict=True):
             video = plain["video_id"]
             if any(s >= rows[video]["snippets"] for s in plain["caption_snippets"]):
                 raise ValueError(
-                    f"the language stage of {store.root} has captions of snippets that {video} "
+                    f"the language stage of {root} has captions of snippets that {video} "
                     "does not have: it was made from other vision features. Make it again with "
                     "--fresh."
                 )

@@ -7,6 +7,7 @@ complete or invisible, and the names sort by the time of writing.
 from __future__ import annotations
 
 import errno
+import re
 import time
 import uuid
 from collections import deque
@@ -14,6 +15,7 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any, NamedTuple
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -22,6 +24,14 @@ from exvad.data.storage.errors import StorageError, is_network_failure
 from exvad.data.storage.places import resolve_place
 
 CONCURRENT_READS = 4  # hides the latency of object stores and bounds the memory
+WHOLE = -1
+PARQUET: dict[str, Any] = {
+    "compression": "zstd",
+    "use_dictionary": False,
+    "write_page_checksum": True,
+}
+_SUFFIX = ".parquet"
+_LABELLED = re.compile(r"\d{20}-[0-9a-f]{32}-([A-Za-z0-9_-]+)\.parquet")
 
 
 class CorruptPartError(ValueError):
@@ -35,6 +45,18 @@ class UnwritableError(ValueError):
     def from_os_error(cls, error: OSError) -> UnwritableError:
         """Return the error of a disk that takes no more."""
         return cls(f"{error.filename}: {error.strerror}; make room and run again to continue")
+
+
+class Piece(NamedTuple):
+    """What is read at once: a part, or one row group of a large one.
+
+    Args:
+        name: the part.
+        group: number of the row group; `WHOLE` for all of them.
+    """
+
+    name: str
+    group: int = WHOLE
 
 
 class PartFolder:
@@ -110,78 +132,112 @@ class PartFolder:
         """Return the names of the part files, sorted: the order in which they were written."""
         return [name for name in self.place.list_files() if _is_part(name)]
 
-    def add_part(self, table: pa.Table) -> str:
+    def add_part(self, table: pa.Table, label: str = "") -> str:
         """Write a table as one new part file and return its name.
+
+        Args:
+            table: the rows.
+            label: letters, digits, `-` and `_` that the name shall contain. A name that would be
+                too long for the file system goes without.
 
         Raises:
             OSError, StorageError: see `write_bytes`.
         """
+        content = memoryview(part_bytes(table))
         # Names sort by time, because the first of duplicate rows counts: a row that a later stage
         # has already read is not replaced when a retried task writes it again.
-        name = f"{time.time_ns():020d}-{uuid.uuid4().hex}.parquet"
-        sink = pa.BufferOutputStream()
-        pq.write_table(
-            table,
-            sink,
-            compression="zstd",
-            use_dictionary=False,
-            write_page_checksum=True,
-        )
-        self.write_bytes(name, memoryview(sink.getvalue()))
+        name = new_part_name(label, self.place.max_name)
+        try:
+            self.write_bytes(name, content)
+        except OSError as error:
+            if error.errno != errno.ENAMETOOLONG:
+                raise
+            name = new_part_name()
+            self.write_bytes(name, content)
         return name
 
-    def read_part(self, name: str, columns: Sequence[str] | None = None) -> pa.Table:
+    def read_part(
+        self, name: str, columns: Sequence[str] | None = None, group: int = WHOLE
+    ) -> pa.Table:
         """Read a part.
 
         Args:
             name: its name.
             columns: which columns; None for all, none (`[]`) to check the footer only.
+            group: which row group; `WHOLE` for all.
 
         Raises:
-            FileNotFoundError: there is no such part.
+            FileNotFoundError: there is no such part, or it is gone while it is read.
             CorruptPartError: it is damaged; the message names it and says what to do.
             StorageError: storage does not answer.
         """
-        path = self.file_path(name)
         with (self.place / name).open_random() as file:
-            try:
-                part = pq.ParquetFile(file, page_checksum_verification=True, pre_buffer=True)
-                if columns is None:
-                    return part.read()
-                if not columns:
-                    return part.schema_arrow.empty_table()
-                missing = [column for column in columns if column not in part.schema_arrow.names]
-                if missing:
-                    raise CorruptPartError(
-                        f"{path} has no column {missing[0]!r}: it is not part of this store. "
-                        "Move it elsewhere."
-                    )
-                return part.read(columns=list(columns))
-            except (OSError, pa.ArrowException) as error:
-                if isinstance(error, OSError) and is_network_failure(error):
-                    raise StorageError(path, error.strerror or str(error)) from error
-                raise CorruptPartError(
-                    f"{path} cannot be read ({str(error).strip()}). If it is damaged, delete it "
-                    "and run again: only what is missing is computed again."
-                ) from error
+            return self._read(name, file, columns, group)
 
-    def read_parts(
-        self, names: Sequence[str], columns: Sequence[str] | None = None
-    ) -> Iterator[tuple[str, pa.Table]]:
-        """Read several parts, a few concurrently; yield (name, table) in the order of `names`.
+    def parse_part(self, name: str, data: bytes) -> pa.Table:
+        """Return the rows of a part whose content was read already.
+
+        Args:
+            name: its name, for messages.
+            data: the content.
+
+        Raises:
+            CorruptPartError: it is damaged.
+        """
+        return self._read(name, pa.BufferReader(data), None, WHOLE)
+
+    def _read(self, name: str, file: Any, columns: Sequence[str] | None, group: int) -> pa.Table:
+        path = self.file_path(name)
+        try:
+            part = pq.ParquetFile(file, page_checksum_verification=True, pre_buffer=True)
+            if columns is not None and not columns:
+                return part.schema_arrow.empty_table()
+            known = part.schema_arrow.names
+            missing = [column for column in columns or () if column not in known]
+            if missing:
+                raise self.foreign_part(name, missing[0])
+            wanted = None if columns is None else list(columns)
+            if group == WHOLE:
+                return part.read(columns=wanted)
+            return part.read_row_group(group, columns=wanted)
+        except StorageError as error:
+            if error.changed:
+                raise FileNotFoundError(errno.ENOENT, error.reason, path) from error
+            raise
+        except (OSError, pa.ArrowException) as error:
+            if isinstance(error, OSError) and is_network_failure(error):
+                raise StorageError(path, error.strerror or str(error)) from error
+            raise CorruptPartError(
+                f"{path} cannot be read ({str(error).strip()}). If it is damaged, delete it and "
+                "run again: only what is missing is computed again."
+            ) from error
+
+    def foreign_part(self, name: str, column: str) -> CorruptPartError:
+        """Return the error of a file that lacks a column of the stage."""
+        return CorruptPartError(
+            f"{self.file_path(name)} has no column {column!r}: it is not part of this store. "
+            "Move it elsewhere."
+        )
+
+    def read_pieces(
+        self, pieces: Sequence[Piece], columns: Sequence[str] | None = None
+    ) -> Iterator[tuple[Piece, pa.Table]]:
+        """Read several pieces, a few concurrently; yield each with its table, in their order.
 
         Raises:
             FileNotFoundError, CorruptPartError: see `read_part`.
         """
-        if len(names) < 2:
-            yield from ((name, self.read_part(name, columns)) for name in names)
+        if len(pieces) < 2:
+            for piece in pieces:
+                yield piece, self.read_part(piece.name, columns, piece.group)
             return
         with ThreadPoolExecutor(CONCURRENT_READS) as pool:
-            pending: deque[tuple[str, Future[pa.Table]]] = deque()
-            for name in names:
+            pending: deque[tuple[Piece, Future[pa.Table]]] = deque()
+            for piece in pieces:
                 if len(pending) == CONCURRENT_READS:
                     yield _result(pending.popleft())
-                pending.append((name, pool.submit(self.read_part, name, columns)))
+                future = pool.submit(self.read_part, piece.name, columns, piece.group)
+                pending.append((piece, future))
             yield from map(_result, pending)
 
     def remove(self, names: Sequence[str]) -> None:
@@ -194,13 +250,43 @@ class PartFolder:
         self.remove([name for name in names if _is_part(name) or _is_temporary(name)])
 
 
-def _result(item: tuple[str, Future[pa.Table]]) -> tuple[str, pa.Table]:
-    name, future = item
-    return name, future.result()
+def new_part_name(label: str = "", limit: int = 0) -> str:
+    """Return a name for a part that is written now.
+
+    Args:
+        label: letters, digits, `-` and `_` that the name has unless it would be too long.
+        limit: the largest number of bytes of the name.
+    """
+    begin = f"{time.time_ns():020d}-{uuid.uuid4().hex}"
+    name = f"{begin}-{label}{_SUFFIX}"
+    return name if label and len(name) <= limit else f"{begin}{_SUFFIX}"
+
+
+def part_label(name: str) -> str:
+    """Return the label in the name of a part; "" without one."""
+    match = _LABELLED.fullmatch(name)
+    return match[1] if match else ""
+
+
+def part_bytes(table: pa.Table, group_rows: int | None = None) -> pa.Buffer:
+    """Return the content of a part file.
+
+    Args:
+        table: the rows.
+        group_rows: the largest number of rows of a row group; None for a single one.
+    """
+    sink = pa.BufferOutputStream()
+    pq.write_table(table, sink, row_group_size=group_rows or max(1, len(table)), **PARQUET)
+    return sink.getvalue()
+
+
+def _result(item: tuple[Piece, Future[pa.Table]]) -> tuple[Piece, pa.Table]:
+    piece, future = item
+    return piece, future.result()
 
 
 def _is_part(name: str) -> bool:
-    return name.endswith(".parquet") and not name.startswith(".")
+    return name.endswith(_SUFFIX) and not name.startswith(".")
 
 
 def _is_temporary(name: str) -> bool:

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 
 from exvad.data.dataset import read_run_manifest
 from exvad.data.records import SPLITS
-from exvad.store.completeness import missing_features
 from exvad.store.feature_bank import FeatureBank
 from exvad.store.store import Store
+from exvad.store.survey import Survey
 
 if TYPE_CHECKING:
     from exvad.config import Config
@@ -64,11 +64,13 @@ class RunData:
         """
         video_ids = [video.video_id for video in manifest.videos if video.split in splits]
         text, test_crop = config.model.text, config.data.test_crop
-        missing = missing_features(store, video_ids, text, test_crop)
+        survey = Survey(store, video_ids)
+        missing = survey.missing(text, test_crop)
         complete = [video for video in video_ids if video not in missing]
         if not complete:
             raise ValueError(
                 f"no {' or '.join(splits)} video has the features that model.text={text} needs: "
                 "preprocess or import them, or use no text (model.text=none)"
             )
-        return cls(manifest, FeatureBank.build(store, complete, text, test_crop), missing)
+        bank = FeatureBank.build(store, complete, text, test_crop, survey)
+        return cls(manifest, bank, missing)

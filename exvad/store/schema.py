@@ -12,6 +12,7 @@ import numpy as np
 import pyarrow as pa
 
 StageName = Literal["captions", "vision", "language"]
+TextKind = Literal["none", "captions", "explanation"]  # the text features of a video
 
 KEYS: dict[StageName, tuple[str, ...]] = {
     "captions": ("video_id", "snippet"),

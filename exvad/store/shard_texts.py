@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from exvad.store.completeness import MissingFeaturesError, TextKind, VideoCrop
+from exvad.store.completeness import MissingFeaturesError, VideoCrop
 from exvad.store.examples import VideoInput, shorten, snippet_text
 from exvad.store.ragged import RaggedRows
 from exvad.store.schema import feature_rows
@@ -19,6 +19,7 @@ from exvad.store.schema import feature_rows
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    from exvad.store.schema import TextKind
     from exvad.store.store import Stage, Store
 
 

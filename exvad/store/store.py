@@ -13,12 +13,15 @@ import errno
 import hashlib
 import json
 from collections.abc import Collection, Hashable, Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
+from itertools import islice
 from pathlib import Path
 from typing import Any, TypeVar
 
 import numpy as np
 import pyarrow as pa
 
+from exvad.data.storage.errors import StorageError
 from exvad.data.storage.places import is_uri
 from exvad.store.failures import FailureLog
 from exvad.store.fingerprint import (
@@ -27,10 +30,15 @@ from exvad.store.fingerprint import (
     normalize_fingerprint,
     read_fingerprint,
 )
-from exvad.store.parts import PartFolder
+from exvad.store.index.key_rows import encode_entries, table_entries, video_code
+from exvad.store.index.snapshot import Snapshot, remove_rows, settings_digest, take_snapshot
+from exvad.store.index.spread import IN_THREADS, Spread
+from exvad.store.index.stage_index import StageIndex
+from exvad.store.parts import PartFolder, Piece
 from exvad.store.row_tables import build_table
 from exvad.store.schema import FEATURES, KEYS, StageName, feature_rows, stage_schema
 
+_TRIES = 20
 _Key = TypeVar("_Key", bound=Hashable)
 
 
@@ -71,7 +79,7 @@ class Store:
         folder = PartFolder(self.root, name)
         if fresh:
             # Rows first: after an interruption, the remaining rows still have their fingerprint.
-            folder.remove_parts()
+            remove_rows(folder)
             self.failures.clear(stage=name)
         claim_stage(folder, normalized, overwrite=fresh)
         return Stage(name, folder, normalized, writable=True)
@@ -102,6 +110,9 @@ class Stage:
     Attributes:
         name: which stage.
         fingerprint: the settings that determine its content.
+        folder: the folder of its files.
+        writable: whether rows may be added.
+        settings_key: what the names of the files of compactions begin with.
     """
 
     def __init__(
@@ -109,17 +120,51 @@ class Stage:
     ) -> None:
         self.name = name
         self.fingerprint = fingerprint
-        self._folder = folder
-        self._writable = writable
+        self.folder = folder
+        self.writable = writable
+        self.settings_key = settings_digest(fingerprint)
         self._width: int | None = None
 
     @property
     def width(self) -> int | None:
         """D, the width of the features, or None while the stage is empty or if it has none."""
         if self._width is None and FEATURES[self.name]:
-            for name in self._folder.part_names()[:1]:
-                self._width = self._part_width(name, self._folder.read_part(name, []))
+            self.learn_width(self.snapshot())
         return self._width
+
+    def learn_width(self, snapshot: Snapshot) -> None:
+        """Take the width of the features from the first of the files that count.
+
+        Args:
+            snapshot: from `snapshot`.
+
+        Raises:
+            CorruptPartError: the file is damaged.
+        """
+        for name in islice(snapshot.files, 1):
+            with suppress(FileNotFoundError):
+                self._part_width(name, self.folder.read_part(name, []))
+
+    def snapshot(self) -> Snapshot:
+        """Look which files count at this moment.
+
+        Raises:
+            CorruptPartError: a file that lists them is damaged.
+            StorageError: storage does not answer.
+        """
+        return take_snapshot(self.folder, self.settings_key)
+
+    def index(self, spread: Spread = IN_THREADS) -> StageIndex:
+        """Find out which rows there are, without reading them.
+
+        Args:
+            spread: how the reading of keys is spread.
+
+        Raises:
+            CorruptPartError: a file is damaged.
+            StorageError: storage does not answer.
+        """
+        return StageIndex(self.name, self.folder, self.settings_key, spread)
 
     def append(self, rows: Sequence[Mapping[str, Any]] | pa.Table) -> None:
         """Add rows as one new part file, atomically; without rows, no file.
@@ -132,13 +177,13 @@ class Stage:
             OSError: the file cannot be written, such as on a full disk; nothing is left of it.
             StorageError: storage does not answer; the rows may be appended again.
         """
-        if not self._writable:
+        if not self.writable:
             raise ValueError(f"stage {self.name} was opened for reading: use Store.stage to add")
         if not len(rows):
             return
         table, self._width = build_table(self.name, rows, self.width)
         try:
-            self._folder.add_part(table)
+            self.folder.add_part(table, self._label(table))
         except OSError as error:
             raise OSError(
                 error.errno or errno.EIO,
@@ -148,32 +193,71 @@ class Stage:
 
     def keys(self) -> set[tuple[Any, ...]]:
         """Return the keys of all rows, such as (video_id, chunk, crop); reads nothing else."""
-        return {key for _, rows in self._first_rows(None) for key in rows}
+        tables = self.iter_tables(())
+        return {key for table in tables for key in _row_keys(self.name, table)}
 
     def iter_tables(
-        self, columns: Sequence[str] | None = None, video_ids: Collection[str] | None = None
+        self,
+        columns: Sequence[str] | None = None,
+        video_ids: Collection[str] | None = None,
+        index: StageIndex | None = None,
     ) -> Iterator[pa.Table]:
-        """Yield the rows part by part, each key once; memory holds a few parts at most.
+        """Yield the rows piece by piece, each key once; memory holds a few pieces at most.
 
         Args:
             columns: which columns; the keys are always included. None for all.
             video_ids: rows of these videos only; None for all.
+            index: where the rows of videos are, if that is known.
 
         Raises:
             CorruptPartError: a part file is damaged.
             ValueError: the features of a part have another width than the rest.
         """
-        keys = list(KEYS[self.name])
-        read_columns = None
-        if columns is not None:
-            read_columns = [*keys, *(column for column in columns if column not in keys)]
+        seen: set[tuple[Any, ...]] = set()
         videos = None if video_ids is None else frozenset(video_ids)
-        rows_of_part = dict(self._first_rows(videos))
-        parts = [name for name, rows in rows_of_part.items() if rows]
-        for name, table in self._folder.read_parts(parts, read_columns):
-            self._part_width(name, table)
-            rows = list(rows_of_part[name].values())
-            yield table if len(rows) == table.num_rows else table.take(pa.array(rows, pa.int64()))
+        for _ in range(_TRIES):
+            try:
+                yield from self.first_rows(self._pieces(videos, index), columns, videos, seen)
+            except FileNotFoundError:
+                if index is not None:
+                    index.refresh()
+                continue  # a compaction has put its rows elsewhere
+            return
+        raise StorageError(self.folder.path, "its parts are merged again and again; run again")
+
+    def first_rows(
+        self,
+        pieces: Sequence[Piece],
+        columns: Sequence[str] | None = None,
+        videos: Collection[str] | None = None,
+        seen: set[tuple[Any, ...]] | None = None,
+    ) -> Iterator[pa.Table]:
+        """Yield the rows of pieces, each key once: of rows with the same key the first one.
+
+        Args:
+            pieces: what to read.
+            columns: which columns; the keys are always included. None for all.
+            videos: rows of these videos only; None for all.
+            seen: keys that are left out; those of the rows are added.
+
+        Raises:
+            FileNotFoundError: a piece is gone.
+            CorruptPartError, ValueError: see `iter_tables`.
+        """
+        seen = set() if seen is None else seen
+        wanted = None if columns is None else list(dict.fromkeys([*KEYS[self.name], *columns]))
+        for piece, table in self.folder.read_pieces(pieces, wanted):
+            if columns is None:
+                self._check_keys(piece.name, table)
+            self._part_width(piece.name, table)
+            rows = []
+            for index, key in enumerate(_row_keys(self.name, table)):
+                if key not in seen and (videos is None or key[0] in videos):
+                    seen.add(key)
+                    rows.append(index)
+            if rows:
+                whole = len(rows) == table.num_rows
+                yield table if whole else table.take(pa.array(rows, pa.int64()))
 
     def table(
         self, columns: Sequence[str] | None = None, video_ids: Collection[str] | None = None
@@ -208,22 +292,23 @@ class Stage:
             total.update(digests[key])
         return total.hexdigest()
 
-    def _first_rows(
-        self, videos: Collection[str] | None
-    ) -> list[tuple[str, dict[tuple[Any, ...], int]]]:
-        """Return, for each part in order, the rows whose key is in no earlier row: key → index."""
-        seen: set[tuple[Any, ...]] = set()
-        first_rows = []
-        names = self._folder.part_names()
-        for name, table in self._folder.read_parts(names, KEYS[self.name]):
-            rows: dict[tuple[Any, ...], int] = {}
-            columns = [table[column].to_pylist() for column in KEYS[self.name]]
-            for index, key in enumerate(zip(*columns, strict=True)):
-                if key not in seen and (videos is None or key[0] in videos):
-                    seen.add(key)
-                    rows[key] = index
-            first_rows.append((name, rows))
-        return first_rows
+    def _pieces(self, videos: Collection[str] | None, index: StageIndex | None) -> list[Piece]:
+        """Return what has to be read for the rows of videos, None for all."""
+        if videos is None:
+            return list(self.snapshot().pieces())
+        index = index or self.index()
+        codes = np.fromiter(map(video_code, videos), np.uint64, len(videos))
+        return index.pieces_of_any(codes)
+
+    def _label(self, table: pa.Table) -> str:
+        """Return the keys of a part, for its name."""
+        entries = table_entries(self.name, table)
+        return "" if entries is None else encode_entries(self.name, entries)
+
+    def _check_keys(self, name: str, table: pa.Table) -> None:
+        missing = [column for column in KEYS[self.name] if column not in table.column_names]
+        if missing:
+            raise self.folder.foreign_part(name, missing[0])
 
     def _part_width(self, name: str, table: pa.Table) -> int | None:
         """Check a part's feature columns against the schema and the other parts; return D."""
@@ -236,7 +321,7 @@ class Stage:
             self._width = self._width or width
             if width is None or width != self._width or kind != self._column_type(column, width):
                 raise ValueError(
-                    f"{self._folder.file_path(name)}: {column} is {kind}, not float16 features "
+                    f"{self.folder.file_path(name)}: {column} is {kind}, not float16 features "
                     f"{self._width or 'D'} wide like the rest of the stage. Another encoder made "
                     "it: delete the file and run again, or start over with --fresh."
                 )
@@ -244,6 +329,10 @@ class Stage:
 
     def _column_type(self, column: str, width: int) -> pa.DataType:
         return stage_schema(self.name, width).field(column).type
+
+
+def _row_keys(stage: StageName, table: pa.Table) -> Iterator[tuple[Any, ...]]:
+    return zip(*(table[column].to_pylist() for column in KEYS[stage]), strict=True)
 
 
 def _row_digests(stage: StageName, table: pa.Table) -> Iterator[tuple[tuple[Any, ...], bytes]]:

@@ -8,9 +8,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from exvad.aegm.captioned_videos import find_caption_parts, read_captioned_videos
+from exvad.aegm.captioned_videos import read_captioned_videos
 from exvad.store.feature_bank import load_features
 from exvad.store.store import Store
+from exvad.store.survey import Survey
 
 PER_CHUNK, WIDTH = 5, 8
 
@@ -47,7 +48,7 @@ def store(tmp_path: Path) -> Store:
 
 def test_read_captioned_videos_agrees_with_the_feature_bank(store: Store) -> None:
     videos = ["b", "a", "c"]
-    captioned = read_captioned_videos(store, find_caption_parts(store, videos))
+    captioned = read_captioned_videos(store, Survey(store, videos).pieces("vision", videos))
     assert [video.video_id for video in captioned] == videos
     for video, features in zip(captioned, load_features(store, videos).values(), strict=True):
         assert video.captions == features.captions
@@ -58,9 +59,10 @@ def test_read_captioned_videos_agrees_with_the_feature_bank(store: Store) -> Non
 
 
 def test_read_captioned_videos_reads_only_the_parts_of_its_videos(store: Store) -> None:
-    parts = find_caption_parts(store, ["a", "c", "nowhere"])
-    assert [len(parts[video]) for video in ("a", "c", "nowhere")] == [2, 1, 0]
-    for name in parts["a"]:
-        (Path(store.root) / "vision" / name).unlink()
-    (video,) = read_captioned_videos(store, {"c": parts["c"]})
+    videos = ["a", "c", "nowhere"]
+    pieces = Survey(store, videos).pieces("vision", videos)
+    assert [len(pieces[video]) for video in videos] == [2, 1, 0]
+    for piece in pieces["a"]:
+        (Path(store.root) / "vision" / piece.name).unlink()
+    (video,) = read_captioned_videos(store, {"c": pieces["c"]})
     assert video.captions == ["c 0 0 0", "c 0 0 1", "c 1 0 0", "c 1 0 1"]

@@ -44,3 +44,28 @@ def test_clear_deletes_the_selected_failures_only(tmp_path: Path) -> None:
     log.clear()
     assert log.rows() == []
     assert part_files(tmp_path, "failures") == []
+
+
+def test_read_files_reads_new_files_only_and_forgets_deleted_ones(tmp_path: Path) -> None:
+    log = Store(tmp_path).failures
+    log.append("a", "vision", "E", "m")
+    known = log.read_files()
+    (name,) = known
+    log.append("b", "vision", "E", "m")
+    known[name][0]["message"] = "from before"
+    found = log.read_files(known)
+    assert [rows[0]["message"] for rows in found.values()] == ["from before", "m"]
+    log.clear(["a"])
+    assert name not in log.read_files(found)
+
+
+def test_merge_keeps_what_others_append_meanwhile(tmp_path: Path) -> None:
+    log = Store(tmp_path).failures
+    for video_id in ("a", "b"):
+        log.append(video_id, "vision", "E", "m")
+    known = log.read_files()
+    log.append("c", "vision", "E", "m")
+    log.merge(known)
+    log.append("d", "vision", "E", "m")
+    assert [row["id"] for row in log.rows()] == ["a", "b", "c", "d"]
+    assert len(part_files(tmp_path, "failures")) == 2

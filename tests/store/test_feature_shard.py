@@ -61,10 +61,12 @@ def spy_on_reads(monkeypatch: pytest.MonkeyPatch) -> Counter[str]:
     reads: Counter[str] = Counter()
     read_part = PartFolder.read_part
 
-    def counted(folder: PartFolder, name: str, columns: Sequence[str] | None = None) -> pa.Table:
+    def counted(
+        folder: PartFolder, name: str, columns: Sequence[str] | None = None, *more: Any
+    ) -> pa.Table:
         if columns is None or "visual" in columns:
             reads[name] += 1
-        return read_part(folder, name, columns)
+        return read_part(folder, name, columns, *more)
 
     monkeypatch.setattr(PartFolder, "read_part", counted)
     return reads

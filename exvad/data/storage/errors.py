@@ -25,14 +25,15 @@ class StorageError(ValueError):
     Args:
         place: the file or folder; the message omits user names, passwords and queries of a URI.
         reason: the cause, as the part of the sentence after `place: `.
+        changed: whether the file was replaced or deleted while it was read.
     """
 
-    def __init__(self, place: str, reason: str) -> None:
-        self.place, self.reason = without_secrets(place), reason
+    def __init__(self, place: str, reason: str, changed: bool = False) -> None:
+        self.place, self.reason, self.changed = without_secrets(place), reason, changed
         super().__init__(f"{self.place}: {reason}")
 
-    def __reduce__(self) -> tuple[type[StorageError], tuple[str, str]]:
-        return type(self), (self.place, self.reason)
+    def __reduce__(self) -> tuple[type[StorageError], tuple[str, str, bool]]:
+        return type(self), (self.place, self.reason, self.changed)
 
 
 def is_network_failure(error: OSError) -> bool:

@@ -136,7 +136,7 @@ class ObjectFileSystem:
                 return self._request(path, lambda: receive(start, end))
             except (PreconditionError, FileNotFoundError) as error:
                 reason = "the file was changed while it was read"
-                raise StorageError(self.describe(path), reason) from error
+                raise StorageError(self.describe(path), reason, changed=True) from error
 
         return RangeReader(head["size"], fetch, ahead)
 

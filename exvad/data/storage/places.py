@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 from urllib.parse import parse_qsl, unquote
 
-from exvad.data.atomic import json_bytes
+from exvad.data.atomic import json_bytes, temporary_name
 from exvad.data.storage.clients import URI_OPTIONS
 from exvad.data.storage.errors import without_secrets
 from exvad.data.storage.filesystem import FileSystem
@@ -28,6 +28,8 @@ if TYPE_CHECKING:
     from pyarrow import fs as pa_fs
 
 OBJECT_STORES = {"s3": "s3", "s3a": "s3", "gs": "gs", "gcs": "gs", "az": "az"}
+_MAX_FILE = 255  # bytes of a name on the usual file systems
+_MAX_OBJECT = 1000  # bytes of the whole path of an object, a few less than S3 allows
 _SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]+):/(/?)")
 _SUPPORTED = "Use a local path, or a URI: file://, s3://, gs://, az://, or one of an fsspec package"
 
@@ -62,6 +64,19 @@ class Place:
     def is_local(self) -> bool:
         """Whether the place is on a disk that only this machine may have."""
         return isinstance(self.filesystem, LocalFileSystem)
+
+    @property
+    def creates_atomically(self) -> bool:
+        """Whether of several processes that create the same file one is told that it did."""
+        return not isinstance(self.filesystem, OtherFileSystem)
+
+    @property
+    def max_name(self) -> int:
+        """The number of bytes that the name of a file in this folder may have."""
+        if isinstance(self.filesystem, ObjectFileSystem):
+            return _MAX_OBJECT - len(self.path.encode())
+        # Writers append something to the names of their temporary files.
+        return _MAX_FILE - len(temporary_name(""))
 
     @property
     def _left(self) -> str:

@@ -24,7 +24,8 @@ if TYPE_CHECKING:
 
     from exvad.config import Config
     from exvad.data.manifest import Manifest
-    from exvad.store.store import Stage, Store
+    from exvad.store.store import Stage
+    from exvad.store.survey import Survey
 
 SnippetKey = tuple[str, int]  # video, number of the snippet
 
@@ -101,20 +102,24 @@ class StoreCaptions:
         return {"outcome": append_rows(self.stage, rows, outcomes)}
 
 
-def run_captions(config: Config, manifest: Manifest, store: Store, stage: Stage) -> None:
+def run_captions(config: Config, manifest: Manifest, survey: Survey, stage: Stage) -> bool:
     """Fill the captions stage with the captions that are missing; for backend vllm only.
 
     Args:
         config: the captioner and the resources of its engines.
         manifest: the data set.
-        store: the feature store.
+        survey: what the store holds.
         stage: its captions stage, open for writing.
+
+    Returns:
+        Whether any video was to be captioned.
     """
-    videos = videos_to_encode(config, manifest, store)
+    videos = videos_to_encode(config, manifest, survey)
     if videos:
         dataset = caption_videos(config, stage, videos)
         with engines_running(config.captioner.model):
-            run_to_end(dataset, "captioning", len(videos), store, "vision")
+            run_to_end(dataset, "captioning", len(videos), survey.store, "vision")
+    return bool(videos)
 
 
 def caption_videos(config: Config, stage: Stage, videos: list[dict[str, Any]]) -> Dataset:

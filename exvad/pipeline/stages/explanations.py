@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +13,7 @@ from exvad.encoders.engine import EngineError, sampling_parameters
 from exvad.encoders.loading import load_clip
 from exvad.pipeline.stages.actors import actor_options, append_rows
 from exvad.pipeline.stages.outcomes import Outcome
+from exvad.pipeline.stages.pieces import read_pieces
 from exvad.pipeline.stages.vllm_engine import ERROR_COLUMN, build_engine, row_answer
 
 if TYPE_CHECKING:
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 class AskExplanation:
     """Cleans the captions of videos and writes the prompts that ask for explanations.
 
-    Input: rows of `video_id`, `parts` and `refused`; see `explain_with_vllm`. Output: the cleaned
+    Input: rows of `video_id`, `pieces` and `refused`; see `explain_with_vllm`. Output: the cleaned
     videos with `tokenized_prompt` and `sampling_params`. Resources: `stages.text`.
 
     Args:
@@ -47,9 +47,9 @@ class AskExplanation:
     def __call__(self, batch: dict[str, Any]) -> dict[str, Any]:
         """Process one batch of rows."""
         video_ids = [str(video_id) for video_id in batch["video_id"]]
-        parts = dict(zip(video_ids, map(json.loads, batch["parts"]), strict=True))
+        pieces = read_pieces(batch)
         refused = dict(zip(video_ids, map(str, batch["refused"]), strict=True))
-        videos = self.builder.clean(read_captioned_videos(self.store, parts))
+        videos = self.builder.clean(read_captioned_videos(self.store, pieces))
         prompts = [self.builder.build_prompt(video, refused[video.video_id]) for video in videos]
         rows = [video.to_row() for video in videos]
         return {
@@ -116,8 +116,8 @@ def explain_with_vllm(
         classes: class names, the normal one first.
         store: the store that holds the captions.
         stage: its language stage.
-        videos: rows of `video_id`, `parts` (JSON of the value in `find_caption_parts`) and
-            `refused` (why the last answer was refused, or "").
+        videos: rows of `video_id`, `pieces` (from `pieces_text`) and `refused` (why the last answer
+            was refused, or "").
         batch_size: videos per batch.
     """
     text_actors: dict[str, Any] = {

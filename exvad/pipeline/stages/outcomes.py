@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+import math
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -20,6 +23,7 @@ if TYPE_CHECKING:
 
 # Interruptions one after another: storage is down, and more work would only be lost.
 MAX_INTERRUPTIONS = 20
+LOG_SECONDS = 5.0  # between two files of the log, each of which is a request
 
 
 class UnfinishedError(ValueError):
@@ -99,7 +103,11 @@ def run_to_end(
     in_a_row = 0
     remarks: list[Outcome] = []
     to_retry: list[Outcome] = []
-    with progress_bar() as bar, waiting_reported(title) as reporter:
+    with (
+        progress_bar() as bar,
+        waiting_reported(title) as reporter,
+        _failures_logged(store, stage) as log_failure,
+    ):
         task = bar.add_task(title, total=total)
         for outcome in _iter_outcomes(dataset):
             in_a_row = in_a_row + 1 if outcome.is_interruption else 0
@@ -110,7 +118,7 @@ def run_to_end(
             elif outcome.error and outcome.error == retry_error:
                 to_retry.append(outcome)
             elif outcome.error:
-                _log_failure(store, stage, outcome)
+                log_failure(outcome)
             elif outcome.message:
                 remarks.append(outcome)
             reporter.progress()
@@ -127,11 +135,30 @@ def run_to_end(
     return to_retry
 
 
-def _log_failure(store: Store, stage: str, outcome: Outcome) -> None:
+@contextmanager
+def _failures_logged(store: Store, stage: str) -> Iterator[Callable[[Outcome], None]]:
+    """Yield a function that logs a failure: soon, and with others in one file."""
+    waiting: list[tuple[str, str, str, str]] = []
+    written_at = -math.inf
+
+    def write() -> None:
+        nonlocal written_at
+        try:
+            store.failures.extend(waiting)
+        except OSError as error:
+            raise UnwritableError.from_os_error(error) from error
+        waiting.clear()
+        written_at = time.monotonic()
+
+    def log(outcome: Outcome) -> None:
+        waiting.append((outcome.video_id, stage, outcome.error, outcome.message))
+        if time.monotonic() - written_at > LOG_SECONDS:
+            write()
+
     try:
-        store.failures.append(outcome.video_id, stage, outcome.error, outcome.message)
-    except OSError as error:
-        raise UnwritableError.from_os_error(error) from error
+        yield log
+    finally:
+        write()
 
 
 def _iter_outcomes(dataset: Dataset) -> Iterator[Outcome]:

@@ -13,14 +13,14 @@ from exvad.pipeline.stages.actors import actor_options, append_rows, decoding_de
 from exvad.pipeline.stages.decoding import decode_videos
 from exvad.pipeline.stages.frame_columns import read_chunks
 from exvad.pipeline.stages.outcomes import Outcome, run_to_end
-from exvad.store.completeness import missing_features
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
     from exvad.config import Config
     from exvad.data.manifest import Manifest
-    from exvad.store.store import Stage, Store
+    from exvad.store.store import Stage
+    from exvad.store.survey import Survey
 
 
 class VisionActor:
@@ -58,22 +58,26 @@ class VisionActor:
         return {"outcome": append_rows(self.stage, rows, outcomes)}
 
 
-def run_vision(config: Config, manifest: Manifest, store: Store, stage: Stage) -> None:
+def run_vision(config: Config, manifest: Manifest, survey: Survey, stage: Stage) -> bool:
     """Fill the vision stage with the features that are missing.
 
     Args:
         config: the models and the resources of the actors.
         manifest: the data set.
-        store: the feature store.
+        survey: what the store holds.
         stage: its vision stage, open for writing.
+
+    Returns:
+        Whether anything was missing.
     """
-    videos = videos_to_encode(config, manifest, store)
+    videos = videos_to_encode(config, manifest, survey)
     if not videos:
-        return
+        return False
+    stage.learn_width(survey.index("vision").snapshot)
     title, stages = "encoding and captioning", config.stages
     actors = place_actors(title, "stages.vision", stages.vision, [decoding_demand(config)])
     config = config.model_copy(update={"stages": stages.model_copy(update={"vision": actors})})
-    done = {(video_id, chunk) for video_id, chunk, _ in sorted(stage.keys())}
+    done = survey.chunks(video["video_id"] for video in videos)
     dataset = decode_videos(config, videos, done).map_batches(
         VisionActor,
         fn_constructor_args=(config, stage),
@@ -81,23 +85,27 @@ def run_vision(config: Config, manifest: Manifest, store: Store, stage: Stage) -
         batch_format="pyarrow",
         **actor_options(actors),
     )
-    run_to_end(dataset, title, len(videos), store, "vision")
+    run_to_end(dataset, title, len(videos), survey.store, "vision")
+    return True
 
 
-def videos_to_encode(config: Config, manifest: Manifest, store: Store) -> list[dict[str, Any]]:
+def videos_to_encode(config: Config, manifest: Manifest, survey: Survey) -> list[dict[str, Any]]:
     """Return the videos that lack features and have not failed.
 
     Returns:
         Rows of `video_id`, `path` and `captions`, which is JSON of snippet → caption with the
         captions that vLLM wrote.
     """
-    failed = {row["id"] for row in store.failures.rows("vision")}
-    candidates = [video.video_id for video in manifest.videos if video.video_id not in failed]
-    missing = missing_features(store, candidates)
+    failed = {row["id"] for row in survey.failures("vision")}
+    missing = [video_id for video_id in survey.missing() if video_id not in failed]
     captions: dict[str, dict[int, str]] = {video_id: {} for video_id in missing}
     if config.captioner.backend == "vllm":
-        for row in store.read_stage("captions").table(video_ids=missing).to_pylist():
-            captions[row["video_id"]][row["snippet"]] = row["caption"]
+        tables = survey.store.read_stage("captions").iter_tables(
+            video_ids=missing, index=survey.index("captions")
+        )
+        for table in tables:
+            for row in table.to_pylist():
+                captions[row["video_id"]][row["snippet"]] = row["caption"]
     return [
         {
             "video_id": video.video_id,
@@ -105,5 +113,5 @@ def videos_to_encode(config: Config, manifest: Manifest, store: Store) -> list[d
             "captions": json.dumps(captions[video.video_id]),
         }
         for video in manifest.videos
-        if video.video_id in missing
+        if video.video_id in captions
     ]

@@ -1,0 +1,40 @@
+"""Reading and merging of many files of the store, as tasks on the cluster."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import ray
+from ray.exceptions import RayTaskError
+
+
+@dataclass(frozen=True)
+class OverCluster:
+    """Calls a function in a task for each argument; see `exvad.store.index.spread.Spread`.
+
+    Args:
+        num_cpus: CPU cores of a task.
+    """
+
+    num_cpus: float
+
+    def __call__(self, function: Callable[[Any], Any], arguments: Sequence[Any]) -> Iterator[Any]:
+        """Yield what the function returns, in the order of the arguments; raise what it raises."""
+        task = ray.remote(num_cpus=self.num_cpus)(_call)
+        shared = ray.put(function)
+        waiting = [task.remote(shared, argument) for argument in arguments]
+        try:
+            while waiting:
+                yield ray.get(waiting[0])
+                waiting.pop(0)
+        except RayTaskError as error:
+            raise error.cause from None
+        finally:
+            for reference in waiting:
+                ray.cancel(reference)
+
+
+def _call(function: Callable[[Any], Any], argument: Any) -> Any:
+    return function(argument)
