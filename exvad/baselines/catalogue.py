@@ -10,11 +10,17 @@ from dataclasses import dataclass
 
 import torch
 
+from exvad.baselines.avvd import AVVDStyle
 from exvad.baselines.clip_text import ClipText, Prompts
+from exvad.baselines.clip_tsa import ClipTSA
 from exvad.baselines.common.class_maps import ClassMap
 from exvad.baselines.common.system import Baseline
 from exvad.baselines.ex_vad import ExVADSystem
+from exvad.baselines.pel4vad import PEL4VAD
 from exvad.baselines.real_ad import RealAD
+from exvad.baselines.rtfm import RTFM
+from exvad.baselines.tevad import TEVAD
+from exvad.baselines.ur_dmu import URDMU
 from exvad.baselines.vadclip import LabelPrompt, TokenPrompt, VadCLIP
 from exvad.modeling.exvad import build_exvad
 
@@ -96,6 +102,15 @@ def _ex_vad(inputs: Inputs) -> Baseline:
     return ExVADSystem(network, label_CD)
 
 
+def _tevad(inputs: Inputs) -> Baseline:
+    if not inputs.text_width:
+        raise ValueError(
+            "TEVAD needs text features of captions, but the videos have none: run the language "
+            "stage, or import text features"
+        )
+    return TEVAD(inputs.width, inputs.text_width)
+
+
 def _labels_of_width(inputs: Inputs) -> torch.Tensor:
     if inputs.label_CD.shape[1] != inputs.width:
         raise ValueError(
@@ -106,9 +121,26 @@ def _labels_of_width(inputs: Inputs) -> torch.Tensor:
     return inputs.label_CD
 
 
+HEADS: tuple[ClassMap, ...] = ("F2", "F1", "F3")
 SYSTEMS: dict[str, Entry] = {
     "ex_vad": Entry("Ex-VAD", _ex_vad, ("F0",)),
     "vadclip": Entry("VadCLIP", _vadclip, ("F0",)),
     "vadclip_labels": Entry("VadCLIP (label embeddings)", _vadclip_labels, ("F0",), False),
-    "real_ad": Entry("RealAD", lambda inputs: RealAD(inputs.width), ("F2", "F1", "F3")),
+    "real_ad": Entry("RealAD", lambda inputs: RealAD(inputs.width), HEADS),
+    "rtfm": Entry("RTFM (one crop)", lambda inputs: RTFM(inputs.width), HEADS),
+    "clip_tsa": Entry("CLIP-TSA", lambda inputs: ClipTSA(inputs.width), HEADS),
+    "ur_dmu": Entry("DMU", lambda inputs: URDMU(inputs.width), HEADS),
+    "tevad": Entry("TEVAD (CLIP text)", _tevad, HEADS, False),
+    "avvd": Entry(
+        "AVVD-style (visual only, rebuilt from HL-Net)",
+        lambda inputs: AVVDStyle(inputs.width, inputs.num_classes),
+        ("F0",),
+        False,
+    ),
+    "pel4vad": Entry(
+        "PEL4VAD (label embeddings)",
+        lambda inputs: PEL4VAD(inputs.width, inputs.label_CD),
+        ("F0",),
+        False,
+    ),
 }
