@@ -5,6 +5,12 @@ inference. It is trained by `fit_baseline`, and scores videos by `predict_videos
 torch and `exvad.modeling` only. `catalogue.py` lists the systems by name:
 
 - `real_ad.py`: RealAD (Sultani et al., CVPR 2018).
+- `rtfm.py`: RTFM (Tian et al., ICCV 2021), and its trunk and loss, which two others share:
+- `clip_tsa.py`: CLIP-TSA (Joo et al., ICIP 2023).
+- `tevad.py`: TEVAD (Chen et al., CVPRW 2023).
+- `ur_dmu.py`: UR-DMU (Zhou et al., AAAI 2023).
+- `avvd.py`: AVVD-style (after Wu et al., TMM 2022).
+- `pel4vad.py`: PEL4VAD (Pu et al., TIP 2024).
 - `vadclip.py`: VadCLIP (Wu et al., AAAI 2024); `clip_text.py` is its frozen text encoder.
 - `ex_vad.py`: Ex-VAD, the network of `exvad.modeling`, by the same protocol.
 """
