@@ -92,8 +92,8 @@ class ClipTSA(MagnitudeBaseline):
         )
         initialize(self.scorer)
         self.trunk = MultiScaleTrunk(width)
-        # Narrow features keep some units, since dropout would silence two or three.
-        self.head = scoring_head(width, max(32, width // 4), max(16, width // 16))
+        # Narrow features keep the head of D = 512: dropout would silence a handful of units.
+        self.head = scoring_head(width, max(128, width // 4), max(32, width // 16))
 
     def mix(self, clips: Clips) -> torch.Tensor:
         """Return the trunk's features of the scaled snippets."""
