@@ -8,6 +8,7 @@ torch and `exvad.modeling` only. `catalogue.py` lists the systems by name:
 - `rtfm.py`: RTFM (Tian et al., ICCV 2021), and its trunk and loss, which two others share:
 - `clip_tsa.py`: CLIP-TSA (Joo et al., ICIP 2023).
 - `tevad.py`: TEVAD (Chen et al., CVPRW 2023).
+- `umil.py`: UMIL-F (after Lv et al., CVPR 2023).
 - `ur_dmu.py`: UR-DMU (Zhou et al., AAAI 2023).
 - `avvd.py`: AVVD-style (after Wu et al., TMM 2022).
 - `pel4vad.py`: PEL4VAD (Pu et al., TIP 2024).

@@ -20,6 +20,7 @@ from exvad.baselines.pel4vad import PEL4VAD
 from exvad.baselines.real_ad import RealAD
 from exvad.baselines.rtfm import RTFM
 from exvad.baselines.tevad import TEVAD
+from exvad.baselines.umil import UMILF
 from exvad.baselines.ur_dmu import URDMU
 from exvad.baselines.vadclip import LabelPrompt, TokenPrompt, VadCLIP
 from exvad.modeling.exvad import build_exvad
@@ -111,6 +112,10 @@ def _tevad(inputs: Inputs) -> Baseline:
     return TEVAD(inputs.width, inputs.text_width)
 
 
+def _umil(inputs: Inputs) -> Baseline:
+    return UMILF(inputs.width, _labels_of_width(inputs))
+
+
 def _labels_of_width(inputs: Inputs) -> torch.Tensor:
     if inputs.label_CD.shape[1] != inputs.width:
         raise ValueError(
@@ -131,6 +136,7 @@ SYSTEMS: dict[str, Entry] = {
     "clip_tsa": Entry("CLIP-TSA", lambda inputs: ClipTSA(inputs.width), HEADS),
     "ur_dmu": Entry("DMU", lambda inputs: URDMU(inputs.width), HEADS),
     "tevad": Entry("TEVAD (CLIP text)", _tevad, HEADS, False),
+    "umil": Entry("UMIL-F (frozen features)", _umil, HEADS, False),
     "avvd": Entry(
         "AVVD-style (visual only, rebuilt from HL-Net)",
         lambda inputs: AVVDStyle(inputs.width, inputs.num_classes),

@@ -118,5 +118,5 @@ class ClipTSA(MagnitudeBaseline):
             device=ratings_BT.device,
             dtype=ratings_BT.dtype,
         )
-        membership_BT: torch.Tensor = PerturbedTopK.apply(ratings_BT, noise_NBT, count)  # type: ignore[no-untyped-call]
+        membership_BT: torch.Tensor = PerturbedTopK.apply(ratings_BT, noise_NBT, count)
         return membership_BT

@@ -35,12 +35,14 @@ class NonLocal(nn.Module):
         self.theta = nn.Conv1d(width, inner, 1)
         self.phi = nn.Conv1d(width, inner, 1)
         self.g = nn.Conv1d(width, inner, 1)
-        self.out = nn.Sequential(nn.Conv1d(inner, width, 1), nn.BatchNorm1d(width))
+        self.out = nn.Conv1d(inner, width, 1)
+        self.norm = nn.BatchNorm1d(width)
+        nn.init.zeros_(self.norm.weight)
 
     def forward(self, x_BdT: torch.Tensor) -> torch.Tensor:
         """Mix [B, d, T]."""
         weights_BTT = self.theta(x_BdT).mT @ self.phi(x_BdT) / x_BdT.shape[-1]
-        mixed_BdT: torch.Tensor = x_BdT + self.out(self.g(x_BdT) @ weights_BTT.mT)
+        mixed_BdT: torch.Tensor = x_BdT + self.norm(self.out(self.g(x_BdT) @ weights_BTT.mT))
         return mixed_BdT
 
 
@@ -78,8 +80,6 @@ class MultiScaleTrunk(nn.Module):
         )
         self.dropout = nn.Dropout(DROPOUT)
         initialize(self)
-        # The non-local block starts as the identity.
-        nn.init.zeros_(self.non_local.out[1].weight)
 
     def forward(self, x_BTD: torch.Tensor) -> torch.Tensor:
         """Mix the snippets of videos without padding, [B, T, D]."""

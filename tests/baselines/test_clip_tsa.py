@@ -19,7 +19,7 @@ def test_clip_tsa_has_the_published_size() -> None:
 def test_membership_is_the_sum_over_slots_of_the_mean_one_hot_tensor() -> None:
     torch.manual_seed(0)
     ratings_BT, noise_NBT = torch.rand(2, 6), torch.randn(50, 2, 6)
-    membership_BT = PerturbedTopK.apply(ratings_BT, noise_NBT, 3)  # type: ignore[no-untyped-call]
+    membership_BT = PerturbedTopK.apply(ratings_BT, noise_NBT, 3)
     highest_NBK = (ratings_BT + SIGMA * noise_NBT).topk(3).indices.sort(-1).values
     one_hot_NBKT = torch.nn.functional.one_hot(highest_NBK, 6).float()
     torch.testing.assert_close(membership_BT, one_hot_NBKT.mean(0).sum(1))
@@ -32,14 +32,14 @@ def test_gradient_of_membership_is_that_of_its_expectation() -> None:
     weights_T = torch.tensor([1.0, -2.0, 0.5, 3.0])
     draws = 400_000
     noise_NBT = torch.randn(draws, 1, 4)
-    value = PerturbedTopK.apply(ratings_BT, noise_NBT, 2) @ weights_T  # type: ignore[no-untyped-call]
-    value.sum().backward()
+    value = PerturbedTopK.apply(ratings_BT, noise_NBT, 2) @ weights_T
+    value.sum().backward()  # type: ignore[no-untyped-call]
     step, numeric = 0.01, []
     with torch.no_grad():
         for index in range(4):
             shift_T = step * torch.eye(4)[index]
             up, down = (
-                PerturbedTopK.apply(ratings_BT + sign * shift_T, noise_NBT, 2) @ weights_T  # type: ignore[no-untyped-call]
+                PerturbedTopK.apply(ratings_BT + sign * shift_T, noise_NBT, 2) @ weights_T
                 for sign in (1, -1)
             )
             numeric.append((up - down).item() / (2 * step))

@@ -29,22 +29,22 @@ def test_rtfm_at_its_own_width_has_the_size_of_the_papers_table() -> None:
     assert round(trainable_parameters(RTFM(2048)) / 1e6, 2) == 24.72
 
 
-def test_non_local_block_starts_as_the_identity_within_the_trunk() -> None:
+def test_non_local_block_starts_as_the_identity() -> None:
     torch.manual_seed(0)
-    trunk = MultiScaleTrunk(WIDTH)
     x_BdT = torch.randn(3, 4, 7)
-    torch.testing.assert_close(trunk.non_local(x_BdT), x_BdT)
+    torch.testing.assert_close(NonLocal(4)(x_BdT), x_BdT)
 
 
 def test_non_local_block_weights_snippets_by_products_over_the_length() -> None:
     torch.manual_seed(0)
     block = NonLocal(4).eval()
+    torch.nn.init.ones_(block.norm.weight)
     x_BdT = torch.randn(1, 4, 5)
     theta, phi, g = (layer(x_BdT)[0] for layer in (block.theta, block.phi, block.g))
     mixed_dT = torch.stack(
         [sum((theta[:, i] @ phi[:, j]) / 5 * g[:, j] for j in range(5)) for i in range(5)], -1
     )
-    torch.testing.assert_close(block(x_BdT), x_BdT + block.out(mixed_dT[None]))
+    torch.testing.assert_close(block(x_BdT), x_BdT + block.norm(block.out(mixed_dT[None])))
 
 
 def test_rtfm_loss_follows_the_longest_features() -> None:

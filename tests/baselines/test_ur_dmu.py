@@ -43,8 +43,8 @@ def test_near_snippets_have_weights_that_sum_to_one_unless_told() -> None:
     sums_T = near_TT.sum(1)
     other_BTH = near_TT / sums_T[:, None] @ near_BTH - near_TT / sums_T @ near_BTH
     # Each head's part of the second half of the projection belongs to the near snippets.
-    per_head = rows.project_out.weight.unflatten(1, (heads, 256))[:, :, 128:].flatten(1)
-    torch.testing.assert_close(difference_BTH, other_BTH @ per_head.mT, atol=1e-5, rtol=1e-3)
+    weight_HH = rows.project_out.weight.reshape(512, heads, 256)[:, :, 128:].flatten(1)
+    torch.testing.assert_close(difference_BTH, other_BTH @ weight_HH.mT, atol=1e-5, rtol=1e-3)
 
 
 def test_evaluation_reads_both_memories_without_sampling() -> None:

@@ -13,7 +13,7 @@ import numpy as np
 import torch
 
 from exvad.baselines.common.sampling import VideoFeatures, collate, draw_batches
-from exvad.baselines.common.system import Baseline, Recipe
+from exvad.baselines.common.system import Baseline, Recipe, set_progress
 
 OnStep = Callable[[int, dict[str, float]], None]
 
@@ -53,6 +53,7 @@ def fit_baseline(
     system.train()
     for number, indices in enumerate(islice(draw_batches(abnormal_N, recipe, seed), steps), 1):
         batch = [videos[index] for index in indices]
+        set_progress(system, (number - 1) / steps)
         step = system.loss(collate(batch, recipe, indices.tolist()).to(device))
         total = step.total
         if not torch.isfinite(total):

@@ -60,7 +60,8 @@ def reduce_length(rows_TD: Floats, rule: LengthRule, snippets: int) -> Floats:
     bounds = np.linspace(0, length, snippets + 1).astype(int)
     # In an empty segment `reduceat` gives the row at its bound.
     sums_LD = np.add.reduceat(rows_TD, bounds[:-1], axis=0)
-    means_LD: Floats = sums_LD / np.maximum(np.diff(bounds), 1)[:, None].astype(np.float32)
+    counts_L1 = np.maximum(np.diff(bounds), 1)[:, None].astype(np.float32)
+    means_LD: Floats = np.divide(sums_LD, counts_L1, dtype=np.float32)
     return means_LD
 
 

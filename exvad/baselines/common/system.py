@@ -140,12 +140,14 @@ class Baseline(nn.Module, ABC):
         feature_width: H, width of the features before the last layer.
         needs_text: whether it needs text features.
         chunk: maximum T of a test video, which is cut into chunks of that length; None for any.
+        progress: share of the training that is done, set before every step.
     """
 
     recipe: Recipe
     feature_width: int
     needs_text: ClassVar[bool] = False
     chunk: int | None = None
+    progress: float = 0.0
 
     @abstractmethod
     def forward(self, clips: Clips) -> Output:
@@ -177,6 +179,18 @@ class Baseline(nn.Module, ABC):
         """
         trained = [parameter for parameter in self.parameters() if parameter.requires_grad]
         return [{"params": trained, "lr": learning_rate}]
+
+
+def set_progress(system: Baseline, share: float) -> None:
+    """Set the progress of a system and of the systems in it.
+
+    Args:
+        system: the system in training.
+        share: of the training that is done, 0 to 1.
+    """
+    for module in system.modules():
+        if isinstance(module, Baseline):
+            module.progress = share
 
 
 def trainable_parameters(system: nn.Module) -> int:

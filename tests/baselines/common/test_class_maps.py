@@ -46,7 +46,7 @@ def test_f1_adds_the_loss_of_the_classes_and_trains_the_system() -> None:
     v_BC = logits_BTC.topk(2, dim=1).values.mean(1)
     torch.testing.assert_close(terms["classes"], F.cross_entropy(v_BC, clips.targets_BC))
     assert "rank" in terms
-    terms["classes"].backward()
+    terms["classes"].backward()  # type: ignore[no-untyped-call]
     assert joint.system.hidden.weight.grad is not None  # type: ignore[union-attr]
     assert sum(len(group["params"]) for group in joint.parameter_groups(1e-3)) == 8
 
