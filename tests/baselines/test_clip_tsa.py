@@ -33,7 +33,7 @@ def test_gradient_of_membership_is_that_of_its_expectation() -> None:
     draws = 400_000
     noise_NBT = torch.randn(draws, 1, 4)
     value = PerturbedTopK.apply(ratings_BT, noise_NBT, 2) @ weights_T
-    value.sum().backward()  # type: ignore[no-untyped-call]
+    value.sum().backward()
     step, numeric = 0.01, []
     with torch.no_grad():
         for index in range(4):
