@@ -47,8 +47,6 @@ FILE_SUFFIXES = (".db", ".json", ".npz", ".parquet", ".py", ".safetensors", ".ya
 # Names that look like a module: a key in the metadata of Parquet manifests.
 NO_MODULES = {"exvad.classes"}
 FOLDERS = ("exvad", "jobs", "tune", "serve", "bench", "scripts", "deploy", "examples", "tests")
-# Folders that CONTRIBUTING.md says are planned.
-PLANNED = {"exvad/baselines/"}
 
 
 def name_of(page: Path) -> str:
@@ -153,7 +151,7 @@ def test_page_names_modules_and_files_that_exist(page: Path) -> None:
         elif re.fullmatch(r"exvad(\.\w+)+", code) and code not in NO_MODULES:
             assert resolves(code), f"{code} is not importable"
         elif re.fullmatch(rf"({'|'.join(FOLDERS)})/[\w./-]*", code):
-            assert code in PLANNED or (ROOT / code).exists(), f"{code} does not exist"
+            assert (ROOT / code).exists(), f"{code} does not exist"
         elif re.fullmatch(r"[a-z_]+/[a-z_]+\.py", code):
             assert (ROOT / "exvad" / code).exists(), f"exvad/{code} does not exist"
 
