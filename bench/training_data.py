@@ -37,8 +37,8 @@ from bench.train import ABNORMAL, CLASSES, LOG_DEVIATION, VIDEOS, WIDTH, write_s
 from exvad.config import load_config
 from exvad.store.completeness import stored_lengths
 from exvad.store.examples import VideoInput, collate
-from exvad.store.feature_shard import GIB, FeatureShard, ShardMemory, rows_needed
-from exvad.store.ragged import RaggedRows
+from exvad.store.shards.feature_shard import GIB, FeatureShard, ShardMemory, rows_needed
+from exvad.store.shards.ragged import RaggedRows
 from exvad.store.store import Store
 from exvad.training.batches import video_owners, worker_batches
 from exvad.training.data import StoredExamples, labels_of

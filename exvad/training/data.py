@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, overload
 import numpy as np
 
 from exvad.store.examples import Example, InputFeatures, make_example, shortened
-from exvad.store.feature_shard import GIB, FeatureShard, ShardMemory
+from exvad.store.shards.feature_shard import GIB, FeatureShard, ShardMemory
 from exvad.training.batches import video_owners
 from exvad.training.videos import check_counts
 

@@ -16,9 +16,9 @@ import numpy as np
 
 from exvad.store.completeness import MissingFeaturesError, VideoCrop
 from exvad.store.examples import VideoInput, shorten
-from exvad.store.ragged import RaggedRows
 from exvad.store.schema import feature_rows
-from exvad.store.shard_texts import ShardTexts, TextPlan
+from exvad.store.shards.ragged import RaggedRows
+from exvad.store.shards.texts import ShardTexts, TextPlan
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

@@ -18,8 +18,8 @@ import pytest
 from exvad.store.completeness import MissingFeaturesError, stored_lengths
 from exvad.store.examples import make_example
 from exvad.store.feature_bank import FeatureBank
-from exvad.store.feature_shard import FeatureShard, ShardMemory
 from exvad.store.parts import PartFolder
+from exvad.store.shards.feature_shard import FeatureShard, ShardMemory
 from exvad.store.store import Store
 from tests.helpers.feature_store import WIDTH, add_language, add_vision, vision_row
 
@@ -134,7 +134,7 @@ from pathlib import Path
 import numpy as np
 from exvad.store.completeness import stored_lengths
 from exvad.store.examples import collate, make_example
-from exvad.store.feature_shard import FeatureShard, ShardMemory
+from exvad.store.shards.feature_shard import FeatureShard, ShardMemory
 from exvad.store.store import Store
 
 def peak_mib():

@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from exvad.store.parts import UnwritableError
-from exvad.store.ragged import RaggedRows
+from exvad.store.shards.ragged import RaggedRows
 
 WIDTH = 8
 

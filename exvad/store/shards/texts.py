@@ -13,8 +13,8 @@ import numpy as np
 
 from exvad.store.completeness import MissingFeaturesError, VideoCrop
 from exvad.store.examples import VideoInput, shorten, snippet_text
-from exvad.store.ragged import RaggedRows
 from exvad.store.schema import feature_rows
+from exvad.store.shards.ragged import RaggedRows
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from exvad.store.completeness import MissingFeaturesError
-from exvad.store.feature_shard import FeatureShard, ShardMemory
+from exvad.store.shards.feature_shard import FeatureShard, ShardMemory
 from exvad.store.store import Store
 from tests.helpers.feature_store import add_language, add_vision
 
