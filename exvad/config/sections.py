@@ -12,6 +12,7 @@ Fraction = Annotated[float, Field(ge=0, le=1)]
 Positive = Annotated[int, Field(ge=1)]
 Dtype = Literal["auto", "float32", "float16", "bfloat16"]
 Backend = Literal["transformers", "vllm", "openai"]
+SandboxMode = Literal["strict", "best", "off"]
 
 
 class Section(BaseModel):
@@ -177,6 +178,12 @@ class StagesConfig(Section):
     """Resources of the preprocessing stages."""
 
     decode_cpus: float = Field(1, gt=0, description="CPU cores per decoding task")
+    sandbox: SandboxMode = Field(
+        "best",
+        description="confinement of decoding: strict to decode only if files, network and other "
+        "processes are out of a video's reach; best for what the kernel allows; off to decode in "
+        "the worker itself",
+    )
     vision: Resources = Resources()
     vision_batch: Positive = Field(4, description="chunks whose frames are captioned together")
     language: Resources = Resources()

@@ -14,6 +14,7 @@ import numpy as np
 
 from exvad.video.chunks import Chunk, make_chunk
 from exvad.video.container import VideoError, decode_frames, open_video
+from exvad.video.open_file import OpenFile
 from exvad.video.survey import quarter_turns, survey_packets
 
 if TYPE_CHECKING:
@@ -39,7 +40,12 @@ class DecodedChunk:
     problems: list[str]
 
 
-def decode_chunk(chunk: Chunk, short_side: int | None = None, threads: int = 1) -> DecodedChunk:
+def decode_chunk(
+    chunk: Chunk,
+    short_side: int | None = None,
+    threads: int = 1,
+    file: OpenFile | None = None,
+) -> DecodedChunk:
     """Decode the snippets of a chunk; the caller has to limit the time.
 
     The frames are the same as those of decoding the file from its start. Memory holds them and one
@@ -51,6 +57,7 @@ def decode_chunk(chunk: Chunk, short_side: int | None = None, threads: int = 1) 
         short_side: larger frames are scaled down to this many pixels on the shorter side; None
             keeps their size.
         threads: threads of the decoder; 0 for one per core. Every thread holds some more frames.
+        file: the video's content, if another process has opened it.
 
     Raises:
         VideoError: no frame of the chunk can be decoded.
@@ -58,7 +65,7 @@ def decode_chunk(chunk: Chunk, short_side: int | None = None, threads: int = 1) 
     """
     if short_side is not None and short_side < 1:
         raise ValueError(f"short_side must be at least 1 pixel, not {short_side}")
-    decoder = _ChunkDecoder(chunk, short_side, threads)
+    decoder = _ChunkDecoder(chunk, short_side, threads, file)
     complete = False
     if chunk.pts:
         starts = (*chunk.seeks, None)
@@ -74,7 +81,10 @@ def decode_chunk(chunk: Chunk, short_side: int | None = None, threads: int = 1) 
 
 
 def read_frames(
-    path: str | Path, times: Sequence[float], short_side: int | None = None
+    path: str | Path,
+    times: Sequence[float],
+    short_side: int | None = None,
+    file: OpenFile | None = None,
 ) -> list[NDArray[np.uint8]]:
     """Decode the frames that are shown at given times.
 
@@ -84,6 +94,7 @@ def read_frames(
             first or last frame.
         short_side: larger frames are scaled down to this many pixels on the shorter side; None
             keeps their size.
+        file: the video's content, if another process has opened it.
 
     Returns:
         RGB frames, uint8 [H, W, 3] each, in the order of `times`.
@@ -91,23 +102,25 @@ def read_frames(
     Raises:
         VideoError: the file can't be read, or one of the frames can't be decoded.
     """
-    survey = survey_packets(path)
+    survey = survey_packets(path, file)
     shown = np.searchsorted(survey.seconds, np.asarray(times, float) + _ROUNDING, side="right") - 1
     indices = [max(0, int(index)) for index in shown]
     frames: dict[int, NDArray[np.uint8]] = {}
     for index in sorted(set(indices)):
         chunk = make_chunk(survey, range(index, index + 1))
-        frames[index] = decode_chunk(chunk, short_side).frames[0]
+        frames[index] = decode_chunk(chunk, short_side, file=file).frames[0]
     return [frames[index] for index in indices]
 
 
 class _ChunkDecoder:
     """Collects the frames of a chunk, upright, in RGB and of one size."""
 
-    def __init__(self, chunk: Chunk, short_side: int | None, threads: int) -> None:
+    def __init__(
+        self, chunk: Chunk, short_side: int | None, threads: int, file: OpenFile | None
+    ) -> None:
         from av.video.reformatter import VideoReformatter
 
-        self.chunk, self.short_side, self.threads = chunk, short_side, threads
+        self.chunk, self.short_side, self.threads, self.file = chunk, short_side, threads, file
         # One for all frames: a new one per frame took up to two thirds of the time.
         self.reformatter = VideoReformatter()
         self.is_decoded = np.zeros(chunk.num_snippets, bool)
@@ -131,7 +144,7 @@ class _ChunkDecoder:
         snippet_of = {pts: snippet for snippet, pts in enumerate(self.chunk.pts)}
         self.is_decoded[:] = False
         previous: int | None = None
-        with open_video(self.chunk.path) as (container, stream):
+        with open_video(self.chunk.path, self.file) as (container, stream):
             self._set_threads(stream)
             if start is not None:
                 try:
@@ -160,7 +173,7 @@ class _ChunkDecoder:
         """Decode from the file's beginning and count the frames."""
         first, stride = self.chunk.first_frame, self.chunk.stride
         self.is_decoded[:] = False
-        with open_video(self.chunk.path) as (container, stream):
+        with open_video(self.chunk.path, self.file) as (container, stream):
             self._set_threads(stream)
             for index, frame in enumerate(decode_frames(container, stream)):
                 snippet, remainder = divmod(index - first, stride)

@@ -13,6 +13,7 @@ import os
 import resource
 import sys
 import threading
+import time
 from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import AsyncExitStack, contextmanager
 from dataclasses import dataclass
@@ -27,7 +28,6 @@ from exvad.serving.sources.fetch import Fetcher
 from exvad.serving.sources.rtsp_relay import relay
 from exvad.video.frame_buffer import Notice
 from exvad.video.live_source import LiveSource, Opener, Readable, growing_file
-from exvad.video.sandbox_child import exit_with_parent
 
 
 @dataclass(frozen=True)
@@ -155,6 +155,17 @@ class _HttpBody:
 
 async def _next_part(parts: AsyncIterator[bytes]) -> bytes | None:
     return await anext(parts, None)
+
+
+def exit_with_parent(parent: int) -> None:
+    """Exit when the parent process ends, even in the middle of decoding.
+
+    Args:
+        parent: process id of the parent.
+    """
+    while os.getppid() == parent:
+        time.sleep(1)
+    os._exit(1)
 
 
 if __name__ == "__main__":
