@@ -22,6 +22,7 @@ from exvad.laam.run_labels import RunLabels
 from exvad.pipeline.ablate import experiment_task
 from exvad.pipeline.placement import waiting_reported
 from exvad.pipeline.session import ray_session
+from exvad.pipeline.stages.decoders import frame_reader
 from exvad.pipeline.terminal import console, progress_bar
 from exvad.report.evidence import evidence_frames
 from exvad.report.pages import RunRecord, render_run
@@ -131,7 +132,7 @@ def write_report(
     """
     videos: list[ReportVideo] = []
     unreadable: list[str] = []
-    with progress_bar() as bar:
+    with progress_bar() as bar, frame_reader(config) as read:
         row = bar.add_task("writing the report", total=len(evaluation.videos))
         for analysis, video in zip(evaluation.analyses, evaluation.videos, strict=True):
             events = tuple(
@@ -140,7 +141,8 @@ def write_report(
             )
             frames: dict[int, bytes] = {}
             try:
-                frames = evidence_frames(video.path, analysis) if analysis.captions else {}
+                if analysis.captions:
+                    frames = evidence_frames(video.path, analysis, read=read)
             except (VideoError, StorageError) as error:
                 unreadable.append(str(error))
             videos.append(ReportVideo(analysis, frames, video.labels[0], events))

@@ -23,7 +23,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
@@ -127,6 +127,17 @@ class DecodingProcess:
                 )
             assert self._confinement is not None
             return self._confinement
+
+    def open(self, path: str | Path) -> None:
+        """Open a video and read no more than its header.
+
+        Raises:
+            VideoError: the file can't be read as a video, or reading it exceeds a limit.
+            StorageError: storage does not answer or refuses.
+            SandboxError: the process can't be confined as the mode demands.
+        """
+        with self._lock, self._request(str(path), "open", (_public_name(path),)):
+            pass
 
     def plan(
         self, video_id: str, path: str | Path, stride: int, snippets_per_chunk: int
@@ -304,7 +315,7 @@ class DecodingProcess:
                 self._process = subprocess.Popen(
                     self._command,
                     env=sandbox_environment(),
-                    stdin=theirs,
+                    stdin=theirs.fileno(),
                     stdout=subprocess.DEVNULL,
                     stderr=subprocess.DEVNULL,  # FFmpeg's log; the response has the reason
                 )

@@ -59,9 +59,7 @@ def limit_resources(max_bytes: int) -> None:
     resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))
 
 
-def serve(
-    control: socket.socket, layers: list[str], confined: bool, others: list[int]
-) -> None:
+def serve(control: socket.socket, layers: list[str], confined: bool, others: list[int]) -> None:
     """Report the confinement, then fork a process for each request, one at a time.
 
     Args:
@@ -124,9 +122,9 @@ def try_out(layers: list[str], confined: bool, processes: list[int]) -> bytes:
             os._exit(0)
     os.close(writing)
     with os.fdopen(reading, "rb") as pipe:
-        report = pipe.read()
+        content = pipe.read()
     os.waitpid(trial, 0)
-    return report
+    return content
 
 
 if __name__ == "__main__":

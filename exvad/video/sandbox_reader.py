@@ -77,7 +77,7 @@ class ResponseReader:
             DecodingLimitError: there are more bytes, the process ended, or it is late.
         """
         pixels = np.empty(size, np.uint8)
-        view = memoryview(pixels)
+        view = pixels.data
         if len(self._rest) > size:
             raise self.invalid_response()
         view[: len(self._rest)] = self._rest
@@ -126,7 +126,7 @@ class ResponseReader:
         """Send a range of the remote video to the process."""
         is_pair = isinstance(wanted, list) and [type(number) for number in wanted] == [int, int]
         offset, size = wanted if is_pair else (-1, 0)
-        is_inside = 0 <= offset and 0 < size <= MAX_RANGE and offset + size <= self._remote_size
+        is_inside = offset >= 0 and 0 < size <= MAX_RANGE and offset + size <= self._remote_size
         self._read_bytes += size
         too_many = self._read_bytes > MAX_READS * self._remote_size + 256 * MIB
         if not is_inside or too_many:

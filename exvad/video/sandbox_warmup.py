@@ -36,9 +36,7 @@ def warm_up() -> None:
 
 
 def _open(content: bytes) -> OpenFile:
-    return OpenFile(
-        "a.mp4", len(content), lambda offset, size: content[offset : offset + size]
-    )
+    return OpenFile("a.mp4", len(content), lambda offset, size: content[offset : offset + size])
 
 
 def _make_video() -> bytes:

@@ -15,7 +15,7 @@ from typing import Any
 
 from exvad.data.storage.errors import StorageError
 from exvad.video.chunks import Chunk, plan_chunks
-from exvad.video.container import VideoError
+from exvad.video.container import VideoError, open_video
 from exvad.video.decoding import decode_chunk, read_frames
 from exvad.video.open_file import OpenFile
 
@@ -101,14 +101,19 @@ def _respond(
     method: str, arguments: list[Any], file: OpenFile
 ) -> tuple[dict[str, Any], list[memoryview]]:
     """Return the head of the response to a request, and the frames that follow it."""
+    if method == "open":
+        (path,) = arguments
+        with open_video(path, file):
+            return {}, []
     if method == "plan":
-        info, chunks = plan_chunks(*arguments, file=file)
+        video_id, path, stride, snippets_per_chunk = arguments
+        info, chunks = plan_chunks(video_id, path, stride, snippets_per_chunk, file)
         return {"info": asdict(info), "chunks": [chunk.to_row() for chunk in chunks]}, []
     if method == "read_frames":
         path, times, short_side = arguments
         frames = read_frames(path, times, short_side, file=file)
         shapes = [frame.shape for frame in frames]
-        return {"shapes": shapes}, [memoryview(frame.reshape(-1)) for frame in frames]
+        return {"shapes": shapes}, [frame.reshape(-1).data for frame in frames]
     assert method == "decode", method
     row, short_side = arguments
     decoded = decode_chunk(Chunk.from_row(row), short_side, file=file)
@@ -117,4 +122,4 @@ def _respond(
         "times": decoded.times.tolist(),
         "problems": decoded.problems,
     }
-    return head, [memoryview(decoded.frames.reshape(-1))]
+    return head, [decoded.frames.reshape(-1).data]

@@ -45,8 +45,7 @@ def sandbox_child() -> psutil.Process:
     """Return the process that starts those of the requests; there is only one."""
     children = psutil.Process().children()
     (child,) = [child for child in children if "sandbox_child" in " ".join(child.cmdline())]
-    starter = child.children()[0]
-    return starter
+    return child.children()[0]
 
 
 def test_plan_and_decode_return_what_this_process_does(
@@ -169,9 +168,7 @@ def test_the_child_has_no_secrets_in_its_environment(
         assert "hunter2" not in Path(f"/proc/{child.pid}/environ").read_text()
 
 
-def test_a_video_in_a_bucket_is_read_by_the_parent(
-    video: Path, sandbox: DecodingProcess
-) -> None:
+def test_a_video_in_a_bucket_is_read_by_the_parent(video: Path, sandbox: DecodingProcess) -> None:
     with object_store() as bucket:
         uri = bucket.put("a.mp4", video.read_bytes())
         info, chunks = sandbox.plan("a", uri, 16, 5)

@@ -73,8 +73,8 @@ def calls(names: str) -> tuple[Rule, ...]:
 
 
 _CLONE_THREAD, _AF_INET, _TYPE_BITS, _SOCK_STREAM = 0x10000, 2, 0xF, 1
-# Memory, time, threads, and what is open already: nothing can be opened, connected or signalled, and
-# no process started. The C library tries clone, whose flags can be seen, if there is no clone3.
+# Memory, time, threads, and what is open already: nothing can be opened, connected or signalled,
+# and no process started. The C library tries clone, whose flags are visible, if clone3 is missing.
 COMPUTE = (
     Rule("clone", (Condition(0, _CLONE_THREAD, _CLONE_THREAD),)),
     Rule("clone3", error=errno.ENOSYS),
@@ -126,7 +126,7 @@ def allow_only(rules: Iterable[Rule]) -> bool:
     if known is None:
         return False
     code = _assemble(rules, *known)
-    instructions = (_Instruction * len(code))(*code)
+    instructions = (_Instruction * len(code))(*[_Instruction(*step) for step in code])
     program = _Program(len(code), instructions)
     try:
         call("prctl", _PR_SET_SECCOMP, _FILTER, ctypes.byref(program), 0, 0)

@@ -7,6 +7,7 @@ import os
 import socket
 import sys
 from collections.abc import Callable, Sequence
+from functools import partial
 
 from exvad.video.confinement.kernel import call
 
@@ -28,7 +29,7 @@ def find_reachable(processes: Sequence[int]) -> list[str]:
         reachable.append("files")
     if _succeeds(_find_route):
         reachable.append("network")
-    if any(_succeeds(lambda pid=pid: _read_memory(pid)) for pid in processes):
+    if any(_succeeds(partial(_read_memory, pid)) for pid in processes):
         reachable.append("other processes")
     return reachable
 
