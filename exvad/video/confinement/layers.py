@@ -55,16 +55,19 @@ class Confinement:
         return cls(layers, reachable)
 
 
-def leave_machine() -> list[str]:
+def leave_machine(processes: bool = True) -> list[str]:
     """Leave the user, the files, the network and the processes of the machine, where possible.
 
     This process must have no threads, and has to fork to leave the processes.
+
+    Args:
+        processes: whether child processes leave the machine's processes.
 
     Returns:
         The layers that are in force.
     """
     layers = ["another user"] if become_nobody() else []
-    return [*layers, "namespaces"] if enter_namespaces() else layers
+    return [*layers, "namespaces"] if enter_namespaces(processes) else layers
 
 
 def confine(rules: Sequence[Rule] = COMPUTE, ports: Sequence[int] = ()) -> list[str]:

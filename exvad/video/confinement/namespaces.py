@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
+import fcntl
 import os
+import socket
+import struct
 from pathlib import Path
 
 from exvad.video.confinement.kernel import call, set_dumpable
@@ -15,6 +18,7 @@ _NEW_USERS, _NEW_PROCESSES, _NEW_NETWORK = 0x10000000, 0x20000000, 0x40000000
 _RECURSIVE_PRIVATE = 0x4000 | 0x40000
 _EMPTY_FLAGS = 0x2 | 0x4 | 0x8  # no setuid, no devices, no programs
 _DETACH = 2
+_SET_INTERFACE_FLAGS, _UP = 0x8914, 1
 _PIVOT_ROOT = {"x86_64": 155, "aarch64": 41}
 _CAPABILITIES_VERSION = 0x20080522
 
@@ -36,16 +40,20 @@ def become_nobody() -> bool:
     return True
 
 
-def enter_namespaces() -> bool:
+def enter_namespaces(processes: bool = True) -> bool:
     """Enter new namespaces: without files, without a network, alone with its child processes.
 
-    Child processes are in all of them; this process itself stays among the machine's processes.
-    It must have no threads.
+    This process itself stays among the machine's processes. It must have no threads.
+
+    Args:
+        processes: whether child processes leave the machine's processes. The first one then has to
+            stay while others are started.
 
     Returns:
         Whether it worked; False where the kernel or a container forbids it to this user.
     """
-    others = _NEW_MOUNTS | _NEW_NETWORK | _NEW_PROCESSES | _NEW_IPC | _NEW_HOST_NAME
+    others = _NEW_MOUNTS | _NEW_NETWORK | _NEW_IPC | _NEW_HOST_NAME
+    others |= _NEW_PROCESSES if processes else 0
     user, group = os.geteuid(), os.getegid()
     try:
         call("unshare", _NEW_USERS | others)
@@ -63,6 +71,16 @@ def enter_namespaces() -> bool:
     finally:
         set_dumpable(False)
     return True
+
+
+def connect_to_itself() -> None:
+    """Let this process connect to itself in its new network, which has nothing else.
+
+    Raises:
+        OSError: the kernel refuses.
+    """
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as any_socket:
+        fcntl.ioctl(any_socket, _SET_INTERFACE_FLAGS, struct.pack("16sh14x", b"lo", _UP))
 
 
 def give_up_capabilities() -> None:

@@ -18,8 +18,8 @@ _KILL, _ALLOW, _FAIL = 0x80000000, 0x7FFF0000, 0x00050000
 
 # Architecture → its number for the kernel, and its column in the table below.
 _ARCHITECTURES = {"x86_64": (0xC000003E, 0), "aarch64": (0xC00000B7, 1)}
-# System call → number on x86_64 and on aarch64.
-_NUMBERS: dict[str, tuple[int, int]] = {
+# System call → number on x86_64 and on aarch64; None where there is no such call.
+_NUMBERS: dict[str, tuple[int, int | None]] = {
     "read": (0, 63), "write": (1, 64), "close": (3, 57), "lseek": (8, 62), "pread64": (17, 67),
     "readv": (19, 65), "writev": (20, 66),
     "mmap": (9, 222), "mprotect": (10, 226), "munmap": (11, 215), "brk": (12, 214),
@@ -30,7 +30,8 @@ _NUMBERS: dict[str, tuple[int, int]] = {
     "nanosleep": (35, 101), "clock_nanosleep": (230, 115), "clock_gettime": (228, 113),
     "clock_getres": (229, 114), "gettimeofday": (96, 169), "times": (100, 153),
     "getpid": (39, 172), "getppid": (110, 173), "gettid": (186, 178), "getrandom": (318, 278),
-    "exit": (60, 93), "exit_group": (231, 94), "ppoll": (271, 73), "pselect6": (270, 72),
+    "exit": (60, 93), "exit_group": (231, 94), "poll": (7, None), "ppoll": (271, 73),
+    "pselect6": (270, 72),
     "set_robust_list": (273, 99), "rseq": (334, 293), "clone": (56, 220), "clone3": (435, 435),
     "socket": (41, 198), "connect": (42, 203), "sendto": (44, 206), "recvfrom": (45, 207),
     "shutdown": (48, 210), "getsockname": (51, 204), "getpeername": (52, 205),
@@ -82,7 +83,7 @@ COMPUTE = (
         "read write readv writev pread64 lseek close mmap mprotect munmap brk mremap madvise "
         "rt_sigaction rt_sigprocmask rt_sigreturn sigaltstack restart_syscall futex sched_yield "
         "sched_getaffinity nanosleep clock_nanosleep clock_gettime clock_getres gettimeofday times "
-        "getpid getppid gettid getrandom exit exit_group ppoll pselect6 set_robust_list rseq"
+        "getpid getppid gettid getrandom exit exit_group poll ppoll pselect6 set_robust_list rseq"
     ),
 )
 # TCP over IPv4 to ports that Landlock allows.
@@ -146,6 +147,8 @@ def _assemble(
     ]
     for rule in rules:
         number = _NUMBERS[rule.name][column]
+        if number is None:
+            continue
         body: list[tuple[int, int, int, int]] = []
         for argument, mask, value in rule.conditions:
             body.append((_LOAD, 0, 0, _ARGUMENTS_AT + 8 * argument))
