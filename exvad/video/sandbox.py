@@ -48,6 +48,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 GIB = 2**30
+CHILD = "exvad.video.sandbox_child"
 MAX_TIMED_FILES = 256  # far more files than are decoded at once
 START_SECONDS = 120.0  # on a busy machine, the first process of a node reads FFmpeg from a disk
 END_SECONDS = 5.0
@@ -87,7 +88,7 @@ class DecodingProcess:
         self.file_seconds = file_seconds
         self.mode = mode
         self._seconds_of: dict[str, float] = {}
-        module = [sys.executable, "-m", "exvad.video.sandbox_child", str(max_bytes), mode]
+        module = [sys.executable, "-m", CHILD, str(max_bytes), mode]
         self._command = command or module
         self._process: subprocess.Popen[bytes] | None = None
         self._control: socket.socket | None = None

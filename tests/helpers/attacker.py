@@ -69,8 +69,7 @@ def attacking(targets: Targets) -> list[str]:
 
 def main() -> None:
     """Run the child process of the sandbox."""
-    settings = json.loads(sys.argv[1])
-    targets = Targets(**settings)
+    targets = Targets(**json.loads(sys.argv[1]))
 
     def take_over(channel: Channel, video: int | None) -> None:
         line = channel.read_line()
@@ -97,9 +96,14 @@ def attack(targets: Targets, channel: Channel, video: int | None) -> None:
         hoard = []
         while True:
             hoard.append(bytearray(16 * MIB))
-    reached = [name for name, attempt in attempts(targets, video) if _succeeds(attempt)]
-    write(channel, json.dumps({"error": " ".join(reached) or "nothing"}).encode() + b"\n")
+    reached = " ".join(find_reached(targets, video)) or "nothing"
+    write(channel, json.dumps({"error": reached}).encode() + b"\n")
     os._exit(0)
+
+
+def find_reached(targets: Targets, video: int | None) -> list[str]:
+    """Return the names of the attempts that succeeded."""
+    return [name for name, attempt in attempts(targets, video) if _succeeds(attempt)]
 
 
 def attempts(targets: Targets, video: int | None) -> Sequence[tuple[str, Callable[[], object]]]:
