@@ -6,13 +6,16 @@ import os
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
 
 Fraction = Annotated[float, Field(ge=0, le=1)]
 Positive = Annotated[int, Field(ge=1)]
 Dtype = Literal["auto", "float32", "float16", "bfloat16"]
 Backend = Literal["transformers", "vllm", "openai"]
-SandboxMode = Literal["strict", "best", "off"]
+SandboxMode = Annotated[
+    Literal["strict", "best", "off"],
+    BeforeValidator(lambda value: "off" if value is False else value),  # which YAML makes of off
+]
 
 
 class Section(BaseModel):

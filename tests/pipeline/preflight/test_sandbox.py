@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import pytest
-import ray
 
 from exvad.config import Config, load_config
 from exvad.pipeline.preflight.sandbox import check_sandbox, check_sandbox_of_nodes
-from exvad.pipeline.session import ray_session
 from exvad.video.confinement.kernel import set_dumpable
+from tests.helpers.ray_sessions import fake_cluster
 
 
 @pytest.fixture
@@ -41,8 +40,7 @@ def test_a_machine_that_can_confine_nothing_fails_only_if_strict() -> None:
 
 
 def test_the_nodes_of_a_cluster_are_looked_at() -> None:
-    with ray_session():
-        assert len(ray.nodes()) == 1
+    with fake_cluster(2):
         finding = check_sandbox_of_nodes(configured("strict"))
     assert finding.ok
     assert finding.detail == f"{check_sandbox(configured('strict')).detail} (1 node)"
