@@ -34,9 +34,8 @@ def main(max_bytes: int, confined: bool) -> None:
     limit_resources(max_bytes)
     owner = os.getppid()
     layers = leave_machine() if confined else []
-    parent, others = os.getpid(), [owner]
-    if "namespaces" in layers:
-        parent, others = 0, []  # they have no numbers there
+    parent = os.getpid()
+    others = [] if "namespaces" in layers else [owner]  # it has no number there
     if child := os.fork():
         os.close(CONTROL)
         # It has to be waited for here: not every container has an init that does it.

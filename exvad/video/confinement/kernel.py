@@ -66,11 +66,11 @@ def end_with_parent(parent: int) -> None:
     """End this process when its parent ends.
 
     Args:
-        parent: process id of the parent, or 0 for a parent outside this namespace.
+        parent: process id of the parent; a parent outside of this process's namespace has none.
 
     Raises:
         OSError: the kernel refuses.
     """
     call("prctl", _PR_SET_PDEATHSIG, _SIGKILL, 0, 0, 0)
-    if os.getppid() != parent:  # it has ended already
+    if os.getppid() not in (0, parent):  # it has ended already
         os._exit(1)

@@ -52,6 +52,32 @@ def enter_namespaces(processes: bool = True) -> bool:
     Returns:
         Whether it worked; False where the kernel or a container forbids it to this user.
     """
+    # Some systems allow the namespaces, but nothing in them: half of it would be worse than none.
+    trial = os.fork()
+    if not trial:
+        os._exit(0 if _enter(processes) else 1)
+    return os.waitpid(trial, 0)[1] == 0 and _enter(processes)
+
+
+def connect_to_itself() -> None:
+    """Let this process connect to itself in its new network, which has nothing else.
+
+    Raises:
+        OSError: the kernel refuses.
+    """
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as any_socket:
+        fcntl.ioctl(any_socket, _SET_INTERFACE_FLAGS, struct.pack("16sh14x", b"lo", _UP))
+
+
+def give_up_capabilities() -> None:
+    """Give up all capabilities: those of root, and those that new namespaces gave."""
+    header = (ctypes.c_uint32 * 2)(_CAPABILITIES_VERSION, 0)
+    none = (ctypes.c_uint32 * 6)()
+    with contextlib.suppress(OSError):  # a process may always give up
+        call("capset", ctypes.byref(header), ctypes.byref(none))
+
+
+def _enter(processes: bool) -> bool:
     others = _NEW_MOUNTS | _NEW_NETWORK | _NEW_IPC | _NEW_HOST_NAME
     others |= _NEW_PROCESSES if processes else 0
     user, group = os.geteuid(), os.getegid()
@@ -71,24 +97,6 @@ def enter_namespaces(processes: bool = True) -> bool:
     finally:
         set_dumpable(False)
     return True
-
-
-def connect_to_itself() -> None:
-    """Let this process connect to itself in its new network, which has nothing else.
-
-    Raises:
-        OSError: the kernel refuses.
-    """
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as any_socket:
-        fcntl.ioctl(any_socket, _SET_INTERFACE_FLAGS, struct.pack("16sh14x", b"lo", _UP))
-
-
-def give_up_capabilities() -> None:
-    """Give up all capabilities: those of root, and those that new namespaces gave."""
-    header = (ctypes.c_uint32 * 2)(_CAPABILITIES_VERSION, 0)
-    none = (ctypes.c_uint32 * 6)()
-    with contextlib.suppress(OSError):  # a process may always give up
-        call("capset", ctypes.byref(header), ctypes.byref(none))
 
 
 def _enter_empty_root() -> None:
