@@ -15,6 +15,7 @@ from exvad.video.container import DecodingLimitError, VideoError
 from exvad.video.decoding import decode_chunk
 from exvad.video.sandbox import DecodingProcess
 from exvad.video.sandbox_responses import parse_plan
+from tests.helpers.object_store import object_store
 from tests.helpers.sandbox import responding
 from tests.helpers.videos import write_video
 
@@ -92,6 +93,20 @@ def test_other_malformed_responses_are_refused(video: Path, response: str) -> No
         pytest.raises(DecodingLimitError, match="invalid response"),
     ):
         sandbox.decode(chunks[0])
+
+
+@pytest.mark.parametrize(
+    "wanted", [[0, 10**9], [0, 9 * MIB], [-1, 5], [0, 0], [10**9, 1], [True, 1], [0], "x", None]
+)
+def test_a_video_in_a_bucket_is_read_within_its_bounds_only(video: Path, wanted: Any) -> None:
+    with object_store() as bucket:
+        uri = bucket.put("a.mp4", video.read_bytes())
+        command = responding(json.dumps({"read": wanted}) + "\n")
+        with (
+            DecodingProcess(command=command) as sandbox,
+            pytest.raises(DecodingLimitError, match="invalid response"),
+        ):
+            sandbox.plan("a", uri, 8, 5)
 
 
 def test_parse_reason_shortens_a_long_reason(video: Path) -> None:
