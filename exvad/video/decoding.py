@@ -5,7 +5,7 @@ t snippets of a chunk · H, W pixels · C colours
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from av.video.frame import VideoFrame
     from av.video.stream import VideoStream
     from numpy.typing import NDArray
+
+Allocate = Callable[[tuple[int, ...]], "NDArray[np.uint8]"]
 
 _ROUNDING = 1e-3  # seconds: rounded times, as records have them, still select their own frame
 
@@ -45,6 +47,7 @@ def decode_chunk(
     short_side: int | None = None,
     threads: int = 1,
     file: OpenFile | None = None,
+    allocate: Allocate | None = None,
 ) -> DecodedChunk:
     """Decode the snippets of a chunk; the caller has to limit the time.
 
@@ -58,6 +61,7 @@ def decode_chunk(
             keeps their size.
         threads: threads of the decoder; 0 for one per core. Every thread holds some more frames.
         file: the video's content, if another process has opened it.
+        allocate: returns an array of this shape for the frames; None for one of this process.
 
     Raises:
         VideoError: no frame of the chunk can be decoded.
@@ -65,7 +69,7 @@ def decode_chunk(
     """
     if short_side is not None and short_side < 1:
         raise ValueError(f"short_side must be at least 1 pixel, not {short_side}")
-    decoder = _ChunkDecoder(chunk, short_side, threads, file)
+    decoder = _ChunkDecoder(chunk, short_side, threads, file, allocate or _allocate)
     complete = False
     if chunk.pts:
         starts = (*chunk.seeks, None)
@@ -116,11 +120,17 @@ class _ChunkDecoder:
     """Collects the frames of a chunk, upright, in RGB and of one size."""
 
     def __init__(
-        self, chunk: Chunk, short_side: int | None, threads: int, file: OpenFile | None
+        self,
+        chunk: Chunk,
+        short_side: int | None,
+        threads: int,
+        file: OpenFile | None,
+        allocate: Allocate,
     ) -> None:
         from av.video.reformatter import VideoReformatter
 
         self.chunk, self.short_side, self.threads, self.file = chunk, short_side, threads, file
+        self.allocate = allocate
         # One for all frames: a new one per frame took up to two thirds of the time.
         self.reformatter = VideoReformatter()
         self.is_decoded = np.zeros(chunk.num_snippets, bool)
@@ -229,7 +239,11 @@ class _ChunkDecoder:
         width, height = max(1, round(first.width * scale)), max(1, round(first.height * scale))
         self.turns = quarter_turns(first)
         upright = (width, height) if self.turns % 2 else (height, width)
-        return np.empty((self.chunk.num_snippets, *upright, 3), np.uint8)
+        return self.allocate((self.chunk.num_snippets, *upright, 3))
+
+
+def _allocate(shape: tuple[int, ...]) -> NDArray[np.uint8]:
+    return np.empty(shape, np.uint8)
 
 
 def _is_intra(frame: VideoFrame) -> bool:

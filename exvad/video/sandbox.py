@@ -11,6 +11,7 @@ from __future__ import annotations
 import contextlib
 import json
 import math
+import mmap
 import os
 import select
 import socket
@@ -35,7 +36,7 @@ from exvad.video.confinement.kernel import set_dumpable
 from exvad.video.confinement.layers import Confinement
 from exvad.video.container import DecodingLimitError, VideoError, check_local, open_remote
 from exvad.video.decoding import DecodedChunk
-from exvad.video.sandbox_reader import LateError, ResponseReader
+from exvad.video.sandbox_reader import LateError, ResponseReader, frames_memory
 from exvad.video.sandbox_responses import (
     parse_frames,
     parse_plan,
@@ -154,7 +155,7 @@ class DecodingProcess:
         arguments = (video_id, name, stride, snippets_per_chunk)
         with self._lock:
             self._seconds_of.pop(path, None)
-            with self._timed(path), self._request(path, "plan", arguments) as (response, reader):
+            with self._timed(path), self._request(path, "plan", arguments) as (response, reader, _):
                 try:
                     info, chunks = parse_plan(response, *arguments)
                 except ValueError:
@@ -174,13 +175,13 @@ class DecodingProcess:
         with (
             self._lock,
             self._timed(path),
-            self._request(path, "decode", arguments) as (response, reader),
+            self._request(path, "decode", arguments) as (response, reader, memory),
         ):
             try:
                 shape, times_t, problems = parse_frames(response, chunk)
             except ValueError:
                 raise reader.invalid_response() from None
-            pixels = self._read_pixels(path, reader, [shape])
+            pixels = self._read_pixels(path, reader, memory, [shape])
         return DecodedChunk(pixels.reshape(shape), times_t, problems)
 
     def read_frames(
@@ -195,24 +196,34 @@ class DecodingProcess:
         """
         path = str(path)
         arguments = (_public_name(path), list(times), short_side)
-        with self._lock, self._request(path, "read_frames", arguments) as (response, reader):
+        with self._lock, self._request(path, "read_frames", arguments) as answer:
+            response, reader, memory = answer
             try:
                 shapes = parse_shapes(response, len(times))
             except ValueError:
                 raise reader.invalid_response() from None
-            pixels = self._read_pixels(path, reader, shapes)
+            pixels = self._read_pixels(path, reader, memory, shapes)
         ends = np.cumsum([math.prod(shape) for shape in shapes])[:-1]
         parts = np.split(pixels, ends)
         return [part.reshape(shape) for part, shape in zip(parts, shapes, strict=True)]
 
     def _read_pixels(
-        self, path: str, reader: ResponseReader, shapes: Sequence[tuple[int, ...]]
+        self,
+        path: str,
+        reader: ResponseReader,
+        memory: int,
+        shapes: Sequence[tuple[int, ...]],
     ) -> NDArray[np.uint8]:
-        """Read the frames of a response; refuse more than this process, without a limit, holds."""
+        """Read the frames of a response, without copying them."""
         size = sum(math.prod(shape) for shape in shapes)
-        if size > self.max_bytes // 8:
+        if size > self._max_frame_bytes:
             raise self._out_of_memory(path)
-        return reader.read_pixels(size)
+        reader.read_end()
+        return np.frombuffer(mmap.mmap(memory, size), np.uint8)
+
+    @property
+    def _max_frame_bytes(self) -> int:
+        return self.max_bytes // 8
 
     @contextmanager
     def _timed(self, path: str) -> Iterator[None]:
@@ -238,19 +249,22 @@ class DecodingProcess:
     @contextmanager
     def _request(
         self, path: str, method: str, arguments: tuple[Any, ...]
-    ) -> Iterator[tuple[dict[str, Any], ResponseReader]]:
-        """Send a request; yield the head of the response and the reader of its frames.
+    ) -> Iterator[tuple[dict[str, Any], ResponseReader, int]]:
+        """Send a request; yield the head of the response, its reader and the memory of its frames.
 
         The process of the request ends with the block.
         """
         with contextlib.ExitStack() as stack:
             remote = stack.enter_context(open_remote(path)) if is_uri(path) else None
             video = None if remote is not None else stack.enter_context(_opened(path))
-            channel = stack.enter_context(self._hand_over(path, video))
+            memory = stack.enter_context(frames_memory(self._max_frame_bytes))
+            descriptors = [memory] if video is None else [memory, video]
+            channel = stack.enter_context(self._hand_over(path, descriptors))
             reader = ResponseReader(channel, path, self.seconds, remote)
             size = remote.seek(0, os.SEEK_END) if remote is not None else _size(video)
             name = "<none>" if remote is not None else Path(path).name
             request = {"method": method, "arguments": arguments, "name": name, "size": size}
+            request["max_frame_bytes"] = self._max_frame_bytes
             try:
                 reader.send(json.dumps(request).encode() + b"\n")
                 response = reader.read_head()
@@ -258,7 +272,7 @@ class DecodingProcess:
                     raise self._out_of_memory(path)
                 if "error" in response or "storage" in response:
                     raise self._failure(path, response, reader)
-                yield response, reader
+                yield response, reader, memory
             except LateError:
                 self.close()
                 raise
@@ -276,11 +290,10 @@ class DecodingProcess:
             return reader.invalid_response()
         return StorageError(path, reason) if is_storage else VideoError(path, reason)
 
-    def _hand_over(self, path: str, video: int | None) -> socket.socket:
-        """Make a process for a request, and return the channel to it."""
+    def _hand_over(self, path: str, descriptors: list[int]) -> socket.socket:
+        """Make a process for a request, with open files; return the channel to it."""
         with contextlib.ExitStack() as stack:
             ours, theirs = map(stack.enter_context, socket.socketpair())
-            descriptors = [theirs.fileno()] if video is None else [theirs.fileno(), video]
             # A child that ended between two requests costs no file.
             for _ in range(2):
                 is_running = self._process is not None and self._process.poll() is None
@@ -288,7 +301,7 @@ class DecodingProcess:
                     break
                 assert self._control is not None
                 try:
-                    socket.send_fds(self._control, [b"r"], descriptors)
+                    socket.send_fds(self._control, [b"r"], [theirs.fileno(), *descriptors])
                 except OSError:
                     self.close()
                 else:

@@ -71,7 +71,7 @@ def serve(control: socket.socket, layers: list[str], confined: bool, others: lis
     control.sendall(try_out(layers, confined, [os.getpid(), *others]))
     worker = 0
     while True:
-        message, descriptors, _, _ = socket.recv_fds(control, 1, 2)
+        message, descriptors, _, _ = socket.recv_fds(control, 1, 3)
         if worker:
             os.kill(worker, signal.SIGKILL)
             os.waitpid(worker, 0)
@@ -93,7 +93,8 @@ def run_worker(descriptors: list[int], confined: bool, parent: int) -> None:
     """Confine this process, answer one request, and end.
 
     Args:
-        descriptors: the channel, and the video unless the channel carries it.
+        descriptors: the channel, the memory for frames, and the video, unless it comes through the
+            channel.
         confined: whether to confine the process.
         parent: process id of the parent.
     """
@@ -102,7 +103,8 @@ def run_worker(descriptors: list[int], confined: bool, parent: int) -> None:
         end_with_parent(parent)
         if confined:
             confine()
-        answer(Channel(descriptors[0]), descriptors[1] if len(descriptors) > 1 else None)
+        channel, memory, *video = descriptors
+        answer(Channel(channel), memory, video[0] if video else None)
         status = 0
     finally:
         os._exit(status)

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
+import os
 import select
 import socket
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import IO, Any
-
-import numpy as np
-from numpy.typing import NDArray
 
 from exvad.video.container import DecodingLimitError
 from exvad.video.sandbox_worker import MAX_RANGE
@@ -17,6 +18,23 @@ from exvad.video.sandbox_worker import MAX_RANGE
 MAX_LINE_BYTES = 64 * 2**20  # the plan of a video of several days
 MAX_READS = 16  # how often a remote video may be read; several ways to decode are tried
 MIB = 2**20
+
+
+@contextmanager
+def frames_memory(size: int) -> Iterator[int]:
+    """Yield the descriptor of memory that another process can fill, but not make smaller.
+
+    Args:
+        size: its bytes; it takes only those that are filled.
+    """
+    descriptor = os.memfd_create("frames", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
+    try:
+        os.ftruncate(descriptor, size)
+        seals = fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW | fcntl.F_SEAL_SEAL
+        fcntl.fcntl(descriptor, fcntl.F_ADD_SEALS, seals)
+        yield descriptor
+    finally:
+        os.close(descriptor)
 
 
 class LateError(DecodingLimitError):
@@ -70,28 +88,17 @@ class ResponseReader:
                 return head
             self._serve_range(self._remote, head["read"])
 
-    def read_pixels(self, size: int) -> NDArray[np.uint8]:
-        """Read the rest of the response: so many bytes, and then nothing more.
+    def read_end(self) -> None:
+        """Wait for the end of the response.
 
         Raises:
-            DecodingLimitError: there are more bytes, the process ended, or it is late.
+            DecodingLimitError: there are more bytes, or it is late.
         """
-        pixels = np.empty(size, np.uint8)
-        view = pixels.data
-        if len(self._rest) > size:
-            raise self.invalid_response()
-        view[: len(self._rest)] = self._rest
-        received = len(self._rest)
-        while received < size:
+        if not self._rest:
             self._wait()
-            count = self._channel.recv_into(view[received:])
-            if not count:
-                raise self.crashed()
-            received += count
-        self._wait()
-        if self._receive():
+            self._rest = self._receive()
+        if self._rest:
             raise self.invalid_response()
-        return pixels
 
     def crashed(self) -> DecodingLimitError:
         """Return the error of a process that ended."""

@@ -71,12 +71,12 @@ def main() -> None:
     """Run the child process of the sandbox."""
     targets = Targets(**json.loads(sys.argv[1]))
 
-    def take_over(channel: Channel, video: int | None) -> None:
+    def take_over(channel: Channel, memory: int, video: int | None) -> None:
         line = channel.read_line()
         channel._rest = line + b"\n" + channel._rest
         if json.loads(line)["name"] == EVIL:
             attack(targets, channel, video)
-        answer(channel, video)
+        answer(channel, memory, video)
 
     for layer in targets.without:
         patch.object(layers, LAYERS[layer], lambda *_: False).start()

@@ -10,26 +10,25 @@ control = socket.socket(fileno=0)
 control.sendall(json.dumps({"layers": [], "reachable": []}).encode())
 channels = []
 while True:
-    message, descriptors, _, _ = socket.recv_fds(control, 1, 2)
+    message, descriptors, _, _ = socket.recv_fds(control, 1, 3)
     if not message:
         break
     if descriptors:
         channel = socket.socket(fileno=descriptors[0])
         with channel.makefile() as lines:
             lines.readline()
-        channel.sendall(%r + bytes(%d))
+        channel.sendall(%r)
         if %r:
             channel.shutdown(socket.SHUT_WR)
         channels.append(channel)
 """
 
 
-def responding(response: str, padding: int = 0, ends: bool = False) -> list[str]:
+def responding(response: str, ends: bool = False) -> list[str]:
     """Return the command of a program that sends the same response to every request.
 
     Args:
         response: what it sends.
-        padding: how many bytes of 0 follow.
-        ends: whether it closes the channel then, as it has to after the frames.
+        ends: whether it closes the channel then, as it has to where frames are expected.
     """
-    return [sys.executable, "-c", _PROGRAM % (response.encode(), padding, ends)]
+    return [sys.executable, "-c", _PROGRAM % (response.encode(), ends)]

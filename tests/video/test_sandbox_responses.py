@@ -120,7 +120,7 @@ def test_frames_beyond_the_memory_limit_are_refused(video: Path) -> None:
     (chunk,) = plan_chunks("a", video, 1, 256)[1]
     size = decode_chunk(chunk).frames.nbytes
     head = {"shape": [100, 48, 64, 3], "times": [0.0] * 100, "problems": []}
-    command = responding(json.dumps(head) + "\n", padding=size, ends=True)
+    command = responding(json.dumps(head) + "\n", ends=True)
     with DecodingProcess(max_bytes=8 * size, command=command) as sandbox:
         assert sandbox.decode(chunk).frames.nbytes == size
     with (
