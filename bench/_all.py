@@ -22,6 +22,7 @@ BENCHMARKS = (
     "load",
     "metrics",
     "preprocess",
+    "sandbox",
     "serving",
     "storage",
     "survey",

@@ -265,10 +265,10 @@ def measure_decoding(folder: Path, snippets: int) -> dict[str, float]:
     }
 
 
-def slow_decode(planned: pa.Table, short_side: int) -> pa.Table:
+def slow_decode(planned: pa.Table, config: Config) -> pa.Table:
     """Decode a chunk and sleep, as if decoding took long."""
     time.sleep(DECODE_SECONDS)
-    return decode_rows(planned, short_side)
+    return decode_rows(planned, config)
 
 
 def measure_nodes(folder: Path, chunks: int) -> dict[str, float]:

@@ -19,6 +19,7 @@ from exvad.config.sections import (
     EngineConfig,
     LLMConfig,
     Resources,
+    SandboxMode,
     TrainConfig,
 )
 
@@ -31,6 +32,7 @@ __all__ = [
     "EngineConfig",
     "LLMConfig",
     "Resources",
+    "SandboxMode",
     "TrainConfig",
     "build_config",
     "did_you_mean",

@@ -6,12 +6,16 @@ import os
 from typing import Annotated, Any, Literal
 from urllib.parse import unquote
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
 
 Fraction = Annotated[float, Field(ge=0, le=1)]
 Positive = Annotated[int, Field(ge=1)]
 Dtype = Literal["auto", "float32", "float16", "bfloat16"]
 Backend = Literal["transformers", "vllm", "openai"]
+SandboxMode = Annotated[
+    Literal["strict", "best", "off"],
+    BeforeValidator(lambda value: "off" if value is False else value),  # which YAML makes of off
+]
 
 
 class Section(BaseModel):
@@ -177,6 +181,12 @@ class StagesConfig(Section):
     """Resources of the preprocessing stages."""
 
     decode_cpus: float = Field(1, gt=0, description="CPU cores per decoding task")
+    sandbox: SandboxMode = Field(
+        "best",
+        description="confinement of decoding: strict to decode only if files, network and other "
+        "processes are out of a video's reach; best for what the kernel allows; off to decode in "
+        "the worker itself",
+    )
     vision: Resources = Resources()
     vision_batch: Positive = Field(4, description="chunks whose frames are captioned together")
     language: Resources = Resources()

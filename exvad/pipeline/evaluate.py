@@ -25,6 +25,7 @@ from exvad.pipeline.ablate import experiment_task
 from exvad.pipeline.placement import Demand, waiting_reported
 from exvad.pipeline.progress.terminal import console, progress_bar
 from exvad.pipeline.session import is_on_cluster, ray_session
+from exvad.pipeline.stages.decoders import frame_reader
 from exvad.pipeline.tasks import full_path, run_task, with_full_places
 from exvad.report.evidence import evidence_frames
 from exvad.report.pages import RunRecord, render_run
@@ -171,7 +172,7 @@ def write_report(
     """
     videos: list[ReportVideo] = []
     unreadable: list[str] = []
-    with progress_bar() as bar:
+    with progress_bar() as bar, frame_reader(config) as read:
         row = bar.add_task("writing the report", total=len(evaluation.videos))
         for analysis, video in zip(evaluation.analyses, evaluation.videos, strict=True):
             events = tuple(
@@ -180,7 +181,8 @@ def write_report(
             )
             frames: dict[int, bytes] = {}
             try:
-                frames = evidence_frames(video.path, analysis) if analysis.captions else {}
+                if analysis.captions:
+                    frames = evidence_frames(video.path, analysis, read=read)
             except (VideoError, StorageError) as error:
                 unreadable.append(str(error))
             videos.append(ReportVideo(analysis, frames, video.labels[0], events))

@@ -19,7 +19,7 @@ from pydantic import (
 )
 
 from exvad.checkpoints.local_tracking import SQLITE
-from exvad.config import did_you_mean
+from exvad.config import SandboxMode, did_you_mean
 from exvad.config.yaml_text import read_yaml
 
 SETTINGS_VARIABLE = "EXVAD_SERVE"
@@ -90,6 +90,12 @@ class ServerSettings(BaseModel):
     analyst: Replicas = Field(
         Replicas(concurrency=4),
         description="replicas of the trained network; each runs `concurrency` analyses at once",
+    )
+    sandbox: SandboxMode = Field(
+        "best",
+        description="confinement of decoding: strict to start only if files, network and other "
+        "processes are out of a video's reach; best for what the kernel allows; off for limits of "
+        "memory and time alone",
     )
     decode_bytes: int = Field(
         4 * 2**30, ge=2**28, description="maximum address space of a decoding process"

@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from exvad.video.open_file import OpenFile
 from exvad.video.survey import PacketSurvey, VideoInfo, survey_packets
 
 
@@ -61,7 +62,11 @@ class Chunk:
 
 
 def plan_chunks(
-    video_id: str, path: str | Path, stride: int = 16, snippets_per_chunk: int = 256
+    video_id: str,
+    path: str | Path,
+    stride: int = 16,
+    snippets_per_chunk: int = 256,
+    file: OpenFile | None = None,
 ) -> tuple[VideoInfo, list[Chunk]]:
     """Split a video into chunks.
 
@@ -70,6 +75,7 @@ def plan_chunks(
         path: local path or URI.
         stride: frames per snippet.
         snippets_per_chunk: maximum snippets of a chunk.
+        file: its content, if another process has opened it.
 
     Returns:
         The content of the video, and its chunks in order.
@@ -77,7 +83,7 @@ def plan_chunks(
     Raises:
         VideoError: the file is missing, empty, not a video, or none of its frames can be decoded.
     """
-    survey = survey_packets(path)
+    survey = survey_packets(path, file)
     snippets = range(0, survey.info.num_frames, stride)
     chunks: list[Chunk] = []
     for first_snippet in range(0, len(snippets), snippets_per_chunk):

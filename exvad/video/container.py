@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 from exvad.data.storage.errors import StorageError, is_network_failure, without_secrets
 from exvad.data.storage.places import is_uri, resolve_place
 from exvad.data.storage.reading import RangeReader
+from exvad.video.open_file import OpenFile
 
 if TYPE_CHECKING:
     from av.container import InputContainer
@@ -56,11 +57,14 @@ class DecodingLimitError(VideoError):
 
 
 @contextlib.contextmanager
-def open_video(path: str) -> Iterator[tuple[InputContainer, VideoStream]]:
+def open_video(
+    path: str, file: OpenFile | None = None
+) -> Iterator[tuple[InputContainer, VideoStream]]:
     """Open a file and its first video stream that is not a cover picture.
 
     Args:
         path: local path or URI; see `exvad.data.storage.places`.
+        file: its content, if another process has opened it; then `path` is only its name.
 
     Yields:
         The open container and its video stream.
@@ -74,12 +78,12 @@ def open_video(path: str) -> Iterator[tuple[InputContainer, VideoStream]]:
 
     with contextlib.ExitStack() as stack:
         source: Any
-        if path.startswith(("http://", "https://")):
-            raise VideoError(path, "is a web address: download it, or send it to exvad serve")
-        if is_uri(path):
-            source = stack.enter_context(_open_remote(path))
+        if file is not None:
+            source = stack.enter_context(_rewound(path, file))
+        elif is_uri(path):
+            source = stack.enter_context(open_remote(path))
         else:
-            _check_local(path)
+            check_local(path)
             # Without the prefix, FFmpeg takes a name like "a:b.mp4" for a protocol.
             source = f"file:{path}"
         try:
@@ -174,7 +178,13 @@ def _open_container(path: str, source: Any) -> InputContainer:
     return container
 
 
-def _check_local(path: str) -> None:
+def check_local(path: str) -> None:
+    """Check that a local path leads to a file with content.
+
+    Raises:
+        VideoError: it does not.
+        StorageError: the server of a network file system does not answer.
+    """
     try:
         file = Path(path)
         if not path or not file.exists():
@@ -192,7 +202,35 @@ def _check_local(path: str) -> None:
 
 
 @contextlib.contextmanager
-def _open_remote(uri: str) -> Iterator[Any]:
+def _rewound(path: str, file: OpenFile) -> Iterator[OpenFile]:
+    file.seek(0)
+    try:
+        yield file
+    finally:
+        # FFmpeg takes some errors of a file for its end: the video would only seem shorter.
+        if file.error is not None:
+            reason = file.error.strerror or str(file.error)
+            if is_network_failure(file.error):
+                raise StorageError(path, reason)
+            raise VideoError(path, f"can't be read ({reason})")
+
+
+@contextlib.contextmanager
+def open_remote(uri: str) -> Iterator[Any]:
+    """Open a URI as a file that can be read and that seeks.
+
+    Args:
+        uri: see `exvad.data.storage.places`.
+
+    Yields:
+        The open file.
+
+    Raises:
+        VideoError: there is no such file, it is empty, or no file can have this URI.
+        StorageError: storage does not answer or refuses.
+    """
+    if uri.startswith(("http://", "https://")):
+        raise VideoError(uri, "is a web address: download it, or send it to exvad serve")
     try:
         file = resolve_place(uri).open_sequential()
     except StorageError:

@@ -5,7 +5,7 @@ t snippets of a chunk · H, W pixels · C colours
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -14,12 +14,15 @@ import numpy as np
 
 from exvad.video.chunks import Chunk, make_chunk
 from exvad.video.container import VideoError, decode_frames, open_video
+from exvad.video.open_file import OpenFile
 from exvad.video.survey import quarter_turns, survey_packets
 
 if TYPE_CHECKING:
     from av.video.frame import VideoFrame
     from av.video.stream import VideoStream
     from numpy.typing import NDArray
+
+Allocate = Callable[[tuple[int, ...]], "NDArray[np.uint8]"]
 
 _ROUNDING = 1e-3  # seconds: rounded times, as records have them, still select their own frame
 
@@ -39,7 +42,13 @@ class DecodedChunk:
     problems: list[str]
 
 
-def decode_chunk(chunk: Chunk, short_side: int | None = None, threads: int = 1) -> DecodedChunk:
+def decode_chunk(
+    chunk: Chunk,
+    short_side: int | None = None,
+    threads: int = 1,
+    file: OpenFile | None = None,
+    allocate: Allocate | None = None,
+) -> DecodedChunk:
     """Decode the snippets of a chunk; the caller has to limit the time.
 
     The frames are the same as those of decoding the file from its start. Memory holds them and one
@@ -51,6 +60,8 @@ def decode_chunk(chunk: Chunk, short_side: int | None = None, threads: int = 1) 
         short_side: larger frames are scaled down to this many pixels on the shorter side; None
             keeps their size.
         threads: threads of the decoder; 0 for one per core. Every thread holds some more frames.
+        file: the video's content, if another process has opened it.
+        allocate: returns an array of this shape for the frames; None for one of this process.
 
     Raises:
         VideoError: no frame of the chunk can be decoded.
@@ -58,7 +69,7 @@ def decode_chunk(chunk: Chunk, short_side: int | None = None, threads: int = 1) 
     """
     if short_side is not None and short_side < 1:
         raise ValueError(f"short_side must be at least 1 pixel, not {short_side}")
-    decoder = _ChunkDecoder(chunk, short_side, threads)
+    decoder = _ChunkDecoder(chunk, short_side, threads, file, allocate or _allocate)
     complete = False
     if chunk.pts:
         starts = (*chunk.seeks, None)
@@ -74,7 +85,10 @@ def decode_chunk(chunk: Chunk, short_side: int | None = None, threads: int = 1) 
 
 
 def read_frames(
-    path: str | Path, times: Sequence[float], short_side: int | None = None
+    path: str | Path,
+    times: Sequence[float],
+    short_side: int | None = None,
+    file: OpenFile | None = None,
 ) -> list[NDArray[np.uint8]]:
     """Decode the frames that are shown at given times.
 
@@ -84,6 +98,7 @@ def read_frames(
             first or last frame.
         short_side: larger frames are scaled down to this many pixels on the shorter side; None
             keeps their size.
+        file: the video's content, if another process has opened it.
 
     Returns:
         RGB frames, uint8 [H, W, 3] each, in the order of `times`.
@@ -91,23 +106,31 @@ def read_frames(
     Raises:
         VideoError: the file can't be read, or one of the frames can't be decoded.
     """
-    survey = survey_packets(path)
+    survey = survey_packets(path, file)
     shown = np.searchsorted(survey.seconds, np.asarray(times, float) + _ROUNDING, side="right") - 1
     indices = [max(0, int(index)) for index in shown]
     frames: dict[int, NDArray[np.uint8]] = {}
     for index in sorted(set(indices)):
         chunk = make_chunk(survey, range(index, index + 1))
-        frames[index] = decode_chunk(chunk, short_side).frames[0]
+        frames[index] = decode_chunk(chunk, short_side, file=file).frames[0]
     return [frames[index] for index in indices]
 
 
 class _ChunkDecoder:
     """Collects the frames of a chunk, upright, in RGB and of one size."""
 
-    def __init__(self, chunk: Chunk, short_side: int | None, threads: int) -> None:
+    def __init__(
+        self,
+        chunk: Chunk,
+        short_side: int | None,
+        threads: int,
+        file: OpenFile | None,
+        allocate: Allocate,
+    ) -> None:
         from av.video.reformatter import VideoReformatter
 
-        self.chunk, self.short_side, self.threads = chunk, short_side, threads
+        self.chunk, self.short_side, self.threads, self.file = chunk, short_side, threads, file
+        self.allocate = allocate
         # One for all frames: a new one per frame took up to two thirds of the time.
         self.reformatter = VideoReformatter()
         self.is_decoded = np.zeros(chunk.num_snippets, bool)
@@ -131,7 +154,7 @@ class _ChunkDecoder:
         snippet_of = {pts: snippet for snippet, pts in enumerate(self.chunk.pts)}
         self.is_decoded[:] = False
         previous: int | None = None
-        with open_video(self.chunk.path) as (container, stream):
+        with open_video(self.chunk.path, self.file) as (container, stream):
             self._set_threads(stream)
             if start is not None:
                 try:
@@ -160,7 +183,7 @@ class _ChunkDecoder:
         """Decode from the file's beginning and count the frames."""
         first, stride = self.chunk.first_frame, self.chunk.stride
         self.is_decoded[:] = False
-        with open_video(self.chunk.path) as (container, stream):
+        with open_video(self.chunk.path, self.file) as (container, stream):
             self._set_threads(stream)
             for index, frame in enumerate(decode_frames(container, stream)):
                 snippet, remainder = divmod(index - first, stride)
@@ -216,7 +239,11 @@ class _ChunkDecoder:
         width, height = max(1, round(first.width * scale)), max(1, round(first.height * scale))
         self.turns = quarter_turns(first)
         upright = (width, height) if self.turns % 2 else (height, width)
-        return np.empty((self.chunk.num_snippets, *upright, 3), np.uint8)
+        return self.allocate((self.chunk.num_snippets, *upright, 3))
+
+
+def _allocate(shape: tuple[int, ...]) -> NDArray[np.uint8]:
+    return np.empty(shape, np.uint8)
 
 
 def _is_intra(frame: VideoFrame) -> bool:

@@ -153,23 +153,30 @@ def growing_file(path: Path, idle_seconds: float = 30) -> Opener:
     def open(stopped: threading.Event) -> Iterator[Readable]:
         try:
             with path.open("rb") as file:
-                yield _GrowingFile(file, idle_seconds, stopped)
+                yield GrowingFile(file, idle_seconds, stopped)
         except OSError as error:
             raise VideoError(path.name, f"can't be read ({error.strerror})") from None
 
     return open
 
 
-class _GrowingFile:
-    """Reads a file and waits for more at its end."""
+class GrowingFile:
+    """Reads a file and waits for more at its end.
 
-    def __init__(self, file: Any, idle_seconds: float, stopped: threading.Event) -> None:
+    Args:
+        file: the open file; its `read` returns what is there.
+        idle_seconds: the file has ended if no byte is added for this long.
+        stopped: set it to end the reading.
+    """
+
+    def __init__(self, file: Readable, idle_seconds: float, stopped: threading.Event) -> None:
         self._file, self._idle_seconds, self._stopped = file, idle_seconds, stopped
 
     def read(self, size: int = -1) -> bytes:
+        """Wait for data and return at most `size` bytes; b"" at the end."""
         deadline = time.monotonic() + self._idle_seconds
         while not self._stopped.is_set():
-            data: bytes = self._file.read(size)
+            data = self._file.read(size)
             if data or time.monotonic() > deadline:
                 return data
             self._stopped.wait(POLL_SECONDS)

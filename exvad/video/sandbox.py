@@ -1,31 +1,42 @@
-"""Decode untrusted files in a child process with limits on memory and time.
+"""Decode untrusted files in a child process that the kernel confines, within limits.
 
-The child contains whatever a hostile file does to a decoder: it has no secrets in its environment,
-it writes no files, and its responses are validated and never unpickled. One child serves many
-files. If it crashes, hangs or exceeds a limit, the file is refused, and the next file gets a new
-child.
+A hostile file may take over its decoder. So each request is answered by a process of its own that
+can open no file and no connection, sees no other video, and has no secrets in its environment. Its
+responses are validated and never unpickled. If it crashes, hangs or exceeds a limit, only this file
+is refused. See `exvad.video.confinement.layers` for what confines it.
 """
 
 from __future__ import annotations
 
+import contextlib
 import json
 import math
+import mmap
 import os
 import select
+import socket
+import stat
 import subprocess
 import sys
 import threading
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
+from exvad.config import SandboxMode
+from exvad.data.storage.errors import StorageError
+from exvad.data.storage.places import is_uri
 from exvad.video.chunks import Chunk
-from exvad.video.container import DecodingLimitError, VideoError
+from exvad.video.confinement.kernel import set_dumpable
+from exvad.video.confinement.layers import Confinement
+from exvad.video.container import DecodingLimitError, VideoError, check_local, open_remote
 from exvad.video.decoding import DecodedChunk
+from exvad.video.sandbox_reader import LateError, ResponseReader, frames_memory
 from exvad.video.sandbox_responses import (
     parse_frames,
     parse_plan,
@@ -38,21 +49,31 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 GIB = 2**30
+CHILD = "exvad.video.sandbox_child"
 MAX_TIMED_FILES = 256  # far more files than are decoded at once
-MAX_LINE_BYTES = 64 * 2**20  # the plan of a video of several days
+START_SECONDS = 120.0  # on a busy machine, the first process of a node reads FFmpeg from a disk
+END_SECONDS = 5.0
+REPORT_BYTES = 2**16
 INHERITED_VARIABLES = ("PATH", "LANG", "LC_ALL", "LD_LIBRARY_PATH", "TZ")
 
 
+class SandboxError(ValueError):
+    """This machine can't confine a decoding process as the setting demands."""
+
+
 class DecodingProcess:
-    """A child process that plans and decodes local video files, one request at a time.
+    """A child process that plans and decodes video files, one request at a time.
 
     Args:
-        max_bytes: address space of the child, code and libraries included; the frames of one
-            response may take an eighth of it.
-        seconds: maximum time of one request: a plan, or the decoding of a chunk.
+        max_bytes: address space of the process of a request, code and libraries included; the
+            frames of one response may take an eighth of it.
+        seconds: maximum time of one request: a plan, or the decoding of a chunk. The time that a
+            bucket takes does not count.
         command: command line of the child, for tests.
         file_seconds: maximum time of all requests for one file since its last plan. A few hundred
             kilobytes can contain a huge number of chunks, none of which takes long.
+        mode: `strict` to refuse to decode unless files, network and other processes are out of
+            reach, `best` for what the kernel allows, `off` for limits alone.
     """
 
     def __init__(
@@ -61,14 +82,18 @@ class DecodingProcess:
         seconds: float = 120,
         command: list[str] | None = None,
         file_seconds: float = 2 * 3600,
+        mode: SandboxMode = "best",
     ) -> None:
         self.max_bytes = max_bytes
         self.seconds = seconds
         self.file_seconds = file_seconds
+        self.mode = mode
         self._seconds_of: dict[str, float] = {}
-        module = [sys.executable, "-m", "exvad.video.sandbox_child", str(max_bytes)]
+        module = [sys.executable, "-m", CHILD, str(max_bytes), mode]
         self._command = command or module
         self._process: subprocess.Popen[bytes] | None = None
+        self._control: socket.socket | None = None
+        self._confinement: Confinement | None = None
         self._lock = threading.Lock()
 
     def __enter__(self) -> Self:
@@ -80,12 +105,41 @@ class DecodingProcess:
     def close(self) -> None:
         """Kill the child, even during a request."""
         process, self._process = self._process, None
+        control, self._control = self._control, None
+        if control is not None:
+            control.close()
         if process is not None:
-            process.kill()
-            process.wait()
-            for pipe in (process.stdin, process.stdout):
-                assert pipe is not None
-                pipe.close()
+            process.terminate()
+            try:
+                process.wait(END_SECONDS)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait()
+
+    def confinement(self) -> Confinement:
+        """Return what confines the processes of requests on this machine, after a trial.
+
+        Raises:
+            SandboxError: less than the mode demands, or the child can't start.
+        """
+        with self._lock:
+            if self._confinement is None and not self._start():
+                raise SandboxError(
+                    "the decoding process does not start: its memory limit may be too low"
+                )
+            assert self._confinement is not None
+            return self._confinement
+
+    def open(self, path: str | Path) -> None:
+        """Open a video and read no more than its header.
+
+        Raises:
+            VideoError: the file can't be read as a video, or reading it exceeds a limit.
+            StorageError: storage does not answer or refuses.
+            SandboxError: the process can't be confined as the mode demands.
+        """
+        with self._lock, self._request(str(path), "open", (_public_name(path),)):
+            pass
 
     def plan(
         self, video_id: str, path: str | Path, stride: int, snippets_per_chunk: int
@@ -94,35 +148,41 @@ class DecodingProcess:
 
         Raises:
             VideoError: the file can't be read as a video, or reading it exceeds a limit.
-            ValueError: `path` is a URI.
+            StorageError: storage does not answer or refuses.
+            SandboxError: the process can't be confined as the mode demands.
         """
-        if "://" in str(path):
-            raise ValueError(f"{path}: only local files can be decoded in a child process")
-        arguments = (video_id, str(path), stride, snippets_per_chunk)
+        path, name = str(path), _public_name(path)
+        arguments = (video_id, name, stride, snippets_per_chunk)
         with self._lock:
-            self._seconds_of.pop(str(path), None)
-            with self._timed(str(path)):
-                response, reader = self._request(str(path), "plan", arguments)
-            try:
-                return parse_plan(response, *arguments)
-            except ValueError:
-                raise reader.invalid_response() from None
+            self._seconds_of.pop(path, None)
+            with self._timed(path), self._request(path, "plan", arguments) as (response, reader, _):
+                try:
+                    info, chunks = parse_plan(response, *arguments)
+                except ValueError:
+                    raise reader.invalid_response() from None
+        return replace(info, path=path), [replace(chunk, path=path) for chunk in chunks]
 
     def decode(self, chunk: Chunk, short_side: int | None = None) -> DecodedChunk:
         """Decode a chunk; see `exvad.video.decoding.decode_chunk`.
 
         Raises:
             VideoError: no frame of it can be decoded, or decoding exceeds a limit.
+            StorageError: storage does not answer or refuses.
+            SandboxError: the process can't be confined as the mode demands.
         """
-        with self._lock, self._timed(chunk.path):
-            response, reader = self._request(chunk.path, "decode", (chunk.to_row(), short_side))
+        path = chunk.path
+        arguments = (replace(chunk, path=_public_name(path)).to_row(), short_side)
+        with (
+            self._lock,
+            self._timed(path),
+            self._request(path, "decode", arguments) as (response, reader, memory),
+        ):
             try:
                 shape, times_t, problems = parse_frames(response, chunk)
             except ValueError:
                 raise reader.invalid_response() from None
-            pixels = self._read_pixels(chunk.path, reader, [shape])
-        frames = np.frombuffer(pixels, np.uint8).reshape(shape)
-        return DecodedChunk(frames, times_t, problems)
+            pixels = self._read_pixels(path, reader, memory, [shape])
+        return DecodedChunk(pixels.reshape(shape), times_t, problems)
 
     def read_frames(
         self, path: str | Path, times: Sequence[float], short_side: int | None = None
@@ -131,28 +191,39 @@ class DecodingProcess:
 
         Raises:
             VideoError: one of them can't be decoded, or decoding exceeds a limit.
+            StorageError: storage does not answer or refuses.
+            SandboxError: the process can't be confined as the mode demands.
         """
-        arguments = (str(path), list(times), short_side)
-        with self._lock:
-            response, reader = self._request(str(path), "read_frames", arguments)
+        path = str(path)
+        arguments = (_public_name(path), list(times), short_side)
+        with self._lock, self._request(path, "read_frames", arguments) as answer:
+            response, reader, memory = answer
             try:
                 shapes = parse_shapes(response, len(times))
             except ValueError:
                 raise reader.invalid_response() from None
-            pixels = self._read_pixels(str(path), reader, shapes)
+            pixels = self._read_pixels(path, reader, memory, shapes)
         ends = np.cumsum([math.prod(shape) for shape in shapes])[:-1]
-        parts = np.split(np.frombuffer(pixels, np.uint8), ends)
+        parts = np.split(pixels, ends)
         return [part.reshape(shape) for part, shape in zip(parts, shapes, strict=True)]
 
     def _read_pixels(
-        self, path: str, reader: _ResponseReader, shapes: Sequence[tuple[int, ...]]
-    ) -> bytearray:
-        """Read the frames of a response; refuse more than this process, without a limit, holds."""
+        self,
+        path: str,
+        reader: ResponseReader,
+        memory: int,
+        shapes: Sequence[tuple[int, ...]],
+    ) -> NDArray[np.uint8]:
+        """Read the frames of a response, without copying them."""
         size = sum(math.prod(shape) for shape in shapes)
-        if size > self.max_bytes // 8:
-            self.close()
+        if size > self._max_frame_bytes:
             raise self._out_of_memory(path)
-        return reader.read_bytes(size)
+        reader.read_end()
+        return np.frombuffer(mmap.mmap(memory, size), np.uint8)
+
+    @property
+    def _max_frame_bytes(self) -> int:
+        return self.max_bytes // 8
 
     @contextmanager
     def _timed(self, path: str) -> Iterator[None]:
@@ -175,42 +246,111 @@ class DecodingProcess:
         limit = self.max_bytes / GIB
         return DecodingLimitError(path, f"decoding needs more than {limit:.1f} GiB of memory")
 
+    @contextmanager
     def _request(
         self, path: str, method: str, arguments: tuple[Any, ...]
-    ) -> tuple[dict[str, Any], _ResponseReader]:
-        """Send a request; return the head of the response and the reader of its frames."""
-        process = self._process
-        if process is None or process.poll() is not None:
-            self.close()
-            process = self._process = self._start()
-        assert process.stdin is not None
-        assert process.stdout is not None
-        reader = _ResponseReader(self, process.stdout, path, time.monotonic() + self.seconds)
-        request = json.dumps({"method": method, "arguments": arguments}).encode() + b"\n"
-        try:
-            process.stdin.write(request)
-            process.stdin.flush()
-        except OSError:
-            raise reader.crashed() from None
-        response = reader.read_head()
-        if "memory" in response:
-            raise self._out_of_memory(path)
-        if "error" in response:
-            try:
-                reason = parse_reason(response["error"])
-            except ValueError:
-                raise reader.invalid_response() from None
-            raise VideoError(path, reason)
-        return response, reader
+    ) -> Iterator[tuple[dict[str, Any], ResponseReader, int]]:
+        """Send a request; yield the head of the response, its reader and the memory of its frames.
 
-    def _start(self) -> subprocess.Popen[bytes]:
-        return subprocess.Popen(
-            self._command,
-            env=sandbox_environment(),
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,  # FFmpeg's log; the response has the reason
-        )
+        The process of the request ends with the block.
+        """
+        with contextlib.ExitStack() as stack:
+            remote = stack.enter_context(open_remote(path)) if is_uri(path) else None
+            video = None if remote is not None else stack.enter_context(_opened(path))
+            memory = stack.enter_context(frames_memory(self._max_frame_bytes))
+            descriptors = [memory] if video is None else [memory, video]
+            channel = stack.enter_context(self._hand_over(path, descriptors))
+            reader = ResponseReader(channel, path, self.seconds, remote)
+            size = remote.seek(0, os.SEEK_END) if remote is not None else _size(video)
+            name = "<none>" if remote is not None else Path(path).name
+            request = {"method": method, "arguments": arguments, "name": name, "size": size}
+            request["max_frame_bytes"] = self._max_frame_bytes
+            try:
+                reader.send(json.dumps(request).encode() + b"\n")
+                response = reader.read_head()
+                if "memory" in response:
+                    raise self._out_of_memory(path)
+                if "error" in response or "storage" in response:
+                    raise self._failure(path, response, reader)
+                yield response, reader, memory
+            except LateError:
+                self.close()
+                raise
+            finally:
+                self._end_worker()
+
+    def _failure(
+        self, path: str, response: dict[str, Any], reader: ResponseReader
+    ) -> VideoError | StorageError:
+        """Return the error that a response reports."""
+        is_storage = "storage" in response
+        try:
+            reason = parse_reason(response["storage" if is_storage else "error"])
+        except ValueError:
+            return reader.invalid_response()
+        return StorageError(path, reason) if is_storage else VideoError(path, reason)
+
+    def _hand_over(self, path: str, descriptors: list[int]) -> socket.socket:
+        """Make a process for a request, with open files; return the channel to it."""
+        with contextlib.ExitStack() as stack:
+            ours, theirs = map(stack.enter_context, socket.socketpair())
+            # A child that ended between two requests costs no file.
+            for _ in range(2):
+                is_running = self._process is not None and self._process.poll() is None
+                if not is_running and not self._start():
+                    break
+                assert self._control is not None
+                try:
+                    socket.send_fds(self._control, [b"r"], [theirs.fileno(), *descriptors])
+                except OSError:
+                    self.close()
+                else:
+                    theirs.close()
+                    stack.pop_all()
+                    return ours
+        raise DecodingLimitError(path, "decoding crashed the decoding process")
+
+    def _end_worker(self) -> None:
+        if self._control is not None:
+            with contextlib.suppress(OSError):  # the child has ended
+                self._control.send(b"e")
+
+    def _start(self) -> bool:
+        """Start the child and read what confines it; return whether it started.
+
+        Raises:
+            SandboxError: this machine can't confine it as the mode demands.
+        """
+        self.close()
+        # A message has open files with it, or none: its borders matter.
+        self._control, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        try:
+            with theirs:
+                self._process = subprocess.Popen(
+                    self._command,
+                    env=sandbox_environment(),
+                    stdin=theirs.fileno(),
+                    stdout=subprocess.DEVNULL,
+                    stderr=subprocess.DEVNULL,  # FFmpeg's log; the response has the reason
+                )
+            has_report = select.select([self._control], [], [], START_SECONDS)[0]
+            report = self._control.recv(REPORT_BYTES) if has_report else b""
+            self._confinement = Confinement.parse(json.loads(report))
+        except (OSError, ValueError):
+            self.close()
+            return False
+        if self.mode == "strict" and self._confinement.reachable:
+            self.close()
+            reachable = ", ".join(self._confinement.reachable)
+            raise SandboxError(
+                f"sandbox=strict, but this machine can't keep {reachable} out of a hostile video's "
+                "reach: it takes seccomp, with Landlock (Linux 5.13) or user namespaces; sandbox="
+                "best decodes with what there is"
+            )
+        if self.mode != "off" and self._confinement.reachable:
+            # All that is left: no process of the same user may read this one's memory.
+            set_dumpable(False)
+        return True
 
 
 def sandbox_environment() -> dict[str, str]:
@@ -222,70 +362,35 @@ def sandbox_environment() -> dict[str, str]:
     return environment
 
 
-class _ResponseReader:
-    """Reads one response of the child until a deadline.
+def _public_name(path: str | Path) -> str:
+    """Return what the process of a request may know of a path; a URI may contain a password."""
+    return "<none>" if is_uri(path) else Path(path).name
 
-    A child that a file has taken over may send anything, or nothing. On every failure the child is
-    killed.
+
+@contextmanager
+def _opened(path: str) -> Iterator[int]:
+    """Open a local video.
+
+    Yields:
+        Its descriptor.
+
+    Raises:
+        VideoError: it can't be opened.
+        StorageError: the server of a network file system does not answer.
     """
+    check_local(path)
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+    except OSError as error:
+        raise VideoError(path, f"can't be read ({error.strerror})") from error
+    try:
+        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+            raise VideoError(path, "is not a regular file")
+        yield descriptor
+    finally:
+        os.close(descriptor)
 
-    def __init__(self, owner: DecodingProcess, pipe: IO[bytes], path: str, deadline: float) -> None:
-        self._owner, self._pipe, self._path, self._deadline = owner, pipe, path, deadline
-        self._rest = b""
 
-    def read_head(self) -> dict[str, Any]:
-        """Read the first line, a JSON object.
-
-        Raises:
-            DecodingLimitError: it is something else or too long, the child ended, or it is late.
-        """
-        parts = [self._read_some()]
-        size = len(parts[0])
-        while b"\n" not in parts[-1]:
-            parts.append(self._read_some())
-            size += len(parts[-1])
-            if size > MAX_LINE_BYTES:
-                raise self.invalid_response()
-        line, _, self._rest = b"".join(parts).partition(b"\n")
-        try:
-            head = json.loads(line)
-        except (ValueError, RecursionError):
-            head = None
-        if not isinstance(head, dict):
-            raise self.invalid_response()
-        return head
-
-    def read_bytes(self, size: int) -> bytearray:
-        """Read the rest of the response.
-
-        Raises:
-            DecodingLimitError: there are more bytes, the child ended, or it is late.
-        """
-        buffer = bytearray(self._rest)
-        while len(buffer) < size:
-            buffer += self._read_some()
-        if len(buffer) > size:
-            raise self.invalid_response()
-        return buffer
-
-    def crashed(self) -> VideoError:
-        """Kill the child and return the error of a child that ended."""
-        self._owner.close()
-        return DecodingLimitError(self._path, "decoding crashed the decoding process")
-
-    def invalid_response(self) -> VideoError:
-        """Kill the child and return the error of a response that is not valid."""
-        self._owner.close()
-        return DecodingLimitError(self._path, "the decoding process sent an invalid response")
-
-    def _read_some(self) -> bytes:
-        remaining = self._deadline - time.monotonic()
-        if remaining <= 0 or not select.select([self._pipe], [], [], remaining)[0]:
-            self._owner.close()
-            raise DecodingLimitError(
-                self._path, f"decoding took longer than {self._owner.seconds:.0f} s"
-            )
-        data = os.read(self._pipe.fileno(), 2**20)
-        if not data:
-            raise self.crashed()
-        return data
+def _size(video: int | None) -> int:
+    assert video is not None
+    return os.fstat(video).st_size

@@ -1,6 +1,8 @@
-"""The child process of `sandbox.py`: decodes within limits until its input is closed.
+"""The child process of `sandbox.py`: confines itself, then forks a process for each request.
 
-A request is one line of JSON. A response is one line of JSON, followed by the frames as raw bytes.
+It never looks at a video itself, so that no video can take it over, and no process of a video sees
+the next one. A request arrives as open files: the channel to whoever asks, and the video, unless
+the channel carries that too. Everything is imported before: afterwards no file can be opened.
 """
 
 from __future__ import annotations
@@ -8,72 +10,123 @@ from __future__ import annotations
 import json
 import os
 import resource
+import signal
+import socket
 import sys
-import threading
-import time
-from dataclasses import asdict
-from typing import Any
 
-from exvad.data.storage.errors import StorageError
-from exvad.video.chunks import Chunk, plan_chunks
-from exvad.video.container import VideoError
-from exvad.video.decoding import decode_chunk, read_frames
+from exvad.video.confinement.kernel import end_with_parent
+from exvad.video.confinement.layers import confine, leave_machine
+from exvad.video.confinement.trial import find_reachable
+from exvad.video.sandbox_warmup import warm_up
+from exvad.video.sandbox_worker import Channel, answer
 
-
-def respond(request: dict[str, Any]) -> tuple[dict[str, Any], bytes]:
-    """Return the head of the response to a request, and the bytes that follow it."""
-    method, arguments = request["method"], request["arguments"]
-    try:
-        if method == "plan":
-            info, chunks = plan_chunks(*arguments)
-            return {"info": asdict(info), "chunks": [chunk.to_row() for chunk in chunks]}, b""
-        if method == "read_frames":
-            frames = read_frames(*arguments)
-            shapes = [frame.shape for frame in frames]
-            return {"shapes": shapes}, b"".join(frame.tobytes() for frame in frames)
-        assert method == "decode", method
-        row, short_side = arguments
-        decoded = decode_chunk(Chunk.from_row(row), short_side)
-    except (VideoError, StorageError) as error:
-        return {"error": error.reason}, b""
-    except MemoryError:
-        return {"memory": True}, b""
-    head = {
-        "shape": decoded.frames.shape,
-        "times": decoded.times.tolist(),
-        "problems": decoded.problems,
-    }
-    return head, decoded.frames.tobytes()
+CONTROL = 0  # the descriptor of the socket to the parent
 
 
-def main(max_bytes: int) -> None:
-    """Respond on standard output to requests on standard input, until either is closed.
+def main(max_bytes: int, confined: bool) -> None:
+    """Answer requests until the parent closes the control socket.
+
+    Args:
+        max_bytes: limit of the address space.
+        confined: whether to leave the machine; limits apply in any case.
+    """
+    warm_up()
+    limit_resources(max_bytes)
+    owner = os.getppid()
+    layers = leave_machine() if confined else []
+    parent = os.getpid()
+    others = [] if "namespaces" in layers else [owner]  # it has no number there
+    if child := os.fork():
+        os.close(CONTROL)
+        # It has to be waited for here: not every container has an init that does it.
+        signal.signal(signal.SIGTERM, lambda *_: os.kill(child, signal.SIGKILL))
+        os.waitpid(child, 0)
+        return
+    end_with_parent(parent)
+    with socket.socket(fileno=CONTROL) as control:
+        serve(control, layers, confined, others)
+
+
+def limit_resources(max_bytes: int) -> None:
+    """Limit the memory of this process, and let it write no file.
 
     Args:
         max_bytes: limit of the address space.
     """
-    output = os.fdopen(os.dup(1), "wb")
-    os.dup2(2, 1)  # what a library prints must not be taken for a response
     resource.setrlimit(resource.RLIMIT_AS, (max_bytes, max_bytes))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))
-    threading.Thread(target=exit_with_parent, args=(os.getppid(),), daemon=True).start()
-    for line in sys.stdin.buffer:
-        head, frames = respond(json.loads(line))
-        output.write(json.dumps(head).encode() + b"\n" + frames)
-        output.flush()
 
 
-def exit_with_parent(parent: int) -> None:
-    """Exit when the parent process ends, even in the middle of decoding.
+def serve(control: socket.socket, layers: list[str], confined: bool, others: list[int]) -> None:
+    """Report the confinement, then fork a process for each request, one at a time.
 
     Args:
+        control: socket to the parent. A message with open files is a request; any message ends
+            the process of the request before.
+        layers: layers of confinement that are in force already.
+        confined: whether to confine the processes.
+        others: ids of processes that must be out of reach, beside this one.
+    """
+    control.sendall(try_out(layers, confined, [os.getpid(), *others]))
+    worker = 0
+    while True:
+        message, descriptors, _, _ = socket.recv_fds(control, 1, 3)
+        if worker:
+            os.kill(worker, signal.SIGKILL)
+            os.waitpid(worker, 0)
+            worker = 0
+        if not message:
+            return
+        if not descriptors:
+            continue
+        parent = os.getpid()
+        worker = os.fork()
+        if not worker:
+            control.close()
+            run_worker(descriptors, confined, parent)
+        for descriptor in descriptors:
+            os.close(descriptor)
+
+
+def run_worker(descriptors: list[int], confined: bool, parent: int) -> None:
+    """Confine this process, answer one request, and end.
+
+    Args:
+        descriptors: the channel, the memory for frames, and the video, unless it comes through the
+            channel.
+        confined: whether to confine the process.
         parent: process id of the parent.
     """
-    while os.getppid() == parent:
-        time.sleep(1)
-    os._exit(1)
+    status = 1
+    try:
+        end_with_parent(parent)
+        if confined:
+            confine()
+        channel, memory, *video = descriptors
+        answer(Channel(channel), memory, video[0] if video else None)
+        status = 0
+    finally:
+        os._exit(status)
+
+
+def try_out(layers: list[str], confined: bool, processes: list[int]) -> bytes:
+    """Return the report of the confinement, from a process that is confined like all others."""
+    reading, writing = os.pipe()
+    trial = os.fork()
+    if not trial:
+        try:
+            found = [*layers, *(confine() if confined else [])]
+            report = {"layers": found, "reachable": find_reachable(processes)}
+            os.write(writing, json.dumps(report).encode())
+        finally:
+            os._exit(0)
+    os.close(writing)
+    with os.fdopen(reading, "rb") as pipe:
+        content = pipe.read()
+    os.waitpid(trial, 0)
+    return content
 
 
 if __name__ == "__main__":
-    main(int(sys.argv[1]))
+    main(int(sys.argv[1]), sys.argv[2] != "off")

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from exvad.video.container import VideoError, decode_packet, open_video, read_packets
+from exvad.video.open_file import OpenFile
 
 if TYPE_CHECKING:
     from av.container import InputContainer
@@ -90,17 +91,18 @@ def probe(path: str | Path) -> VideoInfo:
     return survey_packets(path).info
 
 
-def survey_packets(path: str | Path) -> PacketSurvey:
+def survey_packets(path: str | Path, file: OpenFile | None = None) -> PacketSurvey:
     """Read all packets of a file: its frames, their times and the keyframes.
 
     Args:
         path: local path or URI.
+        file: its content, if another process has opened it.
 
     Raises:
         VideoError: the file is missing, empty, not a video, or none of its frames can be decoded.
     """
     path = str(path)
-    with open_video(path) as (container, stream):
+    with open_video(path, file) as (container, stream):
         packets, first = _read_frame_packets(container, stream)
         if not len(packets.pts) or first is None:
             reason = "none of its frames can be decoded" if len(packets.pts) else "has no frame"

@@ -106,10 +106,11 @@ def follow_to_the_end(
 
 
 def stream_children() -> list[psutil.Process]:
-    """Return the child processes that read streams."""
+    """Return the child processes that read streams; each forks one that decodes."""
     children = psutil.Process().children(recursive=True)
     alive = [child for child in children if child.status() != psutil.STATUS_ZOMBIE]
-    return [child for child in alive if "exvad.serving.sources.stream_child" in child.cmdline()]
+    found = [child for child in alive if "exvad.serving.sources.stream_child" in child.cmdline()]
+    return [child for child in found if child.ppid() not in {other.pid for other in found}]
 
 
 def test_a_growing_file_is_scored_while_it_grows_and_its_alert_is_explained(

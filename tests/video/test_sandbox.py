@@ -16,11 +16,13 @@ import numpy as np
 import psutil
 import pytest
 
+from exvad.data.storage.errors import StorageError
 from exvad.data.world import Scene, render_video
 from exvad.video.chunks import Chunk, plan_chunks
 from exvad.video.container import VideoError
 from exvad.video.decoding import decode_chunk, read_frames
 from exvad.video.sandbox import DecodingProcess
+from tests.helpers.object_store import Faults, object_store
 from tests.helpers.sandbox import responding
 
 MIB = 2**20
@@ -40,10 +42,10 @@ def sandbox() -> Iterator[DecodingProcess]:
 
 
 def sandbox_child() -> psutil.Process:
-    """Return the only decoding process of this process."""
+    """Return the process that starts those of the requests; there is only one."""
     children = psutil.Process().children()
     (child,) = [child for child in children if "sandbox_child" in " ".join(child.cmdline())]
-    return child
+    return child.children()[0]
 
 
 def test_plan_and_decode_return_what_this_process_does(
@@ -166,9 +168,21 @@ def test_the_child_has_no_secrets_in_its_environment(
         assert "hunter2" not in Path(f"/proc/{child.pid}/environ").read_text()
 
 
-def test_plan_refuses_uris(sandbox: DecodingProcess) -> None:
-    with pytest.raises(ValueError, match="only local files"):
-        sandbox.plan("a", "s3://bucket/a.mp4", 16, 256)
+def test_a_video_in_a_bucket_is_read_by_the_parent(video: Path, sandbox: DecodingProcess) -> None:
+    with object_store() as bucket:
+        uri = bucket.put("a.mp4", video.read_bytes())
+        info, chunks = sandbox.plan("a", uri, 16, 5)
+        assert (info, chunks) == plan_chunks("a", uri, 16, 5)
+        for chunk in chunks:
+            theirs, ours = sandbox.decode(chunk, 90), decode_chunk(chunk, 90)
+            np.testing.assert_array_equal(theirs.frames, ours.frames)
+        with pytest.raises(VideoError, match="no such file"):
+            sandbox.plan("a", bucket.url("none.mp4"), 16, 5)
+        bucket.proxy.faults = [Faults("403", 99)]
+        with pytest.raises(StorageError, match=r"a\.mp4"):
+            sandbox.decode(chunks[0], 90)
+    with pytest.raises(VideoError, match="web address"):
+        sandbox.plan("a", "https://example.com/a.mp4", 16, 256)
 
 
 @pytest.mark.parametrize(
@@ -179,6 +193,7 @@ def test_plan_refuses_uris(sandbox: DecodingProcess) -> None:
         "{}\n",
         json.dumps({"shape": [10**6, 10**6, 10**6, 3], "times": [], "problems": []}) + "\n",
         json.dumps({"shape": [1, 2, 2, 3], "times": [0.0], "problems": []}) + "\n" + "x" * 99,
+        json.dumps({"read": [0, 10]}) + "\n",
         json.dumps({"shape": [-1, 2, 2, 3], "times": [0.0], "problems": 3}) + "\n",
         "x" * 99,
     ],

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import sys
 from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
@@ -16,6 +15,7 @@ from exvad.video.container import DecodingLimitError, VideoError
 from exvad.video.decoding import decode_chunk
 from exvad.video.sandbox import DecodingProcess
 from exvad.video.sandbox_responses import parse_plan
+from tests.helpers.object_store import object_store
 from tests.helpers.sandbox import responding
 from tests.helpers.videos import write_video
 
@@ -95,6 +95,20 @@ def test_other_malformed_responses_are_refused(video: Path, response: str) -> No
         sandbox.decode(chunks[0])
 
 
+@pytest.mark.parametrize(
+    "wanted", [[0, 10**9], [0, 9 * MIB], [-1, 5], [0, 0], [10**9, 1], [True, 1], [0], "x", None]
+)
+def test_a_video_in_a_bucket_is_read_within_its_bounds_only(video: Path, wanted: Any) -> None:
+    with object_store() as bucket:
+        uri = bucket.put("a.mp4", video.read_bytes())
+        command = responding(json.dumps({"read": wanted}) + "\n")
+        with (
+            DecodingProcess(command=command) as sandbox,
+            pytest.raises(DecodingLimitError, match="invalid response"),
+        ):
+            sandbox.plan("a", uri, 8, 5)
+
+
 def test_parse_reason_shortens_a_long_reason(video: Path) -> None:
     command = responding(json.dumps({"error": "x" * 10**5}) + "\n")
     with DecodingProcess(command=command) as sandbox, pytest.raises(VideoError) as refused:
@@ -105,13 +119,8 @@ def test_parse_reason_shortens_a_long_reason(video: Path) -> None:
 def test_frames_beyond_the_memory_limit_are_refused(video: Path) -> None:
     (chunk,) = plan_chunks("a", video, 1, 256)[1]
     size = decode_chunk(chunk).frames.nbytes
-    program = (
-        "import json, sys\n"
-        "for line in sys.stdin:\n"
-        f"    head = {{'shape': [100, 48, 64, 3], 'times': [0.0] * 100, 'problems': []}}\n"
-        f"    sys.stdout.write(json.dumps(head) + '\\n' + 'x' * {size}); sys.stdout.flush()\n"
-    )
-    command = [sys.executable, "-c", program]
+    head = {"shape": [100, 48, 64, 3], "times": [0.0] * 100, "problems": []}
+    command = responding(json.dumps(head) + "\n", ends=True)
     with DecodingProcess(max_bytes=8 * size, command=command) as sandbox:
         assert sandbox.decode(chunk).frames.nbytes == size
     with (

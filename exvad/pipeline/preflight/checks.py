@@ -12,6 +12,7 @@ from exvad.pipeline.preflight.models import model_checks
 from exvad.pipeline.preflight.needs import Job, Needs, job_needs
 from exvad.pipeline.preflight.places import check_data, check_place
 from exvad.pipeline.preflight.processors import check_stage, local_processors
+from exvad.pipeline.preflight.sandbox import check_sandbox
 from exvad.pipeline.session import is_on_cluster
 
 if TYPE_CHECKING:
@@ -41,6 +42,8 @@ def check_run(config: Config, job: Job | None = None) -> list[Finding]:
         places["store"] = partial(check_place, "store", config.store_path)
     if needs.reads_videos:
         places["data"] = partial(check_data, config, compares_events=job is None)
+    if needs.reads_videos and not on_cluster:
+        places["sandbox"] = partial(check_sandbox, config)
     for what, check in places.items():
         # A slow disk is no reason to stop a job.
         background.start(what, check, may_be_late=job is not None)

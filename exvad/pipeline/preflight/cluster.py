@@ -12,6 +12,7 @@ from exvad.pipeline.placement import Demand, PlacementError, check_placement
 from exvad.pipeline.preflight.findings import BackgroundChecks, Finding
 from exvad.pipeline.preflight.models import model_checks
 from exvad.pipeline.preflight.processors import Processors
+from exvad.pipeline.preflight.sandbox import check_sandbox_of_nodes
 from exvad.pipeline.session import ray_session
 
 if TYPE_CHECKING:
@@ -73,6 +74,8 @@ def _ask_cluster(config: Config, needs: Needs) -> tuple[list[Finding], Processor
             ray.cancel(answer, force=True)
             busy = f"no worker was free within {WORKER_SECONDS:.0f} s to look at the models"
             found, gpu_bytes = [Finding("models", True, busy)], None
+        if needs.reads_videos:
+            found.append(check_sandbox_of_nodes(config))
     return [*found, *findings], Processors("in the cluster", gpus, gpu_bytes, None, may_grow=True)
 
 

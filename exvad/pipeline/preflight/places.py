@@ -18,7 +18,7 @@ from exvad.data.dataset import load_manifest
 from exvad.data.storage.errors import StorageError, without_secrets
 from exvad.data.storage.places import is_uri, resolve_place
 from exvad.pipeline.preflight.findings import Finding, gib
-from exvad.video.container import VideoError, open_video
+from exvad.video.container import VideoError
 from exvad.video.sandbox import DecodingProcess
 
 if TYPE_CHECKING:
@@ -162,8 +162,8 @@ def _open(path: str, data: DataConfig) -> None:
         VideoError: it can't be read.
         StorageError: storage does not answer or refuses.
     """
-    if "://" in path:
-        with open_video(path):
+    with DecodingProcess(seconds=VIDEO_SECONDS, mode="best") as process:
+        if is_uri(path):
+            process.open(path)
             return
-    with DecodingProcess(seconds=VIDEO_SECONDS) as process:
         process.plan("check", path, data.stride, data.snippets_per_chunk)

@@ -10,10 +10,10 @@ import ray.data
 
 from exvad.aegm.vision_stage import ChunkTask, plan_video
 from exvad.data.storage.errors import StorageError
+from exvad.pipeline.stages.decoders import job_decoder, max_chunk_bytes
 from exvad.pipeline.stages.frame_columns import ChunkRow, write_chunk
 from exvad.pipeline.stages.outcomes import Outcome
 from exvad.video.container import VideoError
-from exvad.video.decoding import decode_chunk
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -23,7 +23,6 @@ if TYPE_CHECKING:
 ChunkKey = tuple[str, int]  # video, number of the chunk
 
 BATCHES_AHEAD = 3
-MAX_ASPECT_RATIO = 16 / 9  # of usual videos, width to height
 
 
 def plan_chunks(
@@ -42,7 +41,7 @@ def plan_chunks(
         can't be read, or not at present.
     """
     try:
-        _, tasks = plan_video(row["video_id"], row["path"], config)
+        _, tasks = plan_video(row["video_id"], row["path"], config, job_decoder(config))
     except (VideoError, StorageError) as error:
         return [{"outcome": Outcome.failure(row["video_id"], error).to_json(), "task": ""}]
     written = json.loads(row["captions"])
@@ -54,12 +53,12 @@ def plan_chunks(
     ]
 
 
-def decode_rows(planned: pa.Table, short_side: int) -> pa.Table:
+def decode_rows(planned: pa.Table, config: Config) -> pa.Table:
     """Decode a chunk.
 
     Args:
         planned: one row of `plan_chunks`.
-        short_side: larger frames are scaled down to this many pixels.
+        config: the size of the frames, and where they are decoded.
 
     Returns:
         A table of `write_chunk`; without a task if decoding failed.
@@ -70,7 +69,7 @@ def decode_rows(planned: pa.Table, short_side: int) -> pa.Table:
     task = ChunkTask.from_row(json.loads(row["task"]))
     video_id = task.chunk.video_id
     try:
-        decoded = decode_chunk(task.chunk, short_side)
+        decoded = job_decoder(config).decode(task.chunk, config.data.short_side)
     except (VideoError, StorageError) as error:
         return write_chunk(ChunkRow(Outcome.failure(video_id, error).to_json()))
     outcome = Outcome(video_id, message="; ".join(decoded.problems)).to_json()
@@ -94,7 +93,7 @@ def decode_videos(
         plan_chunks, fn_kwargs={"config": config, "done": done}, num_cpus=cpus
     ).map_batches(
         decode_rows,
-        fn_kwargs={"short_side": config.data.short_side},
+        fn_kwargs={"config": config},
         batch_size=1,
         batch_format="pyarrow",
         num_cpus=cpus,
@@ -105,9 +104,7 @@ def decode_videos(
 
 
 def _max_chunk_bytes(config: Config) -> int:
-    """Return the size of the frames of the largest chunk, for videos of the usual shapes."""
-    data = config.data
-    return int(3 * data.short_side**2 * MAX_ASPECT_RATIO * data.snippets_per_chunk)
+    return max_chunk_bytes(config.data.short_side, config.data.snippets_per_chunk)
 
 
 def _context_of_large_rows(config: Config) -> ray.data.DataContext:

@@ -34,7 +34,9 @@ class Context:
         self.spool = Spool(settings.spool / "videos", settings.max_bytes)
         self.keys = ApiKeys(settings.api_keys)
         self.fetcher = Fetcher(settings)
-        self.decoder = DecodingProcess(settings.decode_bytes, settings.decode_seconds)
+        self.decoder = DecodingProcess(
+            settings.decode_bytes, settings.decode_seconds, mode=settings.sandbox
+        )
         # One client that requests many frames must not use up the threads of all others.
         self.decoder_slots = asyncio.Semaphore(MAX_CONCURRENT_DECODINGS)
 

@@ -25,6 +25,7 @@ from exvad.checkpoints.registry import (
 )
 from exvad.config import Config, override_models
 from exvad.pipeline.placement import check_placement
+from exvad.pipeline.progress.terminal import console
 from exvad.serving.api.application import create_api
 from exvad.serving.api.keys import ApiKeys
 from exvad.serving.deployments.analyst import AnalystDeployment
@@ -40,6 +41,7 @@ from exvad.serving.language.ray_engine import build_engine, require_vllm
 from exvad.serving.queue.database import check_database
 from exvad.serving.settings import Replicas, ServerSettings, load_settings, parse_settings
 from exvad.serving.workers.webhook_sender import read_secret
+from exvad.video.sandbox import DecodingProcess
 
 FRONT_CPUS = 0.1
 FRONT_REQUESTS = 128  # in addition to the followers
@@ -82,14 +84,17 @@ def prepare_application(settings: ServerSettings) -> tuple[ServerSettings, Path]
 
     Raises:
         OtherVersionError: another version of exvad wrote the database or the checkpoint.
-        ValueError: there is no such checkpoint, a file that the settings name can't be read, or
-            the language model needs vLLM and it is not installed.
+        ValueError: there is no such checkpoint, a file that the settings name can't be read, the
+            language model needs vLLM and it is not installed, or decoding can't be confined as the
+            settings demand.
     """
     settings, folder = _resolve(settings)
     _check_files(settings)
     config = override_models(load_checkpoint(folder).config, settings.models)
     if config.llm.backend == "vllm":
         require_vllm(config)
+    with DecodingProcess(settings.decode_bytes, mode=settings.sandbox) as process:
+        console.print(f"sandbox: {process.confinement()}", highlight=False, soft_wrap=True)
     return settings, folder
 
 

@@ -45,7 +45,7 @@ def _batched(method: Method) -> Method:
 
 @serve.deployment(name="Decoder", max_ongoing_requests=16)
 class DecoderDeployment:
-    """Decodes uploads in a process with limits on memory and time.
+    """Decodes uploads in a process that is confined, with limits on memory and time.
 
     Args:
         settings: the limits.
@@ -56,6 +56,7 @@ class DecoderDeployment:
             settings.decode_bytes,
             settings.decode_seconds,
             file_seconds=settings.decode_file_seconds,
+            mode=settings.sandbox,
         )
 
     async def plan(self, *arguments: Any) -> tuple[VideoInfo, list[Chunk]]:

@@ -37,8 +37,24 @@ def relay(host: str, port: int) -> Iterator[int]:
         The port of the relay on this machine.
     """
     with socket.create_server(("127.0.0.1", 0)) as server:
-        threading.Thread(target=_serve, args=(server, host, port), daemon=True).start()
+        threading.Thread(target=serve, args=(server, lambda: (host, port)), daemon=True).start()
         yield server.getsockname()[1]
+
+
+def serve(server: socket.socket, find_camera: Callable[[], tuple[str, int]]) -> None:
+    """Relay all connections until the server is closed.
+
+    Args:
+        server: listens for connections.
+        find_camera: returns the camera's address, already checked, and its port.
+    """
+    while True:
+        try:
+            client, _ = server.accept()
+        except OSError:  # the relay was closed
+            return
+        arguments = (client, *find_camera())
+        threading.Thread(target=_relay_client, args=arguments, daemon=True).start()
 
 
 def forward(source: IO[bytes], send: Callable[[bytes], None]) -> None:
@@ -71,15 +87,6 @@ def forward(source: IO[bytes], send: Callable[[bytes], None]) -> None:
         if size > MAX_BODY_BYTES:
             raise RelayError(f"the camera sent a response of {size} bytes")
         send(head + _read_exactly(source, size))
-
-
-def _serve(server: socket.socket, host: str, port: int) -> None:
-    while True:
-        try:
-            client, _ = server.accept()
-        except OSError:  # the relay was closed
-            return
-        threading.Thread(target=_relay_client, args=(client, host, port), daemon=True).start()
 
 
 def _relay_client(client: socket.socket, host: str, port: int) -> None:

@@ -1,8 +1,10 @@
-"""The child process of `stream_process.py`: reads one live source within a memory limit.
+"""The child process of `stream_process.py`: opens one live source for the process that decodes it.
 
 The parent sends the source as a line of JSON on standard input. The arguments of a process are
-visible to every user of the machine, and the URL of a camera may contain a password. The child
-writes lines of JSON to standard output: a notice, or the head of a frame and then its pixels.
+visible to every user of the machine, and the URL of a camera may contain a password. This process
+has the network and the files, but no FFmpeg reads in it. It forks the one that decodes, which has
+neither (`stream_reader.py`), and which writes to standard output: lines of JSON, a notice or the
+head of a frame, and then its pixels.
 """
 
 from __future__ import annotations
@@ -10,151 +12,175 @@ from __future__ import annotations
 import asyncio
 import json
 import os
-import resource
+import socket
 import sys
 import threading
-from collections.abc import AsyncIterator, Iterator, Mapping
-from contextlib import AsyncExitStack, contextmanager
-from dataclasses import dataclass
+import time
+from concurrent.futures import Future
 from pathlib import Path
-from typing import IO
 from urllib.parse import urlsplit, urlunsplit
 
 import httpx2 as httpx
 
 from exvad.serving.settings import ServerSettings
 from exvad.serving.sources.fetch import Fetcher
-from exvad.serving.sources.rtsp_relay import relay
-from exvad.video.frame_buffer import Notice
-from exvad.video.live_source import LiveSource, Opener, Readable, growing_file
-from exvad.video.sandbox_child import exit_with_parent
-
-
-@dataclass(frozen=True)
-class SourceSpec:
-    """A live source and the limits of the process that reads it.
-
-    Args:
-        name: name of the source in notices.
-        url: rtsp, http or https; None for a file.
-        path: a growing file; None for a URL.
-        stride: every how many frames one is read.
-        short_side: larger frames are scaled down to so many pixels.
-        networks: private networks that the URL may lead to.
-        idle_seconds: a file that has not grown for so long has ended.
-        max_bytes: address space of the process.
-        start_time: seconds since the stream began, if it was watched before.
-    """
-
-    name: str
-    url: str | None
-    path: str | None
-    stride: int
-    short_side: int
-    networks: list[str]
-    idle_seconds: float
-    max_bytes: int
-    start_time: float
+from exvad.serving.sources.rtsp_relay import serve
+from exvad.serving.sources.stream_reader import MAX_MESSAGE, SourceSpec, read_source
+from exvad.video.sandbox_child import limit_resources
+from exvad.video.sandbox_warmup import warm_up
 
 
 def main() -> None:
-    """Read the source that standard input names, and write its frames and notices."""
-    output = os.fdopen(os.dup(1), "wb")
-    os.dup2(2, 1)  # what a library prints must not mix with the frames
+    """Open the source that standard input names, as often as the forked process asks for it."""
     spec = SourceSpec(**json.loads(sys.stdin.buffer.readline()))
-    resource.setrlimit(resource.RLIMIT_AS, (spec.max_bytes, spec.max_bytes))
-    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-    resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))
+    warm_up()
+    control, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    parent = os.getpid()
+    reader = os.fork()
+    if not reader:
+        control.close()
+        run_reader(theirs, spec, parent)
+    theirs.close()
+    os.dup2(2, 1)  # the end of the reader has to be the end of standard output
+    limit_resources(spec.max_bytes)
     threading.Thread(target=exit_with_parent, args=(os.getppid(),), daemon=True).start()
-    source = LiveSource(
-        make_opener(spec),
-        spec.name,
-        spec.stride,
-        spec.short_side,
-        ends_with_data=spec.path is not None,
-        start_time=spec.start_time,
-    )
-    for item in source.follow(threading.Event()):
-        if isinstance(item, Notice):
-            _write_line(output, {"notice": [item.kind, item.text, item.count]})
-        else:
-            for frame in item:
-                shape, decoded_at = frame.frame.shape[:2], frame.decoded_at
-                _write_line(output, {"shape": shape, "time": frame.time, "decoded_at": decoded_at})
-                output.write(frame.frame.tobytes())
-        output.flush()
+    SourceServer(control, spec).run()
+    os.waitpid(reader, 0)
 
 
-def make_opener(spec: SourceSpec) -> Opener:
-    """Return a function that opens the source; see `LiveSource`."""
-    if spec.path is not None:
-        return growing_file(Path(spec.path), spec.idle_seconds)
-    url = str(spec.url)
-    fetcher = Fetcher(ServerSettings.model_validate({"url_networks": spec.networks}))
-    return _rtsp_opener(fetcher, url) if url.startswith("rtsp:") else _http_opener(fetcher, url)
-
-
-def _write_line(output: IO[bytes], message: Mapping[str, object]) -> None:
-    output.write(json.dumps(message).encode() + b"\n")
-
-
-def _rtsp_opener(fetcher: Fetcher, url: str) -> Opener:
-    @contextmanager
-    def open_source(_: threading.Event) -> Iterator[str]:
-        parts = urlsplit(url)
-        login = f"{parts.netloc.rpartition('@')[0]}@" if "@" in parts.netloc else ""
-        with relay(*asyncio.run(fetcher.resolve_rtsp(url))) as port:
-            yield urlunsplit(parts._replace(netloc=f"{login}127.0.0.1:{port}"))
-
-    return open_source
-
-
-def _http_opener(fetcher: Fetcher, url: str) -> Opener:
-    @contextmanager
-    def open_source(stopped: threading.Event) -> Iterator[Readable]:
-        with asyncio.Runner() as runner:
-            stack = AsyncExitStack()
-            parts = runner.run(stack.enter_async_context(fetcher.open(url, endless=True)))
-            try:
-                yield _HttpBody(runner, parts, stopped)
-            finally:
-                runner.run(stack.aclose())
-
-    return open_source
-
-
-class _HttpBody:
-    """The body of an HTTP response as a file.
+def run_reader(control: socket.socket, spec: SourceSpec, parent: int) -> None:
+    """Read the source in this process, and end.
 
     Args:
-        runner: runs the coroutines of the response.
-        parts: the body in parts.
-        stopped: set it to end the body.
+        control: connection to the parent.
+        spec: the source.
+        parent: process id of the parent.
+    """
+    status = 1
+    try:
+        output = os.fdopen(os.dup(1), "wb")
+        os.dup2(2, 1)  # what a library prints must not mix with the frames
+        read_source(control, output, spec, parent)
+        status = 0
+    finally:
+        os._exit(status)
+
+
+class SourceServer:
+    """Opens a source whenever the process that decodes asks for it.
+
+    Args:
+        control: connection to that process.
+        spec: the source.
     """
 
-    def __init__(
-        self, runner: asyncio.Runner, parts: AsyncIterator[bytes], stopped: threading.Event
-    ) -> None:
-        self._runner, self._parts, self._stopped = runner, parts, stopped
-        self._unread = b""
+    def __init__(self, control: socket.socket, spec: SourceSpec) -> None:
+        self._control, self._spec = control, spec
+        self._fetcher = Fetcher(ServerSettings.model_validate({"url_networks": spec.networks}))
+        self._camera = ("", 0)
+        self._relay: socket.socket | None = None
+        self._error = ""
 
-    def read(self, size: int = -1) -> bytes:
-        """Return at most `size` bytes as soon as there are any; b"" at the end."""
-        while not self._unread and not self._stopped.is_set():
+    def run(self) -> None:
+        """Answer until the other process ends."""
+        while True:
+            question, descriptors, _, _ = socket.recv_fds(self._control, MAX_MESSAGE, 1)
+            if not question:
+                return
+            if question == b"listen":
+                self._relay = socket.socket(fileno=descriptors[0])
+                arguments = (self._relay, lambda: self._camera)
+                threading.Thread(target=serve, args=arguments, daemon=True).start()
+            elif question == b"why":
+                self._answer({"error": self._error})
+            else:
+                self._open()
+
+    def _open(self) -> None:
+        url = str(self._spec.url)
+        try:
+            if self._spec.path is not None:
+                self._hand_over(_open_file(Path(self._spec.path)))
+            elif self._spec.is_rtsp:
+                self._camera = asyncio.run(self._fetcher.resolve_rtsp(url))
+                self._answer({"address": self._local_address(url)})
+            else:
+                self._hand_over(self._open_body(url))
+        except ValueError as error:
+            self._answer({"error": str(error)})
+
+    def _answer(self, message: dict[str, str]) -> None:
+        self._control.send(json.dumps(message).encode())
+
+    def _hand_over(self, descriptor: int) -> None:
+        socket.send_fds(self._control, [b"{}"], [descriptor])
+        os.close(descriptor)
+
+    def _local_address(self, url: str) -> str:
+        assert self._relay is not None
+        parts = urlsplit(url)
+        login = f"{parts.netloc.rpartition('@')[0]}@" if "@" in parts.netloc else ""
+        port = self._relay.getsockname()[1]
+        return urlunsplit(parts._replace(netloc=f"{login}127.0.0.1:{port}"))
+
+    def _open_body(self, url: str) -> int:
+        """Open a URL; return a descriptor from which its body can be read.
+
+        Raises:
+            ValueError: the URL can't be fetched.
+        """
+        opened: Future[None] = Future()
+        ours, theirs = socket.socketpair()
+        self._error = ""
+
+        def copy() -> None:
             try:
-                part = self._runner.run(_next_part(self._parts))
-            except httpx.RequestError as error:
-                raise OSError(str(error) or "the connection was lost") from None
-            if part is None:
-                return b""
-            self._unread = part
-        end = len(self._unread) if size < 0 else size
-        data, self._unread = self._unread[:end], self._unread[end:]
-        return data
+                asyncio.run(self._copy(url, ours, opened))
+            except (ValueError, httpx.RequestError) as error:
+                self._error = str(error) or "the connection was lost"
+                if not opened.done():
+                    opened.set_exception(ValueError(self._error))
+            except OSError:  # the other process has closed the body
+                pass
+            finally:
+                ours.close()
+
+        threading.Thread(target=copy, daemon=True).start()
+        try:
+            opened.result()
+        except ValueError:
+            theirs.close()
+            raise
+        return theirs.detach()
+
+    async def _copy(self, url: str, target: socket.socket, opened: Future[None]) -> None:
+        async with self._fetcher.open(url, endless=True) as parts:
+            opened.set_result(None)
+            async for part in parts:
+                target.sendall(part)
 
 
-async def _next_part(parts: AsyncIterator[bytes]) -> bytes | None:
-    return await anext(parts, None)
+def _open_file(path: Path) -> int:
+    """Return a descriptor of a growing file.
+
+    Raises:
+        ValueError: it can't be opened.
+    """
+    try:
+        return os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    except OSError as error:
+        raise ValueError(f"can't be read ({error.strerror})") from None
+
+
+def exit_with_parent(parent: int) -> None:
+    """Exit when the parent process ends, even in the middle of a read.
+
+    Args:
+        parent: process id of the parent.
+    """
+    while os.getppid() == parent:
+        time.sleep(1)
+    os._exit(1)
 
 
 if __name__ == "__main__":

@@ -16,7 +16,7 @@ from typing import IO
 
 import numpy as np
 
-from exvad.serving.sources.stream_child import SourceSpec
+from exvad.serving.sources.stream_reader import SourceSpec
 from exvad.video.frame_buffer import LiveFrame, Notice
 from exvad.video.sandbox import sandbox_environment
 

@@ -17,8 +17,8 @@ from exvad.live.settings import LiveSettings
 from exvad.results.live import LiveNotice, LiveScores, Record
 from exvad.serving.queue.retrying import retry_while_disk_full
 from exvad.serving.sources.paths import path_below
-from exvad.serving.sources.stream_child import SourceSpec
 from exvad.serving.sources.stream_process import StreamProcess
+from exvad.serving.sources.stream_reader import SourceSpec
 from exvad.serving.workers.errors import NoReplicaError
 from exvad.serving.workers.frames import encode_jpeg
 from exvad.serving.workers.timing import Interval, repeat_in_background
@@ -174,6 +174,7 @@ class StreamWatcher:
             max_bytes=self.settings.decode_bytes,
             # A camera goes on meanwhile; a file is read from its beginning again.
             start_time=time.time() - claim.created if path is None else 0.0,
+            sandbox=self.settings.sandbox,
         )
 
     def _publish(self, claim: StreamClaim, event: StreamEvent, released: threading.Event) -> None:

@@ -24,7 +24,9 @@ STRIDE, CHUNKS = 16, 3
 
 @pytest.fixture(scope="module")
 def config() -> Config:
-    return load_config("demo", ["data.snippets_per_chunk=2", "captioner.per_video=2"])
+    return load_config(
+        "demo", ["data.snippets_per_chunk=2", "captioner.per_video=2", "data.short_side=24"]
+    )
 
 
 @pytest.fixture(scope="module")
@@ -36,8 +38,8 @@ def row(path: Path, captions: dict[str, str] | None = None) -> dict[str, Any]:
     return {"video_id": path.stem, "path": str(path), "captions": json.dumps(captions or {})}
 
 
-def decode(planned: dict[str, Any]) -> ChunkRow:
-    (chunk,) = read_chunks(decode_rows(pa.Table.from_pylist([planned]), 24))
+def decode(planned: dict[str, Any], config: Config) -> ChunkRow:
+    (chunk,) = read_chunks(decode_rows(pa.Table.from_pylist([planned]), config))
     return chunk
 
 
@@ -59,7 +61,7 @@ def test_plan_chunks_passes_written_captions_on(video: Path, config: Config) -> 
 
 def test_decode_rows_returns_the_first_frame_of_every_snippet(video: Path, config: Config) -> None:
     planned = plan_chunks(row(video), config, set())[1]
-    chunk = decode(planned)
+    chunk = decode(planned, config)
     assert chunk.task == ChunkTask.from_row(json.loads(planned["task"]))
     assert chunk.decoded is not None
     assert chunk.decoded.frames.shape[0] == 2
@@ -75,7 +77,7 @@ def test_an_unreadable_video_is_a_failure_without_task(tmp_path: Path, config: C
     assert outcome.video_id == "text"
     assert outcome.error
     assert "text.mp4" in outcome.message
-    assert decode(planned) == ChunkRow(planned["outcome"], None, None)
+    assert decode(planned, config) == ChunkRow(planned["outcome"], None, None)
 
 
 def test_a_chunk_that_disappears_before_decoding_is_a_failure(
@@ -84,7 +86,7 @@ def test_a_chunk_that_disappears_before_decoding_is_a_failure(
     path = write_video(tmp_path / "gone.mp4", STRIDE)
     (planned,) = plan_chunks(row(path), config, set())
     path.unlink()
-    chunk = decode(planned)
+    chunk = decode(planned, config)
     assert (chunk.task, chunk.decoded) == (None, None)
     assert "gone.mp4" in Outcome.from_json(chunk.outcome).message
 
@@ -100,7 +102,7 @@ def test_a_video_that_storage_does_not_deliver_is_interrupted(
         assert len(planned) == CHUNKS
         bucket.proxy.faults = [Faults("503", 99)]
         (unread,) = plan_chunks(remote, config, set())
-        undecoded = decode(planned[0])
+        undecoded = decode(planned[0], config)
         assert not unread["task"]
         assert undecoded.task is None
         for outcome in (unread["outcome"], undecoded.outcome):
@@ -108,4 +110,4 @@ def test_a_video_that_storage_does_not_deliver_is_interrupted(
         with pytest.raises(UnfinishedError, match=r"v\.mp4: .*run again to continue"):
             list(caption_requests(write_chunk(undecoded), set(), [[1]], {}))
         bucket.proxy.faults.clear()
-        assert decode(planned[0]).task is not None
+        assert decode(planned[0], config).task is not None

@@ -36,8 +36,7 @@ def decode_tasks(config: Config, tasks: Sequence[ChunkTask]) -> list[pa.Table]:
         {"outcome": Outcome(task.chunk.video_id).to_json(), "task": json.dumps(task.to_row())}
         for task in tasks
     ]
-    short_side = config.data.short_side
-    return [decode_rows(pa.Table.from_pylist([row]), short_side) for row in planned]
+    return [decode_rows(pa.Table.from_pylist([row]), config) for row in planned]
 
 
 def test_vision_actor_reports_a_video_whose_captions_are_refused(

@@ -36,6 +36,24 @@ def test_from_args_builds_the_application_without_ray(checkpoint: Path, tmp_path
     assert not (tmp_path / "spool").exists()
 
 
+def test_the_start_says_what_confines_decoding(
+    checkpoint: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from_args({"checkpoint": str(checkpoint), "spool": str(tmp_path), "sandbox": "strict"})
+    line = capsys.readouterr().err
+    assert line.startswith("sandbox: ")
+    assert "seccomp" in line
+    assert "files, network and other processes are out of reach" in line
+
+
+def test_a_strict_server_does_not_start_where_decoding_cannot_be_confined(
+    checkpoint: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("exvad.video.sandbox.CHILD", "tests.helpers.unconfined_child")
+    with pytest.raises(ValueError, match="sandbox=strict, but this machine can't keep files"):
+        from_args({"checkpoint": str(checkpoint), "spool": str(tmp_path), "sandbox": "strict"})
+
+
 def test_from_args_without_args_reads_the_file_of_the_environment(
     checkpoint: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -9,8 +9,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from exvad.serving.sources.stream_child import SourceSpec
 from exvad.serving.sources.stream_process import StreamProcess
+from exvad.serving.sources.stream_reader import SourceSpec
 from exvad.video.frame_buffer import LiveFrame, Notice
 from tests.helpers.videos import read_index, write_video
 

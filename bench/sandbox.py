@@ -1,0 +1,106 @@
+"""What the sandbox costs: the same chunk decoded in this process and in confined ones, in turns.
+
+Times are those of the CPU, of all processes together, so that other work on the machine does not
+count; the time to start the first process is by the clock.
+
+The video is H.264, 640×360, one chunk of 256 snippets, which is what a task of a job decodes, and
+one request for a single frame, which is the worst case for a process per request.
+
+    python -m bench.sandbox [--quick]
+"""
+
+from __future__ import annotations
+
+import argparse
+import statistics
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import psutil
+
+from bench._harness import emit
+from exvad.video.chunks import plan_chunks
+from exvad.video.decoding import decode_chunk, read_frames
+from exvad.video.sandbox import DecodingProcess
+from tests.helpers.videos import write_video
+
+SIZE = (640, 360)
+STRIDE = 16
+SHORT_SIDE = 256
+ROUNDS = 5
+REAPING_SECONDS = 0.5  # until the CPU time of a request is known
+
+
+def main() -> None:
+    """Measure and print."""
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--quick", action="store_true")
+    quick = parser.parse_args().quick
+    snippets, rounds = (64, 3) if quick else (256, ROUNDS)
+    with tempfile.TemporaryDirectory() as folder:
+        video = write_video(Path(folder) / "video.mp4", snippets * STRIDE, size=SIZE)
+        metrics = measure(video, snippets, rounds)
+    emit("sandbox", metrics, {"sandbox_to_plain": (">=", 0.75)})
+
+
+def measure(video: Path, snippets: int, rounds: int) -> dict[str, float]:
+    """Return the frames of the file per second without and with the sandbox, and other times.
+
+    Args:
+        video: the file.
+        snippets: its snippets, one chunk.
+        rounds: how often each is measured.
+    """
+    (chunk,) = plan_chunks("video", video, STRIDE, snippets)[1]
+    began = time.monotonic()
+    with DecodingProcess() as process:
+        process.confinement()
+        start = time.monotonic() - began
+        (starter,) = psutil.Process(psutil.Process().children()[0].pid).children()
+        plain, confined, plain_frame, confined_frame = in_turns(
+            rounds,
+            starter,
+            lambda: decode_chunk(chunk, SHORT_SIDE),
+            lambda: process.decode(chunk, SHORT_SIDE),
+            lambda: read_frames(video, [0.0], SHORT_SIDE),
+            lambda: process.read_frames(video, [0.0], SHORT_SIDE),
+        )
+    frames = snippets * STRIDE
+    return {
+        "plain_frames_per_cpu_second": frames / plain,
+        "sandbox_frames_per_cpu_second": frames / confined,
+        "sandbox_to_plain": plain / confined,
+        "start_seconds": start,
+        "extra_cpu_ms_per_request": 1000 * (confined_frame - plain_frame),
+    }
+
+
+def in_turns(rounds: int, starter: psutil.Process, *works: Callable[[], object]) -> list[float]:
+    """Return the median CPU seconds of each of several works, done in turns.
+
+    Args:
+        rounds: how often each is done.
+        starter: the process that waits for those of the requests.
+        works: the works.
+    """
+    seconds: list[list[float]] = [[] for _ in works]
+    for _ in range(rounds):
+        for work, measured in zip(works, seconds, strict=True):
+            before = cpu_seconds(starter)
+            work()
+            time.sleep(REAPING_SECONDS)
+            measured.append(cpu_seconds(starter) - before)
+    return [statistics.median(measured) for measured in seconds]
+
+
+def cpu_seconds(starter: psutil.Process) -> float:
+    """Return the CPU time of this process, of the starter, and of the requests that have ended."""
+    times = starter.cpu_times()
+    children = times.children_user + times.children_system
+    return time.process_time() + times.user + times.system + float(children)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,162 @@
+"""Read the response of a decoding process, which a hostile file may have taken over."""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import select
+import socket
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import IO, Any
+
+from exvad.video.container import DecodingLimitError
+from exvad.video.sandbox_worker import MAX_RANGE
+
+MAX_LINE_BYTES = 64 * 2**20  # the plan of a video of several days
+MAX_READS = 16  # how often a remote video may be read; several ways to decode are tried
+MIB = 2**20
+
+
+@contextmanager
+def frames_memory(size: int) -> Iterator[int]:
+    """Yield the descriptor of memory that another process can fill, but not make smaller.
+
+    Args:
+        size: its bytes; it takes only those that are filled.
+    """
+    descriptor = os.memfd_create("frames", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
+    try:
+        os.ftruncate(descriptor, size)
+        seals = fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW | fcntl.F_SEAL_SEAL
+        fcntl.fcntl(descriptor, fcntl.F_ADD_SEALS, seals)
+        yield descriptor
+    finally:
+        os.close(descriptor)
+
+
+class LateError(DecodingLimitError):
+    """A decoding process did not respond in time; it may not even be able to end."""
+
+
+class ResponseReader:
+    """Reads one response until a deadline. The process may send anything, or nothing.
+
+    Args:
+        channel: connection to the process.
+        path: the video, for errors.
+        seconds: time for the response; waiting for storage does not count.
+        remote: the video, if the process has to ask for ranges of it.
+    """
+
+    def __init__(
+        self, channel: socket.socket, path: str, seconds: float, remote: IO[bytes] | None
+    ) -> None:
+        self._channel, self._path, self._seconds = channel, path, seconds
+        self._deadline = time.monotonic() + seconds
+        self._rest = b""
+        self._remote, self._remote_size, self._read_bytes = remote, 0, 0
+        if remote is not None:
+            self._remote_size = remote.seek(0, 2)
+
+    def send(self, data: bytes) -> None:
+        """Send data to the process.
+
+        Raises:
+            DecodingLimitError: the process ended, or it does not read in time.
+        """
+        self._channel.settimeout(max(0.001, self._deadline - time.monotonic()))
+        try:
+            self._channel.sendall(data)
+        except TimeoutError:
+            raise self._late() from None
+        except OSError:
+            raise self.crashed() from None
+
+    def read_head(self) -> dict[str, Any]:
+        """Read the first line of the response, a JSON object, and serve requests before it.
+
+        Raises:
+            DecodingLimitError: it is something else or too long, the process ended, or it is late.
+            StorageError: storage does not answer.
+        """
+        while True:
+            head = self._read_object()
+            if self._remote is None or "read" not in head:
+                return head
+            self._serve_range(self._remote, head["read"])
+
+    def read_end(self) -> None:
+        """Wait for the end of the response.
+
+        Raises:
+            DecodingLimitError: there are more bytes, or it is late.
+        """
+        if not self._rest:
+            self._wait()
+            self._rest = self._receive()
+        if self._rest:
+            raise self.invalid_response()
+
+    def crashed(self) -> DecodingLimitError:
+        """Return the error of a process that ended."""
+        return DecodingLimitError(self._path, "decoding crashed the decoding process")
+
+    def invalid_response(self) -> DecodingLimitError:
+        """Return the error of a response that is not valid."""
+        return DecodingLimitError(self._path, "the decoding process sent an invalid response")
+
+    def _read_object(self) -> dict[str, Any]:
+        parts = [self._rest]
+        size = len(self._rest)
+        while b"\n" not in parts[-1]:
+            self._wait()
+            data = self._receive()
+            if not data:
+                raise self.crashed()
+            parts.append(data)
+            size += len(data)
+            if size > MAX_LINE_BYTES:
+                raise self.invalid_response()
+        line, _, self._rest = b"".join(parts).partition(b"\n")
+        try:
+            head = json.loads(line)
+        except (ValueError, RecursionError):
+            head = None
+        if not isinstance(head, dict):
+            raise self.invalid_response()
+        return head
+
+    def _serve_range(self, remote: IO[bytes], wanted: Any) -> None:
+        """Send a range of the remote video to the process."""
+        is_pair = isinstance(wanted, list) and [type(number) for number in wanted] == [int, int]
+        offset, size = wanted if is_pair else (-1, 0)
+        is_inside = offset >= 0 and 0 < size <= MAX_RANGE and offset + size <= self._remote_size
+        self._read_bytes += size
+        too_many = self._read_bytes > MAX_READS * self._remote_size + 256 * MIB
+        if not is_inside or too_many:
+            raise self.invalid_response()
+        began = time.monotonic()
+        remote.seek(offset)
+        data = remote.read(size)
+        self._deadline += time.monotonic() - began
+        if len(data) != size:
+            raise DecodingLimitError(self._path, "the file became shorter while it was read")
+        self.send(data)
+
+    def _receive(self) -> bytes:
+        try:
+            return self._channel.recv(2**20)
+        except ConnectionResetError:
+            return b""
+
+    def _wait(self) -> None:
+        """Wait for data or for the end of the process."""
+        remaining = self._deadline - time.monotonic()
+        if remaining <= 0 or not select.select([self._channel], [], [], remaining)[0]:
+            raise self._late()
+
+    def _late(self) -> LateError:
+        return LateError(self._path, f"decoding took longer than {self._seconds:.0f} s")

@@ -1,0 +1,64 @@
+"""The decoder of a worker process of a job: confined, long-lived, and its crash costs one video."""
+
+from __future__ import annotations
+
+import signal
+import threading
+from pathlib import Path
+
+import numpy as np
+import psutil
+import pytest
+
+from exvad.config import Config, load_config
+from exvad.pipeline.stages.decoders import frame_reader, job_decoder
+from exvad.video.container import VideoError
+from exvad.video.decoder import InProcessDecoder
+from exvad.video.decoding import read_frames
+from exvad.video.sandbox import DecodingProcess
+from tests.helpers.videos import write_video
+
+
+@pytest.fixture(scope="module")
+def video(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_video(tmp_path_factory.mktemp("decoders") / "v.mp4", 40)
+
+
+def configured(mode: str) -> Config:
+    return load_config("demo", [f"stages.sandbox={mode}"])
+
+
+def starter() -> psutil.Process:
+    """Return the process that starts those of the requests of the only sandbox."""
+    children = psutil.Process().children(recursive=True)
+    found = [child for child in children if "exvad.video.sandbox_child" in child.cmdline()]
+    return found[-1]
+
+
+def test_tasks_of_a_worker_process_share_a_confined_decoder(video: Path) -> None:
+    decoder = job_decoder(configured("best"))
+    assert isinstance(decoder, DecodingProcess)
+    assert decoder.confinement().layers
+    assert job_decoder(configured("best")) is decoder
+    _, chunks = decoder.plan("v", video, 16, 256)
+    expected = InProcessDecoder().decode(chunks[0], 24)
+    np.testing.assert_array_equal(decoder.decode(chunks[0], 24).frames, expected.frames)
+    assert isinstance(job_decoder(configured("off")), InProcessDecoder)
+
+
+def test_a_crash_fails_one_video_and_the_next_one_is_decoded(video: Path) -> None:
+    decoder = job_decoder(configured("best"))
+    decoder.plan("v", video, 16, 256)
+    process = starter()
+    process.send_signal(signal.SIGSTOP)
+    threading.Timer(0.3, process.kill).start()
+    with pytest.raises(VideoError, match="crashed the decoding process"):
+        decoder.plan("v", video, 16, 256)
+    assert decoder.plan("v", video, 16, 256)[0].num_frames == 40
+
+
+@pytest.mark.parametrize("mode", ["best", "off"])
+def test_single_frames_are_the_same_with_and_without_sandbox(video: Path, mode: str) -> None:
+    with frame_reader(configured(mode)) as read:
+        (theirs,) = read(video, [0.5], 24)
+    np.testing.assert_array_equal(theirs, read_frames(video, [0.5], 24)[0])
