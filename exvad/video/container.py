@@ -11,11 +11,14 @@ import contextlib
 import io
 from collections.abc import Container, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from exvad.data.storage.errors import StorageError, is_network_failure, without_secrets
+from exvad.data.storage.frame_folders import is_frame_folder
 from exvad.data.storage.places import is_uri, resolve_place
 from exvad.data.storage.reading import RangeReader
+from exvad.video.footage.fields import FieldPairs
+from exvad.video.footage.frame_folder import FrameFolder
 
 if TYPE_CHECKING:
     from av.container import InputContainer
@@ -30,8 +33,12 @@ VIDEO_FORMATS = (
     "gif,mxf,nut,ivf,obu,av1,h264,hevc,vvc,h261,h263,mjpeg,mpjpeg,vc1,vc1test,dirac,cavsvideo,avs2,"
     "avs3,dv,rm,wtv,nuv,nsv,pva,gxf,dhav,swf,ty,yuv4mpegpipe"
 )
+# FFmpeg takes a clock that was set back for one that wrapped, and adds 26.5 hours. What a jump means
+# is decided in `exvad.video.footage.clock`.
+CLOCK_OPTIONS = {"correct_ts_overflow": "0"}
 # Codecs that mark frames which no other frame refers to. HEVC does too, but per layer only.
 _NONREF_CODECS = {"h264", "mpeg1video", "mpeg2video", "mpeg4"}
+DEFAULT_FPS = 25.0
 _REMOTE_BUFFER = 1 << 20  # bytes per read of a remote file: each read is one request
 
 
@@ -56,11 +63,14 @@ class DecodingLimitError(VideoError):
 
 
 @contextlib.contextmanager
-def open_video(path: str) -> Iterator[tuple[InputContainer, VideoStream]]:
-    """Open a file and its first video stream that is not a cover picture.
+def open_video(
+    path: str, folder_fps: float = DEFAULT_FPS
+) -> Iterator[tuple[InputContainer, VideoStream]]:
+    """Open a file and the video stream of it that a player shows, or a folder of frames.
 
     Args:
         path: local path or URI; see `exvad.data.storage.places`.
+        folder_fps: frames per second of a folder of frames.
 
     Yields:
         The open container and its video stream.
@@ -83,8 +93,12 @@ def open_video(path: str) -> Iterator[tuple[InputContainer, VideoStream]]:
             # Without the prefix, FFmpeg takes a name like "a:b.mp4" for a protocol.
             source = f"file:{path}"
         try:
+            if not is_uri(path) and Path(path).is_dir():
+                folder = FrameFolder(Path(path), folder_fps)
+                yield cast("InputContainer", folder), cast("VideoStream", folder.stream)
+                return
             container = stack.enter_context(_open_container(path, source))
-            yield container, _video_stream(path, container)
+            yield container, choose_stream(path, container)
         except av.error.InvalidDataError as error:
             raise VideoError(
                 path,
@@ -128,6 +142,7 @@ def decode_frames(
     is_skipping = keyframe is not None
     codec = stream.codec_context
     can_skip = needed is not None and codec.codec.canonical_name in _NONREF_CODECS
+    fields = FieldPairs(stream)
     for packet in read_packets(container, stream):
         if is_skipping and packet.is_keyframe and packet.pts is not None:
             assert keyframe is not None
@@ -135,7 +150,7 @@ def decode_frames(
                 return
             is_skipping = packet.pts != keyframe
         if not is_skipping:
-            if can_skip:
+            if can_skip and not (fields.are_possible and fields.is_second(packet)):
                 assert needed is not None
                 codec.skip_frame = "DEFAULT" if packet.pts in needed else "NONREF"
             yield from decode_packet(stream, packet)
@@ -165,7 +180,11 @@ def _open_container(path: str, source: Any) -> InputContainer:
             source,
             metadata_errors="replace",
             buffer_size=_REMOTE_BUFFER,
-            container_options={"protocol_whitelist": "file", "format_whitelist": VIDEO_FORMATS},
+            container_options={
+                **CLOCK_OPTIONS,
+                "protocol_whitelist": "file",
+                "format_whitelist": VIDEO_FORMATS,
+            },
         )
     except av.error.ArgumentError as error:
         raise VideoError(
@@ -179,8 +198,12 @@ def _check_local(path: str) -> None:
         file = Path(path)
         if not path or not file.exists():
             raise VideoError(path, "there is no such file")
+        if is_frame_folder(file):
+            return
         if file.is_dir():
-            raise VideoError(path, "is a folder, not a video file")
+            raise VideoError(
+                path, "is a folder, not a video file; a folder of frames has images (.jpg, .png)"
+            )
         if not file.is_file():
             raise VideoError(path, "is not a regular file")
         if not file.stat().st_size:
@@ -216,14 +239,51 @@ def _open_remote(uri: str) -> Iterator[Any]:
                 raise file.error
 
 
-def _video_stream(path: str, container: InputContainer) -> VideoStream:
-    streams = [
-        stream
-        for stream in container.streams.video
-        if not stream.disposition & stream.disposition.attached_pic
-    ]
+def choose_stream(path: str, container: InputContainer) -> VideoStream:
+    """Return the video stream that a player shows: the default one, or else the first.
+
+    Args:
+        path: the file, for errors.
+        container: the open file.
+
+    Raises:
+        VideoError: it has only sound, pictures or codecs that are not known.
+    """
+    streams = _filmed_streams(container)
     if not streams:
         raise VideoError(path, "has no video stream, only sound or a cover picture")
-    if streams[0].codec_context is None:
+    streams = [stream for stream in streams if stream.codec_context is not None]
+    if not streams:
         raise VideoError(path, "its codec is not supported; convert it to H.264, for example")
-    return streams[0]
+    return next((stream for stream in streams if _is_default(stream)), streams[0])
+
+
+def describe_choice(container: InputContainer | FrameFolder, stream: VideoStream) -> list[str]:
+    """Return a note of which video stream is used, if there are several, or which images are.
+
+    Args:
+        container: the open file.
+        stream: the stream that is used.
+    """
+    if isinstance(container, FrameFolder):
+        left_out = container.left_out
+        return [f"{left_out} images of another format are left out"] if left_out else []
+    count = len(_filmed_streams(container))
+    if count < 2:
+        return []
+    which = "default" if _is_default(stream) else "first"
+    return [f"has {count} video streams; the {which} one, stream {stream.index}, is used"]
+
+
+def _filmed_streams(container: InputContainer) -> list[VideoStream]:
+    """Return the video streams without those that hold a picture, such as a cover."""
+    return [
+        stream
+        for stream in container.streams.video
+        if not stream.disposition
+        & (stream.disposition.attached_pic | stream.disposition.timed_thumbnails)
+    ]
+
+
+def _is_default(stream: VideoStream) -> bool:
+    return bool(stream.disposition & stream.disposition.default)

@@ -24,7 +24,7 @@ from typing import IO, TYPE_CHECKING, Any, Self
 import numpy as np
 
 from exvad.video.chunks import Chunk
-from exvad.video.container import DecodingLimitError, VideoError
+from exvad.video.container import DEFAULT_FPS, DecodingLimitError, VideoError
 from exvad.video.decoding import DecodedChunk
 from exvad.video.sandbox_responses import (
     parse_frames,
@@ -88,7 +88,13 @@ class DecodingProcess:
                 pipe.close()
 
     def plan(
-        self, video_id: str, path: str | Path, stride: int, snippets_per_chunk: int
+        self,
+        video_id: str,
+        path: str | Path,
+        stride: int,
+        snippets_per_chunk: int,
+        stride_seconds: float = 0.0,
+        folder_fps: float = DEFAULT_FPS,
     ) -> tuple[VideoInfo, list[Chunk]]:
         """Split a video into chunks; see `exvad.video.chunks.plan_chunks`.
 
@@ -98,13 +104,13 @@ class DecodingProcess:
         """
         if "://" in str(path):
             raise ValueError(f"{path}: only local files can be decoded in a child process")
-        arguments = (video_id, str(path), stride, snippets_per_chunk)
+        request = (video_id, str(path), stride, snippets_per_chunk, stride_seconds)
         with self._lock:
             self._seconds_of.pop(str(path), None)
             with self._timed(str(path)):
-                response, reader = self._request(str(path), "plan", arguments)
+                response, reader = self._request(str(path), "plan", (*request, folder_fps))
             try:
-                return parse_plan(response, *arguments)
+                return parse_plan(response, *request)
             except ValueError:
                 raise reader.invalid_response() from None
 

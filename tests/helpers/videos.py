@@ -7,7 +7,7 @@ back after lossy coding, scaling and conversion to gray.
 from __future__ import annotations
 
 import struct
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -70,6 +70,7 @@ def write_video(
     faststart: bool = False,
     turns: int = 0,
     first: int = 0,
+    aspect: Fraction | None = None,
 ) -> Path:
     """Write a video whose frames show `first`, `first` + 1, …; return its path.
 
@@ -87,6 +88,7 @@ def write_video(
         faststart: store the index of an MP4 file first, so that a truncated copy has it.
         turns: clockwise quarter turns that a player has to make (MP4 only).
         first: index of the first frame.
+        aspect: sample aspect ratio: width of a stored pixel, in heights of it.
     """
     defaults = {"crf": "12", "preset": "ultrafast"} if codec == "libx264" else {}
     container_options = {"movflags": "+faststart"} if faststart else {}
@@ -96,6 +98,8 @@ def write_video(
         stream.width, stream.height = size[::-1] if turns % 2 else size
         stream.pix_fmt = pix_fmt
         stream.gop_size = gop
+        if aspect is not None:
+            stream.codec_context.sample_aspect_ratio = aspect
         if codec in ("libx264", "mpeg4"):
             stream.codec_context.max_b_frames = b_frames
         if codec != "libx264":
@@ -113,15 +117,52 @@ def write_video(
             container.mux(stream.encode(frame))
         container.mux(stream.encode())
     if turns:
-        _set_mp4_turns(path, turns)
+        a, b, c, d = {1: (0, 1, -1, 0), 2: (-1, 0, 0, -1), 3: (0, -1, 1, 0)}[turns % 4]
+        set_mp4_matrix(path, a, b, c, d)
     return path
 
 
+def remux(
+    source: Path,
+    target: Path,
+    retime: Callable[[int, int], int | None],
+    options: Mapping[str, str] | None = None,
+) -> Path:
+    """Copy the packets of a video without B-frames to another file with other times.
+
+    Args:
+        source: the video.
+        target: the other file; its suffix selects the container. Returned.
+        retime: from the index of a packet and its time in milliseconds to its new time; None for no
+            time.
+        options: options of the container.
+    """
+    with (
+        av.open(str(source)) as original,
+        av.open(str(target), "w", options=dict(options or {})) as copy,
+    ):
+        stream = copy.add_stream_from_template(original.streams.video[0])
+        packets = [packet for packet in original.demux(video=0) if packet.size]
+        for index, packet in enumerate(packets):
+            assert packet.pts is not None
+            assert packet.time_base is not None
+            milliseconds = retime(index, round(packet.pts * packet.time_base * TICKS))
+            packet.pts = packet.dts = milliseconds
+            packet.time_base = Fraction(1, TICKS)
+            packet.stream = stream
+            copy.mux(packet)
+    return target
+
+
 def decode_video(
-    path: Path | str, stride: int = 16, snippets_per_chunk: int = 256, short_side: int | None = None
+    path: Path | str,
+    stride: int = 16,
+    snippets_per_chunk: int = 256,
+    short_side: int | None = None,
+    stride_seconds: float = 0.0,
 ) -> tuple[list[int], list[float], list[str], list[Chunk]]:
     """Plan and decode a whole video; return the indices it shows, their times, problems, chunks."""
-    _, chunks = plan_chunks("clip", path, stride, snippets_per_chunk)
+    _, chunks = plan_chunks("clip", path, stride, snippets_per_chunk, stride_seconds)
     indices: list[int] = []
     times: list[float] = []
     problems: list[str] = []
@@ -157,11 +198,13 @@ def truncated(path: Path, share: float) -> Path:
     return copy
 
 
-def _set_mp4_turns(path: Path, turns: int) -> None:
-    """Set the matrix of the only track's header (ISO/IEC 14496-12, 8.3.2)."""
+def set_mp4_matrix(path: Path, a: float, b: float, c: float, d: float) -> None:
+    """Set the matrix of the only track's header (ISO/IEC 14496-12, 8.3.2).
+
+    A point (x, y) of the stored frame is shown at (a x + c y, b x + d y), with y downwards.
+    """
     content = bytearray(path.read_bytes())
     matrix = content.index(b"tkhd") + 4 + 40
-    one = 1 << 16
-    a, b, c, d = {1: (0, one, -one, 0), 2: (-one, 0, 0, -one), 3: (0, -one, one, 0)}[turns % 4]
+    a, b, c, d = (round(value * (1 << 16)) for value in (a, b, c, d))
     struct.pack_into(">9i", content, matrix, a, b, 0, c, d, 0, 0, 0, 1 << 30)
     path.write_bytes(content)

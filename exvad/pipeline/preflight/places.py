@@ -125,4 +125,11 @@ def _open(path: str, data: DataConfig) -> None:
         with open_video(path):
             return
     with DecodingProcess(seconds=VIDEO_SECONDS) as process:
-        process.plan("check", path, data.stride, data.snippets_per_chunk)
+        process.plan(
+            "check",
+            path,
+            data.stride,
+            data.snippets_per_chunk,
+            data.stride_seconds,
+            data.folder_fps,
+        )

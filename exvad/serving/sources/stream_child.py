@@ -44,6 +44,8 @@ class SourceSpec:
         idle_seconds: a file that has not grown for so long has ended.
         max_bytes: address space of the process.
         start_time: seconds since the stream began, if it was watched before.
+        stride_seconds: one frame in so many seconds is read, in place of `stride`; 0 to count
+            frames.
     """
 
     name: str
@@ -55,6 +57,7 @@ class SourceSpec:
     idle_seconds: float
     max_bytes: int
     start_time: float
+    stride_seconds: float = 0.0
 
 
 def main() -> None:
@@ -73,6 +76,7 @@ def main() -> None:
         spec.short_side,
         ends_with_data=spec.path is not None,
         start_time=spec.start_time,
+        stride_seconds=spec.stride_seconds,
     )
     for item in source.follow(threading.Event()):
         if isinstance(item, Notice):
