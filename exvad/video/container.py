@@ -33,12 +33,14 @@ VIDEO_FORMATS = (
     "gif,mxf,nut,ivf,obu,av1,h264,hevc,vvc,h261,h263,mjpeg,mpjpeg,vc1,vc1test,dirac,cavsvideo,avs2,"
     "avs3,dv,rm,wtv,nuv,nsv,pva,gxf,dhav,swf,ty,yuv4mpegpipe"
 )
-# FFmpeg takes a clock that was set back for one that wrapped, and adds 26.5 hours. What a jump means
-# is decided in `exvad.video.footage.clock`.
+# FFmpeg takes a clock that was set back for one that wrapped, and adds 26.5 hours. What a jump
+# means is decided in `exvad.video.footage.clock`.
 CLOCK_OPTIONS = {"correct_ts_overflow": "0"}
 # Codecs that mark frames which no other frame refers to. HEVC does too, but per layer only.
 _NONREF_CODECS = {"h264", "mpeg1video", "mpeg2video", "mpeg4"}
 DEFAULT_FPS = 25.0
+_RAW_FORMATS = ("h264", "hevc", "m4v", "mpegvideo", "mjpeg")
+_HEAD_BYTES = 1 << 20  # of a file, in which frames of a recorder are looked for
 _REMOTE_BUFFER = 1 << 20  # bytes per read of a remote file: each read is one request
 
 
@@ -99,6 +101,11 @@ def open_video(
                 return
             container = stack.enter_context(_open_container(path, source))
             yield container, choose_stream(path, container)
+        except av.error.ArgumentError as error:
+            raise VideoError(
+                path,
+                "is another kind of file, not a video, or damaged; convert it to MP4, for example",
+            ) from error
         except av.error.InvalidDataError as error:
             raise VideoError(
                 path,
@@ -176,21 +183,54 @@ def _open_container(path: str, source: Any) -> InputContainer:
     import av
 
     try:
-        container: InputContainer = av.open(
-            source,
-            metadata_errors="replace",
-            buffer_size=_REMOTE_BUFFER,
-            container_options={
-                **CLOCK_OPTIONS,
-                "protocol_whitelist": "file",
-                "format_whitelist": VIDEO_FORMATS,
-            },
-        )
-    except av.error.ArgumentError as error:
-        raise VideoError(
-            path, "is another kind of file, not a video, or damaged; convert it to MP4, for example"
-        ) from error
+        container = _open_as(source, None)
+    except (av.error.ArgumentError, av.error.InvalidDataError):
+        if not _is_cut_dav(path, source):
+            raise
+        return _open_as(source, "dhav")
+    # The beginning of such a recording is cut off: only its frames are recognized.
+    if container.format.name in _RAW_FORMATS and _is_cut_dav(path, source):
+        container.close()
+        return _open_as(source, "dhav")
     return container
+
+
+def _open_as(source: Any, format_name: str | None) -> InputContainer:
+    import av
+
+    if not isinstance(source, str):
+        source.seek(0)
+    container: InputContainer = av.open(
+        source,
+        format=format_name,
+        metadata_errors="replace",
+        buffer_size=_REMOTE_BUFFER,
+        container_options={
+            **CLOCK_OPTIONS,
+            "protocol_whitelist": "file",
+            "format_whitelist": VIDEO_FORMATS,
+        },
+    )
+    return container
+
+
+def _is_cut_dav(path: str, source: Any) -> bool:
+    """Return whether a file has whole frames of a .dav recording, but does not begin with one."""
+    if isinstance(source, str):
+        with Path(path).open("rb") as file:
+            head = file.read(_HEAD_BYTES)
+    else:
+        source.seek(0)
+        head = source.read(_HEAD_BYTES)
+        source.seek(0)
+    start = head.find(b"DHAV")
+    while start >= 0:
+        # The length of a frame, and again its mark, at its end.
+        length = int.from_bytes(head[start + 12 : start + 16], "little")
+        if length > 32 and head[start + length - 8 : start + length - 4] == b"dhav":
+            return True
+        start = head.find(b"DHAV", start + 1)
+    return False
 
 
 def _check_local(path: str) -> None:

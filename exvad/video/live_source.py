@@ -13,7 +13,13 @@ from contextlib import AbstractContextManager, contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
-from exvad.video.container import CLOCK_OPTIONS, VIDEO_FORMATS, VideoError, choose_stream
+from exvad.video.container import (
+    CLOCK_OPTIONS,
+    DEFAULT_FPS,
+    VIDEO_FORMATS,
+    VideoError,
+    choose_stream,
+)
 from exvad.video.footage.picture import read_geometry, to_rgb
 from exvad.video.footage.sampling import Sampling
 from exvad.video.footage.stream_clock import MIN_STEP, StreamClock
@@ -139,7 +145,7 @@ class LiveSource:
                     for index, frame in enumerate(_decode(container, stream)):
                         if stopped.is_set():
                             return
-                        seconds = clock.read(frame.time)
+                        seconds = clock.read(self._own_time(frame, index, stream))
                         first = first if index else seconds
                         last, snippet = snippet, self.sampling.snippet_of(index, seconds - first)
                         if snippet > last:
@@ -147,6 +153,12 @@ class LiveSource:
                             yield LiveFrame(pixels, seconds, time.time())
             except (av.error.FFmpegError, OSError) as error:
                 raise VideoError(self.name, f"broke off ({error.strerror or error})") from None
+
+    def _own_time(self, frame: VideoFrame, index: int, stream: VideoStream) -> float | None:
+        """Return the time that the source gives a frame; a file without times has a rate."""
+        if frame.pts is None and self.ends_with_data:
+            return index / float(stream.average_rate or stream.guessed_rate or DEFAULT_FPS)
+        return frame.time
 
 
 def growing_file(path: Path, idle_seconds: float = 30) -> Opener:

@@ -23,7 +23,14 @@ from exvad.video.container import (
     open_video,
     read_packets,
 )
-from exvad.video.footage.clock import Timeline, is_in_order, mend_clock, read_clock
+from exvad.video.footage.clock import (
+    SPARSE_SHARE,
+    Timeline,
+    close_first_second,
+    is_in_order,
+    mend_clock,
+    read_clock,
+)
 from exvad.video.footage.fields import FieldPairs
 from exvad.video.footage.picture import read_geometry
 
@@ -36,6 +43,7 @@ if TYPE_CHECKING:
 
 MAX_PIXELS = 64_000_000
 _ROUNDED_STEP = 0.2  # share by which rounding may change the usual step of a constant rate
+_SPARSE_FRAMES = 3  # by which the times of few frames may differ from those of a constant rate
 _NO_TIME = -(2**63)  # in place of a time that the file does not have
 
 
@@ -128,10 +136,12 @@ def survey_packets(path: str | Path, folder_fps: float = DEFAULT_FPS) -> PacketS
         packets = _drop_undecodable(packets, first, clock.is_reliable)
         pts, keyframes = None, np.empty((0, 2), np.int64)
         if clock.is_reliable:
-            keyframes = _sorted_keyframes(packets)
+            # After a seek, FFmpeg counts the times of a .dav recording from another second.
+            if container.format.name != "dhav":
+                keyframes = _sorted_keyframes(packets)
             pts = np.sort(packets.pts)
         rate = float(stream.average_rate or stream.guessed_rate or DEFAULT_FPS)
-        timeline = clock.read(packets) or Timeline(np.arange(len(packets.pts)) / rate, 1 / rate)
+        timeline = clock.read(packets, rate)
         seconds = timeline.seconds
         # A correct rate in the header is more exact than the average of rounded times.
         is_correct = abs(seconds[-1] * rate - (len(seconds) - 1)) <= 0.1
@@ -200,6 +210,7 @@ class _FileClock:
         codec = stream.codec_context
         self._time_base = float(stream.time_base or 0)
         pts, dts = packets.pts, packets.dts
+        self._is_dav = container.format.name == "dhav"
         has_both = (pts != _NO_TIME) & (dts != _NO_TIME)
         self._reordered = bool(codec.has_b_frames) or bool((pts != dts)[has_both].any())
         # AVI has no presentation times, and those that FFmpeg derives ignore B-frames.
@@ -214,16 +225,29 @@ class _FileClock:
             and is_in_order(pts.astype(float), self._reordered)
         )
 
-    def read(self, packets: _Packets) -> Timeline | None:
-        """Return the times of the frames of packets; None if they have none."""
+    def read(self, packets: _Packets, rate: float) -> Timeline:
+        """Return the times of the frames of packets.
+
+        Args:
+            packets: the packets.
+            rate: frames per second, as the header says.
+        """
         if self.is_reliable:
             pts = np.sort(packets.pts)
-            return read_clock((pts - pts[0]) * self._time_base)
+            seconds = (pts - pts[0]) * self._time_base
+            return read_clock(close_first_second(seconds) if self._is_dav else seconds)
         shown, coded = self._seconds(packets.pts), self._seconds(packets.dts)
-        if not self._has_pts:
+        even = Timeline(np.arange(len(shown)) / rate, 1 / rate)
+        if self._has_pts:
+            timeline = mend_clock(shown, coded, self._reordered)
+        else:
             # One frame is shown at a time: the n-th at the n-th time, whatever its packet.
-            return mend_clock(coded, coded, reordered=False)
-        return mend_clock(shown, coded, self._reordered)
+            timeline = mend_clock(coded, coded, reordered=False)
+        if timeline is None:
+            return even
+        is_sparse = np.isnan(shown).mean() >= SPARSE_SHARE
+        is_even = np.abs(timeline.seconds - even.seconds).max() <= _SPARSE_FRAMES / rate
+        return even if is_sparse and is_even else timeline
 
     def _seconds(self, times: NDArray[np.int64]) -> NDArray[np.float64]:
         return np.where(times == _NO_TIME, np.nan, times * self._time_base)

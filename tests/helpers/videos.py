@@ -10,10 +10,11 @@ import struct
 from collections.abc import Callable, Mapping, Sequence
 from fractions import Fraction
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import av
 import numpy as np
+from av.stream import Disposition
 
 from exvad.video.chunks import Chunk, plan_chunks
 from exvad.video.decoding import decode_chunk
@@ -119,6 +120,32 @@ def write_video(
     if turns:
         a, b, c, d = {1: (0, 1, -1, 0), 2: (-1, 0, 0, -1), 3: (0, -1, 1, 0)}[turns % 4]
         set_mp4_matrix(path, a, b, c, d)
+    return path
+
+
+def write_streams(path: Path, default: int, picture: int | None = None) -> Path:
+    """Write three video streams; stream n shows the indices from 100 n on.
+
+    Args:
+        path: a Matroska file. Returned.
+        default: index of the stream that is marked as default.
+        picture: index of a stream that is marked as a cover picture.
+    """
+    kinds = Disposition
+    with av.open(str(path), "w") as container:
+        streams: list[Any] = []
+        for index in range(3):
+            stream: Any = container.add_stream("libx264", rate=25)
+            stream.width, stream.height, stream.pix_fmt = 48, 36, "yuv420p"
+            is_picture = kinds.attached_pic if index == picture else kinds(0)
+            stream.disposition = is_picture | (kinds.default if index == default else kinds(0))
+            streams.append(stream)
+        for frame in range(20):
+            for index, stream in enumerate(streams):
+                pixels = draw_index(100 * index + frame, (48, 36))
+                container.mux(stream.encode(av.VideoFrame.from_ndarray(pixels, format="rgb24")))
+        for stream in streams:
+            container.mux(stream.encode())
     return path
 
 

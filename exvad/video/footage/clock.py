@@ -24,6 +24,7 @@ MIN_GAP = 2.0  # seconds without a frame that are named
 GAP_STEPS = 10  # a gap is also so many times longer than the usual step between two frames
 DEFAULT_STEP = 1 / 25
 MAX_CLOCKS = 10_000  # parts of a file with clocks of their own; with more, its times are noise
+SPARSE_SHARE = 0.5  # of frames without a time, from which on that is how the container is
 MAX_LISTED = 5  # notes of one kind
 _STRAY_FRAMES = 2  # so few frames in a row with a wrong time are not a new clock
 _REORDERED = 32  # frames: no codec shows a frame so much later than its packet comes
@@ -57,8 +58,13 @@ class Timeline:
 
 
 def usual_step(seconds_n: NDArray[np.float64]) -> float:
-    """Return the median of the steps between times, without those of clocks that were set."""
-    steps = np.diff(seconds_n)
+    """Return the median of the steps between frames, without those of clocks that were set.
+
+    Args:
+        seconds_n: times of frames, NaN for unknown.
+    """
+    known = np.flatnonzero(~np.isnan(seconds_n))
+    steps = np.diff(seconds_n[known]) / np.diff(known)
     steps = steps[(steps > 0) & (steps <= MAX_GAP)]
     return float(np.median(steps)) if len(steps) else DEFAULT_STEP
 
@@ -70,6 +76,23 @@ def read_clock(sorted_n: NDArray[np.float64]) -> Timeline:
         sorted_n: seconds of the frames by the clock of the file, increasing.
     """
     return _join([sorted_n], usual_step(sorted_n), [])
+
+
+def close_first_second(sorted_n: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return times of which those before the first full second are moved up to it.
+
+    FFmpeg lets the first frame of a .dav recording begin a second, wherever it lies in it.
+
+    Args:
+        sorted_n: seconds of the frames from 0 on, increasing.
+    """
+    step = usual_step(sorted_n)
+    holes = np.flatnonzero((np.diff(sorted_n) > 1.5 * step) & (sorted_n[:-1] < 1))
+    if len(holes):
+        last = int(holes[0])
+        sorted_n = sorted_n.copy()
+        sorted_n[: last + 1] += sorted_n[last + 1] - step - sorted_n[last]
+    return sorted_n - sorted_n[0]
 
 
 def mend_clock(
@@ -89,10 +112,9 @@ def mend_clock(
     # Only times that increase from packet to packet show where a clock jumps.
     first, second = (coded_n, shown_n) if reordered else (shown_n, coded_n)
     steady_n = np.where(np.isnan(first), second, first)
-    known = np.flatnonzero(~np.isnan(steady_n))
-    if not len(known):
+    if np.isnan(steady_n).all():
         return None
-    step = usual_step(steady_n[known])
+    step = usual_step(steady_n)
     starts, is_stray_n = _find_jumps(steady_n)
     if len(starts) > MAX_CLOCKS:
         return None
@@ -113,7 +135,8 @@ def mend_clock(
             times_n = _complete(times_n, coded_n[part])
         parts.append(_fill(times_n, step))
     notes = []
-    if placed:
+    # Some containers have a time for some frames only.
+    if placed and np.isnan(shown_n).mean() < SPARSE_SHARE:
         notes.append(
             f"{placed} of {len(shown_n)} frames have no time, or one that is not their own; they "
             "are placed between their neighbours"
@@ -182,8 +205,12 @@ def _in_order_of_showing(
     """
     delay_n = shown_n - rough_n
     is_known_n = ~np.isnan(delay_n)
-    usual_delay = float(np.median(delay_n[is_known_n])) if is_known_n.any() else 0.0
-    is_known_n &= np.abs(np.nan_to_num(delay_n) - usual_delay) <= max(_MAX_DELAY, _REORDERED * step)
+    median = float(np.median(delay_n[is_known_n])) if is_known_n.any() else 0.0
+    is_known_n &= np.abs(np.nan_to_num(delay_n) - median) <= max(_MAX_DELAY, _REORDERED * step)
+    usual_delay = median
+    if is_known_n.any() and is_known_n.mean() < SPARSE_SHARE:
+        # Of few frames the median is that of either kind, but the mean is the same for all.
+        usual_delay = float(delay_n[is_known_n].mean())
     places = np.argsort(np.where(is_known_n, shown_n, rough_n + usual_delay), kind="stable")
     times_n = np.where(is_known_n, shown_n, np.nan)[places]
     known = np.flatnonzero(~np.isnan(times_n))
