@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -28,7 +29,7 @@ def evidence_frames(
     analysis: Analysis,
     limit: int = 6,
     short_side: int = 160,
-    read: ReadFrames = read_frames,
+    read: ReadFrames | None = None,
 ) -> dict[int, bytes]:
     """Read the most telling captioned frames of a video as small JPEG images.
 
@@ -40,7 +41,7 @@ def evidence_frames(
         analysis: its analysis.
         limit: maximum number of frames.
         short_side: pixels of the shorter side; smaller frames keep their size.
-        read: decodes frames.
+        read: decodes frames; None to decode them in this process.
 
     Returns:
         JPEG bytes by 1-based caption number, in time order.
@@ -48,6 +49,8 @@ def evidence_frames(
     Raises:
         VideoError: the file is not a readable video.
     """
+    if read is None:
+        read = partial(read_frames, folder_fps=analysis.fps)
     numbers = _choose_captions(analysis, limit)
     times = [analysis.captions[number - 1].time for number in numbers]
     return {

@@ -127,6 +127,14 @@ def test_a_video_error_can_be_pickled() -> None:
         assert str(error) == "a.mp4: the file is empty"
 
 
+@pytest.mark.parametrize("name", ["a#1.mp4", "a?b.mp4", "a%20b.mp4", "a [1].mp4", "ü&*.mp4"])
+def test_an_error_names_the_whole_file_of_a_uri(name: str) -> None:
+    uri = f"memory://videos/{name}"
+    with pytest.raises(VideoError) as caught:
+        probe(uri)
+    assert str(caught.value) == f"{uri}: there is no such file"
+
+
 def test_open_video_refuses_playlists(tmp_path: Path) -> None:
     other = write_video(tmp_path / "other.ts", 30)
     (tmp_path / "list.mp4").write_text("ffconcat version 1.0\nfile other.ts\n")
@@ -153,6 +161,9 @@ def test_a_video_error_contains_no_secret_of_a_uri() -> None:
     assert caught.value.path == "nonsense://host/clip.mp4"
     for secret in ("user", "password", "abc"):
         assert secret not in str(caught.value)
+    with pytest.raises(VideoError) as caught:
+        probe("nonsense://user:pass#word@host/clip#1.mp4?signature=abc#x")
+    assert caught.value.path == "nonsense://host/clip#1.mp4"
 
 
 @pytest.mark.parametrize(("default", "expected"), [(0, 0), (1, 1), (2, 2), (-1, 0)])
