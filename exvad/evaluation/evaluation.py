@@ -13,6 +13,7 @@ import numpy as np
 
 from exvad.data.manifest import Manifest
 from exvad.evaluation.bootstrap import bootstrap_intervals
+from exvad.evaluation.durations import rescale_events
 from exvad.evaluation.resampling import ResampledMetrics
 from exvad.evaluation.scored import Scored
 from exvad.store.examples import whole_example
@@ -71,7 +72,13 @@ def evaluate(
         checkpoint.compose(bank[video.video_id], prediction, video.video_id)
         for video, prediction in zip(videos, predictions, strict=True)
     ]
-    scored = score_videos(checkpoint, Manifest(manifest.classes, tuple(videos)), predictions)
+    data = checkpoint.config.data
+    truth = (
+        [rescale_events(video, bank[video.video_id], data.stride) for video in videos]
+        if data.stride_seconds
+        else videos
+    )
+    scored = score_videos(checkpoint, Manifest(manifest.classes, tuple(truth)), predictions)
     summary = scored.summary()
     detection = scored.detection()
     metrics: dict[str, Any] = {
