@@ -189,10 +189,10 @@ def test_a_cover_picture_is_no_stream(tmp_path: Path) -> None:
         picture.width, picture.height, picture.pix_fmt = 64, 64, "yuvj420p"
         picture.disposition = av.stream.Disposition.attached_pic
         video = container.add_stream_from_template(source.streams.video[0])
-        packet = av.Packet(cover.getvalue())
-        packet.pts = packet.dts = 0
-        packet.time_base, packet.stream, packet.is_keyframe = Fraction(1, 25), picture, True
-        container.mux(packet)
+        image = av.Packet(cover.getvalue())
+        image.pts = image.dts = 0
+        image.time_base, image.stream, image.is_keyframe = Fraction(1, 25), picture, True
+        container.mux(image)
         for packet in source.demux(video=0):
             if packet.size:
                 packet.stream = video

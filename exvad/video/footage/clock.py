@@ -92,7 +92,8 @@ def close_first_second(sorted_n: NDArray[np.float64]) -> NDArray[np.float64]:
         last = int(holes[0])
         sorted_n = sorted_n.copy()
         sorted_n[: last + 1] += sorted_n[last + 1] - step - sorted_n[last]
-    return sorted_n - sorted_n[0]
+    moved: NDArray[np.float64] = sorted_n - sorted_n[0]
+    return moved
 
 
 def mend_clock(
