@@ -24,6 +24,7 @@ from exvad.video.container import (
     read_packets,
 )
 from exvad.video.footage.clock import (
+    DEFAULT_STEP,
     SPARSE_SHARE,
     Timeline,
     close_first_second,
@@ -147,6 +148,8 @@ def survey_packets(path: str | Path, folder_fps: float = DEFAULT_FPS) -> PacketS
         is_correct = abs(seconds[-1] * rate - (len(seconds) - 1)) <= 0.1
         fps = rate if is_correct else timeline.fps
         step = 1 / fps if abs(timeline.step * fps - 1) < _ROUNDED_STEP else timeline.step
+        if len(seconds) == 1:
+            step = min(1 / rate, DEFAULT_STEP)
         width, height = read_geometry(first, stream).shown_size(first.width, first.height)
         info = VideoInfo(
             path=path,

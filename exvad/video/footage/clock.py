@@ -280,7 +280,10 @@ def _join(parts: Sequence[NDArray[np.float64]], step: float, notes: list[str]) -
         ),
     ]
     return Timeline(
-        seconds_n, step, tuple(sorted(gaps + [(jump, jump) for jump in jumps])), tuple(notes)
+        seconds_n,
+        usual_step(seconds_n),
+        tuple(sorted(gaps + [(jump, jump) for jump in jumps])),
+        tuple(notes),
     )
 
 

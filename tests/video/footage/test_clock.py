@@ -81,6 +81,13 @@ def test_a_time_without_frames_stays_and_is_named() -> None:
     assert doubled.seconds.tolist() == pytest.approx(seconds), "not in the middle of the gap"
 
 
+def test_one_time_for_many_frames_spreads_them(tmp_path: Path) -> None:
+    whole = write_video(tmp_path / "whole.mkv", 34)
+    path = remux(whole, tmp_path / "a.mkv", lambda index, _: 1320 * (index == 33))
+    info = probe(path)
+    assert (info.fps, info.duration) == pytest.approx((25, 1.36))
+
+
 def test_many_jumps_are_counted_in_one_note() -> None:
     timeline = mend([0, 1, 2, 3] * 9)
     assert len(timeline.gaps) == 8
