@@ -19,9 +19,10 @@ import numpy as np
 from exvad.encoders.answers import CaptionError
 from exvad.encoders.protocols import ClipCaptioner, ImageGroupEncoder
 from exvad.video.chunks import Chunk
-from exvad.video.crops import crop_frames
+from exvad.video.container import DEFAULT_FPS
 from exvad.video.decoder import Decoder, InProcessDecoder
 from exvad.video.decoding import DecodedChunk
+from exvad.video.footage.crops import crop_frames
 from exvad.video.survey import VideoInfo
 
 if TYPE_CHECKING:
@@ -115,7 +116,7 @@ def plan_video(
     Args:
         video_id: name of the video.
         path: local path or URI.
-        config: stride, snippets per chunk, and captions per video.
+        config: stride, snippets per chunk, rate of folders of frames, and captions per video.
         decoder: reads the file; None to read it in this process.
 
     Raises:
@@ -123,7 +124,14 @@ def plan_video(
     """
     data = config.data
     decoder = decoder or InProcessDecoder()
-    info, chunks = decoder.plan(video_id, path, data.stride, data.snippets_per_chunk)
+    info, chunks = decoder.plan(
+        video_id,
+        path,
+        data.stride,
+        data.snippets_per_chunk,
+        data.stride_seconds,
+        data.folder_fps,
+    )
     num_snippets = sum(chunk.num_snippets for chunk in chunks)
     captioned = choose_captioned_snippets(num_snippets, config.captioner.per_video)
     tasks = []
@@ -311,7 +319,7 @@ def captions_fingerprint(config: Config) -> dict[str, Any]:
     """Return what the rows of a separate captioning stage depend on."""
     return {
         **_clip_settings(config),
-        "stride": config.data.stride,
+        **_stride_settings(config),
         "short_side": config.data.short_side,
         **_captioner_settings(config),
     }
@@ -323,7 +331,7 @@ def vision_fingerprint(config: Config) -> dict[str, Any]:
     return {
         **several,
         **_clip_settings(config),
-        "stride": config.data.stride,
+        **_stride_settings(config),
         "snippets_per_chunk": config.data.snippets_per_chunk,
         "short_side": config.data.short_side,
         "clip": config.clip.model,
@@ -331,6 +339,14 @@ def vision_fingerprint(config: Config) -> dict[str, Any]:
         "clip_dtype": config.clip.dtype,
         **_captioner_settings(config),
     }
+
+
+def _stride_settings(config: Config) -> dict[str, Any]:
+    """Return which frames are snippets; in seconds only if they are not counted in frames."""
+    data = config.data
+    seconds = {"stride_seconds": data.stride_seconds} if data.stride_seconds else {}
+    rate = {"folder_fps": data.folder_fps} if data.folder_fps != DEFAULT_FPS else {}
+    return {"stride": data.stride, **seconds, **rate}
 
 
 def _captioner_settings(config: Config) -> dict[str, Any]:

@@ -42,6 +42,15 @@ class DataConfig(Section):
     manifest: str = Field("", description="manifest file, for kind manifest")
     annotations: str = Field("", description="folder of the official annotation files")
     stride: Positive = Field(16, description="frames per snippet")
+    stride_seconds: float = Field(
+        0,
+        ge=0,
+        description="seconds per snippet, in place of stride, so that a snippet lasts equally long "
+        "at every frame rate; 0 to count frames",
+    )
+    folder_fps: float = Field(
+        25, gt=0, description="frames per second of videos that are folders of frames"
+    )
     snippets_per_chunk: Positive = Field(256, description="maximum snippets decoded at once")
     crops: Literal[1, 5, 10] = Field(
         1, description="crops per frame; each crop of a training video is one example"

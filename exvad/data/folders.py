@@ -12,13 +12,16 @@ from typing import cast
 
 from exvad.data.manifest import Manifest, hold_out
 from exvad.data.records import SPLITS, ManifestError, Split, Video
+from exvad.data.storage.frame_folders import is_frame_folder
 from exvad.data.storage.places import is_uri
 
 VIDEO_SUFFIXES = frozenset(
     f".{name}"
     for name in (
-        *("3gp", "asf", "avi", "flv", "m2ts", "m4v", "mkv", "mov", "mp4", "mpeg", "mpg", "mts"),
-        *("ogv", "ts", "vob", "webm", "wmv"),
+        *("264", "265", "3g2", "3gp", "asf", "av1", "avi", "dav", "divx", "dv", "f4v", "flv"),
+        *("gif", "h264", "h265", "hevc", "ivf", "m2t", "m2ts", "m2v", "m4v", "mjpeg", "mjpg"),
+        *("mkv", "mov", "mp4", "mpeg", "mpg", "mts", "mxf", "nut", "obu", "ogm", "ogv", "ps", "qt"),
+        *("rm", "rmvb", "tp", "trp", "ts", "vob", "webm", "wmv", "y4m"),
     )
 )
 
@@ -29,9 +32,9 @@ def folder_per_class(
     """Make a manifest of a folder with one subfolder of videos per class.
 
     The class folders may also lie in `train/` and `test/` (and `val/`). A class folder may hold
-    videos at any depth; its name is the label. Files without a video suffix (`VIDEO_SUFFIXES`) and
-    names that begin with a dot are skipped. Without a `test/` folder, `hold_out` chooses test
-    videos of every class. A video's id is its path below the root without the suffix.
+    videos at any depth, files or folders of frames (see `video_files`); its name is the label.
+    Without a `test/` folder, `hold_out` chooses test videos of every class. A video's id is its
+    path below the root without the suffix.
 
     Args:
         root: a local folder.
@@ -57,10 +60,10 @@ def folder_per_class(
     if loose:
         raise ManifestError([f"{root}/{path}: lies in no class folder; move it" for path in loose])
     classes = _class_names((path.parts[has_splits] for path in paths), normal, str(root))
-    stems = Counter(path.with_suffix("") for path in paths)
+    stems = Counter(_without_suffix(path) for path in paths)
     videos = [
         Video(
-            video_id=str(path if stems[path.with_suffix("")] > 1 else path.with_suffix("")),
+            video_id=str(path if stems[_without_suffix(path)] > 1 else _without_suffix(path)),
             path=str(top / path),
             split=cast("Split", path.parts[0].lower()) if has_splits else "train",
             labels=(classes[path.parts[has_splits].casefold()],),
@@ -75,9 +78,11 @@ def folder_per_class(
 
 
 def video_files(top: Path) -> Iterator[Path]:
-    """Yield the video files below a folder, sorted by name; none if the folder is absent.
+    """Yield the videos below a folder, sorted by name; none if the folder is absent.
 
-    Files without a video suffix and names that begin with a dot are skipped.
+    A video is a file with a video suffix (`VIDEO_SUFFIXES`), or a folder of frames: one that holds
+    images, no video and no folder. Other files and names that begin with a dot are skipped, and so
+    are the frames of a video beside it: a folder with the name of the video.
     """
     visited: set[str] = set()
     for folder, subfolders, files in os.walk(top, followlinks=True):
@@ -88,9 +93,25 @@ def video_files(top: Path) -> Iterator[Path]:
             subfolders.clear()
             continue
         visited.add(real_path)
-        for name in sorted(files):
-            if not name.startswith(".") and Path(name).suffix.lower() in VIDEO_SUFFIXES:
-                yield Path(folder, name)
+        videos = [name for name in sorted(files) if _is_video_name(name)]
+        if not videos and not subfolders and Path(folder) != top and is_frame_folder(Path(folder)):
+            yield Path(folder)
+        stems = {Path(name).stem for name in videos}
+        subfolders[:] = [
+            name
+            for name in subfolders
+            if name not in stems or not is_frame_folder(Path(folder, name))
+        ]
+        yield from (Path(folder, name) for name in videos)
+
+
+def _is_video_name(name: str) -> bool:
+    return not name.startswith(".") and Path(name).suffix.lower() in VIDEO_SUFFIXES
+
+
+def _without_suffix(path: PurePosixPath) -> PurePosixPath:
+    """Return the path of a video without its suffix; a folder of frames has none."""
+    return path.with_suffix("") if _is_video_name(path.name) else path
 
 
 def video_finder(root: str | Path) -> Callable[[str], str]:
@@ -113,7 +134,8 @@ def video_finder(root: str | Path) -> Callable[[str], str]:
 
     def find(relative: str) -> str:
         expected = top / relative
-        return str(expected if expected.is_file() else paths_by_name().get(expected.name, expected))
+        is_there = expected.is_file() or is_frame_folder(expected)
+        return str(expected if is_there else paths_by_name().get(expected.name, expected))
 
     return find
 

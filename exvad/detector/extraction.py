@@ -47,8 +47,8 @@ class Extraction:
 
     Args:
         features: features and texts; the text feature is all zeros if nothing was explained.
-        problems: what could not be read and was replaced, and why there is no explanation although
-            one was asked for.
+        problems: what is odd about the file, what could not be read and was replaced, and why there
+            is no explanation although one was asked for.
         seconds: duration of each stage: decoding (only the time that encoding waited for it),
             encoding, captioning (possibly parallel to encoding), explaining.
     """
@@ -140,8 +140,10 @@ class Extractor:
             record=None if record is None else Explanation.model_validate_json(record).model_dump(),
             num_frames=info.num_frames,
             fps=info.fps,
+            duration=info.duration,
+            gaps=info.gaps,
         )
-        return Extraction(features, chunks.problems, timer.seconds)
+        return Extraction(features, [*info.notes, *chunks.problems], timer.seconds)
 
     def _encode(
         self,

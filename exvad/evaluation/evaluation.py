@@ -75,9 +75,10 @@ def evaluate(
         checkpoint.compose(bank[video.video_id], prediction, video.video_id)
         for video, prediction in zip(videos, predictions, strict=True)
     ]
-    truth = locate_events(videos, bank, checkpoint.config.data.stride)
+    data = checkpoint.config.data
+    truth = locate_events(videos, bank, data.stride, data.stride_seconds)
     scored = score_videos(
-        checkpoint, Manifest(manifest.classes, truth.videos), predictions, truth.unlocated
+        checkpoint, Manifest(manifest.classes, truth.counted), predictions, truth.unlocated
     )
     summary = scored.summary()
     detection = scored.detection()

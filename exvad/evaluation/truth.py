@@ -1,5 +1,8 @@
 """The ground truth of a test set on the clock of its videos: events in frames, cut at the end.
 
+Metrics count `stride` frames per snippet. Where snippets last a number of seconds, they have other
+numbers of frames; then the events are also put on the scale of the metrics.
+
 T snippets
 """
 
@@ -12,8 +15,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from exvad.data.annotations.clock import FrameClock, events_in_frames, fit_to_length
+from exvad.data.records import Event
 
 if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
     from exvad.data.records import Video
     from exvad.store.feature_bank import VideoFeatures
 
@@ -26,12 +32,14 @@ class GroundTruth:
 
     Args:
         videos: in the order of the manifest.
+        counted: the same as metrics count them, with `stride` frames to every snippet.
         beyond: video id → the events beyond its end, one phrase each.
         unlocated: ids of abnormal videos whose events all begin after their end. When they are
             abnormal is unknown, so they count in metrics of whole videos only.
     """
 
     videos: tuple[Video, ...]
+    counted: tuple[Video, ...]
     beyond: dict[str, list[str]]
     unlocated: frozenset[str]
 
@@ -49,7 +57,10 @@ class GroundTruth:
 
 
 def locate_events(
-    videos: Sequence[Video], bank: Mapping[str, VideoFeatures], stride: int
+    videos: Sequence[Video],
+    bank: Mapping[str, VideoFeatures],
+    stride: int,
+    stride_seconds: float = 0.0,
 ) -> GroundTruth:
     """Put the events of test videos on the clock of their files.
 
@@ -57,15 +68,17 @@ def locate_events(
         videos: the test videos.
         bank: their features, which have the times of the snippets and the real length.
         stride: frames per snippet of the features.
+        stride_seconds: seconds per snippet, in place of `stride`; 0 to count frames.
     """
     located: list[Video] = []
+    counted: list[Video] = []
     beyond: dict[str, list[str]] = {}
     unlocated: set[str] = set()
     for video in videos:
         features = bank[video.video_id]
-        times_T = np.asarray(features.times)
-        frames_T = np.arange(len(times_T)) * stride
-        clock = FrameClock(features.num_frames, features.fps, frames_T.tolist(), times_T.tolist())
+        frames_T = _first_frames(features, stride, stride_seconds)
+        times = np.asarray(features.times).tolist()
+        clock = FrameClock(features.num_frames, features.fps, frames_T.tolist(), times)
         in_frames = events_in_frames(video, clock)
         # A published benchmark states the length that its figures are computed with.
         length = video.num_frames if video.snippets is not None else None
@@ -73,9 +86,58 @@ def locate_events(
         if video.snippets is None:
             fitted = replace(fitted, num_frames=features.num_frames)
         located.append(fitted)
+        counted.append(
+            _count_by_snippets(fitted, frames_T, features.num_frames, stride)
+            if stride_seconds
+            else fitted
+        )
         if phrases:
             beyond[video.video_id] = phrases
         had_times = bool(in_frames.events or in_frames.spans)
         if video.abnormal and had_times and not fitted.frame_events():
             unlocated.add(video.video_id)
-    return GroundTruth(tuple(located), beyond, frozenset(unlocated))
+    return GroundTruth(tuple(located), tuple(counted), beyond, frozenset(unlocated))
+
+
+def _first_frames(
+    features: VideoFeatures, stride: int, stride_seconds: float
+) -> NDArray[np.float64]:
+    """Return the number of the first frame of each snippet, [T]; estimated for seconds."""
+    times_T = np.asarray(features.times, np.float64)
+    if not stride_seconds:
+        return np.arange(len(times_T), dtype=np.float64) * stride
+    frame = 1 / features.fps
+    steps = np.diff(times_T)
+    # Where nothing was recorded, the next snippet begins later than this one can last.
+    is_gap = steps > stride_seconds + 1.5 * frame
+    lasting = np.where(is_gap, max(stride_seconds, frame), steps)
+    frames_T: NDArray[np.float64] = np.concatenate([[0.0], np.cumsum(lasting)]) * features.fps
+    return frames_T
+
+
+def _count_by_snippets(
+    video: Video, frames_T: NDArray[np.float64], num_frames: int, stride: int
+) -> Video:
+    """Return a video with its length and events in units of `stride` to a snippet.
+
+    Args:
+        video: the video, in frames of its file.
+        frames_T: first frame of each snippet.
+        num_frames: frames of the file.
+        stride: frames that metrics count per snippet.
+    """
+    borders = np.append(frames_T, max(num_frames, frames_T[-1] + 1))
+    units = np.arange(len(borders)) * stride
+
+    def count(frame: int) -> int:
+        return round(float(np.interp(frame, borders, units)))
+
+    return replace(
+        video,
+        events=tuple(
+            Event(count(event.start), max(count(event.end), count(event.start) + 1), event.label)
+            for event in video.events
+        ),
+        spans=tuple((count(start), count(end)) for start, end in video.spans),
+        num_frames=len(frames_T) * stride,
+    )

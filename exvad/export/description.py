@@ -57,6 +57,7 @@ def describe(
         "preprocessing": None if preprocessing is None else asdict(preprocessing),
         "snippets": {
             "frames_per_snippet": config.data.stride,
+            "seconds_per_snippet": config.data.stride_seconds or None,
             "short_side": config.data.short_side,
             "max_per_run": config.model.max_snippets,
         },

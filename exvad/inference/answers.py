@@ -42,7 +42,8 @@ def compose_analysis(
     """
     scores_T = prediction.scores[calibration.branch]
     caption_times = [float(features.times[snippet]) for snippet in features.caption_snippets]
-    duration = max(features.num_frames / features.fps, float(features.times[-1]))
+    duration = features.duration or features.num_frames / features.fps
+    duration = max(duration, float(features.times[-1]))
     cleaned = features.cleaned_captions or features.captions
     captions = [
         Caption(time=max(time, 0.0), raw=raw, text=text)
@@ -59,6 +60,7 @@ def compose_analysis(
         classes,
         calibration,
         caption_times,
+        features.gaps,
     )
     probability_of = dict(zip(classes, prediction.video_probabilities().tolist(), strict=True))
     event_labels = {event.label for event in events}

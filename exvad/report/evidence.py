@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from PIL import Image
 
@@ -19,8 +19,19 @@ if TYPE_CHECKING:
 
 JPEG_QUALITY = 72
 
-ReadFrames = Callable[["str | Path", Sequence[float], int], "list[NDArray[np.uint8]]"]
-"""Maps path, times in seconds and short side in pixels to RGB frames, uint8 [H, W, 3]."""
+
+class ReadFrames(Protocol):
+    """Decodes single frames; see `exvad.video.decoding.read_frames`."""
+
+    def __call__(
+        self,
+        path: str | Path,
+        times: Sequence[float],
+        short_side: int | None = None,
+        folder_fps: float = ...,
+    ) -> list[NDArray[np.uint8]]:
+        """Return the RGB frames that are shown at given times, uint8 [H, W, 3] each."""
+        ...
 
 
 def evidence_frames(
@@ -52,7 +63,7 @@ def evidence_frames(
     times = [analysis.captions[number - 1].time for number in numbers]
     return {
         number: _to_jpeg(frame)
-        for number, frame in zip(numbers, read(path, times, short_side), strict=True)
+        for number, frame in zip(numbers, read(path, times, short_side, analysis.fps), strict=True)
     }
 
 

@@ -63,6 +63,8 @@ class VideoFeatures:
         record: the validated record of the explanation; None for `text="none"`.
         num_frames: frames of the video.
         fps: frames per second.
+        duration: seconds of the video; None for frames divided by rate.
+        gaps: seconds at which nothing was recorded; see `exvad.video.survey.VideoInfo`.
     """
 
     video_id: str
@@ -76,6 +78,8 @@ class VideoFeatures:
     record: dict[str, Any] | None
     num_frames: int
     fps: float
+    duration: float | None = None
+    gaps: tuple[tuple[float, float], ...] = ()
 
 
 def load_features(

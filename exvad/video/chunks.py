@@ -1,19 +1,26 @@
 """Split a video into chunks of snippets that are decoded independently, in any process.
 
-A snippet is one frame of every `stride`. A chunk has the times of its own frames, so its decoder
-can seek to them; memory is bounded by the size of a chunk, not by the length of the video.
+A snippet is represented by its first frame; see `exvad.video.footage.sampling`. A chunk has the
+times of its own frames, so its decoder can seek to them; memory is bounded by the size of a chunk,
+not by the length of the video.
 """
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from exvad.video.container import DEFAULT_FPS
+from exvad.video.footage.sampling import Sampling
 from exvad.video.open_file import OpenFile
 from exvad.video.survey import PacketSurvey, VideoInfo, survey_packets
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
 
 
 @dataclass(frozen=True)
@@ -26,12 +33,13 @@ class Chunk:
         chunk: index of the chunk in the video.
         first_snippet: index of its first snippet in the video.
         first_frame: index of that snippet's frame in the video.
-        stride: frames from one snippet to the next.
+        stride: frames from one snippet to the next, if `frames` is empty.
         times: seconds of each snippet's frame since the video's first frame.
         pts: the same in the file's time base; empty if the file's times are unreliable, so that
             frames have to be counted from the start.
         seeks: pts of the keyframe to seek to, and its dts if it differs; empty to start from the
             beginning of the file.
+        frames: indices in the video of each snippet's frame, if they are not every `stride`-th.
     """
 
     video_id: str
@@ -43,6 +51,13 @@ class Chunk:
     times: tuple[float, ...]
     pts: tuple[int, ...]
     seeks: tuple[int, ...] = ()
+    frames: tuple[int, ...] = ()
+
+    @property
+    def frame_indices(self) -> Sequence[int]:
+        """Index in the video of each snippet's frame."""
+        stop = self.first_frame + self.num_snippets * self.stride
+        return self.frames or range(self.first_frame, stop, self.stride)
 
     @property
     def num_snippets(self) -> int:
@@ -57,8 +72,8 @@ class Chunk:
     def from_row(cls, row: dict[str, Any]) -> Chunk:
         """Return the chunk of plain values."""
         # Arrow returns lists as arrays, and FFmpeg accepts only plain integers.
-        lists = {name: tuple(np.asarray(row[name]).tolist()) for name in ("times", "pts", "seeks")}
-        return cls(**{**row, **lists})
+        columns = ("times", "pts", "seeks", "frames")
+        return cls(**{**row, **{name: tuple(np.asarray(row[name]).tolist()) for name in columns}})
 
 
 def plan_chunks(
@@ -66,6 +81,8 @@ def plan_chunks(
     path: str | Path,
     stride: int = 16,
     snippets_per_chunk: int = 256,
+    stride_seconds: float = 0.0,
+    folder_fps: float = DEFAULT_FPS,
     file: OpenFile | None = None,
 ) -> tuple[VideoInfo, list[Chunk]]:
     """Split a video into chunks.
@@ -75,6 +92,8 @@ def plan_chunks(
         path: local path or URI.
         stride: frames per snippet.
         snippets_per_chunk: maximum snippets of a chunk.
+        stride_seconds: seconds per snippet, in place of `stride`; 0 to count frames.
+        folder_fps: frames per second of a video that is a folder of frames.
         file: its content, if another process has opened it.
 
     Returns:
@@ -83,32 +102,39 @@ def plan_chunks(
     Raises:
         VideoError: the file is missing, empty, not a video, or none of its frames can be decoded.
     """
-    survey = survey_packets(path, file)
-    snippets = range(0, survey.info.num_frames, stride)
+    survey = survey_packets(path, folder_fps, file)
+    frames = Sampling(stride, stride_seconds).choose(survey.seconds)
     chunks: list[Chunk] = []
-    for first_snippet in range(0, len(snippets), snippets_per_chunk):
-        frames = snippets[first_snippet : first_snippet + snippets_per_chunk]
-        chunks.append(make_chunk(survey, frames, video_id, len(chunks), first_snippet))
+    for first_snippet in range(0, len(frames), snippets_per_chunk):
+        chosen = frames[first_snippet : first_snippet + snippets_per_chunk]
+        chunk = make_chunk(survey, chosen, video_id, len(chunks), first_snippet, stride)
+        listed = tuple(chosen.tolist()) if stride_seconds else ()
+        chunks.append(replace(chunk, frames=listed))
     return survey.info, chunks
 
 
 def make_chunk(
-    survey: PacketSurvey, frames: range, video_id: str = "", chunk: int = 0, first_snippet: int = 0
+    survey: PacketSurvey,
+    frames: NDArray[np.int64],
+    video_id: str = "",
+    chunk: int = 0,
+    first_snippet: int = 0,
+    stride: int = 1,
 ) -> Chunk:
     """Return the chunk of some frames of a video.
 
     Args:
         survey: the video.
-        frames: indices of the frames, one per snippet; the step is the stride.
+        frames: indices of the frames, one per snippet, `stride` apart.
         video_id: the id of the video.
         chunk: index of the chunk in the video.
         first_snippet: index of its first snippet in the video.
+        stride: frames from one snippet to the next.
     """
-    indices = np.array(frames)
     pts: tuple[int, ...] = ()
     seeks: tuple[int, ...] = ()
     if survey.pts is not None:
-        pts = tuple(survey.pts[indices].tolist())
+        pts = tuple(survey.pts[frames].tolist())
         keyframe = int(np.searchsorted(survey.keyframes[:, 0], pts[0], side="right")) - 1
         if keyframe > 0:
             # MP4 and Matroska seek by pts, transport streams by dts.
@@ -118,9 +144,9 @@ def make_chunk(
         path=survey.info.path,
         chunk=chunk,
         first_snippet=first_snippet,
-        first_frame=frames[0],
-        stride=frames.step,
-        times=tuple(survey.seconds[indices].tolist()),
+        first_frame=int(frames[0]),
+        stride=stride,
+        times=tuple(survey.seconds[frames].tolist()),
         pts=pts,
         seeks=seeks,
     )

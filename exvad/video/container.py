@@ -10,12 +10,16 @@ from __future__ import annotations
 import contextlib
 import io
 from collections.abc import Container, Iterator
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from exvad.data.storage.errors import StorageError, is_network_failure, without_secrets
+from exvad.data.storage.frame_folders import is_frame_folder, list_frames
 from exvad.data.storage.places import is_uri, resolve_place
 from exvad.data.storage.reading import RangeReader
+from exvad.video.footage.fields import FieldPairs
+from exvad.video.footage.frame_folder import FrameFolder, FrameImage
 from exvad.video.open_file import OpenFile
 
 if TYPE_CHECKING:
@@ -31,8 +35,14 @@ VIDEO_FORMATS = (
     "gif,mxf,nut,ivf,obu,av1,h264,hevc,vvc,h261,h263,mjpeg,mpjpeg,vc1,vc1test,dirac,cavsvideo,avs2,"
     "avs3,dv,rm,wtv,nuv,nsv,pva,gxf,dhav,swf,ty,yuv4mpegpipe"
 )
+# FFmpeg takes a clock that was set back for one that wrapped, and adds 26.5 hours. What a jump
+# means is decided in `exvad.video.footage.clock`.
+CLOCK_OPTIONS = {"correct_ts_overflow": "0"}
 # Codecs that mark frames which no other frame refers to. HEVC does too, but per layer only.
 _NONREF_CODECS = {"h264", "mpeg1video", "mpeg2video", "mpeg4"}
+DEFAULT_FPS = 25.0
+_RAW_FORMATS = ("h264", "hevc", "m4v", "mpegvideo", "mjpeg")
+_HEAD_BYTES = 1 << 20  # of a file, in which frames of a recorder are looked for
 _REMOTE_BUFFER = 1 << 20  # bytes per read of a remote file: each read is one request
 
 
@@ -58,12 +68,13 @@ class DecodingLimitError(VideoError):
 
 @contextlib.contextmanager
 def open_video(
-    path: str, file: OpenFile | None = None
+    path: str, folder_fps: float = DEFAULT_FPS, file: OpenFile | None = None
 ) -> Iterator[tuple[InputContainer, VideoStream]]:
-    """Open a file and its first video stream that is not a cover picture.
+    """Open a file and the video stream of it that a player shows, or a folder of frames.
 
     Args:
         path: local path or URI; see `exvad.data.storage.places`.
+        folder_fps: frames per second of a folder of frames.
         file: its content, if another process has opened it; then `path` is only its name.
 
     Yields:
@@ -87,8 +98,17 @@ def open_video(
             # Without the prefix, FFmpeg takes a name like "a:b.mp4" for a protocol.
             source = f"file:{path}"
         try:
+            if images := _list_images(path, file):
+                folder = FrameFolder(images, folder_fps)
+                yield cast("InputContainer", folder), cast("VideoStream", folder.stream)
+                return
             container = stack.enter_context(_open_container(path, source))
-            yield container, _video_stream(path, container)
+            yield container, choose_stream(path, container)
+        except av.error.ArgumentError as error:
+            raise VideoError(
+                path,
+                "is another kind of file, not a video, or damaged; convert it to MP4, for example",
+            ) from error
         except av.error.InvalidDataError as error:
             raise VideoError(
                 path,
@@ -132,6 +152,7 @@ def decode_frames(
     is_skipping = keyframe is not None
     codec = stream.codec_context
     can_skip = needed is not None and codec.codec.canonical_name in _NONREF_CODECS
+    fields = FieldPairs(stream)
     for packet in read_packets(container, stream):
         if is_skipping and packet.is_keyframe and packet.pts is not None:
             assert keyframe is not None
@@ -139,7 +160,7 @@ def decode_frames(
                 return
             is_skipping = packet.pts != keyframe
         if not is_skipping:
-            if can_skip:
+            if can_skip and not (fields.are_possible and fields.is_second(packet)):
                 assert needed is not None
                 codec.skip_frame = "DEFAULT" if packet.pts in needed else "NONREF"
             yield from decode_packet(stream, packet)
@@ -161,21 +182,81 @@ def decode_packet(stream: VideoStream, packet: Packet[VideoStream] | None) -> li
         return []
 
 
+def _list_images(path: str, file: OpenFile | None) -> list[FrameImage]:
+    """Return the images of a folder of frames; none of any other video."""
+    if file is not None:
+        parts = enumerate(file.parts)
+        return [FrameImage(name, partial(file.read_part, index)) for index, (name, _) in parts]
+    if is_uri(path) or not Path(path).is_dir():
+        return []
+    return [FrameImage(image.name, image.read_bytes) for image in list_frames(Path(path))]
+
+
 def _open_container(path: str, source: Any) -> InputContainer:
     import av
 
     try:
-        container: InputContainer = av.open(
-            source,
-            metadata_errors="replace",
-            buffer_size=_REMOTE_BUFFER,
-            container_options={"protocol_whitelist": "file", "format_whitelist": VIDEO_FORMATS},
-        )
-    except av.error.ArgumentError as error:
-        raise VideoError(
-            path, "is another kind of file, not a video, or damaged; convert it to MP4, for example"
-        ) from error
+        container = _open_as(source)
+    except (av.error.ArgumentError, av.error.InvalidDataError):
+        start = _find_dav_frame(path, source)
+        if start is None:
+            raise
+        return _open_as(source, "dhav", start)
+    # The beginning of such a recording is cut off: only its frames are recognized.
+    if container.format.name in ("dhav", *_RAW_FORMATS):
+        start = _find_dav_frame(path, source)
+        if start:
+            container.close()
+            return _open_as(source, "dhav", start)
     return container
+
+
+def _open_as(source: Any, format_name: str | None = None, start: int = 0) -> InputContainer:
+    """Open a file as a container.
+
+    Args:
+        source: its name or content.
+        format_name: the format; None to recognize it.
+        start: bytes before its beginning.
+    """
+    import av
+
+    if not isinstance(source, str):
+        source.seek(0)
+    container: InputContainer = av.open(
+        source,
+        format=format_name,
+        metadata_errors="replace",
+        buffer_size=_REMOTE_BUFFER,
+        container_options={
+            **CLOCK_OPTIONS,
+            "protocol_whitelist": "file",
+            "format_whitelist": VIDEO_FORMATS,
+            "skip_initial_bytes": str(start),
+        },
+    )
+    return container
+
+
+def _find_dav_frame(path: str, source: Any) -> int | None:
+    """Return where the first whole frame of a .dav recording begins; None if there is none."""
+    if isinstance(source, str):
+        with Path(path).open("rb") as file:
+            head = file.read(_HEAD_BYTES)
+    else:
+        # An open container reads on from where it stopped.
+        position = source.tell()
+        source.seek(0)
+        head = source.read(_HEAD_BYTES)
+        source.seek(position)
+    start = head.find(b"DHAV")
+    while start >= 0:
+        # The length of a frame, and again its mark, at its end.
+        length = int.from_bytes(head[start + 12 : start + 16], "little")
+        if length > 32 and head[start + length - 8 : start + length - 4] == b"dhav":
+            return start
+        start = head.find(b"DHAV", start + 1)
+    return None
 
 
 def check_local(path: str) -> None:
@@ -189,16 +270,31 @@ def check_local(path: str) -> None:
         file = Path(path)
         if not path or not file.exists():
             raise VideoError(path, "there is no such file")
+        if is_frame_folder(file):
+            return
         if file.is_dir():
-            raise VideoError(path, "is a folder, not a video file")
+            raise VideoError(
+                path, "is a folder, not a video file; a folder of frames has images (.jpg, .png)"
+            )
         if not file.is_file():
             raise VideoError(path, "is not a regular file")
         if not file.stat().st_size:
             raise VideoError(path, "the file is empty")
     except OSError as error:
-        if is_network_failure(error):
-            raise StorageError(path, error.strerror or str(error)) from error
-        raise VideoError(path, f"can't be read ({error.strerror})") from error
+        raise unreadable(path, error) from error
+
+
+def unreadable(path: str, error: OSError) -> VideoError | StorageError:
+    """Return the error of a video that can't be read, by its own or by the storage's fault.
+
+    Args:
+        path: the video.
+        error: the error of reading it.
+    """
+    reason = error.strerror or str(error)
+    if is_network_failure(error):
+        return StorageError(path, reason)
+    return VideoError(path, f"can't be read ({reason})")
 
 
 @contextlib.contextmanager
@@ -209,10 +305,7 @@ def _rewound(path: str, file: OpenFile) -> Iterator[OpenFile]:
     finally:
         # FFmpeg takes some errors of a file for its end: the video would only seem shorter.
         if file.error is not None:
-            reason = file.error.strerror or str(file.error)
-            if is_network_failure(file.error):
-                raise StorageError(path, reason)
-            raise VideoError(path, f"can't be read ({reason})")
+            raise unreadable(path, file.error)
 
 
 @contextlib.contextmanager
@@ -254,14 +347,51 @@ def open_remote(uri: str) -> Iterator[Any]:
                 raise file.error
 
 
-def _video_stream(path: str, container: InputContainer) -> VideoStream:
-    streams = [
-        stream
-        for stream in container.streams.video
-        if not stream.disposition & stream.disposition.attached_pic
-    ]
+def choose_stream(path: str, container: InputContainer) -> VideoStream:
+    """Return the video stream that a player shows: the default one, or else the first.
+
+    Args:
+        path: the file, for errors.
+        container: the open file.
+
+    Raises:
+        VideoError: it has only sound, pictures or codecs that are not known.
+    """
+    streams = _filmed_streams(container)
     if not streams:
         raise VideoError(path, "has no video stream, only sound or a cover picture")
-    if streams[0].codec_context is None:
+    streams = [stream for stream in streams if stream.codec_context is not None]
+    if not streams:
         raise VideoError(path, "its codec is not supported; convert it to H.264, for example")
-    return streams[0]
+    return next((stream for stream in streams if _is_default(stream)), streams[0])
+
+
+def describe_choice(container: InputContainer | FrameFolder, stream: VideoStream) -> list[str]:
+    """Return a note of which video stream is used, if there are several, or which images are.
+
+    Args:
+        container: the open file.
+        stream: the stream that is used.
+    """
+    if isinstance(container, FrameFolder):
+        left_out = container.left_out
+        return [f"{left_out} images of another format are left out"] if left_out else []
+    count = len(_filmed_streams(container))
+    if count < 2:
+        return []
+    which = "default" if _is_default(stream) else "first"
+    return [f"has {count} video streams; the {which} one, stream {stream.index}, is used"]
+
+
+def _filmed_streams(container: InputContainer) -> list[VideoStream]:
+    """Return the video streams without those that hold a picture, such as a cover."""
+    return [
+        stream
+        for stream in container.streams.video
+        if not stream.disposition
+        & (stream.disposition.attached_pic | stream.disposition.timed_thumbnails)
+    ]
+
+
+def _is_default(stream: VideoStream) -> bool:
+    return bool(stream.disposition & stream.disposition.default)

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Protocol
 
 from exvad.video.chunks import Chunk, plan_chunks
+from exvad.video.container import DEFAULT_FPS
 from exvad.video.decoding import DecodedChunk, decode_chunk
 from exvad.video.survey import VideoInfo
 
@@ -14,7 +15,13 @@ class Decoder(Protocol):
     """Splits video files into chunks and decodes them."""
 
     def plan(
-        self, video_id: str, path: str | Path, stride: int, snippets_per_chunk: int
+        self,
+        video_id: str,
+        path: str | Path,
+        stride: int,
+        snippets_per_chunk: int,
+        stride_seconds: float = 0.0,
+        folder_fps: float = DEFAULT_FPS,
     ) -> tuple[VideoInfo, list[Chunk]]:
         """Split a video into chunks; see `exvad.video.chunks.plan_chunks`."""
         ...
@@ -31,10 +38,16 @@ class InProcessDecoder:
     """
 
     def plan(
-        self, video_id: str, path: str | Path, stride: int, snippets_per_chunk: int
+        self,
+        video_id: str,
+        path: str | Path,
+        stride: int,
+        snippets_per_chunk: int,
+        stride_seconds: float = 0.0,
+        folder_fps: float = DEFAULT_FPS,
     ) -> tuple[VideoInfo, list[Chunk]]:
         """Split a video into chunks; see `exvad.video.chunks.plan_chunks`."""
-        return plan_chunks(video_id, path, stride, snippets_per_chunk)
+        return plan_chunks(video_id, path, stride, snippets_per_chunk, stride_seconds, folder_fps)
 
     def decode(self, chunk: Chunk, short_side: int | None = None) -> DecodedChunk:
         """Decode a chunk; see `exvad.video.decoding.decode_chunk`."""

@@ -13,9 +13,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from exvad.video.chunks import Chunk, make_chunk
-from exvad.video.container import VideoError, decode_frames, open_video
+from exvad.video.container import DEFAULT_FPS, VideoError, decode_frames, open_video
+from exvad.video.footage.picture import Geometry, read_geometry, to_rgb
 from exvad.video.open_file import OpenFile
-from exvad.video.survey import quarter_turns, survey_packets
+from exvad.video.survey import survey_packets
 
 if TYPE_CHECKING:
     from av.video.frame import VideoFrame
@@ -88,6 +89,7 @@ def read_frames(
     path: str | Path,
     times: Sequence[float],
     short_side: int | None = None,
+    folder_fps: float = DEFAULT_FPS,
     file: OpenFile | None = None,
 ) -> list[NDArray[np.uint8]]:
     """Decode the frames that are shown at given times.
@@ -98,6 +100,7 @@ def read_frames(
             first or last frame.
         short_side: larger frames are scaled down to this many pixels on the shorter side; None
             keeps their size.
+        folder_fps: frames per second of a video that is a folder of frames.
         file: the video's content, if another process has opened it.
 
     Returns:
@@ -106,12 +109,12 @@ def read_frames(
     Raises:
         VideoError: the file can't be read, or one of the frames can't be decoded.
     """
-    survey = survey_packets(path, file)
+    survey = survey_packets(path, folder_fps, file)
     shown = np.searchsorted(survey.seconds, np.asarray(times, float) + _ROUNDING, side="right") - 1
     indices = [max(0, int(index)) for index in shown]
     frames: dict[int, NDArray[np.uint8]] = {}
     for index in sorted(set(indices)):
-        chunk = make_chunk(survey, range(index, index + 1))
+        chunk = make_chunk(survey, np.array([index]))
         frames[index] = decode_chunk(chunk, short_side, file=file).frames[0]
     return [frames[index] for index in indices]
 
@@ -135,7 +138,7 @@ class _ChunkDecoder:
         self.reformatter = VideoReformatter()
         self.is_decoded = np.zeros(chunk.num_snippets, bool)
         self.frames_tHWC: NDArray[np.uint8] | None = None
-        self.turns = 0
+        self.geometry = Geometry()
 
     def decode_by_time(self, start: int | None, skip_unneeded: bool) -> bool:
         """Seek and decode the frames by their pts.
@@ -154,7 +157,7 @@ class _ChunkDecoder:
         snippet_of = {pts: snippet for snippet, pts in enumerate(self.chunk.pts)}
         self.is_decoded[:] = False
         previous: int | None = None
-        with open_video(self.chunk.path, self.file) as (container, stream):
+        with open_video(self.chunk.path, file=self.file) as (container, stream):
             self._set_threads(stream)
             if start is not None:
                 try:
@@ -172,7 +175,7 @@ class _ChunkDecoder:
                     return False
                 previous = pts
                 if pts in snippet_of:
-                    self._store(snippet_of[pts], frame)
+                    self._store(snippet_of[pts], frame, stream)
                 if pts >= self.chunk.pts[-1]:
                     break
             else:
@@ -181,15 +184,15 @@ class _ChunkDecoder:
 
     def decode_by_count(self) -> None:
         """Decode from the file's beginning and count the frames."""
-        first, stride = self.chunk.first_frame, self.chunk.stride
+        indices = self.chunk.frame_indices
+        snippet_of = {index: snippet for snippet, index in enumerate(indices)}
         self.is_decoded[:] = False
-        with open_video(self.chunk.path, self.file) as (container, stream):
+        with open_video(self.chunk.path, file=self.file) as (container, stream):
             self._set_threads(stream)
             for index, frame in enumerate(decode_frames(container, stream)):
-                snippet, remainder = divmod(index - first, stride)
-                if snippet >= 0 and not remainder:
-                    self._store(snippet, frame)
-                if snippet >= self.chunk.num_snippets - 1:
+                if index in snippet_of:
+                    self._store(snippet_of[index], frame, stream)
+                if index >= indices[-1]:
                     return
 
     def result(self) -> DecodedChunk:
@@ -221,24 +224,21 @@ class _ChunkDecoder:
         stream.thread_type = "NONE" if self.threads == 1 else "AUTO"
         stream.codec_context.thread_count = self.threads
 
-    def _store(self, snippet: int, frame: VideoFrame) -> None:
+    def _store(self, snippet: int, frame: VideoFrame, stream: VideoStream) -> None:
         if self.frames_tHWC is None:
-            self.frames_tHWC = self._allocate(frame)
+            self.frames_tHWC = self._allocate(frame, stream)
         height, width = self.frames_tHWC.shape[1:3]
-        if self.turns % 2:
+        if self.geometry.turns % 2:
             height, width = width, height
-        scaled = self.reformatter.reformat(
-            frame, width=width, height=height, format="rgb24", interpolation="AREA"
-        )
-        self.frames_tHWC[snippet] = np.rot90(scaled.to_ndarray(), self.turns)
+        stored_HWC = to_rgb(self.reformatter, frame, (width, height))
+        self.frames_tHWC[snippet] = self.geometry.upright(stored_HWC)
         self.is_decoded[snippet] = True
 
-    def _allocate(self, first: VideoFrame) -> NDArray[np.uint8]:
-        """Return the array of all frames; the first frame decides on size and rotation."""
-        scale = min(1.0, (self.short_side or 10**9) / min(first.width, first.height))
-        width, height = max(1, round(first.width * scale)), max(1, round(first.height * scale))
-        self.turns = quarter_turns(first)
-        upright = (width, height) if self.turns % 2 else (height, width)
+    def _allocate(self, first: VideoFrame, stream: VideoStream) -> NDArray[np.uint8]:
+        """Return the array of all frames; the first frame decides on their size and geometry."""
+        self.geometry = read_geometry(first, stream)
+        width, height = self.geometry.size(first.width, first.height, self.short_side)
+        upright = (width, height) if self.geometry.turns % 2 else (height, width)
         return self.allocate((self.chunk.num_snippets, *upright, 3))
 
 

@@ -13,19 +13,28 @@ from contextlib import AbstractContextManager, contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
-import numpy as np
-
-from exvad.video.container import VIDEO_FORMATS, VideoError
+from exvad.video.container import (
+    CLOCK_OPTIONS,
+    DEFAULT_FPS,
+    VIDEO_FORMATS,
+    VideoError,
+    choose_stream,
+)
+from exvad.video.footage.picture import read_geometry, to_rgb
+from exvad.video.footage.sampling import Sampling
+from exvad.video.footage.stream_clock import MIN_STEP, StreamClock
 from exvad.video.frame_buffer import FrameBuffer, LiveFrame, Notice
 
 if TYPE_CHECKING:
+    import numpy as np
     from av.video.frame import VideoFrame
     from av.video.reformatter import VideoReformatter
+    from av.video.stream import VideoStream
+    from numpy.typing import NDArray
 
 RETRY_SECONDS = (1.0, 2.0, 5.0, 10.0, 30.0)
 RTSP_TIMEOUT = 10.0
 POLL_SECONDS = 0.1
-MIN_STEP = 1e-3  # seconds between the times of two frames: times increase strictly
 
 
 class Readable(Protocol):
@@ -52,6 +61,8 @@ class LiveSource:
             no limit.
         ends_with_data: whether the end of the bytes is the end of the stream, as for a file.
         start_time: seconds since the stream began, if it was watched before.
+        stride_seconds: one frame in so many seconds is yielded, in place of `stride`; 0 to count
+            frames.
     """
 
     def __init__(
@@ -64,9 +75,11 @@ class LiveSource:
         max_retries: int | None = None,
         ends_with_data: bool = False,
         start_time: float = 0.0,
+        stride_seconds: float = 0.0,
     ) -> None:
         self.open, self.name = open, name
-        self.stride, self.short_side, self.buffer_size = stride, short_side, buffer_size
+        self.sampling = Sampling(stride, stride_seconds)
+        self.short_side, self.buffer_size = short_side, buffer_size
         self.max_retries, self.ends_with_data = max_retries, ends_with_data
         self.start_time = start_time
 
@@ -117,28 +130,35 @@ class LiveSource:
     def _frames(
         self, connected_at: float, stopped: threading.Event, buffer: FrameBuffer
     ) -> Iterator[LiveFrame]:
-        """Open the source once and yield every `stride`-th frame of it."""
+        """Open the source once and yield the first frame of every snippet of it."""
         import av
         from av.video.reformatter import VideoReformatter
 
         reformatter = VideoReformatter()
-        clock = _Clock(connected_at)
+        clock = StreamClock(connected_at)
+        snippet, first = -1, connected_at
         with self.open(stopped) as source:
             try:
                 with av.open(source, metadata_errors="replace", **_options(source)) as container:
-                    if not container.streams.video:
-                        raise VideoError(self.name, "has no video stream")
-                    stream = container.streams.video[0]
+                    stream = choose_stream(self.name, container)
                     buffer.put_notice(Notice("connected", "the source is open"))
                     for index, frame in enumerate(_decode(container, stream)):
                         if stopped.is_set():
                             return
-                        if index % self.stride == 0:
-                            seconds = clock.read(frame.time)
-                            pixels = _scale(reformatter, frame, self.short_side)
+                        seconds = clock.read(self._own_time(frame, index, stream))
+                        first = first if index else seconds
+                        last, snippet = snippet, self.sampling.snippet_of(index, seconds - first)
+                        if snippet > last:
+                            pixels = _show(reformatter, frame, stream, self.short_side)
                             yield LiveFrame(pixels, seconds, time.time())
             except (av.error.FFmpegError, OSError) as error:
                 raise VideoError(self.name, f"broke off ({error.strerror or error})") from None
+
+    def _own_time(self, frame: VideoFrame, index: int, stream: VideoStream) -> float | None:
+        """Return the time that the source gives a frame; a file without times has a rate."""
+        if frame.pts is None and self.ends_with_data:
+            return index / float(stream.average_rate or stream.guessed_rate or DEFAULT_FPS)
+        return frame.time
 
 
 def growing_file(path: Path, idle_seconds: float = 30) -> Opener:
@@ -183,34 +203,10 @@ class GrowingFile:
         return b""
 
 
-class _Clock:
-    """Converts the times of a source's frames to strictly increasing times of the stream.
-
-    Args:
-        connected_at: time of the stream at which the source was opened.
-    """
-
-    def __init__(self, connected_at: float) -> None:
-        self._connected_at, self._began = connected_at, time.monotonic()
-        self._first: float | None = None
-        self._last = connected_at - MIN_STEP
-
-    def read(self, source_time: float | None) -> float:
-        """Return the stream's time of a frame with this time of its own, if it has one."""
-        if source_time is not None:
-            self._first = source_time if self._first is None else self._first
-            seconds = self._connected_at + source_time - self._first
-        else:
-            seconds = self._connected_at + time.monotonic() - self._began
-        # A camera that sets its clock back must not make the time decrease.
-        self._last = max(seconds, self._last + MIN_STEP)
-        return self._last
-
-
 def _options(source: Readable | str) -> dict[str, Any]:
     """Return the arguments of `av.open`: an address may be RTSP only, bytes open nothing else."""
     # By default FFmpeg analyzes five seconds of a stream before it outputs the first frame.
-    options = {"analyzeduration": "500000", "fpsprobesize": "0"}
+    options = {**CLOCK_OPTIONS, "analyzeduration": "500000", "fpsprobesize": "0"}
     if isinstance(source, str):
         options |= {"rtsp_transport": "tcp", "protocol_whitelist": "rtsp,rtp,tcp,udp"}
         return {"container_options": options, "timeout": RTSP_TIMEOUT}
@@ -218,18 +214,12 @@ def _options(source: Readable | str) -> dict[str, Any]:
     return {"container_options": options, "timeout": None}
 
 
-def _scale(
-    reformatter: VideoReformatter, frame: VideoFrame, short_side: int
-) -> np.ndarray[Any, np.dtype[np.uint8]]:
-    scale = min(1.0, short_side / min(frame.width, frame.height))
-    scaled = reformatter.reformat(
-        frame,
-        width=max(1, round(frame.width * scale)),
-        height=max(1, round(frame.height * scale)),
-        format="rgb24",
-        interpolation="AREA",
-    )
-    return np.asarray(scaled.to_ndarray(), np.uint8)
+def _show(
+    reformatter: VideoReformatter, frame: VideoFrame, stream: VideoStream, short_side: int
+) -> NDArray[np.uint8]:
+    geometry = read_geometry(frame, stream)
+    size = geometry.size(frame.width, frame.height, short_side)
+    return geometry.upright(to_rgb(reformatter, frame, size))
 
 
 def _decode(container: Any, stream: Any) -> Iterator[Any]:

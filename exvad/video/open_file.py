@@ -1,9 +1,10 @@
-"""A video file that another process has opened, as PyAV reads it."""
+"""A video that another process has opened: a file as PyAV reads it, or a folder of frames."""
 
 from __future__ import annotations
 
 import io
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from itertools import accumulate
 
 
 class OpenFile:
@@ -14,15 +15,25 @@ class OpenFile:
         size: bytes of the file.
         read_at: returns up to so many bytes (its second argument) from an offset (its first one);
             fewer only at the end of the file.
+        parts: name and bytes of each image, if the video is a folder of frames; then the content of
+            the file is that of the images, one after the other.
 
     Attributes:
         error: the last error of reading. FFmpeg takes some errors for the end of the file, so
             whoever passes the file to it has to check.
     """
 
-    def __init__(self, name: str, size: int, read_at: Callable[[int, int], bytes]) -> None:
+    def __init__(
+        self,
+        name: str,
+        size: int,
+        read_at: Callable[[int, int], bytes],
+        parts: Sequence[tuple[str, int]] = (),
+    ) -> None:
         self.name = name
+        self.parts = parts
         self.error: OSError | None = None
+        self._starts = [0, *accumulate(part_size for _, part_size in parts)]
         self._size, self._read_at, self._position = size, read_at, 0
 
     def seekable(self) -> bool:
@@ -56,3 +67,15 @@ class OpenFile:
             raise
         self._position += len(data)
         return data
+
+    def read_part(self, index: int) -> bytes:
+        """Return one of the images.
+
+        Args:
+            index: its index in `parts`.
+
+        Raises:
+            OSError: it can't be read.
+        """
+        self.seek(self._starts[index])
+        return self.read(self.parts[index][1])

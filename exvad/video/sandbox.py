@@ -15,7 +15,6 @@ import mmap
 import os
 import select
 import socket
-import stat
 import subprocess
 import sys
 import threading
@@ -34,9 +33,9 @@ from exvad.data.storage.places import is_uri
 from exvad.video.chunks import Chunk
 from exvad.video.confinement.kernel import set_dumpable
 from exvad.video.confinement.layers import Confinement
-from exvad.video.container import DecodingLimitError, VideoError, check_local, open_remote
+from exvad.video.container import DEFAULT_FPS, DecodingLimitError, VideoError
 from exvad.video.decoding import DecodedChunk
-from exvad.video.sandbox_reader import LateError, ResponseReader, frames_memory
+from exvad.video.sandbox_reader import LateError, ResponseReader, frames_memory, handed_over
 from exvad.video.sandbox_responses import (
     parse_frames,
     parse_plan,
@@ -142,7 +141,13 @@ class DecodingProcess:
             pass
 
     def plan(
-        self, video_id: str, path: str | Path, stride: int, snippets_per_chunk: int
+        self,
+        video_id: str,
+        path: str | Path,
+        stride: int,
+        snippets_per_chunk: int,
+        stride_seconds: float = 0.0,
+        folder_fps: float = DEFAULT_FPS,
     ) -> tuple[VideoInfo, list[Chunk]]:
         """Split a video into chunks; see `exvad.video.chunks.plan_chunks`.
 
@@ -152,10 +157,11 @@ class DecodingProcess:
             SandboxError: the process can't be confined as the mode demands.
         """
         path, name = str(path), _public_name(path)
-        arguments = (video_id, name, stride, snippets_per_chunk)
+        arguments = (video_id, name, stride, snippets_per_chunk, stride_seconds)
+        request = (*arguments, folder_fps)
         with self._lock:
             self._seconds_of.pop(path, None)
-            with self._timed(path), self._request(path, "plan", arguments) as (response, reader, _):
+            with self._timed(path), self._request(path, "plan", request) as (response, reader, _):
                 try:
                     info, chunks = parse_plan(response, *arguments)
                 except ValueError:
@@ -185,7 +191,11 @@ class DecodingProcess:
         return DecodedChunk(pixels.reshape(shape), times_t, problems)
 
     def read_frames(
-        self, path: str | Path, times: Sequence[float], short_side: int | None = None
+        self,
+        path: str | Path,
+        times: Sequence[float],
+        short_side: int | None = None,
+        folder_fps: float = DEFAULT_FPS,
     ) -> list[NDArray[np.uint8]]:
         """Decode the frames that are shown at given times; see `exvad.video.decoding.read_frames`.
 
@@ -195,7 +205,7 @@ class DecodingProcess:
             SandboxError: the process can't be confined as the mode demands.
         """
         path = str(path)
-        arguments = (_public_name(path), list(times), short_side)
+        arguments = (_public_name(path), list(times), short_side, folder_fps)
         with self._lock, self._request(path, "read_frames", arguments) as answer:
             response, reader, memory = answer
             try:
@@ -255,16 +265,19 @@ class DecodingProcess:
         The process of the request ends with the block.
         """
         with contextlib.ExitStack() as stack:
-            remote = stack.enter_context(open_remote(path)) if is_uri(path) else None
-            video = None if remote is not None else stack.enter_context(_opened(path))
+            video = stack.enter_context(handed_over(path))
             memory = stack.enter_context(frames_memory(self._max_frame_bytes))
-            descriptors = [memory] if video is None else [memory, video]
+            descriptors = [memory] if video.descriptor is None else [memory, video.descriptor]
             channel = stack.enter_context(self._hand_over(path, descriptors))
-            reader = ResponseReader(channel, path, self.seconds, remote)
-            size = remote.seek(0, os.SEEK_END) if remote is not None else _size(video)
-            name = "<none>" if remote is not None else Path(path).name
-            request = {"method": method, "arguments": arguments, "name": name, "size": size}
-            request["max_frame_bytes"] = self._max_frame_bytes
+            reader = ResponseReader(channel, path, self.seconds, video)
+            request = {
+                "method": method,
+                "arguments": arguments,
+                "name": _public_name(path),
+                "size": video.size,
+                "parts": video.parts,
+                "max_frame_bytes": self._max_frame_bytes,
+            }
             try:
                 reader.send(json.dumps(request).encode() + b"\n")
                 response = reader.read_head()
@@ -365,32 +378,3 @@ def sandbox_environment() -> dict[str, str]:
 def _public_name(path: str | Path) -> str:
     """Return what the process of a request may know of a path; a URI may contain a password."""
     return "<none>" if is_uri(path) else Path(path).name
-
-
-@contextmanager
-def _opened(path: str) -> Iterator[int]:
-    """Open a local video.
-
-    Yields:
-        Its descriptor.
-
-    Raises:
-        VideoError: it can't be opened.
-        StorageError: the server of a network file system does not answer.
-    """
-    check_local(path)
-    try:
-        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
-    except OSError as error:
-        raise VideoError(path, f"can't be read ({error.strerror})") from error
-    try:
-        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-            raise VideoError(path, "is not a regular file")
-        yield descriptor
-    finally:
-        os.close(descriptor)
-
-
-def _size(video: int | None) -> int:
-    assert video is not None
-    return os.fstat(video).st_size

@@ -1,4 +1,8 @@
-"""Read the response of a decoding process, which a hostile file may have taken over."""
+"""One request to a decoding process: what it is handed over, and how its response is read.
+
+A hostile file may have taken over the process. It gets the descriptor of a file. A video in a
+bucket and a folder of frames are read here instead: the process asks for ranges of them.
+"""
 
 from __future__ import annotations
 
@@ -7,17 +11,97 @@ import json
 import os
 import select
 import socket
+import stat
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import IO, Any
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
 
-from exvad.video.container import DecodingLimitError
+from exvad.data.storage.frame_folders import JoinedFiles, list_frames
+from exvad.data.storage.places import is_uri
+from exvad.video.container import (
+    DecodingLimitError,
+    VideoError,
+    check_local,
+    open_remote,
+    unreadable,
+)
 from exvad.video.sandbox_worker import MAX_RANGE
 
 MAX_LINE_BYTES = 64 * 2**20  # the plan of a video of several days
-MAX_READS = 16  # how often a remote video may be read; several ways to decode are tried
+MAX_READS = 16  # how often a video that is served may be read; several ways to decode are tried
 MIB = 2**20
+
+
+class _Readable(Protocol):
+    def seek(self, offset: int, whence: int = 0, /) -> int: ...
+
+    def read(self, size: int = -1, /) -> bytes: ...
+
+
+@dataclass(frozen=True)
+class HandedOver:
+    """A video as a decoding process gets it: as a descriptor, or by ranges.
+
+    Args:
+        size: its bytes.
+        descriptor: the open file; None to serve ranges.
+        served: the content of which ranges are served; None for a descriptor.
+        parts: name and bytes of each image of a folder of frames, whose content is that of its
+            images, one after the other.
+    """
+
+    size: int
+    descriptor: int | None = None
+    served: _Readable | None = None
+    parts: tuple[tuple[str, int], ...] = ()
+
+
+@contextmanager
+def handed_over(path: str) -> Iterator[HandedOver]:
+    """Open a video for a decoding process.
+
+    Args:
+        path: local path or URI.
+
+    Yields:
+        What the process gets.
+
+    Raises:
+        VideoError: it can't be opened.
+        StorageError: storage does not answer or refuses.
+    """
+    if is_uri(path):
+        with open_remote(path) as remote:
+            yield HandedOver(remote.seek(0, os.SEEK_END), served=remote)
+        return
+    check_local(path)
+    if Path(path).is_dir():
+        yield _open_folder(path)
+        return
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+    except OSError as error:
+        raise unreadable(path, error) from error
+    try:
+        status = os.fstat(descriptor)
+        if not stat.S_ISREG(status.st_mode):
+            raise VideoError(path, "is not a regular file")
+        yield HandedOver(status.st_size, descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _open_folder(path: str) -> HandedOver:
+    try:
+        images = list_frames(Path(path))
+        joined = JoinedFiles(images)
+    except OSError as error:
+        raise unreadable(path, error) from error
+    parts = tuple(zip([image.name for image in images], joined.sizes, strict=True))
+    return HandedOver(sum(joined.sizes), served=joined, parts=parts)
 
 
 @contextmanager
@@ -48,18 +132,16 @@ class ResponseReader:
         channel: connection to the process.
         path: the video, for errors.
         seconds: time for the response; waiting for storage does not count.
-        remote: the video, if the process has to ask for ranges of it.
+        video: the video as the process gets it.
     """
 
     def __init__(
-        self, channel: socket.socket, path: str, seconds: float, remote: IO[bytes] | None
+        self, channel: socket.socket, path: str, seconds: float, video: HandedOver
     ) -> None:
         self._channel, self._path, self._seconds = channel, path, seconds
         self._deadline = time.monotonic() + seconds
         self._rest = b""
-        self._remote, self._remote_size, self._read_bytes = remote, 0, 0
-        if remote is not None:
-            self._remote_size = remote.seek(0, 2)
+        self._video, self._read_bytes = video, 0
 
     def send(self, data: bytes) -> None:
         """Send data to the process.
@@ -84,9 +166,9 @@ class ResponseReader:
         """
         while True:
             head = self._read_object()
-            if self._remote is None or "read" not in head:
+            if self._video.served is None or "read" not in head:
                 return head
-            self._serve_range(self._remote, head["read"])
+            self._serve_range(self._video.served, head["read"])
 
     def read_end(self) -> None:
         """Wait for the end of the response.
@@ -129,18 +211,21 @@ class ResponseReader:
             raise self.invalid_response()
         return head
 
-    def _serve_range(self, remote: IO[bytes], wanted: Any) -> None:
-        """Send a range of the remote video to the process."""
+    def _serve_range(self, served: _Readable, wanted: Any) -> None:
+        """Send a range of the video to the process."""
         is_pair = isinstance(wanted, list) and [type(number) for number in wanted] == [int, int]
         offset, size = wanted if is_pair else (-1, 0)
-        is_inside = offset >= 0 and 0 < size <= MAX_RANGE and offset + size <= self._remote_size
+        is_inside = offset >= 0 and 0 < size <= MAX_RANGE and offset + size <= self._video.size
         self._read_bytes += size
-        too_many = self._read_bytes > MAX_READS * self._remote_size + 256 * MIB
+        too_many = self._read_bytes > MAX_READS * self._video.size + 256 * MIB
         if not is_inside or too_many:
             raise self.invalid_response()
         began = time.monotonic()
-        remote.seek(offset)
-        data = remote.read(size)
+        try:
+            served.seek(offset)
+            data = served.read(size)
+        except OSError as error:
+            raise unreadable(self._path, error) from error
         self._deadline += time.monotonic() - began
         if len(data) != size:
             raise DecodingLimitError(self._path, "the file became shorter while it was read")

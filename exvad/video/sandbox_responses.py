@@ -30,7 +30,12 @@ def parse_reason(reason: Any) -> str:
 
 
 def parse_plan(
-    response: dict[str, Any], video_id: str, path: str, stride: int, snippets_per_chunk: int
+    response: dict[str, Any],
+    video_id: str,
+    path: str,
+    stride: int,
+    snippets_per_chunk: int,
+    stride_seconds: float = 0.0,
 ) -> tuple[VideoInfo, list[Chunk]]:
     """Return the plan of a response.
 
@@ -40,12 +45,13 @@ def parse_plan(
         path: the file.
         stride: frames per snippet.
         snippets_per_chunk: maximum snippets of a chunk.
+        stride_seconds: seconds per snippet, in place of `stride`; 0 to count frames.
 
     Raises:
         ValueError: it is not a plan, not of this request, or inconsistent.
     """
     try:
-        info = VideoInfo(**response["info"])
+        info = _parse_info(response["info"])
         chunks = [Chunk.from_row(row) for row in response["chunks"]]
     except (KeyError, TypeError, OverflowError) as error:
         raise ValueError("not a plan") from error
@@ -62,7 +68,12 @@ def parse_plan(
         if times_t.dtype != float or not np.isfinite(times_t).all():
             raise ValueError("a chunk has times that are not finite numbers")
         first_snippet += chunk.num_snippets
-    if first_snippet != -(-info.num_frames // stride):
+        if len(chunk.frames) != (chunk.num_snippets if stride_seconds else 0):
+            raise ValueError("a chunk has the wrong number of frames")
+    expected = -(-info.num_frames // stride)
+    if not 0 < first_snippet <= info.num_frames or (
+        first_snippet != expected and not stride_seconds
+    ):
         raise ValueError("the chunks do not cover the video")
     return info, chunks
 
@@ -105,6 +116,19 @@ def parse_shapes(response: dict[str, Any], count: int) -> list[tuple[int, ...]]:
     if len(shapes) != count:
         raise ValueError(f"{len(shapes)} frames instead of {count}")
     return shapes
+
+
+def _parse_info(content: dict[str, Any]) -> VideoInfo:
+    """Return the description of a video.
+
+    Raises:
+        KeyError, TypeError, ValueError: it is none.
+    """
+    notes = [str(note)[:MAX_TEXT] for note in list(content["notes"])[:MAX_PROBLEMS]]
+    gaps = [(float(start), float(end)) for start, end in content["gaps"]]
+    if not np.isfinite(np.array(gaps)).all():
+        raise ValueError("a gap has times that are not finite numbers")
+    return VideoInfo(**{**content, "notes": tuple(notes), "gaps": tuple(gaps)})
 
 
 def _is_plausible(info: VideoInfo) -> bool:

@@ -2,8 +2,8 @@
 
 The process is a fork of `sandbox_child.py`. It gives up everything but its channel and its video,
 and only then reads the request: one line of JSON. The response is one line of JSON; frames are in
-memory that the parent has handed over. A video in a bucket is read by the parent: the process asks
-for ranges of it.
+memory that the parent has handed over. A video in a bucket and a folder of frames are read by the
+parent: the process asks for ranges of them.
 """
 
 from __future__ import annotations
@@ -92,7 +92,7 @@ def answer(channel: Channel, memory: int, video: int | None) -> None:
     if video is not None:
         descriptor = video
         read_at = lambda offset, size: os.pread(descriptor, size, offset)  # noqa: E731
-    file = OpenFile(request["name"], request["size"], read_at)
+    file = OpenFile(request["name"], request["size"], read_at, request["parts"])
     try:
         shared = SharedMemory(memory, request["max_frame_bytes"])
         head = _respond(request["method"], request["arguments"], file, shared)
@@ -141,15 +141,17 @@ def _respond(
     """Return the response to a request; its frames are in the shared memory then."""
     if method == "open":
         (path,) = arguments
-        with open_video(path, file):
+        with open_video(path, file=file):
             return {}
     if method == "plan":
-        video_id, path, stride, snippets_per_chunk = arguments
-        info, chunks = plan_chunks(video_id, path, stride, snippets_per_chunk, file)
+        video_id, path, stride, snippets, stride_seconds, folder_fps = arguments
+        info, chunks = plan_chunks(
+            video_id, path, stride, snippets, stride_seconds, folder_fps, file
+        )
         return {"info": asdict(info), "chunks": [chunk.to_row() for chunk in chunks]}
     if method == "read_frames":
-        path, times, short_side = arguments
-        frames = read_frames(path, times, short_side, file=file)
+        path, times, short_side, folder_fps = arguments
+        frames = read_frames(path, times, short_side, folder_fps, file)
         flat = shared.allocate((sum(frame.size for frame in frames),))
         np.concatenate([frame.reshape(-1) for frame in frames], out=flat)
         return {"shapes": [frame.shape for frame in frames]}

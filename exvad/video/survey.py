@@ -15,7 +15,25 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from exvad.video.container import VideoError, decode_packet, open_video, read_packets
+from exvad.video.container import (
+    DEFAULT_FPS,
+    VideoError,
+    decode_packet,
+    describe_choice,
+    open_video,
+    read_packets,
+)
+from exvad.video.footage.clock import (
+    DEFAULT_STEP,
+    SPARSE_SHARE,
+    Timeline,
+    close_first_second,
+    is_in_order,
+    mend_clock,
+    read_clock,
+)
+from exvad.video.footage.fields import FieldPairs
+from exvad.video.footage.picture import read_geometry
 from exvad.video.open_file import OpenFile
 
 if TYPE_CHECKING:
@@ -26,7 +44,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 MAX_PIXELS = 64_000_000
-DEFAULT_FPS = 25.0
+_ROUNDED_STEP = 0.2  # share by which rounding may change the usual step of a constant rate
+_SPARSE_FRAMES = 3  # by which the times of few frames may differ from those of a constant rate
 _NO_TIME = -(2**63)  # in place of a time that the file does not have
 
 
@@ -38,11 +57,14 @@ class VideoInfo:
         path: the file.
         num_frames: frames that are shown, damaged ones included; without those that an edit list
             hides and those before the first keyframe of a cut recording.
-        fps: frames per second, on average.
+        fps: frames per second, on average; without the gaps.
         duration: seconds from the start of the first frame to the end of the last one.
-        width: of the first frame as shown, in pixels of the file.
-        height: of the first frame as shown, in pixels of the file.
+        width: of the first frame as shown, in square pixels.
+        height: of the first frame as shown, in square pixels.
         codec: name of the codec, such as h264.
+        notes: what is odd about the file and how it was understood, in words.
+        gaps: seconds at which nothing was recorded, from the end of the last frame before to the
+            first frame after; of no length where the clock was set.
     """
 
     path: str
@@ -52,6 +74,8 @@ class VideoInfo:
     width: int
     height: int
     codec: str
+    notes: tuple[str, ...] = ()
+    gaps: tuple[tuple[float, float], ...] = ()
 
 
 @dataclass(frozen=True)
@@ -79,66 +103,70 @@ class _Packets(NamedTuple):
     is_key: NDArray[np.bool_]
 
 
-def probe(path: str | Path) -> VideoInfo:
+def probe(path: str | Path, folder_fps: float = DEFAULT_FPS) -> VideoInfo:
     """Read the content of a video file: all its packets, but only its first frame is decoded.
 
     Args:
         path: local path or URI.
+        folder_fps: frames per second of a video that is a folder of frames.
 
     Raises:
         VideoError: the file is missing, empty, not a video, or none of its frames can be decoded.
     """
-    return survey_packets(path).info
+    return survey_packets(path, folder_fps).info
 
 
-def survey_packets(path: str | Path, file: OpenFile | None = None) -> PacketSurvey:
+def survey_packets(
+    path: str | Path, folder_fps: float = DEFAULT_FPS, file: OpenFile | None = None
+) -> PacketSurvey:
     """Read all packets of a file: its frames, their times and the keyframes.
 
     Args:
         path: local path or URI.
+        folder_fps: frames per second of a video that is a folder of frames.
         file: its content, if another process has opened it.
 
     Raises:
         VideoError: the file is missing, empty, not a video, or none of its frames can be decoded.
     """
     path = str(path)
-    with open_video(path, file) as (container, stream):
+    with open_video(path, folder_fps, file) as (container, stream):
         packets, first = _read_frame_packets(container, stream)
         if not len(packets.pts) or first is None:
             reason = "none of its frames can be decoded" if len(packets.pts) else "has no frame"
             raise VideoError(path, reason)
         if first.width * first.height > MAX_PIXELS:
             raise VideoError(path, f"{first.width}×{first.height} pixels are too many for a video")
-        reliable = _times_are_reliable(container, stream, packets)
-        packets = _drop_undecodable(packets, first, reliable)
+        clock = _FileClock(container, stream, packets)
+        packets = _drop_undecodable(packets, first, clock.is_reliable)
         pts, keyframes = None, np.empty((0, 2), np.int64)
-        fps = float(stream.average_rate or stream.guessed_rate or DEFAULT_FPS)
-        seconds = np.arange(len(packets.pts)) / fps
-        if reliable:
-            keyframes = _sorted_keyframes(packets)
+        if clock.is_reliable:
+            # After a seek, FFmpeg counts the times of a .dav recording from another second.
+            if container.format.name != "dhav":
+                keyframes = _sorted_keyframes(packets)
             pts = np.sort(packets.pts)
-            seconds = (pts - pts[0]) * float(stream.time_base or 0)
-            # A correct rate in the header is more exact than the average of rounded times.
-            if abs(seconds[-1] * fps - (len(pts) - 1)) > 0.1:
-                fps = (len(pts) - 1) / float(seconds[-1])
-        width, height = first.width, first.height
-        if quarter_turns(first) % 2:
-            width, height = height, width
+        rate = float(stream.average_rate or stream.guessed_rate or DEFAULT_FPS)
+        timeline = clock.read(packets, rate)
+        seconds = timeline.seconds
+        # A correct rate in the header is more exact than the average of rounded times.
+        is_correct = abs(seconds[-1] * rate - (len(seconds) - 1)) <= 0.1
+        fps = rate if is_correct else timeline.fps
+        step = 1 / fps if abs(timeline.step * fps - 1) < _ROUNDED_STEP else timeline.step
+        if len(seconds) == 1:
+            step = min(1 / rate, DEFAULT_STEP)
+        width, height = read_geometry(first, stream).shown_size(first.width, first.height)
         info = VideoInfo(
             path=path,
             num_frames=len(packets.pts),
             fps=fps,
-            duration=float(seconds[-1]) + 1 / fps,
+            duration=float(seconds[-1]) + step,
             width=width,
             height=height,
             codec=stream.codec_context.codec.canonical_name,
+            notes=(*describe_choice(container, stream), *timeline.notes),
+            gaps=timeline.gaps,
         )
     return PacketSurvey(info, seconds, pts, keyframes)
-
-
-def quarter_turns(frame: VideoFrame) -> int:
-    """Return how often a frame has to be turned counter-clockwise by 90° to be upright."""
-    return round(frame.rotation / 90) % 4
 
 
 def _read_frame_packets(
@@ -147,10 +175,15 @@ def _read_frame_packets(
     """Return the packets of all frames that are shown, and the first frame that can be decoded."""
     pts, dts, is_key = array("q"), array("q"), bytearray()
     first: VideoFrame | None = None
+    fields = FieldPairs(stream)
+    may_have_fields = fields.are_possible
+    may_hide = stream.codec_context.name == "vp8"
     for packet in read_packets(container, stream):
         if first is None:
             first = next(iter(decode_packet(stream, packet)), None)
-        if not packet.is_discard and _is_shown(packet):
+        if may_have_fields and fields.is_second(packet):
+            continue
+        if not packet.is_discard and (not may_hide or _is_shown(packet)):
             pts.append(_NO_TIME if packet.pts is None else packet.pts)
             dts.append(_NO_TIME if packet.dts is None else packet.dts)
             is_key.append(packet.is_keyframe)
@@ -161,23 +194,70 @@ def _read_frame_packets(
 
 
 def _is_shown(packet: Packet[VideoStream]) -> bool:
-    """Return whether the frame of a packet is shown, and not only a reference for others (VP8).
+    """Return whether the frame of a VP8 packet is shown, and not only a reference for others.
 
     RFC 6386, 9.1: bit 4 of a packet's first byte.
     """
-    return packet.stream.codec_context.name != "vp8" or bool(memoryview(packet)[0] & 0x10)
+    return bool(memoryview(packet)[0] & 0x10)
 
 
-def _times_are_reliable(container: InputContainer, stream: VideoStream, packets: _Packets) -> bool:
-    """Return whether the pts give the order of the frames and can be used to seek to them."""
-    pts, dts = packets.pts, packets.dts
-    if (pts == _NO_TIME).any() or len(np.unique(pts)) < len(pts):
-        return False
-    if (np.diff(dts[dts != _NO_TIME]) < 0).any():
-        return False  # concatenated recordings, each with a clock of its own
-    codec = stream.codec_context
-    # AVI has no presentation times, and those that FFmpeg derives ignore B-frames.
-    return not (container.format.name == "avi" and codec.name != "mpeg4" and codec.has_b_frames)
+class _FileClock:
+    """The times that the packets of a file have.
+
+    Args:
+        container: the open file.
+        stream: its video stream.
+        packets: the packets of all its frames.
+
+    Attributes:
+        is_reliable: whether the pts give the order of the frames and can be used to seek to them.
+    """
+
+    def __init__(self, container: InputContainer, stream: VideoStream, packets: _Packets) -> None:
+        codec = stream.codec_context
+        self._time_base = float(stream.time_base or 0)
+        pts, dts = packets.pts, packets.dts
+        self._is_dav = container.format.name == "dhav"
+        has_both = (pts != _NO_TIME) & (dts != _NO_TIME)
+        self._reordered = bool(codec.has_b_frames) or bool((pts != dts)[has_both].any())
+        # AVI has no presentation times, and those that FFmpeg derives ignore B-frames.
+        self._has_pts = not (
+            container.format.name == "avi" and codec.name != "mpeg4" and codec.has_b_frames
+        )
+        self.is_reliable = (
+            self._has_pts
+            and bool((pts != _NO_TIME).all())
+            and len(np.unique(pts)) == len(pts)
+            and not (np.diff(dts[dts != _NO_TIME]) < 0).any()
+            and is_in_order(pts.astype(float), self._reordered)
+        )
+
+    def read(self, packets: _Packets, rate: float) -> Timeline:
+        """Return the times of the frames of packets.
+
+        Args:
+            packets: the packets.
+            rate: frames per second, as the header says.
+        """
+        if self.is_reliable:
+            pts = np.sort(packets.pts)
+            seconds = (pts - pts[0]) * self._time_base
+            return read_clock(close_first_second(seconds) if self._is_dav else seconds)
+        shown, coded = self._seconds(packets.pts), self._seconds(packets.dts)
+        even = Timeline(np.arange(len(shown)) / rate, 1 / rate)
+        if self._has_pts:
+            timeline = mend_clock(shown, coded, self._reordered)
+        else:
+            # One frame is shown at a time: the n-th at the n-th time, whatever its packet.
+            timeline = mend_clock(coded, coded, reordered=False)
+        if timeline is None:
+            return even
+        is_sparse = np.isnan(shown).mean() >= SPARSE_SHARE
+        is_even = np.abs(timeline.seconds - even.seconds).max() <= _SPARSE_FRAMES / rate
+        return even if is_sparse and is_even else timeline
+
+    def _seconds(self, times: NDArray[np.int64]) -> NDArray[np.float64]:
+        return np.where(times == _NO_TIME, np.nan, times * self._time_base)
 
 
 def _drop_undecodable(packets: _Packets, first: VideoFrame, reliable: bool) -> _Packets:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from exvad.data.folders import folder_per_class
+from exvad.data.folders import folder_per_class, video_finder
 from exvad.data.manifest import Manifest
 from exvad.data.records import ManifestError, Split
 from tests.helpers.annotations import touch_files
@@ -117,3 +117,55 @@ def test_folder_per_class_reads_the_real_clips(shared_data: Path, tmp_path: Path
     assert manifest.classes == ("Normal", "fight")
     assert len(manifest.videos) == 60
     assert all(Path(video.path).is_file() for video in manifest.videos)
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        *(
+            "a.dav",
+            "a.h264",
+            "a.264",
+            "a.265",
+            "a.hevc",
+            "a.mxf",
+            "a.gif",
+            "a.MP4",
+            "a.vob",
+            "a.ts",
+        ),
+        *("50 %d #1? [a] {b}.mp4", "cam.01.mp4"),
+    ],
+)
+def test_folder_per_class_takes_videos_of_many_kinds(tmp_path: Path, name: str) -> None:
+    root = touch_files(tmp_path, f"normal/{name}", "fire/b.mp4")
+    manifest = folder_per_class(root, test_fraction=0)
+    video = manifest.by_id()[f"normal/{Path(name).stem}"]
+    assert video.path == str(root / "normal" / name)
+
+
+def test_folder_per_class_takes_folders_of_frames_as_videos(tmp_path: Path) -> None:
+    root = touch_files(
+        tmp_path,
+        *(
+            f"{label}/{video}/{index}.jpg"
+            for label in ("normal", "fire")
+            for video in ("01", "02.5")
+            for index in range(3)
+        ),
+        *("fire/cam/03/0.png", "fire/film.mp4", "fire/film/0.jpg", "fire/notes/readme.txt"),
+    )
+    manifest = folder_per_class(root, test_fraction=0)
+    assert sorted(video.video_id for video in manifest.videos) == [
+        *("fire/01", "fire/02.5", "fire/cam/03", "fire/film", "normal/01", "normal/02.5"),
+    ]
+    assert manifest.by_id()["fire/02.5"].path == str(root / "fire" / "02.5")
+    assert manifest.by_id()["fire/film"].path == str(root / "fire" / "film.mp4")
+
+
+def test_video_finder_finds_folders_of_frames(tmp_path: Path) -> None:
+    root = touch_files(tmp_path, "test/01/0.jpg", "deep/below/02/0.jpg")
+    find = video_finder(root)
+    assert find("test/01") == str(root / "test" / "01")
+    assert find("other/02") == str(root / "deep" / "below" / "02")
+    assert find("other/03") == str(root / "other" / "03")

@@ -6,15 +6,18 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from exvad.detector.detector import Detector
 from exvad.detector.extraction import Extractor
 from exvad.encoders.answers import Answer
+from exvad.report.evidence import evidence_frames
 from exvad.video.chunks import Chunk
 from exvad.video.container import DecodingLimitError, VideoError
 from exvad.video.decoder import InProcessDecoder
 from exvad.video.decoding import DecodedChunk
 from tests.helpers.fakes import FrozenModels, RefusingCaptioner, ScriptedLLM
+from tests.helpers.videos import draw_index, write_video
 
 
 class FailingDecoder(InProcessDecoder):
@@ -82,3 +85,25 @@ def test_extract_raises_if_all_chunks_fail_or_a_limit_is_reached(
 ) -> None:
     with pytest.raises(VideoError, match="is broken"):
         extractor(detector, decoder).extract(robbery)
+
+
+def test_analyze_names_what_is_odd_about_a_file(detector: Detector, tmp_path: Path) -> None:
+    times = [100 * index + 600_000 * (index >= 32) for index in range(64)]
+    path = write_video(tmp_path / "gap.mkv", 64, milliseconds=times)
+    analysis = detector.analyze(path, explain=False)
+    assert "nothing was recorded from second 3.2 to 603.2" in analysis.problems
+    assert analysis.duration == pytest.approx(606.4)
+    assert analysis.fps == pytest.approx(10)
+    always = detector.analyze(path, explain=False, threshold=0.0)
+    assert any(event.end == pytest.approx(3.2) for event in always.events)
+    assert all(event.end <= 3.21 or event.start >= 603.19 for event in always.events)
+
+
+def test_analyze_takes_a_folder_of_frames(detector: Detector, tmp_path: Path) -> None:
+    folder = tmp_path / "frames"
+    folder.mkdir()
+    for index in range(40):
+        Image.fromarray(draw_index(index, (64, 48))).save(folder / f"{index}.png")
+    analysis = detector.analyze(folder)
+    assert (analysis.video, analysis.num_frames, analysis.fps) == ("frames", 40, 25)
+    assert len(evidence_frames(folder, analysis)) == len(analysis.captions)

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 
 from exvad.data.records import Event, TimedEvent, Video
 from exvad.evaluation.truth import locate_events
 from exvad.store.feature_bank import VideoFeatures
+from exvad.video.footage.sampling import Sampling
 
 
 def features(video_id: str, times: list[float], num_frames: int, fps: float) -> VideoFeatures:
@@ -73,3 +75,55 @@ def test_locate_events_leaves_a_published_benchmark_as_it_is() -> None:
     assert truth.videos == (published,)
     assert truth.beyond == {"a": ["Robbery:8-33 ends after the last of 32 frames"]}
     assert truth.unlocated == frozenset()
+
+
+def features_at(fps: float, seconds: float, stride_seconds: float) -> VideoFeatures:
+    """Features of a video of constant rate whose snippets last a number of seconds."""
+    count = round(fps * seconds)
+    times = np.arange(count) / fps
+    chosen = times[Sampling(16, stride_seconds).choose(times)]
+    return features("v", chosen.tolist(), count, fps)
+
+
+@pytest.mark.parametrize("fps", [5, 12.5, 25, 30])
+def test_an_event_covers_the_same_snippets_at_every_rate(fps: float) -> None:
+    """Seconds 8 to 16 of 40 are snippets 10 to 20 of 0.8 seconds, counted in frames or seconds."""
+    video = Video(
+        "v",
+        "v.mp4",
+        "test",
+        ("Robbery",),
+        (Event(round(8 * fps), round(16 * fps), "Robbery"),),
+        round(40 * fps),
+        spans=((round(8 * fps), round(16 * fps)),),
+    )
+    timed = robbery("v", TimedEvent(8.0, 16.0, "Robbery"))
+    truth = locate_events([video, timed], {"v": features_at(fps, 40, 0.8)}, 16, 0.8)
+    (event,) = truth.counted[0].events
+    assert truth.counted[0].num_frames == 50 * 16
+    assert (event.start, event.end) == pytest.approx((160, 320), abs=3)
+    assert truth.counted[0].spans == ((event.start, event.end),)
+    assert event.label == "Robbery"
+    assert truth.counted[1].events == truth.counted[0].events
+    assert truth.videos[0] == video
+    assert truth.videos[1].events == video.events
+
+
+def test_an_event_behind_a_gap_is_found_by_frames_and_by_seconds() -> None:
+    """Five seconds are recorded, then nothing for 15 seconds, then five seconds again."""
+    times = [*map(float, range(5)), *map(float, range(20, 25))]
+    bank = {name: features(name, times, 50, 5.0) for name in ("a", "b", "c")}
+    videos = [
+        robbery("a", Event(30, 40, "Robbery")),
+        robbery("b", TimedEvent(21.0, 23.0, "Robbery")),
+        robbery("c", TimedEvent(23.0, 40.0, "Robbery")),
+    ]
+    truth = locate_events(videos, bank, 16, 1.0)
+    assert [video.events for video in truth.counted] == [
+        (Event(96, 128, "Robbery"),),
+        (Event(96, 128, "Robbery"),),
+        (Event(128, 160, "Robbery"),),
+    ]
+    assert [video.events[0].start for video in truth.videos] == [30, 30, 40]
+    assert list(truth.beyond) == ["c"]
+    assert truth.videos[2].events[0].end == 50

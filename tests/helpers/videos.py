@@ -7,13 +7,14 @@ back after lossy coding, scaling and conversion to gray.
 from __future__ import annotations
 
 import struct
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from fractions import Fraction
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import av
 import numpy as np
+from av.stream import Disposition
 
 from exvad.video.chunks import Chunk, plan_chunks
 from exvad.video.decoding import decode_chunk
@@ -70,6 +71,7 @@ def write_video(
     faststart: bool = False,
     turns: int = 0,
     first: int = 0,
+    aspect: Fraction | None = None,
 ) -> Path:
     """Write a video whose frames show `first`, `first` + 1, …; return its path.
 
@@ -87,6 +89,7 @@ def write_video(
         faststart: store the index of an MP4 file first, so that a truncated copy has it.
         turns: clockwise quarter turns that a player has to make (MP4 only).
         first: index of the first frame.
+        aspect: sample aspect ratio: width of a stored pixel, in heights of it.
     """
     defaults = {"crf": "12", "preset": "ultrafast"} if codec == "libx264" else {}
     container_options = {"movflags": "+faststart"} if faststart else {}
@@ -96,6 +99,8 @@ def write_video(
         stream.width, stream.height = size[::-1] if turns % 2 else size
         stream.pix_fmt = pix_fmt
         stream.gop_size = gop
+        if aspect is not None:
+            stream.codec_context.sample_aspect_ratio = aspect
         if codec in ("libx264", "mpeg4"):
             stream.codec_context.max_b_frames = b_frames
         if codec != "libx264":
@@ -113,15 +118,78 @@ def write_video(
             container.mux(stream.encode(frame))
         container.mux(stream.encode())
     if turns:
-        _set_mp4_turns(path, turns)
+        a, b, c, d = {1: (0, 1, -1, 0), 2: (-1, 0, 0, -1), 3: (0, -1, 1, 0)}[turns % 4]
+        set_mp4_matrix(path, a, b, c, d)
     return path
 
 
+def write_streams(path: Path, default: int, picture: int | None = None) -> Path:
+    """Write three video streams; stream n shows the indices from 100 n on.
+
+    Args:
+        path: a Matroska file. Returned.
+        default: index of the stream that is marked as default.
+        picture: index of a stream that is marked as a cover picture.
+    """
+    kinds = Disposition
+    with av.open(str(path), "w") as container:
+        streams: list[Any] = []
+        for index in range(3):
+            stream: Any = container.add_stream("libx264", rate=25)
+            stream.width, stream.height, stream.pix_fmt = 48, 36, "yuv420p"
+            is_picture = kinds.attached_pic if index == picture else kinds(0)
+            stream.disposition = is_picture | (kinds.default if index == default else kinds(0))
+            streams.append(stream)
+        for frame in range(20):
+            for index, stream in enumerate(streams):
+                pixels = draw_index(100 * index + frame, (48, 36))
+                container.mux(stream.encode(av.VideoFrame.from_ndarray(pixels, format="rgb24")))
+        for stream in streams:
+            container.mux(stream.encode())
+    return path
+
+
+def remux(
+    source: Path,
+    target: Path,
+    retime: Callable[[int, int], int | None],
+    options: Mapping[str, str] | None = None,
+) -> Path:
+    """Copy the packets of a video without B-frames to another file with other times.
+
+    Args:
+        source: the video.
+        target: the other file; its suffix selects the container. Returned.
+        retime: from the index of a packet and its time in milliseconds to its new time; None for no
+            time.
+        options: options of the container.
+    """
+    with (
+        av.open(str(source)) as original,
+        av.open(str(target), "w", options=dict(options or {})) as copy,
+    ):
+        stream = copy.add_stream_from_template(original.streams.video[0])
+        packets = [packet for packet in original.demux(video=0) if packet.size]
+        for index, packet in enumerate(packets):
+            assert packet.pts is not None
+            assert packet.time_base is not None
+            milliseconds = retime(index, round(packet.pts * packet.time_base * TICKS))
+            packet.pts = packet.dts = milliseconds
+            packet.time_base = Fraction(1, TICKS)
+            packet.stream = stream
+            copy.mux(packet)
+    return target
+
+
 def decode_video(
-    path: Path | str, stride: int = 16, snippets_per_chunk: int = 256, short_side: int | None = None
+    path: Path | str,
+    stride: int = 16,
+    snippets_per_chunk: int = 256,
+    short_side: int | None = None,
+    stride_seconds: float = 0.0,
 ) -> tuple[list[int], list[float], list[str], list[Chunk]]:
     """Plan and decode a whole video; return the indices it shows, their times, problems, chunks."""
-    _, chunks = plan_chunks("clip", path, stride, snippets_per_chunk)
+    _, chunks = plan_chunks("clip", path, stride, snippets_per_chunk, stride_seconds)
     indices: list[int] = []
     times: list[float] = []
     problems: list[str] = []
@@ -157,11 +225,13 @@ def truncated(path: Path, share: float) -> Path:
     return copy
 
 
-def _set_mp4_turns(path: Path, turns: int) -> None:
-    """Set the matrix of the only track's header (ISO/IEC 14496-12, 8.3.2)."""
+def set_mp4_matrix(path: Path, a: float, b: float, c: float, d: float) -> None:
+    """Set the matrix of the only track's header (ISO/IEC 14496-12, 8.3.2).
+
+    A point (x, y) of the stored frame is shown at (a x + c y, b x + d y), with y downwards.
+    """
     content = bytearray(path.read_bytes())
     matrix = content.index(b"tkhd") + 4 + 40
-    one = 1 << 16
-    a, b, c, d = {1: (0, one, -one, 0), 2: (-one, 0, 0, -one), 3: (0, -one, one, 0)}[turns % 4]
+    a, b, c, d = (round(value * (1 << 16)) for value in (a, b, c, d))
     struct.pack_into(">9i", content, matrix, a, b, 0, c, d, 0, 0, 0, 1 << 30)
     path.write_bytes(content)

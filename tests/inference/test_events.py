@@ -68,3 +68,39 @@ def test_find_events_gives_one_event_inside_every_run_above_the_threshold(
     assert len(events) == runs
     assert all(e.label != "N" and 0 <= e.start < e.end <= len(values) for e in events)
     assert all(a.end < b.start for a, b in itertools.pairwise(events))
+
+
+ABNORMAL = np.tile(np.array([0.2, 0.8], np.float32), (6, 1))
+CLASSES = ["Normal", "Robbery"]
+
+
+def test_no_event_extends_over_a_gap_of_the_recording() -> None:
+    """Ten minutes that were not recorded: an event before them ends with the last frame."""
+    scores = np.full(6, 0.9, np.float32)
+    times = np.array([0, 1.6, 603.2, 604.8, 606.4, 608.0])
+    events = find_events(
+        scores, ABNORMAL, times, 609.6, CLASSES, CALIBRATION, [0.0, 605.0], [(3.2, 603.2)]
+    )
+    assert [(event.start, event.end, event.captions) for event in events] == [
+        (0.0, 3.2, [1]),
+        (603.2, 609.6, [2]),
+    ]
+
+
+def test_no_event_extends_over_a_jump_of_the_clock() -> None:
+    scores = np.full(6, 0.9, np.float32)
+    times = np.array([0, 0.64, 1.28, 1.92, 2.56, 3.2])
+    gaps = [(1.28, 1.28), (2.0, 2.0)]
+    events = find_events(scores, ABNORMAL, times, 3.84, CLASSES, CALIBRATION, [], gaps)
+    assert [(event.start, event.end) for event in events] == [
+        (0.0, 1.28),
+        (1.28, 2.0),
+        (2.56, 3.84),
+    ]
+
+
+def test_a_gap_in_the_middle_of_one_normal_snippet_ends_a_run() -> None:
+    scores = np.array([0.9, 0.1, 0.9, 0.9], np.float32)
+    times = np.array([0, 1, 100, 101], float)
+    events = find_events(scores, ABNORMAL[:4], times, 102, CLASSES, CALIBRATION, [], [(1.5, 100.0)])
+    assert [(event.start, event.end) for event in events] == [(0.0, 1.0), (100.0, 102.0)]

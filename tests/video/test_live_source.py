@@ -8,14 +8,21 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from fractions import Fraction
 from pathlib import Path
+from typing import Any
 
 import av
 import numpy as np
 import pytest
 
+from exvad.video.chunks import plan_chunks
+from exvad.video.decoding import decode_chunk
 from exvad.video.frame_buffer import LiveFrame, Notice
 from exvad.video.live_source import LiveSource, Opener, Readable, growing_file
+from tests.helpers.videos import read_indices, remux, set_mp4_matrix, write_streams, write_video
+
+FIELDS = Path(__file__).parent / "footage" / "media" / "fields.h264"
 
 
 def stream(frames: int, shade: int = 0, fps: int = 10) -> bytes:
@@ -147,3 +154,73 @@ def test_a_missing_file_is_reported_and_tried_again(
     assert frames == []
     assert [notice.kind for notice in notices] == ["lost", "lost", "ended"]
     assert "No such file" in notices[0].text
+
+
+def follow_file(path: Path, stopped: threading.Event, **options: Any) -> list[LiveFrame]:
+    """Follow a file that does not grow any more; return its frames."""
+    settings: dict[str, Any] = {"stride": 4, "short_side": 64, "buffer_size": 10_000, **options}
+    source = LiveSource(growing_file(path, 0.1), path.name, ends_with_data=True, **settings)
+    return collect(source, stopped)[0]
+
+
+FRAGMENTED = {"movflags": "frag_keyframe+empty_moov+default_base_moof"}
+
+
+@pytest.mark.parametrize(
+    ("name", "options"),
+    [
+        ("plain.ts", {}),
+        ("b-frames.ts", {"b_frames": 2}),
+        ("plain.mkv", {}),
+        ("variable.mkv", {"milliseconds": [*range(0, 9000, 300), *range(9000, 10_000, 20)]}),
+        ("gap.mkv", {"milliseconds": [40 * i + 600_000 * (i > 33) for i in range(80)]}),
+        ("squeezed.ts", {"aspect": Fraction(8, 3)}),
+        ("loop.ts", {"loops": 3}),
+        ("turned.mp4", {"turns": 1}),
+        ("mirrored.mp4", {"turns": 0, "mirrored": True}),
+        ("fields.h264", {}),
+    ],
+)
+@pytest.mark.parametrize("seconds", [0.0, 0.5])
+def test_a_growing_file_is_seen_like_one_that_is_complete(
+    tmp_path: Path, stopped: threading.Event, name: str, options: dict[str, Any], seconds: float
+) -> None:
+    """Live and offline: the same frames, times, stream, geometry and colours."""
+    path = tmp_path / name
+    options = {"size": (64, 48), **options}
+    loops, mirrored = options.pop("loops", 1), options.pop("mirrored", False)
+    if name == "fields.h264":
+        path.write_bytes(FIELDS.read_bytes())
+    elif path.suffix == ".mp4":
+        whole = write_video(tmp_path / "whole.mp4", 80, **options)
+        if mirrored:
+            set_mp4_matrix(whole, -1, 0, 0, 1)
+        remux(whole, path, lambda _, time: time, FRAGMENTED)
+        if mirrored or options["turns"]:
+            set_mp4_matrix(path, *((-1, 0, 0, 1) if mirrored else (0, 1, -1, 0)))
+    else:
+        path.write_bytes(write_video(path, 80, **options).read_bytes() * loops)
+    info, chunks = plan_chunks("clip", path, 4, 256, seconds)
+    decoded = [decode_chunk(chunk, 64) for chunk in chunks]
+    live = follow_file(path, stopped, stride_seconds=seconds)
+    expected = np.concatenate([chunk.frames for chunk in decoded])
+    np.testing.assert_array_equal(np.stack([frame.frame for frame in live]), expected)
+    times = np.concatenate([chunk.times for chunk in decoded])
+    assert [frame.time for frame in live] == pytest.approx(times + live[0].time, abs=2e-3)
+    assert info.num_frames == (17 if name == "fields.h264" else 80 * loops)
+
+
+def test_the_default_stream_of_a_live_source_is_read(
+    tmp_path: Path, stopped: threading.Event
+) -> None:
+    path = write_streams(tmp_path / "clip.mkv", default=1)
+    frames = follow_file(path, stopped)
+    assert read_indices([frame.frame for frame in frames]) == [100, 104, 108, 112, 116]
+
+
+def test_a_recording_in_a_loop_is_watched_in_every_loop(stopped: threading.Event) -> None:
+    """Today's cameras are often files that are sent again and again: the clock begins anew."""
+    source = LiveSource(opens(stream(60) * 3), "camera", 5, 48, ends_with_data=True)
+    frames, _ = collect(source, stopped)
+    times = np.array([frame.time for frame in frames])
+    assert times - times[0] == pytest.approx(np.arange(36) * 0.5, abs=0.02)

@@ -60,13 +60,18 @@ def encode(video: str) -> tuple[list[float], Floats]:
     """Return the seconds and the features of every snippet."""
     clip = load("clip")
     stride = EXPORT["snippets"]["frames_per_snippet"]
+    seconds = EXPORT["snippets"]["seconds_per_snippet"]
+    newest = -1
     times: list[float] = []
     features: list[Floats] = []
     waiting: list[Floats] = []
     with av.open(video) as container:
         for index, frame in enumerate(container.decode(video=0)):
-            if index % stride == 0:
-                times.append(float(frame.time or 0))
+            time = float(frame.time or 0)
+            number = int((time + 1e-3) // seconds) if seconds else index // stride
+            if number > newest:
+                newest = number
+                times.append(time)
                 waiting.append(preprocess(Image.fromarray(frame.to_ndarray(format="rgb24"))))
             if len(waiting) == FRAMES_AT_ONCE:
                 features.append(clip(pixels=np.stack(waiting))["features"])

@@ -17,13 +17,14 @@ class FrameClock:
     Args:
         num_frames: frames of the video.
         fps: frames per second, on average.
-        frames: numbers of some frames whose times are known, increasing; may be empty.
+        frames: numbers of some frames whose times are known, increasing; may be empty. Estimated
+            ones need not be whole.
         seconds: the times of those frames, increasing.
     """
 
     num_frames: int
     fps: float
-    frames: Sequence[int] = ()
+    frames: Sequence[float] = ()
     seconds: Sequence[float] = ()
 
     def frame_at(self, seconds: float) -> int:

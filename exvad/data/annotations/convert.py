@@ -19,6 +19,7 @@ from exvad.data.folders import video_files
 from exvad.data.manifest import Manifest
 from exvad.data.manifest_files import write_manifest
 from exvad.data.records import Split
+from exvad.data.storage.frame_folders import is_frame_folder
 
 VideoLength = Callable[[Path], tuple[int, float]]
 """From the path of a video to its number of frames and its frame rate."""
@@ -117,7 +118,7 @@ def _locate(annotations: Annotations, folder: Path | None, is_manifest: bool) ->
     if folder is None:
         if not is_manifest:
             return {}
-        return {v.name: Path(v.name) for v in annotations.videos if Path(v.name).is_file()}
+        return {v.name: Path(v.name) for v in annotations.videos if _is_video(Path(v.name))}
     if not folder.is_dir():
         raise AnnotationError(f"{folder}: there is no such folder")
     by_name: dict[str, list[Path]] = {}
@@ -130,7 +131,7 @@ def _locate(annotations: Annotations, folder: Path | None, is_manifest: bool) ->
         candidates = by_name.get(PurePosixPath(video.name).name, [])
         ending = f"/{video.stem}"
         below = [path for path in candidates if str(path.with_suffix("")).endswith(ending)]
-        if exact.is_file():
+        if _is_video(exact):
             found[video.name] = exact
         elif len(below or candidates) > 1:
             places = ", ".join(str(path) for path in (below or candidates)[:3])
@@ -140,6 +141,10 @@ def _locate(annotations: Annotations, folder: Path | None, is_manifest: bool) ->
         elif candidates:
             found[video.name] = (below or candidates)[0]
     return found
+
+
+def _is_video(path: Path) -> bool:
+    return path.is_file() or is_frame_folder(path)
 
 
 def _measured(

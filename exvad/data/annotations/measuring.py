@@ -7,22 +7,24 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from exvad.data.annotations.convert import VideoLength
+from exvad.video.container import DEFAULT_FPS
 from exvad.video.sandbox import DecodingProcess
 
 _STRIDE, _SNIPPETS = 16, 256  # any values: only the length and the rate are used
 
 
 @contextmanager
-def measured_by(seconds: float = 120) -> Iterator[VideoLength]:
+def measured_by(seconds: float = 120, folder_fps: float = DEFAULT_FPS) -> Iterator[VideoLength]:
     """Yield a function from a path to the number of frames and the rate of that video.
 
     Args:
         seconds: maximum time per video; a longer one is a `VideoError`.
+        folder_fps: frames per second of videos that are folders of frames.
     """
     with DecodingProcess(seconds=seconds) as process:
 
         def measure(path: Path) -> tuple[int, float]:
-            info, _ = process.plan(path.stem, path, _STRIDE, _SNIPPETS)
+            info, _ = process.plan(path.stem, path, _STRIDE, _SNIPPETS, folder_fps=folder_fps)
             return info.num_frames, info.fps
 
         yield measure

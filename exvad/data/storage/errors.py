@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import errno
-from urllib.parse import urlsplit
 
 # What a network file system reports when its server does not answer.
 _NETWORK_ERRNOS = frozenset(
@@ -47,8 +46,14 @@ def is_full(error: OSError) -> bool:
 
 
 def without_secrets(place: str) -> str:
-    """Return a path or URI without user name, password and query."""
-    if "://" not in place:
+    """Return a path or URI without user name, password and query.
+
+    A question mark without an equals sign after it is part of a name, as in `what?.mp4`.
+    """
+    scheme, mark, rest = place.partition("://")
+    if not mark:
         return place
-    parts = urlsplit(place)
-    return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}"
+    authority, slash, path = rest.partition("/")
+    shown = f"{authority.rpartition('@')[2]}{slash}{path}"
+    name, _, query = shown.partition("?")
+    return f"{scheme}://{name if '=' in query else shown}"

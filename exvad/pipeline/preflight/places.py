@@ -100,7 +100,8 @@ def check_data(config: Config, compares_events: bool = False) -> Finding:
             errors.append(str(error))
         else:
             count = len(manifest.videos)
-            found = [*manifest.notes, *(_beyond_the_end(manifest) if compares_events else ())]
+            beyond = _beyond_the_end(manifest, data.folder_fps) if compares_events else []
+            found = [*manifest.notes, *beyond]
             notes = [f"; note: {note}" for note in found[:SHOWN_NOTES]]
             if len(found) > SHOWN_NOTES:
                 notes.append(f"; and {len(found) - SHOWN_NOTES} more notes")
@@ -111,7 +112,7 @@ def check_data(config: Config, compares_events: bool = False) -> Finding:
     return Finding("data", False, f"none of the first videos can be read: {'; '.join(errors)}")
 
 
-def _beyond_the_end(manifest: Manifest) -> list[str]:
+def _beyond_the_end(manifest: Manifest, folder_fps: float) -> list[str]:
     """Name events beyond the end of local videos, as far as a few seconds suffice."""
     notes: list[str] = []
     timed = [
@@ -122,7 +123,7 @@ def _beyond_the_end(manifest: Manifest) -> list[str]:
         and not is_uri(video.path)
     ]
     end = time.monotonic() + COMPARING_SECONDS
-    with measured_by(VIDEO_SECONDS) as measure:
+    with measured_by(VIDEO_SECONDS, folder_fps) as measure:
         for number, video in enumerate(timed):
             if time.monotonic() > end:
                 notes.append(
@@ -166,4 +167,11 @@ def _open(path: str, data: DataConfig) -> None:
         if is_uri(path):
             process.open(path)
             return
-        process.plan("check", path, data.stride, data.snippets_per_chunk)
+        process.plan(
+            "check",
+            path,
+            data.stride,
+            data.snippets_per_chunk,
+            data.stride_seconds,
+            data.folder_fps,
+        )

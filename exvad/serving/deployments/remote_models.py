@@ -17,6 +17,7 @@ from ray.exceptions import RayActorError, RayTaskError
 from ray.serve.exceptions import RayServeException
 
 from exvad.serving.workers.errors import NoReplicaError
+from exvad.video.container import DEFAULT_FPS
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -163,12 +164,17 @@ class RemoteDecoder:
         self._handle = handle
 
     def plan(
-        self, video_id: str, path: str | Path, stride: int, snippets_per_chunk: int
+        self,
+        video_id: str,
+        path: str | Path,
+        stride: int,
+        snippets_per_chunk: int,
+        stride_seconds: float = 0.0,
+        folder_fps: float = DEFAULT_FPS,
     ) -> tuple[VideoInfo, list[Chunk]]:
         """Cut a video into chunks; see `exvad.video.chunks.plan_chunks`."""
-        plan: tuple[VideoInfo, list[Chunk]] = call(
-            self._handle, "plan", video_id, str(path), stride, snippets_per_chunk
-        )
+        arguments = (video_id, str(path), stride, snippets_per_chunk, stride_seconds, folder_fps)
+        plan: tuple[VideoInfo, list[Chunk]] = call(self._handle, "plan", *arguments)
         return plan
 
     def decode(self, chunk: Chunk, short_side: int | None = None) -> DecodedChunk:

@@ -45,6 +45,8 @@ class SourceSpec:
         max_bytes: address space of the process.
         start_time: seconds since the stream began, if it was watched before.
         sandbox: confinement of the process; see the server's setting.
+        stride_seconds: one frame in so many seconds is read, in place of `stride`; 0 to count
+            frames.
     """
 
     name: str
@@ -57,6 +59,7 @@ class SourceSpec:
     max_bytes: int
     start_time: float
     sandbox: SandboxMode = "best"
+    stride_seconds: float = 0.0
 
     @property
     def is_rtsp(self) -> bool:
@@ -88,6 +91,7 @@ def read_source(control: socket.socket, output: IO[bytes], spec: SourceSpec, par
         spec.short_side,
         ends_with_data=spec.path is not None,
         start_time=spec.start_time,
+        stride_seconds=spec.stride_seconds,
     )
     for item in source.follow(threading.Event()):
         if isinstance(item, Notice):

@@ -168,6 +168,7 @@ class StreamWatcher:
             url=claim.source.url,
             path=path,
             stride=data.stride,
+            stride_seconds=data.stride_seconds,
             short_side=data.short_side,
             networks=[str(network) for network in self.settings.url_networks],
             idle_seconds=self.settings.stream_idle_seconds,

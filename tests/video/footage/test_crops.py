@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from exvad.video.crops import crop_frames
+from exvad.video.footage.crops import crop_frames
 
 RNG = np.random.default_rng(0)
 

@@ -1,0 +1,1 @@
+"""What odd recordings mean: their clocks, geometry, colours, fields, and folders of frames."""

@@ -1,0 +1,62 @@
+"""The clock of a live source: time goes on, whatever the source's clock does."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Sequence
+
+import pytest
+
+from exvad.live.alerts import AlertRule, AlertTracker
+from exvad.video.footage.stream_clock import MIN_STEP, StreamClock
+
+
+def read(times: Sequence[float], connected_at: float = 0.0) -> list[float]:
+    """Return the times of the stream for the times of a source."""
+    clock = StreamClock(connected_at)
+    return [clock.read(time) for time in times]
+
+
+@pytest.mark.parametrize(
+    ("times", "expected"),
+    [
+        ([7, 8, 9, 10], [0, 1, 2, 3]),
+        ([0, 1, 2, 3, 0, 1, 2, 3, 0, 1], range(10)),
+        ([0, 1, 2, 3, 1e6, 1e6 + 1], range(6)),
+        ([100, 101, 102, 50, 51, 52], range(6)),
+        ([0, 1, 2, 2, 4, 5], range(6)),
+        ([0, 1, 2, 1e6, 4, 5], range(6)),
+        ([10, 11, 12, 1, 14, 15], range(6)),
+        ([0, 1, 2, 602, 603], [0, 1, 2, 602, 603]),
+        ([0, 0.5, 0.6, 1.9, 2], [0, 0.5, 0.6, 1.9, 2]),
+    ],
+)
+def test_the_time_of_the_stream_goes_on(times: list[float], expected: Sequence[float]) -> None:
+    assert read(times) == pytest.approx(list(expected))
+    assert read(times, 50.0) == pytest.approx([50 + time for time in expected])
+
+
+def test_times_increase_whatever_the_source_says() -> None:
+    times = read([5, 5, 5, 5.0001, 4, 4, 1e9, 3, 3.0000001, -7, -6])
+    assert all(late - early >= MIN_STEP * 0.99 for early, late in itertools.pairwise(times))
+
+
+def test_a_source_without_times_has_those_of_this_machine() -> None:
+    clock = StreamClock(3.0)
+    first, second = clock.read(None), clock.read(None)
+    assert 3 <= first < second < 4
+
+
+def test_every_loop_of_a_recording_has_its_own_alert() -> None:
+    """A minute with one robbery, played three times: three alerts, and not one."""
+    rate, minute = 5, 60
+    clock = StreamClock(0.0)
+    tracker = AlertTracker(AlertRule(0.5, 0.4), ["Normal", "Robbery"])
+    began = []
+    for _ in range(3):
+        for frame in range(rate * minute):
+            seconds = clock.read(frame / rate)
+            score = 0.9 if 20 * rate <= frame < 30 * rate else 0.1
+            changes = tracker.update(seconds, score, [1 - score, score])
+            began += [alert.start for change, alert in changes if change == "began"]
+    assert began == pytest.approx([20, 80, 140])
