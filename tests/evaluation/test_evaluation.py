@@ -9,6 +9,7 @@ import pytest
 import torch
 
 from exvad.checkpoints.checkpoint import Checkpoint
+from exvad.config import override_config
 from exvad.data.manifest import Manifest
 from exvad.data.records import Event, TimedEvent, Video
 from exvad.evaluation.evaluation import evaluate
@@ -149,6 +150,19 @@ def test_evaluate_measures_events_in_seconds_like_those_in_frames(
         timed.append(replace(video, events=(), timed_events=events))
     metrics = evaluate(checkpoint, bank, Manifest(CLASSES, tuple(timed))).metrics
     assert metrics == evaluate(checkpoint, bank, manifest).metrics
+
+
+def test_evaluate_measures_snippets_that_last_seconds_by_the_same_events(
+    trained: tuple[Checkpoint, FeatureBank, Manifest],
+) -> None:
+    """A snippet of a second has 16 frames of the file, whatever number metrics count for it."""
+    checkpoint, bank, manifest = trained
+    settings = override_config(checkpoint.config, {"data.stride": 4, "data.stride_seconds": 1.0})
+    evaluation = evaluate(replace(checkpoint, config=settings), bank, manifest)
+    expected = evaluate(checkpoint, bank, manifest)
+    for name in ("frame_auc", "frame_ap", "frame_auc_abnormal", "map"):
+        assert evaluation.metrics[name] == expected.metrics[name]
+    assert evaluation.videos == expected.videos
 
 
 def test_evaluate_refuses_other_classes_than_the_checkpoints(

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from PIL import Image
+
 from exvad.config import load_config
 from exvad.pipeline.preflight.places import check_data, check_place
 from tests.helpers.disks import fill, small_disk
-from tests.helpers.videos import write_video
+from tests.helpers.videos import draw_index, write_video
 from tests.helpers.world_videos import write_listing
 
 
@@ -86,3 +88,18 @@ def test_events_beyond_the_end_of_a_video_are_named(tmp_path: Path) -> None:
     assert "note: a: Robbery:10-90000 ends after the last of 50 frames" in detail
     assert "note: b: Robbery:5000-6000 begins after the last of 50 frames" in detail
     assert "note" not in check_data(config).detail
+
+
+def test_events_in_a_folder_of_frames_are_compared_at_its_rate(tmp_path: Path) -> None:
+    (tmp_path / "door").mkdir()
+    for index in range(50):
+        Image.fromarray(draw_index(index, (64, 48))).save(tmp_path / "door" / f"{index}.jpg")
+    (tmp_path / "list.csv").write_text(
+        "# classes: Normal, Robbery\npath,split,labels,events\nabsent1.mp4,train,Normal,\n"
+        "door,test,Robbery,Robbery:4s-6s\nabsent2.mp4,test,Normal,\n"
+    )
+    overrides = ["data.kind=manifest", f"data.manifest={tmp_path / 'list.csv'}"]
+    config = load_config("demo", [*overrides, "data.folder_fps=10"])
+    finding = check_data(config, compares_events=True)
+    assert "door can be read" in finding.detail
+    assert "note: door: Robbery:40-60 ends after the last of 50 frames" in finding.detail

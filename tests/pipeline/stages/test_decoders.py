@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import psutil
 import pytest
+from PIL import Image
 
 from exvad.config import Config, load_config
 from exvad.pipeline.stages.decoders import frame_reader, job_decoder
@@ -16,7 +17,7 @@ from exvad.video.container import VideoError
 from exvad.video.decoder import InProcessDecoder
 from exvad.video.decoding import read_frames
 from exvad.video.sandbox import DecodingProcess
-from tests.helpers.videos import write_video
+from tests.helpers.videos import draw_index, read_indices, write_video
 
 
 @pytest.fixture(scope="module")
@@ -62,3 +63,11 @@ def test_single_frames_are_the_same_with_and_without_sandbox(video: Path, mode: 
     with frame_reader(configured(mode)) as read:
         (theirs,) = read(video, [0.5], 24)
     np.testing.assert_array_equal(theirs, read_frames(video, [0.5], 24)[0])
+
+
+@pytest.mark.parametrize("mode", ["best", "off"])
+def test_the_frames_of_a_folder_are_counted_at_its_rate(tmp_path: Path, mode: str) -> None:
+    for index in range(20):
+        Image.fromarray(draw_index(index, (64, 48))).save(tmp_path / f"{index}.png")
+    with frame_reader(configured(mode)) as read:
+        assert read_indices(read(tmp_path, [1.25, 0.0], 24, 10)) == [12, 0]

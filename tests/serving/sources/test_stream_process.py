@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 import threading
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -37,6 +38,20 @@ def test_follow_yields_the_frames_and_notices_of_a_file(spec: SourceSpec) -> Non
     notices = [item.kind for item in items if isinstance(item, Notice)]
     assert [read_index(frame.frame) for frame in frames] == [0, 10, 20, 30]
     assert (notices[0], notices[-1]) == ("connected", "ended")
+
+
+def test_follow_yields_a_frame_in_every_so_many_seconds(spec: SourceSpec) -> None:
+    items = StreamProcess(replace(spec, stride_seconds=0.5)).follow(threading.Event())
+    frames = [frame for item in items if not isinstance(item, Notice) for frame in item]
+    assert [read_index(frame.frame) for frame in frames] == [0, 13, 25, 38]
+
+
+def test_follow_shows_frames_upright(spec: SourceSpec, tmp_path: Path) -> None:
+    clip = write_video(tmp_path / "clip.mp4", 20, size=(64, 48), turns=1, faststart=True)
+    items = StreamProcess(replace(spec, path=str(clip))).follow(threading.Event())
+    frames = [frame for item in items if not isinstance(item, Notice) for frame in item]
+    assert [frame.frame.shape for frame in frames] == [(48, 64, 3)] * 2
+    assert [read_index(frame.frame) for frame in frames] == [0, 10]
 
 
 @pytest.mark.parametrize(
