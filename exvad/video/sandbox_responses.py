@@ -70,6 +70,8 @@ def parse_plan(
         first_snippet += chunk.num_snippets
         if len(chunk.frames) != (chunk.num_snippets if stride_seconds else 0):
             raise ValueError("a chunk has the wrong number of frames")
+        if any(type(value) is not int for value in (*chunk.frames, *chunk.pts, *chunk.seeks)):
+            raise ValueError("a chunk has frames or times that are not whole numbers")
     expected = -(-info.num_frames // stride)
     if not 0 < first_snippet <= info.num_frames or (
         first_snippet != expected and not stride_seconds

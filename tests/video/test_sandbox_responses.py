@@ -63,6 +63,8 @@ def test_parse_plan_accepts_a_valid_plan(video: Path) -> None:
         lambda plan: plan["info"].update(notes=3),
         lambda plan: plan["info"].pop("notes"),
         lambda plan: plan["chunks"][0].update(frames=[0, 8]),
+        lambda plan: plan["chunks"][1].update(pts=["x"] * 5),
+        lambda plan: plan["chunks"][1].update(seeks=[0.5]),
         lambda plan: plan["info"].update(width=-1),
         lambda plan: plan["info"].update(codec=[]),
         lambda plan: plan.update(info=None),
@@ -79,6 +81,18 @@ def test_parse_plan_refuses_an_inconsistent_plan(
         pytest.raises(DecodingLimitError, match="invalid response"),
     ):
         sandbox.plan("a", video, 8, 5)
+
+
+@pytest.mark.parametrize("frames", [[], [0], ["x"] * 5, [0.5] * 5, [[0]] * 5])
+def test_a_plan_in_seconds_names_the_frame_of_every_snippet(video: Path, frames: list[Any]) -> None:
+    arguments = ("a", str(video), 16, 5, 0.32)
+    info, chunks = plan_chunks(*arguments)
+    plan = {"info": asdict(info), "chunks": [chunk.to_row() for chunk in chunks]}
+    response = json.loads(json.dumps(plan))
+    assert parse_plan(response, *arguments) == (info, chunks)
+    response["chunks"][0]["frames"] = frames
+    with pytest.raises(ValueError, match="a chunk has"):
+        parse_plan(response, *arguments)
 
 
 @pytest.mark.parametrize(
