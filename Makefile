@@ -19,10 +19,10 @@ demo: $(STAMP)
 	$(BIN)/exvad demo
 
 test: $(STAMP) lint
-	$(BIN)/python -m pytest -n 2 --dist loadfile --durations 15
+	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder --durations 15
 
 test-slow: $(STAMP)
-	$(BIN)/python -m pytest -m slow -n 2 --dist loadfile --timeout 600 --durations 30
+	$(BIN)/python -m pytest -m slow -n 2 --dist loadfile --no-loadscope-reorder --timeout 600 --durations 30
 
 # The wheels of torchvision and its kin are CUDA builds, which break transformers beside a CPU torch.
 # The command `vllm` asks for the version of `vllm`, which is not what the CPU build is called.
