@@ -6,7 +6,7 @@ VLLM_VERSION := 0.32.0
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: demo test test-slow test-vllm test-gpu lint bench docs demo-models constraints clean
+.PHONY: demo test test-slow test-vllm vllm-environment test-gpu lint bench docs demo-models constraints clean
 
 $(STAMP): pyproject.toml constraints.txt
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "exvad needs Python 3.11 or newer")'
@@ -19,10 +19,10 @@ demo: $(STAMP)
 	$(BIN)/exvad demo
 
 test: $(STAMP) lint
-	$(BIN)/python -m pytest -n 2 --dist loadfile --durations 15
+	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder --durations 15
 
 test-slow: $(STAMP)
-	$(BIN)/python -m pytest -m slow -n 2 --dist loadfile --timeout 600 --durations 30
+	$(BIN)/python -m pytest -m slow -n 2 --dist loadfile --no-loadscope-reorder --timeout 600 --durations 30
 
 # The wheels of torchvision and its kin are CUDA builds, which break transformers beside a CPU torch.
 # The command `vllm` asks for the version of `vllm`, which is not what the CPU build is called.
@@ -34,6 +34,8 @@ $(VLLM)/.installed: Makefile constraints.txt
 	name=$$($(VLLM)/bin/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')/vllm-$(VLLM_VERSION)+cpu.dist-info; \
 		mkdir -p $$name && printf 'Metadata-Version: 2.1\nName: vllm\nVersion: $(VLLM_VERSION)+cpu\n' > $$name/METADATA
 	touch $@
+
+vllm-environment: $(VLLM)/.installed
 
 test-vllm: $(STAMP) $(VLLM)/.installed
 	$(BIN)/python -m pytest -m vllm

@@ -20,6 +20,7 @@ BENCHMARKS = (
     "language",
     "learning",
     "load",
+    "manifest",
     "metrics",
     "preprocess",
     "sandbox",

@@ -11,6 +11,26 @@ import pytest
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 
+# Files that take minutes. They start first, so that the other process is not idle at the end.
+LONG_FILES = (
+    "e2e/test_broken_files.py",
+    "e2e/test_faults.py",
+    "e2e/test_demo.py",
+    "e2e/test_own_data.py",
+    "e2e/test_run_in_bucket.py",
+    "tuning/test_sweep.py",
+    "pipeline/test_train.py",
+    "pipeline/test_preprocess.py",
+)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Put the tests of long files first; the tests of a file keep their order."""
+    folder = Path(__file__).parent
+    ranks = {folder / name: rank for rank, name in enumerate(LONG_FILES)}
+    items.sort(key=lambda item: ranks.get(item.path, len(ranks)))
+
+
 @pytest.fixture(scope="session")
 def shared_data() -> Path:
     """The real annotations and clips that lie beside the checkout."""

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import ray
 
 from exvad.checkpoints.checkpoint import load_checkpoint
-from exvad.checkpoints.registry import resolve_checkpoint
+from exvad.checkpoints.registry import CHECKPOINT, resolve_checkpoint
 from exvad.data.dataset import read_run_manifest
 from exvad.data.storage.errors import StorageError
 from exvad.data.storage.places import resolve_place
@@ -62,7 +62,7 @@ def evaluate_run(
     if is_on_cluster():
         config = with_full_places(config)
         checkpoint_reference = full_path(checkpoint_reference)
-    reference = checkpoint_reference or config.in_run("checkpoint")
+    reference = checkpoint_reference or config.in_run(CHECKPOINT)
     variant_metrics = None
     if variants:
         folder = resolve_checkpoint(reference, config.mlflow_uri)

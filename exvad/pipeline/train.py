@@ -18,6 +18,7 @@ from ray.train.torch import TorchTrainer
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from exvad.checkpoints.checkpoint import Checkpoint, save_checkpoint
+from exvad.checkpoints.registry import CHECKPOINT
 from exvad.checkpoints.tracking import check_tracking, log_training
 from exvad.data.dataset import read_run_manifest
 from exvad.data.storage.places import resolve_place
@@ -66,7 +67,7 @@ def train(config: Config) -> int:
         check_shared({"run": config.run, "store": config.store_path})
         state = _fit_on_ray(config, store, videos, label_CD)
     checkpoint = trained_checkpoint(config, state, label_CD, labels.phrases, manifest)
-    save_checkpoint(config.in_run("checkpoint"), checkpoint)
+    save_checkpoint(config.in_run(CHECKPOINT), checkpoint)
     run_id = log_training(config, state)
     console.print(f"MLflow run {run_id} in experiment {config.mlflow.experiment}")
     _print_best(config, state)
@@ -192,6 +193,6 @@ def _print_best(config: Config, state: FitState) -> None:
     console.print(
         f"best epoch {best['epoch']:.0f} of {config.train.epochs} chosen on {split}{caution}: "
         f"AUC {best['val_auc']:.3f}, mAP {best['val_map']:.3f}; "
-        f"checkpoint {config.in_run('checkpoint')}",
+        f"checkpoint {config.in_run(CHECKPOINT)}",
         soft_wrap=True,
     )

@@ -30,6 +30,9 @@ from exvad.tuning.space import Dimension, grid_space, sampling_space
 Method = Literal["tpe", "nsga2", "random", "grid"]
 # ASHA stops no trial in the first 1/8 of a training; at each later rung a third continues.
 GRACE_DIVISOR, REDUCTION_FACTOR = 8, 3
+# How the names of Ray Tune's files begin: those of a sweep, and those of either kind of sampler.
+SAVED = {"tuner.pkl", "experiment_state"}
+SAVED_SAMPLERS = ({"searcher-state", "search_gen_state"}, {"basic-variant-state"})
 CURVES = ("total", "val_auc", "val_map", "val_accuracy", "val_loss")
 
 
@@ -103,9 +106,8 @@ def search(
         planned = math.prod(len(points["grid_search"]) for points in grid_space(space).values())
     # The sweep itself reports failed and interrupted trials.
     logging.getLogger("ray.tune").setLevel(logging.CRITICAL)
-    filesystem, path = folder.to_arrow()
-    # A sweep that was killed at its very start has no state yet.
-    if resume and tune.Tuner.can_restore(path, filesystem):
+    if resume and has_saved_state(folder):
+        filesystem, path = folder.to_arrow()
         tuner = tune.Tuner.restore(
             path,
             trainable=function,
@@ -124,6 +126,20 @@ def search(
         if result.config is not None
     ]
     return SearchResult(records, planned, interrupted.is_set())
+
+
+def has_saved_state(folder: Place) -> bool:
+    """Return whether Ray Tune has saved all that a sweep needs to be resumed.
+
+    A sweep that was killed at its very start has nothing, or a part of it.
+
+    Args:
+        folder: the folder of the sweep.
+    """
+    names = folder.list_files()
+    kinds = SAVED.union(*SAVED_SAMPLERS)
+    saved = {kind for kind in kinds if any(name.startswith(kind) for name in names)}
+    return any(saved >= SAVED | sampler for sampler in SAVED_SAMPLERS)
 
 
 @contextmanager

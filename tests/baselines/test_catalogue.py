@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import NamedTuple
 
 import numpy as np
 import pytest
@@ -103,15 +104,30 @@ def frame_auc(predictions: Sequence[BaselinePrediction], examples: Sequence[Exam
     return float(roc_auc_score(snippet_truth(examples), scores))
 
 
-@pytest.mark.parametrize("name", SYSTEMS)
-def test_system_learns_planted_anomalies(name: str) -> None:
-    system = build_baseline(name, inputs())
+class Trained(NamedTuple):
+    """A system that was trained on planted features, with the losses of the steps."""
+
+    name: str
+    system: Baseline
+    label_CD: torch.Tensor
+    losses: list[float]
+
+
+@pytest.fixture(scope="module", params=SYSTEMS)
+def trained(request: pytest.FixtureRequest) -> Trained:
+    name: str = request.param
+    offered = inputs()
+    system = build_baseline(name, offered)
     if isinstance(system, MagnitudeBaseline):
         system.margin = MARGIN
     losses = learn(system, videos(160, 1), OTHER_STEPS.get(name, STEPS))
-    assert np.mean(losses[-10:]) < 0.9 * np.mean(losses[:5])
+    return Trained(name, system, offered.label_CD, losses)
+
+
+def test_system_learns_planted_anomalies(trained: Trained) -> None:
+    assert np.mean(trained.losses[-10:]) < 0.9 * np.mean(trained.losses[:5])
     test = videos(30, 2)
-    predictions = predict_videos(system, test)
+    predictions = predict_videos(trained.system, test)
     assert all(
         prediction.scores_T.shape == (len(example.visual_TD),)
         and prediction.scores_T.min() >= 0
@@ -121,16 +137,12 @@ def test_system_learns_planted_anomalies(name: str) -> None:
     assert frame_auc(predictions, test) > 0.75
 
 
-@pytest.mark.parametrize("name", SYSTEMS)
-def test_system_names_planted_classes_by_its_default_way(name: str) -> None:
-    way = SYSTEMS[name].ways[0]
-    offered = inputs()
-    system = build_baseline(name, offered)
-    train, test = videos(160, 1), videos(40, 2)
-    learn(system, train, min(STEPS, OTHER_STEPS.get(name, STEPS)))
+def test_system_names_planted_classes_by_its_default_way(trained: Trained) -> None:
+    way, system = SYSTEMS[trained.name].ways[0], trained.system
+    test = videos(40, 2)
     if way != "F0":
-        system = with_class_map(system, way, CLASSES, offered.label_CD)
-        learn(system, train, min(STEPS, OTHER_STEPS.get(name, STEPS)))
+        system = with_class_map(system, way, CLASSES, trained.label_CD)
+        learn(system, videos(160, 1), min(STEPS, OTHER_STEPS.get(trained.name, STEPS)))
     correct = []
     for prediction, example in zip(predict_videos(system, test), test, strict=True):
         probabilities_TC = prediction.probabilities_TC

@@ -24,6 +24,7 @@ from exvad.store.store import Store
 from tests.helpers.chat_endpoint import Reply, answer_reply, base_url, fake_endpoint
 from tests.helpers.disks import small_disk
 from tests.helpers.processes import descendants_named, exvad_command, stop
+from tests.helpers.ray_sessions import cluster_of_nodes
 from tests.helpers.world_videos import render_videos, write_listing
 
 LABELS = ("Normal", "Fighting", "Arson", "Explosion", "Normal", "Robbery")
@@ -44,16 +45,8 @@ def listing(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def cluster() -> Iterator[Any]:
     """A head without CPUs and two nodes of one CPU; tests may add nodes and kill them."""
-    from ray.cluster_utils import Cluster
-
-    cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 0})
-    try:
-        for _ in range(2):
-            cluster.add_node(num_cpus=1)
-        cluster.wait_for_nodes()
+    with cluster_of_nodes(1, 1) as cluster:
         yield cluster
-    finally:
-        cluster.shutdown()
 
 
 def arguments(run: Path, listing: Path, *overrides: str) -> list[str]:

@@ -1,4 +1,4 @@
-"""Private Ray clusters of one node with made-up resources, in this process."""
+"""Ray clusters for tests: one node with made-up resources, or several nodes on this machine."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import logging
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import ray
 
@@ -34,3 +35,22 @@ def fake_cluster(num_cpus: float, num_gpus: float = 0) -> Iterator[None]:
         yield
     finally:
         ray.shutdown()
+
+
+@contextmanager
+def cluster_of_nodes(*num_cpus: float) -> Iterator[Any]:
+    """Run a cluster of a head without cores and other nodes; yield it, so that nodes can be added.
+
+    Args:
+        num_cpus: CPU cores of each of the other nodes.
+    """
+    from ray.cluster_utils import Cluster
+
+    cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 0})
+    try:
+        for cpus in num_cpus:
+            cluster.add_node(num_cpus=cpus)
+        cluster.wait_for_nodes()
+        yield cluster
+    finally:
+        cluster.shutdown()

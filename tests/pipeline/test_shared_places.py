@@ -14,6 +14,7 @@ import ray
 from exvad.pipeline.session import ray_output_hidden
 from exvad.pipeline.shared_places import UnsharedPlaceError, check_shared
 from tests.helpers.cluster import node_with_its_own_disk
+from tests.helpers.ray_sessions import cluster_of_nodes
 from tests.helpers.waiting import holds_within
 
 pytestmark = pytest.mark.slow
@@ -22,18 +23,13 @@ pytestmark = pytest.mark.slow
 @pytest.fixture(scope="module")
 def address() -> Iterator[str]:
     """A cluster of a head without CPUs and one node, on which this process has a session."""
-    from ray.cluster_utils import Cluster
-
-    cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 0})
-    try:
-        cluster.add_node(num_cpus=1)
-        cluster.wait_for_nodes()
+    with cluster_of_nodes(1) as cluster:
         with ray_output_hidden():
             ray.init(cluster.address, logging_level=logging.ERROR, log_to_driver=False)
-        yield cluster.address
-    finally:
-        ray.shutdown()
-        cluster.shutdown()
+        try:
+            yield cluster.address
+        finally:
+            ray.shutdown()
 
 
 def wait_for_nodes(count: int) -> None:

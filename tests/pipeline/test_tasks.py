@@ -16,6 +16,7 @@ from exvad.pipeline.placement import Demand, PlacementError
 from exvad.pipeline.tasks import run_task
 from tests.helpers.planted import plant_run
 from tests.helpers.processes import run_exvad
+from tests.helpers.ray_sessions import cluster_of_nodes
 
 ONE_CORE = Demand("process", "train.gpu", 1, 0)
 
@@ -41,15 +42,8 @@ def die_once(marker: Path) -> int:
 @pytest.fixture(scope="module")
 def address() -> Iterator[str]:
     """The address of a cluster whose head has no cores."""
-    from ray.cluster_utils import Cluster
-
-    cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 0})
-    try:
-        cluster.add_node(num_cpus=1)
-        cluster.wait_for_nodes()
+    with cluster_of_nodes(1) as cluster:
         yield cluster.address
-    finally:
-        cluster.shutdown()
 
 
 def test_without_a_cluster_the_function_is_called_here(tmp_path: Path) -> None:

@@ -8,7 +8,8 @@ import pytest
 from ray.exceptions import RayActorError
 
 from exvad.config import load_config
-from exvad.tuning.search import failure_reason, sweep_folder
+from exvad.data.storage.places import resolve_place
+from exvad.tuning.search import failure_reason, has_saved_state, sweep_folder
 
 
 def test_sweep_folder_numbers_new_sweeps_and_resumes_the_newest(tmp_path: Path) -> None:
@@ -20,6 +21,21 @@ def test_sweep_folder_numbers_new_sweeps_and_resumes_the_newest(tmp_path: Path) 
         assert folder.path == str(tmp_path / f"sweep{number}")
         (folder / "sweep.json").write_text("{}")
     assert sweep_folder(config, resume=True).path == str(tmp_path / "sweep11")
+
+
+@pytest.mark.parametrize(
+    "sampler",
+    [("searcher-state-1.pkl", "search_gen_state-1.json"), ("basic-variant-state-1.json",)],
+)
+def test_a_sweep_is_resumed_only_if_all_of_its_state_was_saved(
+    tmp_path: Path, sampler: tuple[str, ...]
+) -> None:
+    folder = resolve_place(tmp_path)
+    (folder / "sweep.json").write_text("{}")
+    for name in ("tuner.pkl", "experiment_state-1.json", *sampler):
+        assert not has_saved_state(folder)
+        (folder / name).write_text("state")
+    assert has_saved_state(folder)
 
 
 def test_failure_reason_is_the_last_line_of_a_traceback() -> None:

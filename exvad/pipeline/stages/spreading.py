@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import ray
 from ray.exceptions import RayTaskError
+
+# After an error, the tasks that wait are left to end: Ray may abort the process that cancels a task
+# which is just ending.
+MAX_WAITING = 64
 
 
 @dataclass(frozen=True)
@@ -24,16 +29,16 @@ class OverCluster:
         """Yield what the function returns, in the order of the arguments; raise what it raises."""
         task = ray.remote(num_cpus=self.num_cpus)(_call)
         shared = ray.put(function)
-        waiting = [task.remote(shared, argument) for argument in arguments]
+        waiting: deque[ray.ObjectRef] = deque()
         try:
+            for argument in arguments:
+                if len(waiting) == MAX_WAITING:
+                    yield ray.get(waiting.popleft())
+                waiting.append(task.remote(shared, argument))
             while waiting:
-                yield ray.get(waiting[0])
-                waiting.pop(0)
+                yield ray.get(waiting.popleft())
         except RayTaskError as error:
             raise error.cause from None
-        finally:
-            for reference in waiting:
-                ray.cancel(reference)
 
 
 def _call(function: Callable[[Any], Any], argument: Any) -> Any:

@@ -148,8 +148,8 @@ def batches(shard, videos):
 
 store, videos = Store(sys.argv[1]), [f"v{number}" for number in range(int(sys.argv[2]))]
 # Libraries and buffers, which do not grow with the videos.
-first = {(video, 0): length for video, length in [(v, 256) for v in videos[:16]]}
-sum(1 for _ in batches(FeatureShard.load(store, first, "none", 256, ShardMemory(0)), videos[:16]))
+first = {(video, 0): 256 for video in videos[:64]}
+sum(1 for _ in batches(FeatureShard.load(store, first, "none", 256, ShardMemory(0)), videos[:64]))
 before = peak_mib()
 lengths, _ = stored_lengths(store, {video: (0,) for video in videos}, "none")
 shard = FeatureShard.load(store, lengths, "none", 256, ShardMemory(int(sys.argv[3])))
@@ -182,6 +182,6 @@ def test_memory_is_bounded_by_the_limit_and_not_by_the_videos(store: Store) -> N
         command = [sys.executable, "-c", MEMORY_GROWTH, *arguments]
         finished = subprocess.run(command, capture_output=True, text=True, check=True)
         grown[limit] = float(finished.stdout)
-    # Part files that are read, and what the allocators keep.
-    assert grown[16 * mib] < 16 + 32
+    # Parts that threads read at the same time, and what the allocator of each thread keeps.
+    assert grown[16 * mib] < 16 + 48
     assert grown[2 * features] > 96
