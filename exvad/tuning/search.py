@@ -26,10 +26,13 @@ from exvad.data.storage.places import Place, resolve_place
 from exvad.tuning.progress import SweepProgress
 from exvad.tuning.records import OBJECTIVES, TrialRecord
 from exvad.tuning.space import Dimension, grid_space, sampling_space
+from exvad.tuning.trial_state import FailedBeforeError
 
 Method = Literal["tpe", "nsga2", "random", "grid"]
 # ASHA stops no trial in the first 1/8 of a training; at each later rung a third continues.
 GRACE_DIVISOR, REDUCTION_FACTOR = 8, 3
+# How often a trial is started again whose process or node was lost.
+RESTARTS = 3
 # How the names of Ray Tune's files begin: those of a sweep, and those of either kind of sampler.
 SAVED = {"tuner.pkl", "experiment_state"}
 SAVED_SAMPLERS = ({"searcher-state", "search_gen_state"}, {"basic-variant-state"})
@@ -189,6 +192,7 @@ def _make_tuner(
             verbose=0,
             callbacks=[JsonLoggerCallback(), progress],
             checkpoint_config=tune.CheckpointConfig(num_to_keep=1),
+            failure_config=tune.FailureConfig(max_failures=RESTARTS),
         ),
     )
 
@@ -249,5 +253,6 @@ def failure_reason(error: Exception) -> str:
         error: the error that Ray Tune caught; for an exception in the trial, its traceback.
     """
     if isinstance(error, RayActorError):
-        return "its process died, as it does when memory runs out"
-    return str(error).strip().splitlines()[-1]
+        return "its process died again and again, as it does when memory runs out"
+    reason = str(error).strip().splitlines()[-1]
+    return reason.removeprefix(f"{FailedBeforeError.__module__}.{FailedBeforeError.__name__}: ")

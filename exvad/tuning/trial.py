@@ -12,7 +12,7 @@ from exvad.config import Config, override_config
 from exvad.training.data import training_data
 from exvad.training.fitting import FitState, OnEpoch, train_network
 from exvad.training.replica import Replica
-from exvad.tuning.trial_state import StateWriter, read_trial_state
+from exvad.tuning.trial_state import StateWriter, error_written_down, read_trial_state
 
 if TYPE_CHECKING:
     from exvad.data.manifest import Manifest
@@ -66,16 +66,21 @@ def run_trial(
         bank: features of the training and validation videos.
         manifest: the data set.
         labels: its classes with their vectors.
+
+    Raises:
+        FailedBeforeError: the trial ended with an error before.
     """
     torch.set_num_threads(1)
     storage = tune.get_context().get_storage()
-    before = read_trial_state(storage.trial_fs_path, storage.storage_filesystem)
+    folder = storage.trial_fs_path, storage.storage_filesystem
+    before = read_trial_state(*folder)
     if before.result is not None:
         tune.report(before.result)
         return
     config = override_config(config, drawn)
     report = partial(_report_epoch, writer=StateWriter(config.train.epochs))
-    train_once(config, bank, manifest, labels, before.fit, report)
+    with error_written_down(*folder):
+        train_once(config, bank, manifest, labels, before.fit, report)
 
 
 def _report_epoch(state: FitState, writer: StateWriter) -> None:

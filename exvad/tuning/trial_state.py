@@ -1,7 +1,10 @@
-"""The state of a trial in its Ray Tune checkpoints, from which an interrupted trial continues.
+"""The state of a trial in its folder, from which an interrupted trial continues.
 
 Ray Tune saves what it knows of a sweep every ten seconds. After a crash it starts a trial again
 that had ended in between, or from an older checkpoint. So a trial looks into its own folder.
+
+Ray Tune starts a trial again whose process was lost, and just as well one that raised an error,
+which it would raise again. So a trial writes its error down and then fails at once.
 """
 
 from __future__ import annotations
@@ -10,6 +13,7 @@ import json
 import pickle
 import tempfile
 import time
+import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -21,8 +25,13 @@ from ray import tune
 from exvad.training.fitting import FitState
 
 STATE_FILE, RESULT_FILE = "state.pt", "result.json"
+ERROR_FILE = "trial_error.txt"
 # A state has three times the size of the network; writing it must stay cheap beside an epoch.
 SECONDS_BETWEEN_STATES = 10.0
+
+
+class FailedBeforeError(RuntimeError):
+    """A trial failed when it was run before, and would again."""
 
 
 @dataclass(frozen=True)
@@ -44,10 +53,16 @@ def read_trial_state(folder: str, filesystem: fs.FileSystem | None = None) -> Tr
     Args:
         folder: the folder of the trial, which holds its checkpoints.
         filesystem: the file system of the folder; None for the local one.
+
+    Raises:
+        FailedBeforeError: the trial ended with an error.
     """
     filesystem = filesystem or fs.LocalFileSystem()
     selector = fs.FileSelector(folder, recursive=True, allow_not_found=True)
     files = [info.path for info in filesystem.get_file_info(selector) if info.is_file]
+    if (error := f"{folder}/{ERROR_FILE}") in files:
+        with filesystem.open_input_file(error) as file:
+            raise FailedBeforeError(file.read().decode())
     for path in sorted(files, reverse=True):
         name = path.rpartition("/")[2]
         if "/checkpoint_" not in path or name not in (STATE_FILE, RESULT_FILE):
@@ -60,6 +75,23 @@ def read_trial_state(folder: str, filesystem: fs.FileSystem | None = None) -> Tr
             except (json.JSONDecodeError, RuntimeError, EOFError, pickle.UnpicklingError):
                 continue  # The process was killed while it wrote this checkpoint.
     return TrialState()
+
+
+@contextmanager
+def error_written_down(folder: str, filesystem: fs.FileSystem) -> Iterator[None]:
+    """Write an error of the training into the folder of its trial, and raise it.
+
+    Args:
+        folder: the folder of the trial.
+        filesystem: the file system of the folder.
+    """
+    try:
+        yield
+    except (ArithmeticError, MemoryError, RuntimeError, ValueError) as error:
+        reason = traceback.format_exception_only(error)[-1].strip().splitlines()[-1]
+        with filesystem.open_output_stream(f"{folder}/{ERROR_FILE}") as file:
+            file.write(reason.encode())
+        raise
 
 
 @dataclass

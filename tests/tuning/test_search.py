@@ -41,4 +41,7 @@ def test_a_sweep_is_resumed_only_if_all_of_its_state_was_saved(
 def test_failure_reason_is_the_last_line_of_a_traceback() -> None:
     trace = "Traceback …\n  File …\nNotFiniteError: lower train.learning_rate\n"
     assert failure_reason(RuntimeError(trace)) == "NotFiniteError: lower train.learning_rate"
-    assert failure_reason(RayActorError()) == "its process died, as it does when memory runs out"
+    died = "its process died again and again, as it does when memory runs out"
+    assert failure_reason(RayActorError()) == died
+    repeated = "exvad.tuning.trial_state.FailedBeforeError: NotFiniteError: lower it\n"
+    assert failure_reason(RuntimeError(trace + repeated)) == "NotFiniteError: lower it"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import signal
 import subprocess
@@ -21,6 +22,7 @@ from exvad.tuning.space import Dimension, IntRange
 from exvad.tuning.sweep import load_data
 from tests.helpers.planted import CLASSES, config, plant_run
 from tests.helpers.processes import descendants_named, exvad_command, run_exvad, stop
+from tests.helpers.ray_sessions import cluster_of_nodes
 from tests.helpers.tracking import tracking_server
 
 __all__ = ["tracking_server"]
@@ -30,6 +32,8 @@ pytestmark = pytest.mark.filterwarnings("ignore:The ``noload`` loader strategy")
 
 EPOCHS = 4
 WAIT_SECONDS = 200
+# In the command line of a process that runs trials.
+TRIAL = "ImplicitFunc"
 SPACE = """
 labels.k: {type: int, low: 0, high: 1}
 model.tau: {type: float, low: 0.05, high: 0.2, log: true}
@@ -68,11 +72,12 @@ def sweep(folder: Path, *more: str, **environment: str) -> subprocess.CompletedP
     return finished
 
 
-def start_sweep(folder: Path, *more: str) -> subprocess.Popen[str]:
+def start_sweep(folder: Path, *more: str, **environment: str) -> subprocess.Popen[str]:
     """Start a sweep in its folder."""
     return subprocess.Popen(
         exvad_command(*arguments(folder, *more)),
         cwd=folder,
+        env={**os.environ, **environment},
         stdout=subprocess.DEVNULL,
         stderr=subprocess.PIPE,
         text=True,
@@ -221,21 +226,27 @@ def test_trials_that_diverge_or_run_out_of_memory_fail_alone(folder: Path, tmp_p
 
 
 @pytest.mark.slow
-def test_trial_whose_process_is_killed_is_recorded_and_the_sweep_continues(
-    folder: Path, tmp_path: Path
-) -> None:
+def test_lost_process_and_lost_node_cost_no_trial(folder: Path, tmp_path: Path) -> None:
     copy_run(folder, tmp_path)
-    options = ("--trials", "4", "--search", "random", "--no-early-stop", "train.epochs=60")
-    with start_sweep(tmp_path, *options) as process:
+    epochs = 60
+    options = ("--trials", "4", "--search", "random", "--no-early-stop", f"train.epochs={epochs}")
+    with (
+        cluster_of_nodes(1, 1) as cluster,
+        start_sweep(tmp_path, *options, RAY_ADDRESS=cluster.address) as process,
+    ):
         wait_for_epochs(tmp_path, 1)
-        trials = descendants_named(process, "ImplicitFunc")
-        assert trials
+        raylets = [node.all_processes["raylet"][0].process for node in cluster.worker_nodes]
+        trials = [trial for raylet in raylets for trial in descendants_named(raylet, TRIAL)]
         trials[0].kill()
+        wait_for_epochs(tmp_path, 2 * epochs)
+        lost = next(raylet for raylet in raylets if descendants_named(raylet, TRIAL))
+        lost.kill()
         _, output = process.communicate(timeout=280)
     assert process.returncode == 0, output
-    assert "1 failed" in output
-    (failed,) = (run for run in trial_runs(tmp_path) if run.info.status == "FAILED")
-    assert "its process died" in failed.data.tags["exvad.error"]
+    assert "4 trials: 0 stopped early, 0 failed" in output
+    assert "Traceback" not in output
+    assert {run.info.status for run in trial_runs(tmp_path)} == {"FINISHED"}
+    assert list(logged_epochs(tmp_path).values()) == [list(range(1, epochs + 1))] * 4
 
 
 @pytest.mark.slow

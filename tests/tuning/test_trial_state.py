@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from pyarrow import fs
 
 from exvad.config import Config
 from exvad.data.manifest import Manifest
@@ -16,7 +17,14 @@ from exvad.store.feature_bank import FeatureBank
 from exvad.training.fitting import FitState
 from exvad.tuning.sweep import load_data
 from exvad.tuning.trial import train_once
-from exvad.tuning.trial_state import RESULT_FILE, STATE_FILE, StateWriter, read_trial_state
+from exvad.tuning.trial_state import (
+    RESULT_FILE,
+    STATE_FILE,
+    FailedBeforeError,
+    StateWriter,
+    error_written_down,
+    read_trial_state,
+)
 from tests.helpers.planted import config, plant_run
 
 Training = tuple[Config, FeatureBank, Manifest, RunLabels]
@@ -98,3 +106,14 @@ def test_checkpoint_that_was_being_written_is_passed_over(
     before = read_trial_state(str(tmp_path)).fit
     assert before is not None
     assert len(before.history) == 1
+
+
+def test_trial_that_raised_an_error_fails_at_once_with_the_same_words(tmp_path: Path) -> None:
+    folder = str(tmp_path)
+    with (
+        pytest.raises(ValueError, match=r"^lower it$"),
+        error_written_down(folder, fs.LocalFileSystem()),
+    ):
+        raise ValueError("lower it")
+    with pytest.raises(FailedBeforeError, match=r"^ValueError: lower it$"):
+        read_trial_state(folder)

@@ -41,11 +41,11 @@ def sandbox() -> Iterator[DecodingProcess]:
         yield sandbox
 
 
-def sandbox_child() -> psutil.Process:
+def sandbox_child(sandbox: DecodingProcess) -> psutil.Process:
     """Return the process that starts those of the requests; there is only one."""
-    children = psutil.Process().children()
-    (child,) = [child for child in children if "sandbox_child" in " ".join(child.cmdline())]
-    return child.children()[0]
+    assert sandbox._process is not None
+    (child,) = psutil.Process(sandbox._process.pid).children()
+    return child
 
 
 def test_plan_and_decode_return_what_this_process_does(
@@ -92,7 +92,7 @@ def test_one_process_serves_many_files_and_ends_with_the_sandbox(video: Path) ->
     with DecodingProcess() as sandbox:
         for _ in range(3):
             sandbox.plan("a", video, 16, 256)
-        child = sandbox_child()
+        child = sandbox_child(sandbox)
     assert not child.is_running()
 
 
@@ -100,13 +100,13 @@ def test_a_crash_costs_one_file_and_the_next_gets_a_new_process(
     video: Path, sandbox: DecodingProcess
 ) -> None:
     _, chunks = sandbox.plan("a", video, 16, 256)
-    child = sandbox_child()
+    child = sandbox_child(sandbox)
     child.kill()
     child.wait()
     assert len(sandbox.decode(chunks[0]).frames) == chunks[0].num_snippets, (
         "there was no request in progress"
     )
-    child = sandbox_child()
+    child = sandbox_child(sandbox)
     child.send_signal(signal.SIGSTOP)
     threading.Timer(0.3, child.kill).start()
     with pytest.raises(VideoError, match="decoding crashed the decoding process"):
@@ -117,7 +117,7 @@ def test_a_crash_costs_one_file_and_the_next_gets_a_new_process(
 def test_decode_stops_after_its_time_limit(video: Path) -> None:
     with DecodingProcess(seconds=1) as sandbox:
         _, chunks = sandbox.plan("a", video, 16, 256)
-        child = sandbox_child()
+        child = sandbox_child(sandbox)
         child.send_signal(signal.SIGSTOP)
         began = time.monotonic()
         with pytest.raises(VideoError, match="longer than 1 s"):
@@ -164,7 +164,7 @@ def test_the_child_has_no_secrets_in_its_environment(
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "hunter2")
     with DecodingProcess() as sandbox:
         sandbox.plan("a", video, 16, 256)
-        child = sandbox_child()
+        child = sandbox_child(sandbox)
         assert "hunter2" not in Path(f"/proc/{child.pid}/environ").read_text()
 
 

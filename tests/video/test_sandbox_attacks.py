@@ -132,7 +132,10 @@ def test_a_video_that_takes_memory_or_time_costs_only_itself(targets: Targets) -
             with pytest.raises(VideoError, match=message):
                 sandbox.plan("evil", other.with_name(EVIL), 16, 256)
             assert time.monotonic() - began < 60
-            assert len(descendants(sandbox)) <= 1, "the process of the attack has not ended"
+            deadline = time.monotonic() + 20
+            while len(descendants(sandbox)) > 1:
+                assert time.monotonic() < deadline, "the process of the attack has not ended"
+                time.sleep(0.1)
             sandbox.seconds = 30
             assert sandbox.plan("other", other, 16, 256)[0].num_frames == 40
 
