@@ -1,7 +1,7 @@
 """A sweep of sixteen short trials, compared with the same trainings in one process.
 
 The benchmark renders and preprocesses a small demo world first. The sweep is the real command; the
-files that Ray Tune writes for each trial show when it began and when it reported last.
+reports of each trial, whose times are whole seconds, show when it began and when it ended.
 
     python -m bench.tune [--quick]
 """
@@ -73,12 +73,13 @@ def time_sweep(folder: Path, count: int) -> SweepTimes:
     ]  # fmt: skip
     start = time.time()
     subprocess.run(command, cwd=ROOT, stdout=sys.stderr, check=True)
-    trials = list((folder / "run/sweep1").glob("*/params.json"))
-    return SweepTimes(
-        sorted(file.stat().st_mtime - start for file in trials),
-        sorted(file.with_name("result.json").stat().st_mtime - start for file in trials),
-        [json.loads(file.read_text()) for file in trials],
-    )
+    begun, reported, drawn = [], [], []
+    for file in (folder / "run/sweep1").glob("*/result.json"):
+        rows = [json.loads(line) for line in file.read_text().splitlines()]
+        begun.append(rows[0]["timestamp"] - rows[0]["time_total_s"] - start)
+        reported.append(rows[-1]["timestamp"] - start)
+        drawn.append(json.loads(file.with_name("params.json").read_text()))
+    return SweepTimes(sorted(begun), sorted(reported), drawn)
 
 
 def time_trainings(config: Config, settings: list[dict[str, Any]]) -> float:

@@ -136,7 +136,19 @@ class ChatEndpoint:
             RefusingEndpointError: the endpoint has refused each of its first 8 requests, and not
                 for their content or length.
         """
-        return list(self.pool.map(self.chat_once, conversations))
+        failed = threading.Event()
+
+        def chat_unless_failed(conversation: list[dict[str, Any]]) -> Answer | None:
+            if failed.is_set():
+                return None  # An error is on its way to the caller.
+            try:
+                return self.chat_once(conversation)
+            except EndpointError:
+                failed.set()
+                raise
+
+        answers = list(self.pool.map(chat_unless_failed, conversations))
+        return [answer for answer in answers if answer is not None]
 
     def chat_once(
         self, messages: list[dict[str, Any]], on_text: Callable[[str], None] | None = None
