@@ -80,6 +80,7 @@ VARIANT_NAMES = {
     "none": "Frames alone",
     "captions": "Frames and captions",
     "explanation": "Frames and explanation",
+    "grounded": "Frames and grounded text",
 }
 
 PROTOCOL_MEANINGS = {
