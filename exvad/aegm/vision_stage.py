@@ -11,14 +11,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from itertools import groupby, islice
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from exvad.aegm.captioning import caption_lists
 from exvad.aegm.placement import place_captions
 from exvad.encoders.answers import CaptionError
-from exvad.encoders.protocols import ClipCaptioner, ImageGroupEncoder
+from exvad.encoders.protocols import ImageGroupEncoder
 from exvad.video.chunks import Chunk
 from exvad.video.container import DEFAULT_FPS
 from exvad.video.decoder import Decoder, InProcessDecoder
@@ -274,7 +274,7 @@ class VisionStage:
                 list(task.captioned_clips(decoded, self.frames))
                 for task, decoded in (chunks[index] for index in uncaptioned)
             ]
-            answers = _caption_lists(self.captioner, clips)
+            answers = caption_lists(self.captioner, clips)
             for index, texts in zip(uncaptioned, answers, strict=True):
                 captions[index] = texts
         return captions
@@ -310,53 +310,6 @@ def _encode_groups(
     if isinstance(clip, ImageGroupEncoder):
         return clip.encode_groups(groups)
     return map(clip.encode_images, groups)
-
-
-def _caption_lists(
-    captioner: Captioner, lists: Sequence[Sequence[NDArray[np.uint8]]]
-) -> list[list[str] | CaptionError]:
-    """Return one caption for each clip in each list, or why a list has none."""
-    clips = [clip for clips_of_list in lists for clip in clips_of_list]
-    try:
-        captions = iter(_caption_clips_of_any_size(captioner, clips))
-    except CaptionError as error:
-        if len(lists) == 1:
-            return [error]
-        # One clip has no caption: caption list by list, so that only its own list has none.
-        return [result for clips in lists for result in _caption_lists(captioner, [clips])]
-    return [list(islice(captions, len(clips))) for clips in lists]
-
-
-def _caption_clips_of_any_size(
-    captioner: Captioner, clips: Sequence[NDArray[np.uint8]]
-) -> Sequence[str]:
-    """Return one caption for each clip, from as few calls as the captioner allows."""
-    if isinstance(captioner, ClipCaptioner):
-        return captioner.caption_clips(clips)
-    captions = [""] * len(clips)
-    by_shape = sorted(range(len(clips)), key=lambda index: clips[index].shape)
-    for _, group in groupby(by_shape, key=lambda index: clips[index].shape):
-        indices = list(group)
-        texts = caption_clips(captioner, [clips[index] for index in indices])
-        for index, text in zip(indices, texts, strict=True):
-            captions[index] = text
-    return captions
-
-
-def caption_clips(captioner: Captioner, clips: Sequence[NDArray[np.uint8]]) -> list[str]:
-    """Return one caption for each clip: T_i = Φ_C(P_C, I_i) of equation 1.
-
-    Args:
-        captioner: Φ_C; a `ClipCaptioner` if a clip has several frames.
-        clips: RGB, uint8 [f, H, W, 3] each. Clips of one frame have the same size.
-
-    Raises:
-        CaptionError: the captioner gives no caption for a clip.
-    """
-    if all(len(clip_fHWC) == 1 for clip_fHWC in clips):
-        return captioner.caption(np.concatenate(clips))
-    assert isinstance(captioner, ClipCaptioner), "load_captioner refuses frames > 1 otherwise"
-    return captioner.caption_clips(clips)
 
 
 def captions_fingerprint(config: Config) -> dict[str, Any]:

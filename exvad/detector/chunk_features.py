@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from exvad.aegm.vision_stage import caption_clips
+from exvad.aegm.captioning import caption_clips
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
