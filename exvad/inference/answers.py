@@ -63,7 +63,9 @@ def compose_analysis(
         caption_times,
         features.gaps,
     )
-    probability_of = dict(zip(classes, prediction.video_probabilities().tolist(), strict=True))
+    probability_of = dict(
+        zip(classes, prediction.video_class_probabilities().tolist(), strict=True)
+    )
     event_labels = {event.label for event in events}
     # The class of the video is a class of its events, so that the two never contradict each other.
     candidates = [name for name in classes if name in event_labels] or classes

@@ -1,19 +1,21 @@
 """Text features that say where: what each snippet of a video reads, for `model.text: grounded`.
 
-The paper gives one text feature to a whole video. Its explanation cites the captions that it rests
-on, so a snippet can have the text that speaks about it instead:
+The paper gives one text feature to a whole video. But an explanation cites the captions that it
+rests on, so a snippet can have the text that speaks about it:
 
-    g_c = F_T              if the explanation cites caption c as evidence
-          E_T(T̂_c)         otherwise
-    a_tc = −|t − p_c| / (σ · gap) + ⟨v_t, v_c⟩ / ρ
+    e_c = max_j exp((⟨E_T(T̂_c), E_T(T̂_j)⟩ − 1) / κ)    over the cited captions j
+    g_c = e_c · F_T + (1 − e_c) · E_T(T̂_c)
+    a_tc = ⟨v_t, v_c⟩ / ρ − |t − p_c| / (σ · gap)
     w_tc = exp(a_tc) / Σ_c' exp(a_tc')
     text_t = Σ_c w_tc · g_c
 
-with p_c the place of the captioned frame, v its image feature, and gap the mean distance of the
-captions. A snippet between two captions reads mostly the nearer one, unless it looks like the
-other.
+e_c is 1 where the explanation stands: at the captions that it cites, and at those that say the
+same. An explanation that finds nothing abnormal speaks of the whole video, so e_c is 1 everywhere.
+p_c is the place of the captioned frame, v_c its image feature, and gap the mean distance of the
+captions: a snippet between two captions reads mostly the nearer one, unless it looks like the
+other. w_t sums to 1.
 
-T snippets · c captions · D feature width · L shortened length
+T snippets · c captions · N any of them · D feature width · L shortened length
 """
 
 from __future__ import annotations
@@ -34,8 +36,7 @@ if TYPE_CHECKING:
 
 REACH = 0.5  # σ: how far a caption reaches in time, in mean distances of captions
 SIMILARITY_TEMPERATURE = 0.1  # ρ
-SAMENESS = 0.02
-NORMAL = "evidence"
+SAMENESS = 0.02  # κ: how alike captions are that say the same
 _TINY = 1e-12
 
 
@@ -68,7 +69,8 @@ def text_rows(table: pa.Table, kind: TextKind) -> Iterator[NDArray[Any]]:
 def grounded_rows(text_D: NDArray[Any], caption_cD: NDArray[Any], record: str) -> NDArray[Any]:
     """Return the text feature g_c at each captioned frame.
 
-    An explanation that cites nothing stands at the caption that is most like it.
+    An explanation that finds something abnormal and cites nothing stands at the caption that is
+    most like it.
 
     Args:
         text_D: F_T, feature of the explanation.
@@ -80,20 +82,18 @@ def grounded_rows(text_D: NDArray[Any], caption_cD: NDArray[Any], record: str) -
     """
     count = len(caption_cD)
     if not count:
-        return text_D[None].astype(caption_cD.dtype)
-    facts = json.loads(record or "{}")
-    cited = [number - 1 for number in facts.get("evidence", []) if 1 <= number <= count]
+        return np.asarray(text_D[None])
+    explanation = json.loads(record or "{}")
+    if not explanation.get("anomalous", True):
+        return np.repeat(text_D[None], count, axis=0).astype(caption_cD.dtype)
     unit_cD = _unit_rows(caption_cD)
-    if not facts.get("anomalous", True):
-        if NORMAL == "all":
-            return np.repeat(text_D[None], count, 0).astype(caption_cD.dtype)
-        if NORMAL == "none":
-            return caption_cD.copy()
+    cited = [number - 1 for number in explanation.get("evidence", []) if 1 <= number <= count]
     if not cited:
         likeness_c = unit_cD @ _unit_rows(text_D[None])[0]
         cited = [int(likeness_c.argmax())]
-    share_c1 = np.exp(((unit_cD @ unit_cD[cited].T).max(1, keepdims=True) - 1) / SAMENESS)
-    rows_cD = share_c1 * text_D + (1 - share_c1) * caption_cD
+    sameness_c1 = (unit_cD @ unit_cD[cited].T).max(1, keepdims=True)
+    share_c1 = np.exp((sameness_c1 - 1).clip(max=0) / SAMENESS)
+    rows_cD: NDArray[Any] = share_c1 * text_D + (1 - share_c1) * caption_cD
     return rows_cD.astype(caption_cD.dtype)
 
 
