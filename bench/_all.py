@@ -16,6 +16,7 @@ from scripts.scale import MEASURED, RECORD, read_measurement
 BENCHMARKS = (
     "demo",
     "export",
+    "grounded",
     "head",
     "language",
     "learning",

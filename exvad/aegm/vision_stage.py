@@ -11,13 +11,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from itertools import groupby, islice
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from exvad.aegm.captioning import caption_lists
+from exvad.aegm.placement import place_captions
 from exvad.encoders.answers import CaptionError
-from exvad.encoders.protocols import ClipCaptioner, ImageGroupEncoder
+from exvad.encoders.protocols import ImageGroupEncoder
 from exvad.video.chunks import Chunk
 from exvad.video.container import DEFAULT_FPS
 from exvad.video.decoder import Decoder, InProcessDecoder
@@ -47,6 +48,8 @@ class ChunkTask:
         fps: frames per second of the video.
         captioned: indices within the video of the snippets to caption, ascending.
         captions: captions T_i of these snippets, if a separate captioning stage wrote them.
+        movable: those of `captioned` that may move to where a first look finds something; see
+            `exvad.aegm.placement`.
     """
 
     chunk: Chunk
@@ -55,6 +58,7 @@ class ChunkTask:
     fps: float
     captioned: tuple[int, ...]
     captions: tuple[str, ...] | None = None
+    movable: tuple[int, ...] = ()
 
     def to_row(self) -> dict[str, Any]:
         """Return the task as plain values, to send it between processes."""
@@ -65,6 +69,7 @@ class ChunkTask:
             "fps": self.fps,
             "captioned": list(self.captioned),
             "captions": None if self.captions is None else list(self.captions),
+            "movable": list(self.movable),
         }
 
     @classmethod
@@ -77,6 +82,7 @@ class ChunkTask:
             row["fps"],
             tuple(row["captioned"]),
             None if row["captions"] is None else tuple(row["captions"]),
+            tuple(row["movable"]),
         )
 
     def with_captions(self, captions: Mapping[str, str]) -> ChunkTask:
@@ -89,6 +95,11 @@ class ChunkTask:
         if not all(index in captions for index in indices):
             return self
         return replace(self, captions=tuple(captions[index] for index in indices))
+
+    def at_even_places(self) -> ChunkTask:
+        """Return the task with only the captions that do not move."""
+        even = tuple(snippet for snippet in self.captioned if snippet not in self.movable)
+        return replace(self, captioned=even, movable=())
 
     def captioned_clips(self, decoded: DecodedChunk, num_frames: int) -> NDArray[np.uint8]:
         """Return the clips to caption: each captioned snippet's frame between its neighbours.
@@ -134,11 +145,24 @@ def plan_video(
     )
     num_snippets = sum(chunk.num_snippets for chunk in chunks)
     captioned = choose_captioned_snippets(num_snippets, config.captioner.per_video)
+    # Every other caption keeps its even place, so that no part of the video is without one.
+    moves = config.captioner.placement == "guided" and len(captioned) < num_snippets
+    movable = frozenset(captioned[1::2] if moves else ())
     tasks = []
     for chunk in chunks:
         snippets = range(chunk.first_snippet, chunk.first_snippet + chunk.num_snippets)
         chunk_captioned = tuple(snippet for snippet in captioned if snippet in snippets)
-        tasks.append(ChunkTask(chunk, len(chunks), info.num_frames, info.fps, chunk_captioned))
+        chunk_movable = tuple(snippet for snippet in chunk_captioned if snippet in movable)
+        tasks.append(
+            ChunkTask(
+                chunk,
+                len(chunks),
+                info.num_frames,
+                info.fps,
+                chunk_captioned,
+                movable=chunk_movable,
+            )
+        )
     return info, tasks
 
 
@@ -191,23 +215,43 @@ class VisionStage:
         Returns:
             For each chunk the row of every crop, or why it has no captions.
         """
-        captions = self._caption_chunks(chunks)
-        encoded = [
-            (task, decoded, texts)
-            for (task, decoded), texts in zip(chunks, captions, strict=True)
+        first_look = self._look_first(chunks)
+        placed = [
+            (place_captions(task, first_look[index]) if index in first_look else task, decoded)
+            for index, (task, decoded) in enumerate(chunks)
+        ]
+        captions = self._caption_chunks(placed)
+        todo = [
+            (index, crop)
+            for index, texts in enumerate(captions)
             if not isinstance(texts, CaptionError)
+            for crop in range(crops)
         ]
         groups = (
-            crop_frames(decoded.frames, crop) for _, decoded, _ in encoded for crop in range(crops)
+            crop_frames(placed[index][1].frames, crop)
+            for index, crop in todo
+            if crop > 0 or index not in first_look
         )
         features = _encode_groups(self.clip, groups)
-        rows = iter(
-            [
-                [_build_row(task, decoded, texts, crop, next(features)) for crop in range(crops)]
-                for task, decoded, texts in encoded
-            ]
-        )
-        return [texts if isinstance(texts, CaptionError) else next(rows) for texts in captions]
+        rows: list[list[dict[str, Any]]] = [[] for _ in placed]
+        for index, crop in todo:
+            seen = index in first_look and crop == 0
+            visual_tD = first_look[index] if seen else next(features)
+            texts = captions[index]
+            assert not isinstance(texts, CaptionError)
+            rows[index].append(_build_row(*placed[index], texts, crop, visual_tD))
+        return [
+            texts if isinstance(texts, CaptionError) else rows[index]
+            for index, texts in enumerate(captions)
+        ]
+
+    def _look_first(
+        self, chunks: Sequence[tuple[ChunkTask, DecodedChunk]]
+    ) -> dict[int, NDArray[np.float32]]:
+        """Return the features of the chunks whose captions may move: index → crop 0, [t, D]."""
+        indices = [index for index, (task, _) in enumerate(chunks) if task.movable]
+        groups = (crop_frames(chunks[index][1].frames, 0) for index in indices)
+        return dict(zip(indices, _encode_groups(self.clip, groups), strict=True))
 
     def _caption_chunks(
         self, chunks: Sequence[tuple[ChunkTask, DecodedChunk]]
@@ -230,7 +274,7 @@ class VisionStage:
                 list(task.captioned_clips(decoded, self.frames))
                 for task, decoded in (chunks[index] for index in uncaptioned)
             ]
-            answers = _caption_lists(self.captioner, clips)
+            answers = caption_lists(self.captioner, clips)
             for index, texts in zip(uncaptioned, answers, strict=True):
                 captions[index] = texts
         return captions
@@ -266,53 +310,6 @@ def _encode_groups(
     if isinstance(clip, ImageGroupEncoder):
         return clip.encode_groups(groups)
     return map(clip.encode_images, groups)
-
-
-def _caption_lists(
-    captioner: Captioner, lists: Sequence[Sequence[NDArray[np.uint8]]]
-) -> list[list[str] | CaptionError]:
-    """Return one caption for each clip in each list, or why a list has none."""
-    clips = [clip for clips_of_list in lists for clip in clips_of_list]
-    try:
-        captions = iter(_caption_clips_of_any_size(captioner, clips))
-    except CaptionError as error:
-        if len(lists) == 1:
-            return [error]
-        # One clip has no caption: caption list by list, so that only its own list has none.
-        return [result for clips in lists for result in _caption_lists(captioner, [clips])]
-    return [list(islice(captions, len(clips))) for clips in lists]
-
-
-def _caption_clips_of_any_size(
-    captioner: Captioner, clips: Sequence[NDArray[np.uint8]]
-) -> Sequence[str]:
-    """Return one caption for each clip, from as few calls as the captioner allows."""
-    if isinstance(captioner, ClipCaptioner):
-        return captioner.caption_clips(clips)
-    captions = [""] * len(clips)
-    by_shape = sorted(range(len(clips)), key=lambda index: clips[index].shape)
-    for _, group in groupby(by_shape, key=lambda index: clips[index].shape):
-        indices = list(group)
-        texts = caption_clips(captioner, [clips[index] for index in indices])
-        for index, text in zip(indices, texts, strict=True):
-            captions[index] = text
-    return captions
-
-
-def caption_clips(captioner: Captioner, clips: Sequence[NDArray[np.uint8]]) -> list[str]:
-    """Return one caption for each clip: T_i = Φ_C(P_C, I_i) of equation 1.
-
-    Args:
-        captioner: Φ_C; a `ClipCaptioner` if a clip has several frames.
-        clips: RGB, uint8 [f, H, W, 3] each. Clips of one frame have the same size.
-
-    Raises:
-        CaptionError: the captioner gives no caption for a clip.
-    """
-    if all(len(clip_fHWC) == 1 for clip_fHWC in clips):
-        return captioner.caption(np.concatenate(clips))
-    assert isinstance(captioner, ClipCaptioner), "load_captioner refuses frames > 1 otherwise"
-    return captioner.caption_clips(clips)
 
 
 def captions_fingerprint(config: Config) -> dict[str, Any]:
@@ -357,6 +354,7 @@ def _captioner_settings(config: Config) -> dict[str, Any]:
         "captioner_dtype": config.captioner.dtype,
         "caption_prompt": config.captioner.prompt,
         "captions_per_video": config.captioner.per_video,
+        **({"placement": "guided"} if config.captioner.placement == "guided" else {}),
         "max_new_tokens": config.captioner.max_new_tokens,
     }
 

@@ -15,11 +15,11 @@ from transformers.utils.logging import disable_progress_bar
 from exvad.checkpoints.registry import newest_checkpoint
 from exvad.data.atomic import write_text_atomic
 from exvad.detector.detector import Detector
-from exvad.report.cards import describe_disagreement
 from exvad.report.evidence import evidence_frames
 from exvad.report.pages import render_analyses
 from exvad.report.report_video import ReportVideo
 from exvad.results import Analysis
+from exvad.results.disagreement import describe_disagreement
 
 
 def analyze_files(

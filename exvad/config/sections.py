@@ -153,6 +153,11 @@ class CaptionerConfig(Section):
     prompt: str = Field("", description="P_C; empty for plain captioning")
     frames: Positive = Field(1, description="frames per caption; above 1 for chat models only")
     per_video: Positive = Field(32, description="n, captioned frames per video")
+    placement: Literal["even", "guided"] = Field(
+        "even",
+        description="even for equal distances; guided to move every other caption to where a first "
+        "look at the frames finds something",
+    )
     dtype: Dtype = Field("auto", description="of the weights; auto is half precision on a GPU")
     batch_size: Positive = Field(16, description="frames captioned at once")
     max_new_tokens: Positive = Field(40, description="maximum tokens per caption")
@@ -223,7 +228,12 @@ class ModelConfig(Section):
     layers: Positive = Field(2, description="layers of the local transformer")
     max_snippets: Positive = Field(256, description="maximum snippets per clip of the network")
     fusion: Literal["add", "concat", "gated"] = Field("concat", description="of F_V and F_T")
-    text: Literal["none", "captions", "explanation"] = Field("explanation", description="F_T")
+    text: Literal["none", "captions", "explanation", "grounded"] = Field(
+        "explanation",
+        description="F_T: explanation for the paper's, one feature of the explanation per video; "
+        "captions for the nearest caption of each snippet; grounded for the explanation at the "
+        "captions that it cites and the others elsewhere; none",
+    )
     label_prompt: Literal["name", "template", "learnable", "augmented"] = Field(
         "augmented", description="source of the label embeddings (Table 6)"
     )

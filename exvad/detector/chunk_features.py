@@ -5,12 +5,13 @@ T snippets · t snippets of a chunk · D feature width
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from itertools import groupby
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from exvad.aegm.vision_stage import caption_clips
+from exvad.aegm.captioning import caption_clips
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -25,21 +26,29 @@ class ChunkFeatures:
     """Collects the chunks of a video in order; failed chunks get the features of the nearest frame.
 
     Attributes:
-        captioned_snippets: indices of the snippets whose frames are captioned, ascending.
         problems: what could not be read and was replaced.
     """
 
     def __init__(self) -> None:
-        self.captioned_snippets: list[int] = []
         self.problems: list[str] = []
-        self._clips: list[NDArray[np.uint8]] = []
+        self._clips: list[tuple[int, NDArray[np.uint8]]] = []  # of the captioned snippets
         self._chunks: list[NDArray[np.float16] | int] = []  # features, or the length of a failure
         self._error: VideoError | None = None
 
     def add_captioned_clips(self, task: ChunkTask, decoded: DecodedChunk, num_frames: int) -> None:
         """Add the clips of a chunk that are captioned; see `ChunkTask.captioned_clips`."""
-        self.captioned_snippets += task.captioned
-        self._clips += list(task.captioned_clips(decoded, num_frames))
+        clips = task.captioned_clips(decoded, num_frames)
+        self._clips += zip(task.captioned, clips, strict=True)
+
+    def add_guided_clips(self, clips: Iterable[tuple[int, NDArray[np.uint8]]]) -> None:
+        """Add clips that a first look chose, each with its snippet."""
+        self._clips += clips
+        self._clips.sort(key=lambda chosen: chosen[0])
+
+    @property
+    def captioned_snippets(self) -> list[int]:
+        """Indices of the snippets whose frames are captioned, ascending."""
+        return [snippet for snippet, _ in self._clips]
 
     def add(self, decoded: DecodedChunk, visual_tD: NDArray[np.float16]) -> None:
         """Add the image features of a chunk."""
@@ -74,7 +83,8 @@ class ChunkFeatures:
     def caption(self, captioner: Captioner) -> list[str]:
         """Caption the added clips, all consecutive clips of one size in one call."""
         captions: list[str] = []
-        for _, clips in groupby(self._clips, key=lambda clip_fHWC: clip_fHWC.shape):
+        clips_in_order = [clip_fHWC for _, clip_fHWC in self._clips]
+        for _, clips in groupby(clips_in_order, key=lambda clip_fHWC: clip_fHWC.shape):
             captions += caption_clips(captioner, list(clips))
         return captions
 

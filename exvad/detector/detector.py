@@ -103,7 +103,12 @@ class Detector:
         self.classes: tuple[str, ...] = self.checkpoint.classes
         self.models: Models = models or LocalModels(config, explanation_schema(self.classes))
         self._extractor = Extractor(
-            config, self.models, self.classes, decoder, parallel=models is not None
+            config,
+            self.models,
+            self.classes,
+            decoder,
+            parallel=models is not None,
+            score=self._score_for_captions if sees_without_text(config) else None,
         )
         self.checkpoint.network.to(resolve_device(config.device))
 
@@ -171,6 +176,9 @@ class Detector:
         analysis = analysis.model_copy(update={"untrained": list(categories or ())})
         return TimedAnalysis(analysis, timer.seconds)
 
+    def _score_for_captions(self, visual_tD: NDArray[np.float16]) -> NDArray[np.float32]:
+        return first_scores(self.checkpoint, visual_tD)
+
     def with_categories(self, categories: Mapping[str, Sequence[str]]) -> Checkpoint:
         """Return the checkpoint with additional classes.
 
@@ -203,6 +211,11 @@ class Detector:
             label_CD=torch.cat([label_CD, added_CD]),
             labels=labels.model_copy(update={"phrases": {**labels.phrases, **added_phrases}}),
         )
+
+
+def sees_without_text(config: Config) -> bool:
+    """Return whether training also taught the network to score images without their text."""
+    return config.model.text == "none" or config.train.text_dropout > 0
 
 
 def first_scores(checkpoint: Checkpoint, visual_tD: NDArray[np.float16]) -> NDArray[np.float32]:

@@ -18,11 +18,13 @@ from exvad.aegm.explanation_format import ExplanationError, partial_text
 from exvad.aegm.language_stage import LanguageSettings, LanguageStage
 from exvad.aegm.vision_stage import ChunkTask, plan_video
 from exvad.detector.chunk_features import ChunkFeatures
+from exvad.detector.guided_clips import GuidedClips, SnippetScores
 from exvad.detector.stage_timer import StageTimer
 from exvad.encoders.answers import Answer, NoAnswerError
 from exvad.encoders.protocols import StreamingLanguageModel
 from exvad.results import Explanation
 from exvad.store.feature_bank import VideoFeatures
+from exvad.store.grounding import grounded_rows, text_columns
 from exvad.video.container import DecodingLimitError, VideoError
 from exvad.video.decoder import Decoder, InProcessDecoder
 
@@ -36,7 +38,6 @@ if TYPE_CHECKING:
 
 SNIPPETS_AT_ONCE = 32  # few enough for the first scores to come soon, enough for a batch
 UNANSWERED = "no explanation: {} (the scores use the images alone)"
-TEXT_COLUMNS = {"captions": "caption_text", "explanation": "text"}  # model.text → row's column
 
 ChunkCallback = Callable[["NDArray[np.float16]", "NDArray[np.float64]", float], None]
 
@@ -67,7 +68,10 @@ class Extractor:
         classes: class names, the normal one first.
         decoder: the decoder; None to decode in this process.
         parallel: whether the last chunk is encoded and the video captioned at the same time, for
-            models that do not share the cores of this process.
+            models that do not share the cores of this process; not where a first look at the whole
+            video chooses the captions.
+        score: scores snippets by their image features, to place captions where they are high; None
+            to place them where the features are unusual.
     """
 
     def __init__(
@@ -77,6 +81,7 @@ class Extractor:
         classes: Sequence[str],
         decoder: Decoder | None = None,
         parallel: bool = False,
+        score: SnippetScores | None = None,
     ) -> None:
         size = min(config.data.snippets_per_chunk, SNIPPETS_AT_ONCE)
         data = config.data.model_copy(update={"snippets_per_chunk": size})
@@ -84,7 +89,8 @@ class Extractor:
         self.models = models
         self.classes = classes
         self.decoder = decoder or InProcessDecoder()
-        self.parallel = parallel
+        self.parallel = parallel and config.captioner.placement == "even"
+        self.score = score
 
     def extract(
         self,
@@ -142,6 +148,7 @@ class Extractor:
             fps=info.fps,
             duration=info.duration,
             gaps=info.gaps,
+            grounded=self.config.model.text == "grounded",
         )
         return Extraction(features, [*info.notes, *chunks.problems], timer.seconds)
 
@@ -156,7 +163,8 @@ class Extractor:
 
         There are no captions if the captioner refuses a frame; the features have the problem.
         """
-        chunks = ChunkFeatures()
+        chunks, guided = ChunkFeatures(), GuidedClips(tasks, self.score)
+        num_frames = self.config.captioner.frames
 
         def caption() -> list[str]:
             with timer.measure("captioning"):
@@ -173,14 +181,17 @@ class Extractor:
                     chunks.add_failed(task, decoded)
                     continue
                 if with_text:
-                    chunks.add_captioned_clips(task, decoded, self.config.captioner.frames)
+                    chunks.add_captioned_clips(task.at_even_places(), decoded, num_frames)
                     if self.parallel and count == len(tasks):
                         captioning = pool.submit(caption)
                 with timer.measure("encoding"):
                     visual_tD = self.models.clip.encode_images(decoded.frames).astype(np.float16)
                 chunks.add(decoded, visual_tD)
+                if with_text:
+                    guided.offer(task, decoded, visual_tD, num_frames)
                 if on_chunk is not None:
                     on_chunk(visual_tD, decoded.times, count / len(tasks))
+            chunks.add_guided_clips(guided.chosen())
             return chunks, caption() if captioning is None else captioning.result()
 
     def _decode(
@@ -224,10 +235,16 @@ class Extractor:
 
     def _text_feature(self, row: dict[str, Any], width: int) -> NDArray[np.float16] | None:
         """Return the text feature that the network was trained with; zeros if there is no row."""
-        column = TEXT_COLUMNS.get(self.config.model.text)
-        if column is None:
+        kind = self.config.model.text
+        if kind == "none":
             return None
-        text: NDArray[np.float16] = row[column] if row else np.zeros(width, np.float16)
+        text: NDArray[np.float16]
+        if not row:
+            text = np.zeros(width, np.float16)
+        elif kind == "grounded":
+            text = grounded_rows(row["text"], row["caption_text"], row["record"])
+        else:
+            text = row[text_columns(kind)[0]]
         return text
 
 

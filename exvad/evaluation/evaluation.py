@@ -122,7 +122,7 @@ def score_videos(
         [prediction.scores[branch][:limit] for prediction, limit in pairs],
         [prediction.probabilities_TC[:limit] for prediction, limit in pairs],
         np.array([prediction.video_score(branch) for prediction in predictions]),
-        [manifest.classes[int(p.video_probabilities().argmax())] for p in predictions],
+        [manifest.classes[int(p.video_class_probabilities().argmax())] for p in predictions],
         checkpoint.config.data.stride,
         unlocated,
     )

@@ -175,8 +175,10 @@ def head_graph(checkpoint: Checkpoint) -> Graph:
     if model.text == "explanation":
         meaning = "text feature of the explanation; zeros without one"
         inputs.append(Tensor("text", "float32", (BATCH, width), meaning))
-    elif model.text == "captions":
+    elif model.text != "none":
         meaning = "text feature of the nearest caption of each snippet; zeros without captions"
+        if model.text == "grounded":
+            meaning = "text feature that speaks about each snippet; zeros without an explanation"
         inputs.append(Tensor("text", "float32", (BATCH, TIME, width), meaning))
     outputs = (
         Tensor("classifier", "float32", (BATCH, TIME), "anomaly scores of the classifier, 0 to 1"),

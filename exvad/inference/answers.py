@@ -12,6 +12,7 @@ import numpy as np
 
 from exvad.inference.events import find_events
 from exvad.results import Analysis, Caption, Explanation
+from exvad.results.disagreement import describe_disagreement
 
 if TYPE_CHECKING:
     from exvad.inference.calibration import Calibration
@@ -62,11 +63,13 @@ def compose_analysis(
         caption_times,
         features.gaps,
     )
-    probability_of = dict(zip(classes, prediction.video_probabilities().tolist(), strict=True))
+    probability_of = dict(
+        zip(classes, prediction.video_class_probabilities().tolist(), strict=True)
+    )
     event_labels = {event.label for event in events}
     # The class of the video is a class of its events, so that the two never contradict each other.
     candidates = [name for name in classes if name in event_labels] or classes
-    return Analysis(
+    analysis = Analysis(
         video=video,
         duration=duration,
         num_frames=features.num_frames,
@@ -84,3 +87,4 @@ def compose_analysis(
         problems=list(problems),
         model=model,
     )
+    return analysis.model_copy(update={"disagreement": describe_disagreement(analysis)})

@@ -47,6 +47,19 @@ class Prediction:
         """Return the mean of the K = ⌊T / 16⌋ + 1 highest probabilities of each class, [C]."""
         return _top_k_mean(self.probabilities_TC)
 
+    def video_class_probabilities(self) -> NDArray[np.float32]:
+        """Return the class probabilities of the video as a whole, [C], which sum to 1.
+
+        They are the mean over the K = ⌊T / 16⌋ + 1 snippets that are least normal. A video is
+        normal only if these are. With the K best snippets of each class by itself, which training
+        pools, nearly every video with an event would still have K normal ones.
+        """
+        probabilities_TC = self.probabilities_TC
+        count = min(len(probabilities_TC) // DIVISOR + 1, len(probabilities_TC))
+        least_normal_K = np.argpartition(probabilities_TC[:, 0], count - 1)[:count]
+        mean_C: NDArray[np.float32] = probabilities_TC[least_normal_K].mean(0)
+        return mean_C
+
 
 def predict(
     network: ExVAD,

@@ -1,7 +1,8 @@
 """The detector on a live stream: causal windows, alerts, and an explanation of each alert.
 
 A score depends only on frames up to its own time. The network sees a window of the last snippets.
-Its text feature is that of the last explanation, and zeros before the first.
+Its text feature is that of the last explanation, and zeros before the first. Grounded text stands
+where the last explanation says, and the newest snippets read what is nearest and most like them.
 
 W snippets of the window · t new snippets · C classes · D feature width
 """
@@ -18,6 +19,7 @@ import numpy as np
 from exvad.live.alerts import Alert, AlertRule, AlertTracker, Change
 from exvad.live.live_explainer import LiveExplainer, RecentFrame, Unexplained
 from exvad.live.settings import LiveSettings
+from exvad.results.disagreement import describe_contradiction
 from exvad.results.live import LiveAlert, LiveNotice, LiveScores, Record
 from exvad.store.examples import Example
 from exvad.video.frame_buffer import LiveFrame, Notice
@@ -56,6 +58,7 @@ class LiveDetector:
         self._explainer = LiveExplainer(checkpoint, models, self.settings, executor)
         self._on_peak = on_peak
         self._visual: deque[NDArray[np.float16]] = deque(maxlen=self.settings.window)
+        self._times: deque[float] = deque(maxlen=self.settings.window)
         self._count = 0
 
     def process(self, frames: Sequence[LiveFrame]) -> list[Record]:
@@ -89,6 +92,7 @@ class LiveDetector:
         times, scores, alerts = [], [], list[Record]()
         for frame, visual_D in zip(frames, visual_tD, strict=True):
             self._visual.append(visual_D)
+            self._times.append(frame.time)
             recent = RecentFrame(frame.frame, visual_D, frame.time)
             if self._count % self.settings.caption_every == 0:
                 self._explainer.add_frame(recent)
@@ -104,13 +108,15 @@ class LiveDetector:
     def _score_newest(self) -> tuple[float, list[float]]:
         """Return score and class probabilities of the newest snippet, from the window up to it."""
         visual_WD = np.stack(self._visual).astype(np.float32)
-        text_D = None
-        if self.checkpoint.config.model.text != "none":
+        text: NDArray[np.float32] | None = None
+        if self._explainer.grounded is not None:
+            text = self._explainer.grounded.spread(visual_WD, np.array(self._times))
+        elif self.checkpoint.config.model.text != "none":
             last_D = self._explainer.text_D
             width = visual_WD.shape[1]
-            text_D = np.zeros(width, np.float32) if last_D is None else last_D.astype(np.float32)
+            text = np.zeros(width, np.float32) if last_D is None else last_D.astype(np.float32)
         (prediction,) = self.checkpoint.predict(
-            [Example("", visual_WD, text_D)], max_snippets=self.settings.window
+            [Example("", visual_WD, text)], max_snippets=self.settings.window
         )
         scores_W = prediction.scores[self.checkpoint.calibration.branch]
         score = float(np.clip(scores_W[-1], 0, 1))
@@ -145,7 +151,11 @@ class LiveDetector:
         still_active = active is not None and active.number == result.alert.number
         alert = active if active is not None and still_active else result.alert
         record = _alert_record(alert, "explained")
-        content = {"explanation": result.explanation, "captions": result.captions}
+        content = {
+            "explanation": result.explanation,
+            "captions": result.captions,
+            "disagreement": describe_contradiction([alert.label], result.explanation),
+        }
         return [record.model_copy(update=content)]
 
 

@@ -9,7 +9,7 @@ from collections import deque
 from collections.abc import Sequence
 from concurrent.futures import Executor, Future
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
@@ -18,6 +18,7 @@ from exvad.aegm.language_stage import LanguageSettings, LanguageStage
 from exvad.encoders.answers import NoAnswerError
 from exvad.encoders.endpoint import EndpointError
 from exvad.results import Explanation
+from exvad.store.grounding import grounded_rows, spread_text
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -61,6 +62,42 @@ class WindowExplanation:
     captions: list[str]
 
 
+@dataclass(frozen=True)
+class GroundedWindow:
+    """The grounded text of recent frames; see `exvad.store.grounding`.
+
+    Args:
+        times_c: seconds of the captioned frames since the stream began.
+        visual_cD: their image features.
+        text_cD: the text feature at each of them.
+    """
+
+    times_c: NDArray[np.float64]
+    visual_cD: NDArray[np.float16]
+    text_cD: NDArray[Any]
+
+    def spread(
+        self, visual_WD: NDArray[np.float32], times_W: NDArray[np.float64]
+    ) -> NDArray[np.float32]:
+        """Return the text feature of each snippet of a window, [W, D].
+
+        Args:
+            visual_WD: image features of the snippets.
+            times_W: their seconds since the stream began.
+        """
+        span = float(self.times_c[-1] - self.times_c[0])
+        gap = span / max(1, len(self.times_c) - 1) or 1.0
+        return spread_text(visual_WD, times_W, self.visual_cD, self.times_c, self.text_cD, gap)
+
+
+class _Answer(NamedTuple):
+    """Captioned frames with their captions and language row, or why there is none."""
+
+    frames: Sequence[RecentFrame]
+    captions: list[str]
+    row: dict[str, Any] | Unexplained
+
+
 class LiveExplainer:
     """Explains recent frames of one stream, one request after the other.
 
@@ -72,6 +109,7 @@ class LiveExplainer:
 
     Attributes:
         text_D: text feature of the last explanation; None before the first.
+        grounded: where its texts stand, if the network was trained with grounded text.
     """
 
     def __init__(
@@ -82,6 +120,7 @@ class LiveExplainer:
         executor: Executor | None = None,
     ) -> None:
         self.text_D: NDArray[np.floating] | None = None
+        self.grounded: GroundedWindow | None = None
         self._text = checkpoint.config.model.text
         self._enabled = settings.explain and self._text != "none"
         self._interval = settings.explain_seconds
@@ -89,7 +128,7 @@ class LiveExplainer:
         size = max(1, settings.window // settings.caption_every)
         self._frames: deque[RecentFrame] = deque(maxlen=size)
         self._last_started = -np.inf
-        self._future: Future[tuple[list[str], dict[str, Any] | Unexplained]] | None = None
+        self._future: Future[_Answer] | None = None
         self._alert: Alert | None = None  # of the explanation in progress
         self._waiting_alert: Alert | None = None
 
@@ -153,7 +192,7 @@ class LiveExplainer:
         """
         if self._future is None or not self._future.done():
             return None
-        captions, row = self._future.result()
+        frames, captions, row = self._future.result()
         alert, self._future, self._alert = self._alert, None, None
         if self._waiting_alert is not None:
             waiting, self._waiting_alert = self._waiting_alert, None
@@ -162,22 +201,26 @@ class LiveExplainer:
             return row
         captions_text_D = np.mean(row["caption_text"], axis=0)
         self.text_D = captions_text_D if self._text == "captions" else row["text"]
+        if self._text == "grounded":
+            self.grounded = GroundedWindow(
+                np.array([frame.time for frame in frames]),
+                np.stack([frame.visual_D for frame in frames]),
+                grounded_rows(row["text"], row["caption_text"], row["record"]),
+            )
         explanation = Explanation.model_validate_json(row["record"])
         return WindowExplanation(alert, explanation, row["cleaned_captions"] or captions)
 
-    def _explain(
-        self, frames: Sequence[RecentFrame]
-    ) -> tuple[list[str], dict[str, Any] | Unexplained]:
-        """Return captions, and the row of the language stage or why there is none."""
+    def _explain(self, frames: Sequence[RecentFrame]) -> _Answer:
+        """Return the captioned frames, and the row of the language stage or why there is none."""
         newest_shape = frames[-1].frame.shape
         frames = [frame for frame in frames if frame.frame.shape == newest_shape]
         captions: list[str] = []
         try:
             captions = self._models.captioner.caption(np.stack([frame.frame for frame in frames]))
-            return captions, self._explain_captions(frames, captions)
+            return _Answer(frames, captions, self._explain_captions(frames, captions))
         except (NoAnswerError, EndpointError) as error:
             # Scoring goes on without explanations.
-            return captions, error
+            return _Answer(frames, captions, error)
 
     def _explain_captions(
         self, frames: Sequence[RecentFrame], captions: Sequence[str]

@@ -69,7 +69,7 @@ class ExVAD(nn.Module):
         Args:
             visual_BTD: image features F_I, padded at the end; T up to `max_snippets`.
             lengths_B: number of valid snippets of each video, integer, 1 to T.
-            text: F_T, [B, D] of explanations or [B, T, D] of captions; None without text.
+            text: F_T, [B, D] of videos or [B, T, D] of snippets; None without text.
             label_CD: label embeddings F_L, [C, D], the normal class first.
 
         Raises:
@@ -90,7 +90,7 @@ def build_exvad(
     heads: int = 1,
     ffn_ratio: int = 2,
     fusion: Literal["add", "concat", "gated"] = "concat",
-    text: Literal["none", "captions", "explanation"] = "explanation",
+    text: Literal["none", "captions", "explanation", "grounded"] = "explanation",
     label_prompt: Literal["name", "template", "learnable", "augmented"] = "augmented",
     label_adapter: bool = True,
 ) -> ExVAD:

@@ -113,7 +113,8 @@ def measure(
     }
     if variants is not None:
         metrics = {**variants, config.model.text: summary_metrics(summary)}
-        summary["variants"] = {text: metrics[text] for text in TEXT_VARIANTS}
+        texts = dict.fromkeys((*TEXT_VARIANTS, config.model.text))
+        summary["variants"] = {text: metrics[text] for text in texts}
     lines = [analysis.model_dump_json() for analysis in evaluation.analyses]
     resolve_place(config.in_run("analyses.jsonl")).write_text("\n".join(lines) + "\n")
     resolve_place(config.in_run("summary.json")).write_json(summary)

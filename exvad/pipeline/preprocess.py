@@ -52,6 +52,11 @@ def preprocess(
         ValueError: the data set is described wrongly, the store was made with other settings, or
             the cluster has not the resources that a stage needs.
     """
+    if config.captioner.placement == "guided" and config.captioner.backend == "vllm":
+        raise ValueError(
+            "captioner.placement=guided: with captioner.backend=vllm captions are written before "
+            "the first look at the frames; set captioner.placement=even, or another backend"
+        )
     manifest = load_manifest_with_progress(config)
     write_manifest(manifest, run_manifest_path(config))
     store = Store(config.store_path)

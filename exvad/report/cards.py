@@ -8,7 +8,6 @@ from dataclasses import dataclass
 
 from exvad.report.formatting import (
     class_hue,
-    class_name,
     format_percent,
     format_span,
     format_time,
@@ -17,6 +16,7 @@ from exvad.report.outcomes import Outcome, find_outcome, temporal_iou
 from exvad.report.report_video import ReportVideo
 from exvad.report.timeline import Timeline, build_timeline
 from exvad.results import Analysis, DetectedEvent
+from exvad.results.disagreement import class_name, describe_disagreement
 
 
 @dataclass(frozen=True)
@@ -249,36 +249,6 @@ def _describe_truth(video: ReportVideo) -> str:
     found_spans = [(event.start, event.end) for event in events]
     iou = temporal_iou(found_spans, [(start, end) for start, end, _ in video.true_events])
     return f"{truth} Found and true times overlap by {format_percent(iou)}."
-
-
-def describe_disagreement(analysis: Analysis) -> str:
-    """Describe in a sentence how scores and explanation differ; empty if they agree.
-
-    Args:
-        analysis: the analysis of a video.
-    """
-    normal, explanation = analysis.classes[0], analysis.explanation
-    found = {event.label for event in analysis.events}
-    if explanation and explanation.anomalous and not found:
-        return (
-            f"The explanation names {_lower_name(explanation.category)}, "
-            "but no score exceeds the threshold."
-        )
-    if explanation and not explanation.anomalous and found:
-        return "The explanation finds nothing abnormal, but scores exceed the threshold."
-    if explanation and found and explanation.category not in found:
-        names = " and ".join(sorted(map(_lower_name, found)))
-        return f"The explanation names {_lower_name(explanation.category)}, not {names}."
-    if not found and analysis.label != normal:
-        return (
-            f"The most likely class of the whole video is {_lower_name(analysis.label)}, "
-            "but no score exceeds the threshold."
-        )
-    return ""
-
-
-def _lower_name(label: str) -> str:
-    return class_name(label).lower()
 
 
 def _describe_file(analysis: Analysis) -> str:

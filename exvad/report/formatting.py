@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import re
 from collections.abc import Sequence
 from typing import TypeGuard
 
@@ -42,13 +41,6 @@ def format_duration(seconds: float) -> str:
     if hours:
         return f"{hours}{NO_BREAK_SPACE}h {minute:02}{NO_BREAK_SPACE}min"
     return f"{minute}{NO_BREAK_SPACE}min {second:02}{NO_BREAK_SPACE}s"
-
-
-def class_name(label: str) -> str:
-    """Return a class in words: "RoadAccidents" as "Road accidents"."""
-    words = re.sub(r"(?<=[a-z])(?=[A-Z])", " ", label.replace("_", " ")).strip().split()
-    text = " ".join(word if word.isupper() else word.lower() for word in words)
-    return text[:1].upper() + text[1:]
 
 
 def class_hue(label: str, classes: Sequence[str]) -> float | None:

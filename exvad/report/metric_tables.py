@@ -6,7 +6,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from exvad.report.formatting import NARROW_SPACE, class_name, format_duration, is_number
+from exvad.report.formatting import NARROW_SPACE, format_duration, is_number
+from exvad.results.disagreement import class_name
 
 MISSING = "–"
 
@@ -80,6 +81,7 @@ VARIANT_NAMES = {
     "none": "Frames alone",
     "captions": "Frames and captions",
     "explanation": "Frames and explanation",
+    "grounded": "Frames and grounded text",
 }
 
 PROTOCOL_MEANINGS = {

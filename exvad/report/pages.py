@@ -14,7 +14,7 @@ from types import MappingProxyType
 from typing import Any
 
 from exvad.report.cards import Card, build_card
-from exvad.report.formatting import class_hue, class_name
+from exvad.report.formatting import class_hue
 from exvad.report.metric_tables import (
     confusion_rows,
     map_table,
@@ -26,6 +26,7 @@ from exvad.report.outcomes import OUTCOMES, find_outcome
 from exvad.report.rendering import render
 from exvad.report.report_video import ReportVideo
 from exvad.report.training_curves import training_curves
+from exvad.results.disagreement import class_name
 
 
 @dataclass(frozen=True)

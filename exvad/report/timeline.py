@@ -18,7 +18,6 @@ import numpy as np
 
 from exvad.report.formatting import (
     class_hue,
-    class_name,
     format_percent,
     format_span,
     format_time,
@@ -26,6 +25,7 @@ from exvad.report.formatting import (
 from exvad.report.report_video import TrueEvent
 from exvad.report.svg_path import BOX_HEIGHT, BOX_WIDTH, svg_path
 from exvad.results import Analysis
+from exvad.results.disagreement import class_name
 
 MAX_POINTS = 600  # of a drawn curve; longer curves keep the extremes of each bucket
 MAX_TICKS = 8

@@ -68,6 +68,11 @@ class Analysis(BaseModel):
     events: list[DetectedEvent] = Field(description="abnormal intervals, in order of time")
     explanation: Explanation | None = Field(description="None if explaining is switched off")
     captions: list[Caption] = Field(description="captioned frames, in order of time")
+    disagreement: str = Field(
+        default="",
+        description="a sentence if the explanation contradicts the events, or the class of the "
+        "whole video the lack of any; empty if they agree",
+    )
     untrained: list[str] = Field(
         default=[], description="classes added to this request that the network is not trained on"
     )

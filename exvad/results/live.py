@@ -33,6 +33,9 @@ class LiveAlert(BaseModel):
     peak: float = Field(ge=0, le=1, description="highest anomaly score")
     explanation: Explanation | None = Field(None, description="None until it is explained")
     captions: list[str] = Field([], description="captions behind the explanation, in time order")
+    disagreement: str = Field(
+        "", description="a sentence if the explanation contradicts the class of the alert"
+    )
 
 
 class LiveNotice(BaseModel):

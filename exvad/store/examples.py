@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING, Any, Protocol
 import numpy as np
 import torch
 
+from exvad.store.grounding import ground_text, shortened_places
+
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
@@ -41,6 +43,10 @@ class InputFeatures(Protocol):
     def caption_snippets(self) -> Sequence[int] | None:
         """Indices [c] of the captioned snippets, or None if `text` does not belong to captions."""
 
+    @property
+    def grounded(self) -> bool:
+        """Whether `text` has the rows of `exvad.store.grounding`, which reach over snippets."""
+
 
 @dataclass(frozen=True)
 class VideoInput:
@@ -50,6 +56,7 @@ class VideoInput:
     visual: NDArray[Any]
     text: NDArray[Any] | None
     caption_snippets: Sequence[int] | None = None
+    grounded: bool = False
 
 
 @dataclass(frozen=True)
@@ -100,15 +107,17 @@ class Batch:
 
 
 def snippet_text(features: InputFeatures) -> NDArray[np.float32] | None:
-    """Return the text features of a video: [D] of its explanation or [T, D] of its captions.
+    """Return the text features of a video: [D] of its explanation or [T, D] of its snippets.
 
-    Every snippet has the cleaned caption of the nearest captioned snippet. A video without text
-    features gives None.
+    Every snippet has the cleaned caption of the nearest captioned snippet, or the texts that speak
+    about it if they are grounded. A video without text features gives None.
     """
     if features.text is None:
         return None
     if features.text.ndim == 1 or features.caption_snippets is None:
         return features.text.astype(np.float32, copy=False)
+    if features.grounded:
+        return ground_text(features.visual, features.text, features.caption_snippets)
     snippets_T = np.arange(len(features.visual))
     captioned_c = np.asarray(features.caption_snippets)
     nearest_T = np.abs(snippets_T[:, None] - captioned_c[None, :]).argmin(1)
@@ -153,7 +162,12 @@ def make_example(
         target_C: multi-hot labels, the normal class first.
         max_snippets: maximum length; a longer video is shortened.
     """
+    length = len(features.visual)
     visual_TD = shorten(features.visual.astype(np.float32, copy=False), max_snippets)
+    if features.grounded and features.caption_snippets is not None:
+        # Texts are weighted over the rows that the network reads.
+        places = shortened_places(features.caption_snippets, length, max_snippets)
+        features = VideoInput(features.video_id, visual_TD, features.text, places, grounded=True)
     text = snippet_text(features)
     if text is not None and text.ndim == 2:
         text = shorten(text, max_snippets)

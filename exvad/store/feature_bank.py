@@ -18,6 +18,7 @@ import pyarrow.parquet as pq
 from exvad.data.atomic import atomic_file, write_json_atomic
 from exvad.store.completeness import MissingFeaturesError
 from exvad.store.examples import VideoInput
+from exvad.store.grounding import text_columns, text_rows
 from exvad.store.parts import CorruptPartError
 from exvad.store.schema import TextKind, feature_rows
 from exvad.store.store import Store
@@ -55,7 +56,7 @@ class VideoFeatures:
         visual: image features of every snippet, float16 [T, D]; may be read-only.
         times: seconds of each snippet, float64 [T]; may be read-only.
         text: the explanation's feature, float16 [D], or those of the cleaned captions, float16
-            [c, D]; may be read-only. None for `text="none"`.
+            [c, D], or both, see `exvad.store.grounding`; may be read-only. None for `text="none"`.
         caption_snippets: [c] indices of the captioned snippets.
         captions: [c] captions as the captioner wrote them.
         cleaned_captions: [c] captions after cleaning (paper, equation 2); empty for `text="none"`.
@@ -65,6 +66,7 @@ class VideoFeatures:
         fps: frames per second.
         duration: seconds of the video; None for frames divided by rate.
         gaps: seconds at which nothing was recorded; see `exvad.video.survey.VideoInfo`.
+        grounded: whether `text` is that of `text="grounded"`.
     """
 
     video_id: str
@@ -80,6 +82,7 @@ class VideoFeatures:
     fps: float
     duration: float | None = None
     gaps: tuple[tuple[float, float], ...] = ()
+    grounded: bool = False
 
 
 def load_features(
@@ -150,6 +153,7 @@ class FeatureBank(Mapping[str, VideoFeatures]):
             times=self._times[snippets],
             text=text,
             record=(json.loads(record) or None) if record else None,
+            grounded=self.text_kind == "grounded",
             **plain,
         )
 
@@ -167,7 +171,11 @@ class FeatureBank(Mapping[str, VideoFeatures]):
         if self.text_kind == "explanation":
             return VideoInput(video_id, visual, self._text[texts][0])
         return VideoInput(
-            video_id, visual, self._text[texts], self._videos["caption_snippets"][row].as_py()
+            video_id,
+            visual,
+            self._text[texts],
+            self._videos["caption_snippets"][row].as_py(),
+            grounded=self.text_kind == "grounded",
         )
 
     @property
@@ -193,7 +201,8 @@ class FeatureBank(Mapping[str, VideoFeatures]):
         Args:
             store: the feature store.
             video_ids: which videos, in the order of the bank.
-            text: which text features: none, one per cleaned caption, or that of the explanation.
+            text: which text features: none, one per cleaned caption, that of the explanation, or
+                one per caption where those that the explanation cites have its feature.
             crop: which crop of the frames.
             survey: of these videos or more, if there is one.
 
@@ -318,12 +327,12 @@ def _read_text(survey: Survey, rows: dict[str, _Row], kind: TextKind, width: int
             f"text features are {stage.width} wide, image features {width}: the stages of "
             f"{root} were made with different encoders"
         )
-    column = "text" if kind == "explanation" else "caption_text"
+    columns = text_columns(kind)
     features: dict[str, Array] = {}
     index = survey.index("language")
-    for table in stage.iter_tables([*_LANGUAGE_COLUMNS, column], rows, index):
-        plain_rows = table.drop_columns([column]).to_pylist()
-        for plain, text_cD in zip(plain_rows, feature_rows(table, column), strict=True):
+    for table in stage.iter_tables([*_LANGUAGE_COLUMNS, *columns], rows, index):
+        plain_rows = table.drop_columns(columns).to_pylist()
+        for plain, text_cD in zip(plain_rows, text_rows(table, kind), strict=True):
             video = plain["video_id"]
             if any(s >= rows[video]["snippets"] for s in plain["caption_snippets"]):
                 raise ValueError(

@@ -12,7 +12,7 @@ import numpy as np
 import pyarrow as pa
 
 StageName = Literal["captions", "vision", "language"]
-TextKind = Literal["none", "captions", "explanation"]  # the text features of a video
+TextKind = Literal["none", "captions", "explanation", "grounded"]  # the text features of a video
 
 KEYS: dict[StageName, tuple[str, ...]] = {
     "captions": ("video_id", "snippet"),

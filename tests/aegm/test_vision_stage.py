@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -234,3 +235,48 @@ def test_vision_fingerprint_changes_with_the_settings_of_the_rows_only(override:
     plain = vision_fingerprint(load_config("demo"))
     assert vision_fingerprint(load_config("demo", [override])) != plain
     assert vision_fingerprint(load_config("demo", ["clip.batch_size=3", "run=other"])) == plain
+
+
+def test_plan_video_lets_every_other_caption_move_if_it_is_guided(video: str) -> None:
+    settings = ["captioner.per_video=5", "data.snippets_per_chunk=4"]
+    _, even = plan_video("v", video, load_config("demo", settings))
+    _, guided = plan_video(
+        "v", video, load_config("demo", [*settings, "captioner.placement=guided"])
+    )
+    captioned = [snippet for task in guided for snippet in task.captioned]
+    assert captioned == [snippet for task in even for snippet in task.captioned]
+    assert [snippet for task in guided for snippet in task.movable] == captioned[1::2]
+    assert not any(task.movable for task in even)
+    _, all_captioned = plan_video("v", video, load_config("demo", ["captioner.placement=guided",
+                                  "captioner.per_video=999"]))  # fmt: skip
+    assert not any(task.movable for task in all_captioned)
+
+
+@pytest.mark.parametrize("crops", [1, 5])
+def test_encode_chunks_captions_the_most_unusual_snippet_in_place_of_a_movable_one(
+    crops: int,
+) -> None:
+    task, decoded = chunk_of("v", 40, (1, 3))
+    decoded.frames[:] = 40
+    decoded.frames[4] = 90
+    encoder = FakeEncoder()
+    stage = VisionStage(encoder, FakeCaptioner())
+    (guided,) = stage.encode_chunks([(replace(task, movable=(3,)), decoded)], crops)
+    (even,) = stage.encode_chunks([(task, decoded)], crops)
+    assert not isinstance(guided, CaptionError)
+    assert not isinstance(even, CaptionError)
+    assert guided[0]["caption_snippets"] == [1, 4]
+    assert guided[0]["captions"] == ["a picture of brightness 40", "a picture of brightness 90"]
+    assert even[0]["caption_snippets"] == [1, 3]
+    for row, expected in zip(guided, even, strict=True):
+        np.testing.assert_array_equal(row["visual"], expected["visual"])
+    assert all(row["captions"] == [] for row in guided[1:])
+
+
+def test_vision_fingerprint_names_the_placement_only_if_it_is_guided() -> None:
+    even, guided = (
+        vision_fingerprint(load_config("demo", [f"captioner.placement={placement}"]))
+        for placement in ("even", "guided")
+    )
+    assert "placement" not in even, "stores of earlier versions stay valid"
+    assert guided == even | {"placement": "guided"}

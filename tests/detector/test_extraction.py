@@ -6,12 +6,15 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 from PIL import Image
 
+from exvad.config import override_config
 from exvad.detector.detector import Detector
 from exvad.detector.extraction import Extractor
 from exvad.encoders.answers import Answer
 from exvad.report.evidence import evidence_frames
+from exvad.store.examples import snippet_text
 from exvad.video.chunks import Chunk
 from exvad.video.container import DecodingLimitError, VideoError
 from exvad.video.decoder import InProcessDecoder
@@ -107,3 +110,50 @@ def test_analyze_takes_a_folder_of_frames(detector: Detector, tmp_path: Path) ->
     analysis = detector.analyze(folder)
     assert (analysis.video, analysis.num_frames, analysis.fps) == ("frames", 40, 25)
     assert len(evidence_frames(folder, analysis)) == len(analysis.captions)
+
+
+@pytest.mark.parametrize("parallel", [False, True])
+def test_extract_puts_guided_captions_where_the_network_sees_something(
+    detector: Detector, robbery: Path, parallel: bool
+) -> None:
+    captioner = {"per_video": 4, "placement": "guided"}
+    config = override_config(
+        detector.config, {f"captioner.{name}": value for name, value in captioner.items()}
+    )
+    even = override_config(config, {"captioner.placement": "even"})
+
+    def score(visual_tD: NDArray[np.float16]) -> NDArray[np.float32]:
+        return visual_tD[:, 0].astype(np.float32)
+
+    features = [
+        Extractor(settings, detector.models, detector.classes, parallel=parallel, score=score)
+        .extract(robbery)
+        .features
+        for settings in (even, config)
+    ]
+    evenly, guided = (set(video.caption_snippets) for video in features)
+    assert len(guided) == len(features[1].captions) == 4
+    assert features[1].caption_snippets == sorted(guided)
+    assert set(sorted(evenly)[::2]) <= guided
+    scores_T = score(features[1].visual)
+    moved, free = guided - set(sorted(evenly)[::2]), set(range(len(scores_T)))
+    best = max(free - set(sorted(evenly)[::2]), key=scores_T.__getitem__)
+    assert best in moved
+
+
+def test_extract_gives_grounded_text_that_differs_from_snippet_to_snippet(
+    detector: Detector, robbery: Path
+) -> None:
+    config = override_config(detector.config, {"model.text": "grounded"})
+    features = Extractor(config, detector.models, detector.classes).extract(robbery).features
+    text = snippet_text(features)
+    assert features.grounded
+    assert features.text is not None
+    assert features.text.shape == (len(features.captions), features.visual.shape[1])
+    assert text is not None
+    assert text.shape == features.visual.shape
+    declining = FrozenModels(
+        detector.models.clip, detector.models.captioner, ScriptedLLM([Answer("", refusal="no")])
+    )
+    unexplained = Extractor(config, declining, detector.classes).extract(robbery).features
+    assert not np.any(snippet_text(unexplained))

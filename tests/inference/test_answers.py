@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -56,3 +58,24 @@ def test_compose_gives_a_video_without_events_its_most_probable_class(
     analysis = checkpoint.compose(video(), prediction(checkpoint, slice(0, 0), "Robbery"), "v.mp4")
     assert analysis.events == []
     assert analysis.label == checkpoint.labels.classes[0]
+
+
+def test_compose_says_in_the_answer_that_the_text_contradicts_the_event(
+    checkpoint: Checkpoint,
+) -> None:
+    normal = {"anomalous": False, "category": checkpoint.classes[0], "summary": "A street.",
+              "reason": "Nothing happens.", "evidence": [1]}  # fmt: skip
+    features = replace(
+        video(), record=normal, caption_snippets=[0], captions=["a"], cleaned_captions=["a"]
+    )
+    event, nothing = (prediction(checkpoint, slice(5, n), "Robbery") for n in (9, 5))
+    assert checkpoint.compose(features, event, "v.mp4").disagreement == (
+        "The explanation finds nothing abnormal, but scores exceed the threshold: none of its "
+        "captions lies inside an event."
+    )
+    assert checkpoint.compose(video(), event, "v.mp4").disagreement == ""
+    robbery = replace(features, record=normal | {"anomalous": True, "category": "Robbery"})
+    assert checkpoint.compose(robbery, event, "v.mp4").disagreement == ""
+    assert checkpoint.compose(robbery, nothing, "v.mp4").disagreement == (
+        "The explanation names robbery, but no score exceeds the threshold."
+    )

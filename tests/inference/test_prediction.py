@@ -91,3 +91,20 @@ def test_scores_of_a_video_are_means_of_the_highest_as_in_the_losses(
     expected = mil_top_k_mean(torch.from_numpy(rows_TC)[None], torch.tensor([length]))[0]
     assert prediction.video_score("classifier") == pytest.approx(float(scores_T[-count:].mean()))
     np.testing.assert_allclose(prediction.video_probabilities(), expected, rtol=1e-6)
+
+
+def test_video_class_is_that_of_the_least_normal_snippets() -> None:
+    normal_C, fire_C = [0.9, 0.08, 0.02], [0.2, 0.7, 0.1]
+    rows_TC = np.array([normal_C] * 30 + [fire_C] * 2, np.float32)  # K is 3
+    prediction = Prediction({"classifier": rows_TC[:, 1]}, rows_TC)
+    expected = (2 * np.array(fire_C) + np.array(normal_C)) / 3
+    np.testing.assert_allclose(prediction.video_class_probabilities(), expected, rtol=1e-6)
+    assert prediction.video_class_probabilities().argmax() == 1
+    assert prediction.video_probabilities().argmax() == 0, "30 normal snippets"
+    assert prediction.video_class_probabilities().sum() == pytest.approx(1)
+
+
+def test_video_class_of_a_single_snippet_is_its_own() -> None:
+    rows_1C = np.array([[0.3, 0.7]], np.float32)
+    prediction = Prediction({"classifier": rows_1C[:, 1]}, rows_1C)
+    np.testing.assert_allclose(prediction.video_class_probabilities(), rows_1C[0], rtol=1e-6)

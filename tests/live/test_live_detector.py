@@ -5,11 +5,14 @@ from __future__ import annotations
 import threading
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 
 import av
 import numpy as np
+import pytest
 
+from exvad.config import override_config
 from exvad.data.world.scene import Scene
 from exvad.detector.detector import Detector
 from exvad.encoders.answers import Answer
@@ -145,3 +148,19 @@ def test_watch_yields_the_records_of_a_file_to_its_end(detector: Detector, tmp_p
     assert len(times) == -(-scene.num_frames // 16)
     kinds = [record.kind for record in records if isinstance(record, LiveNotice)]
     assert kinds == ["connected", "ended"]
+
+
+def test_process_gives_grounded_text_to_the_window_once_there_is_an_explanation(
+    detector: Detector, frames: list[LiveFrame]
+) -> None:
+    config = override_config(detector.config, {"model.text": "grounded"})
+    checkpoint = replace(detector.checkpoint, config=config)
+    settings = LiveSettings(window=6, context=1, explain_seconds=1e9)
+    live = LiveDetector(checkpoint, detector.models, NEVER, settings)
+    unexplained = replace(settings, explain=False)
+    silent = LiveDetector(checkpoint, detector.models, NEVER, unexplained)
+    (first, *later), (first_silent, *later_silent) = (
+        score_one_by_one(each, frames[:7]) for each in (live, silent)
+    )
+    assert first == pytest.approx(first_silent, abs=1e-5), "zeros before the first explanation"
+    assert np.abs(np.array(later) - later_silent).max() > 1e-4

@@ -11,7 +11,12 @@ import pytest
 
 from exvad.detector.detector import Detector
 from exvad.live.alerts import Alert
-from exvad.live.live_explainer import LiveExplainer, RecentFrame, WindowExplanation
+from exvad.live.live_explainer import (
+    GroundedWindow,
+    LiveExplainer,
+    RecentFrame,
+    WindowExplanation,
+)
 from exvad.live.settings import LiveSettings
 from exvad.video.frame_buffer import LiveFrame
 
@@ -104,3 +109,15 @@ def test_request_does_nothing_if_explaining_is_switched_off(
     explainer = make_explainer(detector, recent, explain=False)
     explainer.request(FIRE, FIRE.end)
     assert not explainer.busy
+
+
+def test_grounded_text_stands_at_the_times_of_its_captions() -> None:
+    window = GroundedWindow(
+        np.array([10.0, 12.0, 14.0]), np.ones((3, 4), np.float16), np.eye(3, 4, dtype=np.float32)
+    )
+    text_WD = window.spread(np.ones((4, 4), np.float32), np.array([5.0, 10.0, 14.0, 90.0]))
+    assert text_WD.shape == (4, 4)
+    np.testing.assert_allclose(text_WD.sum(1), 1, atol=1e-5)
+    assert text_WD.argmax(1).tolist() == [0, 0, 2, 2]
+    alone = GroundedWindow(np.array([3.0]), np.ones((1, 4), np.float16), np.ones((1, 4)))
+    np.testing.assert_allclose(alone.spread(np.ones((2, 4), np.float32), np.arange(2.0)), 1)

@@ -7,12 +7,12 @@ from hypothesis import strategies as st
 
 from exvad.report.formatting import (
     class_hue,
-    class_name,
     format_duration,
     format_percent,
     format_span,
     format_time,
 )
+from exvad.results.disagreement import class_name
 
 
 @given(st.floats(0, 1))

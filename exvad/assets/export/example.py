@@ -91,7 +91,7 @@ def score(features: Floats) -> tuple[Floats, Floats]:
         inputs = {"visual": piece, "lengths": np.array([piece.shape[1]])}
         if EXPORT["text"] == "explanation":
             inputs["text"] = np.zeros_like(piece[:, 0])
-        elif EXPORT["text"] == "captions":
+        elif EXPORT["text"] != "none":
             inputs["text"] = np.zeros_like(piece)
         outputs = head(**inputs)
         scores.append(outputs[EXPORT["decision"]["branch"]][0])

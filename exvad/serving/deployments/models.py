@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 from ray import serve
 
-from exvad.aegm.vision_stage import caption_clips
+from exvad.aegm.captioning import caption_clips
 from exvad.config import Config
 from exvad.encoders.answers import CaptionError
 from exvad.encoders.captioners.endpoint_captioner import EndpointCaptioner

@@ -6,6 +6,7 @@ import json
 import sqlite3
 import time
 
+from exvad.results.disagreement import describe_contradiction
 from exvad.results.live import LiveAlert
 from exvad.serving.queue.database import append_event
 from exvad.serving.queue.webhooks import add_webhook
@@ -35,6 +36,8 @@ def publish_alert(
     merged = {**stored, **alert.model_dump(exclude=missing)}
     if stored.get("state") == "ended":  # the explanation came after the end
         merged |= {name: stored[name] for name in ("state", "start", "end", "label", "peak")}
+    current = LiveAlert.model_validate(merged)  # whose class may have changed since
+    merged["disagreement"] = describe_contradiction([current.label], current.explanation)
     row = connection.execute(
         "insert into alerts (stream_id, number, began_at, alert) "
         "select id, ?, ?, ? from streams where id = ? "

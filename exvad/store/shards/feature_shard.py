@@ -81,7 +81,7 @@ class FeatureShard:
         if self._texts is None:
             return VideoInput(video, visual_TD, None)
         text, snippets = self._texts.read(video)
-        return VideoInput(video, visual_TD, text, snippets)
+        return VideoInput(video, visual_TD, text, snippets, self._texts.grounded)
 
     @classmethod
     def load(

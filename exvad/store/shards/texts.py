@@ -13,7 +13,7 @@ import numpy as np
 
 from exvad.store.completeness import MissingFeaturesError, VideoCrop
 from exvad.store.examples import VideoInput, shorten, snippet_text
-from exvad.store.schema import feature_rows
+from exvad.store.grounding import shortened_places, text_columns, text_rows
 from exvad.store.shards.ragged import RaggedRows
 
 if TYPE_CHECKING:
@@ -31,6 +31,7 @@ class ShardTexts:
         lengths: video → T.
         snippets: video → the snippets of its captions [c]; None for explanations.
         max_snippets: L.
+        grounded: whether the rows are those of `exvad.store.grounding`, and float16 always.
     """
 
     def __init__(
@@ -39,16 +40,26 @@ class ShardTexts:
         lengths: Mapping[str, int],
         snippets: Mapping[str, Sequence[int]] | None,
         max_snippets: int,
+        grounded: bool = False,
     ) -> None:
         self._rows, self._lengths = rows, lengths
         self._snippets, self._max_snippets = snippets, max_snippets
+        self.grounded = grounded
         self._row = {video: row for row, video in enumerate(lengths)}
 
     def read(self, video: str) -> tuple[NDArray[Any], Sequence[int] | None]:
-        """Return `text` and `caption_snippets` of a `VideoInput`."""
+        """Return `text` and `caption_snippets` of a `VideoInput`.
+
+        The snippets of a grounded text are the rows of the shortened video.
+        """
         row = self._row[video]
         if self._snippets is None:
             return self._rows.read(row)[0], None
+        if self.grounded:
+            places = shortened_places(
+                self._snippets[video], self._lengths[video], self._max_snippets
+            )
+            return self._rows.read(row), places
         if self._lengths[video] > self._max_snippets:
             return self._rows.read_wide(row, self._max_snippets), None
         return self._rows.read(row), self._snippets[video]
@@ -64,6 +75,7 @@ class TextPlan:
         snippets: video → the snippets of its captions [c]; None for explanations.
         max_snippets: L.
         rows: how many rows of float16 each video needs.
+        text: which text features.
     """
 
     stage: Stage
@@ -71,6 +83,7 @@ class TextPlan:
     snippets: dict[str, list[int]] | None
     max_snippets: int
     rows: list[int]
+    text: TextKind
 
     @classmethod
     def find(
@@ -119,12 +132,15 @@ class TextPlan:
         if missing:
             raise MissingFeaturesError(missing)
         if text == "explanation":
-            return cls(stage, of_video, None, max_snippets, [1] * len(of_video))
+            return cls(stage, of_video, None, max_snippets, [1] * len(of_video), text)
+        if text == "grounded":
+            rows = [max(1, len(snippets[video])) for video in of_video]
+            return cls(stage, of_video, snippets, max_snippets, rows, text)
         rows = [
             2 * max_snippets if length > max_snippets else len(snippets[video])
             for video, length in of_video.items()
         ]
-        return cls(stage, of_video, snippets, max_snippets, rows)
+        return cls(stage, of_video, snippets, max_snippets, rows, text)
 
     def read(self, memory_bytes: int, folder: str) -> ShardTexts:
         """Read the features; see `RaggedRows`.
@@ -135,16 +151,17 @@ class TextPlan:
         """
         texts = RaggedRows(self.rows, self.stage.width or 0, memory_bytes, folder)
         row_of = {video: row for row, video in enumerate(self.lengths)}
-        column = "text" if self.snippets is None else "caption_text"
-        for table in self.stage.iter_tables([column], self.lengths):
-            features = feature_rows(table, column)
+        grounded = self.text == "grounded"
+        columns = [*text_columns(self.text), *(["record"] if grounded else [])]
+        for table in self.stage.iter_tables(columns, self.lengths):
+            features = text_rows(table, self.text)
             for video, text_cD in zip(table["video_id"].to_pylist(), features, strict=True):
                 length = self.lengths[video]
-                if self.snippets is None or length <= self.max_snippets:
+                if self.snippets is None or grounded or length <= self.max_snippets:
                     texts.write(row_of[video], 0, text_cD)
                     continue
                 empty_T0 = np.empty((length, 0), np.float16)
                 text_TD = snippet_text(VideoInput(video, empty_T0, text_cD, self.snippets[video]))
                 assert text_TD is not None, "there are captions"
                 texts.write_wide(row_of[video], shorten(text_TD, self.max_snippets))
-        return ShardTexts(texts, self.lengths, self.snippets, self.max_snippets)
+        return ShardTexts(texts, self.lengths, self.snippets, self.max_snippets, grounded)

@@ -46,6 +46,20 @@ def test_publish_alert_keeps_the_explanation_of_an_earlier_state(
     assert (alert.explanation, alert.captions) == (EXPLANATION, ["a fire"])
 
 
+def test_publish_alert_says_whether_the_explanation_contradicts_the_class(
+    streams: StreamQueue, stream_id: str
+) -> None:
+    other = EXPLANATION.model_copy(update={"category": "Robbery"})
+    publish(streams, stream_id, label="Arson")
+    alert = publish(streams, stream_id, label="Arson", state="explained", explanation=other)
+    assert alert is not None
+    assert alert.disagreement == "The explanation names robbery, not arson."
+    # A later class of the alert may be the one that the explanation names.
+    alert = publish(streams, stream_id, label="Robbery", state="changed")
+    assert alert is not None
+    assert alert.disagreement == ""
+
+
 def test_publish_alert_does_not_reopen_an_ended_alert(streams: StreamQueue, stream_id: str) -> None:
     publish(streams, stream_id, state="ended", end=5.0)
     alert = publish(streams, stream_id, state="explained", explanation=EXPLANATION)

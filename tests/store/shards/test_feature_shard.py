@@ -33,9 +33,9 @@ def store(tmp_path: Path) -> Store:
 
 
 @pytest.mark.parametrize("memory", [EVERYTHING, ShardMemory(200), NOTHING])
-@pytest.mark.parametrize("text", ["none", "captions", "explanation"])
+@pytest.mark.parametrize("text", ["none", "captions", "explanation", "grounded"])
 def test_shard_gives_the_examples_of_a_bank(
-    store: Store, text: Literal["none", "captions", "explanation"], memory: ShardMemory
+    store: Store, text: Literal["none", "captions", "explanation", "grounded"], memory: ShardMemory
 ) -> None:
     for name, chunks in [("a", (4, 4, 3)), ("b", (2,)), ("c", (4, 1))]:
         for crop in (0, 1):

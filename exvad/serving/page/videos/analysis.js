@@ -104,11 +104,12 @@ function showEvents({ classes, events }) {
   }));
 }
 
-function showExplanation({ captions, events, explanation }) {
+function showExplanation({ captions, disagreement, events, explanation }) {
   const none = captions.length ? "No explanation was generated." : "This analysis has no explanation.";
   setText($("explanation-summary"), explanation?.summary ?? none);
   setText($("explanation-reason"), explanation?.reason ?? "");
-  setText($("disagreement"), describeDisagreement(events.map((event) => event.label), explanation));
+  // Results that an earlier version stored have no such sentence.
+  setText($("disagreement"), disagreement ?? describeDisagreement(events.map((event) => event.label), explanation));
 }
 
 function showEvidence({ id, result: { captions, explanation } }) {

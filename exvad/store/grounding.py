@@ -1,0 +1,172 @@
+"""Text features that say where: what each snippet of a video reads, for `model.text: grounded`.
+
+The paper gives one text feature to a whole video. But an explanation cites the captions that it
+rests on, so a snippet can have the text that speaks about it:
+
+    e_c = max_j exp((⟨E_T(T̂_c), E_T(T̂_j)⟩ − 1) / κ)    over the cited captions j
+    g_c = e_c · F_T + (1 − e_c) · E_T(T̂_c)
+    a_tc = ⟨v_t, v_c⟩ / ρ − |t − p_c| / (σ · gap)
+    w_tc = exp(a_tc) / Σ_c' exp(a_tc')
+    text_t = Σ_c w_tc · g_c
+
+e_c is 1 where the explanation stands: at the captions that it cites, and at those that say the
+same. An explanation that finds nothing abnormal speaks of the whole video, so e_c is 1 everywhere.
+p_c is the place of the captioned frame, v_c its image feature, and gap the mean distance of the
+captions: a snippet between two captions reads mostly the nearer one, unless it looks like the
+other. w_t sums to 1.
+
+T snippets · c captions · N any of them · D feature width · L shortened length
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from exvad.store.schema import feature_rows
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+    from numpy.typing import NDArray
+
+    from exvad.store.schema import TextKind
+
+REACH = 0.5  # σ: how far a caption reaches in time, in mean distances of captions
+SIMILARITY_TEMPERATURE = 0.1  # ρ
+SAMENESS = 0.02  # κ: how alike captions are that say the same
+_TINY = 1e-12
+
+
+def text_columns(kind: TextKind) -> list[str]:
+    """Return the feature columns of the language stage that a kind of text is made of."""
+    columns = {"explanation": ["text"], "captions": ["caption_text"]}
+    return columns.get(kind, ["text", "caption_text"])
+
+
+def text_rows(table: pa.Table, kind: TextKind) -> Iterator[NDArray[Any]]:
+    """Yield the text features of each row of the language stage.
+
+    Args:
+        table: has `text_columns` and, for grounded text, `record`.
+        kind: the kind of text; not "none".
+
+    Yields:
+        Float16: [1, D] of the explanation, [c, D] of the captions, or `grounded_rows`.
+    """
+    if kind != "grounded":
+        (column,) = text_columns(kind)
+        yield from feature_rows(table, column)
+        return
+    columns = (feature_rows(table, name) for name in text_columns(kind))
+    records = table["record"].to_pylist()
+    for text_1D, caption_cD, record in zip(*columns, records, strict=True):
+        yield grounded_rows(text_1D[0], caption_cD, record)
+
+
+def grounded_rows(text_D: NDArray[Any], caption_cD: NDArray[Any], record: str) -> NDArray[Any]:
+    """Return the text feature g_c at each captioned frame.
+
+    An explanation that finds something abnormal and cites nothing stands at the caption that is
+    most like it.
+
+    Args:
+        text_D: F_T, feature of the explanation.
+        caption_cD: E_T(T̂_c), features of the cleaned captions.
+        record: the explanation's record in JSON; "{}" of an imported text.
+
+    Returns:
+        [c, D] of the type of the captions, or [1, D], the explanation alone, if there are none.
+    """
+    count = len(caption_cD)
+    if not count:
+        return np.asarray(text_D[None])
+    explanation = json.loads(record or "{}")
+    if not explanation.get("anomalous", True):
+        return np.repeat(text_D[None], count, axis=0).astype(caption_cD.dtype)
+    unit_cD = _unit_rows(caption_cD)
+    cited = [number - 1 for number in explanation.get("evidence", []) if 1 <= number <= count]
+    if not cited:
+        likeness_c = unit_cD @ _unit_rows(text_D[None])[0]
+        cited = [int(likeness_c.argmax())]
+    sameness_c1 = (unit_cD @ unit_cD[cited].T).max(1, keepdims=True)
+    share_c1 = np.exp((sameness_c1 - 1).clip(max=0) / SAMENESS)
+    rows_cD: NDArray[Any] = share_c1 * text_D + (1 - share_c1) * caption_cD
+    return rows_cD.astype(caption_cD.dtype)
+
+
+def spread_text(
+    visual_TD: NDArray[Any],
+    places_T: NDArray[Any],
+    key_cD: NDArray[Any],
+    places_c: NDArray[Any],
+    text_cD: NDArray[Any],
+    gap: float,
+) -> NDArray[np.float32]:
+    """Return the text feature of each snippet, text_t = Σ_c w_tc · g_c.
+
+    Args:
+        visual_TD: image features of the snippets.
+        places_T: their places in time, in any unit.
+        key_cD: image features of the captioned frames, c at least 1.
+        places_c: their places in the same unit.
+        text_cD: g_c.
+        gap: mean distance of the captions in the same unit, above 0.
+
+    Returns:
+        float32 [T, D].
+    """
+    assert len(text_cD)
+    distance_Tc = np.abs(places_T[:, None] - places_c[None, :]) / (REACH * gap)
+    similarity_Tc = _unit_rows(visual_TD) @ _unit_rows(key_cD).T / SIMILARITY_TEMPERATURE
+    weight_Tc = (similarity_Tc - distance_Tc).astype(np.float32)
+    weight_Tc = np.exp(weight_Tc - weight_Tc.max(1, keepdims=True))
+    weight_Tc /= weight_Tc.sum(1, keepdims=True)
+    text_TD: NDArray[np.float32] = weight_Tc @ text_cD.astype(np.float32)
+    return text_TD
+
+
+def ground_text(
+    visual_TD: NDArray[Any], text_cD: NDArray[Any], snippets_c: Sequence[int]
+) -> NDArray[np.float32]:
+    """Return the text feature of each snippet of a file.
+
+    Args:
+        visual_TD: image features of the snippets.
+        text_cD: g_c; the explanation alone [1, D] without captions.
+        snippets_c: the captioned snippets, ascending; empty without captions.
+
+    Returns:
+        float32 [T, D].
+    """
+    length = len(visual_TD)
+    if not len(snippets_c):
+        return np.repeat(text_cD[:1].astype(np.float32), length, axis=0)
+    places_c = np.asarray(snippets_c)
+    gap = max(1.0, length / len(places_c))
+    return spread_text(visual_TD, np.arange(length), visual_TD[places_c], places_c, text_cD, gap)
+
+
+def shortened_places(snippets: Sequence[int], length: int, limit: int) -> list[int]:
+    """Return in which row of a shortened sequence each snippet lies; see `examples.shorten`.
+
+    Args:
+        snippets: indices below `length`.
+        length: T.
+        limit: L.
+    """
+    if length <= limit:
+        return list(snippets)
+    edges = np.linspace(0, length, limit + 1).astype(int)
+    rows: list[int] = (np.searchsorted(edges, np.asarray(snippets, int), side="right") - 1).tolist()
+    return rows
+
+
+def _unit_rows(rows_ND: NDArray[Any]) -> NDArray[np.float32]:
+    rows_ND = rows_ND.astype(np.float32)
+    unit_ND: NDArray[np.float32] = rows_ND / np.maximum(
+        np.linalg.norm(rows_ND, axis=1, keepdims=True), _TINY
+    )
+    return unit_ND
