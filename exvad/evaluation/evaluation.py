@@ -13,6 +13,7 @@ import numpy as np
 
 from exvad.data.manifest import Manifest
 from exvad.evaluation.bootstrap import bootstrap_intervals
+from exvad.evaluation.per_class import metrics_per_class
 from exvad.evaluation.resampling import ResampledMetrics
 from exvad.evaluation.scored import Scored
 from exvad.evaluation.truth import locate_events
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
     from exvad.inference.prediction import Prediction
     from exvad.metrics import DetectionMAP, Protocol
     from exvad.results import Analysis
-    from exvad.store.feature_bank import FeatureBank
+    from exvad.store.feature_bank import FeatureBank, VideoFeatures
 
 
 @dataclass(frozen=True)
@@ -32,8 +33,9 @@ class Evaluation:
     """The result of measuring a checkpoint on a test set.
 
     Args:
-        metrics: frame_auc, frame_ap, the same over abnormal videos, video_auc, class_accuracy,
-            explanation_class_accuracy (0 to 1), map and map_per_class (percent), intervals
+        metrics: frame_auc, frame_ap, the same over abnormal videos, latency_ap, calibration_error,
+            video_auc, class_accuracy, explanation_class_accuracy (0 to 1), false_alarms_per_hour,
+            frames_per_class (see `metrics_per_class`), map and map_per_class (percent), intervals
             (bootstrap, 95 %), random (the random baseline), confusion, counts of videos, and
             beyond_the_end (video → its events beyond its end).
         analyses: the analysis of every test video.
@@ -78,7 +80,11 @@ def evaluate(
     data = checkpoint.config.data
     truth = locate_events(videos, bank, data.stride, data.stride_seconds)
     scored = score_videos(
-        checkpoint, Manifest(manifest.classes, truth.counted), predictions, truth.unlocated
+        checkpoint,
+        Manifest(manifest.classes, truth.counted),
+        predictions,
+        truth.unlocated,
+        [_seconds(bank[video.video_id]) for video in videos],
     )
     summary = scored.summary()
     detection = scored.detection()
@@ -86,6 +92,7 @@ def evaluate(
         **{name: value for name, value in summary.items() if not name.startswith("map_")},
         "map": None if detection is None else _map_by_iou(detection),
         "map_per_class": None if detection is None else _map_by_class(detection),
+        "frames_per_class": metrics_per_class(scored, resamples),
         "explanation_class_accuracy": _explanation_class_accuracy(analyses, videos),
         "random": scored.random_baseline().summary(),
         "confusion": scored.confusion(),
@@ -104,6 +111,7 @@ def score_videos(
     manifest: Manifest,
     predictions: Sequence[Prediction],
     unlocated: frozenset[str] = frozenset(),
+    seconds: Sequence[float] | None = None,
 ) -> Scored:
     """Put the predictions for test videos beside their ground truth.
 
@@ -112,6 +120,7 @@ def score_videos(
         manifest: the test videos.
         predictions: one per video, in the same order.
         unlocated: ids of the videos that only metrics of whole videos count.
+        seconds: duration of each video; None if unknown.
     """
     branch = checkpoint.calibration.branch
     # Some benchmarks fix how many snippets of a video count.
@@ -125,7 +134,13 @@ def score_videos(
         [manifest.classes[int(p.video_probabilities().argmax())] for p in predictions],
         checkpoint.config.data.stride,
         unlocated,
+        seconds,
     )
+
+
+def _seconds(features: VideoFeatures) -> float:
+    """Return the duration of a video; of frames that are divided by rate, the one at that rate."""
+    return features.duration or features.num_frames / features.fps
 
 
 def _map_by_iou(detection: Mapping[Protocol, DetectionMAP]) -> dict[str, dict[str, float]]:
