@@ -6,7 +6,7 @@ N videos · T snippets · C classes
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -64,6 +64,8 @@ def evaluate(
         ValueError: the data set has other classes than the checkpoint, or no test video has
             features.
     """
+    if checkpoint.coarse:
+        manifest = _without_classes(manifest, checkpoint.classes)
     if tuple(manifest.classes) != checkpoint.classes:
         raise ValueError(
             f"the checkpoint has the classes {', '.join(checkpoint.classes)}, but the data set has "
@@ -87,7 +89,8 @@ def evaluate(
         [_seconds(bank[video.video_id]) for video in videos],
     )
     summary = scored.summary()
-    detection = scored.detection()
+    # Events without classes would have an mAP of their own, which compares with no other.
+    detection = None if checkpoint.coarse else scored.detection()
     metrics: dict[str, Any] = {
         **{name: value for name, value in summary.items() if not name.startswith("map_")},
         "map": None if detection is None else _map_by_iou(detection),
@@ -136,6 +139,32 @@ def score_videos(
         unlocated,
         seconds,
     )
+
+
+def _without_classes(manifest: Manifest, classes: tuple[str, ...]) -> Manifest:
+    """Return a data set in which all abnormal classes are one.
+
+    Args:
+        manifest: the data set.
+        classes: the normal class and the other one.
+    """
+    normal, abnormal = classes
+
+    def renamed(video: Video) -> Video:
+        return replace(
+            video,
+            labels=(abnormal,) if video.abnormal else (normal,),
+            events=tuple(
+                event if event.label == normal else replace(event, label=abnormal)
+                for event in video.events
+            ),
+            timed_events=tuple(
+                event if event.label == normal else replace(event, label=abnormal)
+                for event in video.timed_events
+            ),
+        )
+
+    return Manifest(classes, tuple(map(renamed, manifest.videos)))
 
 
 def _seconds(features: VideoFeatures) -> float:
