@@ -36,8 +36,14 @@ def prepare(folder: Path, source: Path | None, quick: bool) -> Config:
     run = folder / "run"
     overrides = [f"run={run}", f"data.root={folder}/videos"]
     if quick:
-        overrides += ["data.world.train_videos=40", "data.world.test_videos=10", "compare.steps=5",
-                      "compare.rate_factors=[1]", "train.epochs=2", "train.milestones=[1]"]  # fmt: skip
+        overrides += [
+            "data.world.train_videos=40",
+            "data.world.test_videos=10",
+            "compare.steps=5",
+            "compare.rate_factors=[1]",
+            "train.epochs=2",
+            "train.milestones=[1]",
+        ]
     if source is None:
         make_features(overrides)
     else:
@@ -62,7 +68,9 @@ def main() -> None:
             began = time.monotonic()
             compare(config, options)
             minutes.append((time.monotonic() - began) / 60)
-        results = [json.loads(path.read_text()) for path in Path(name).glob("run/comparison/*.json")]
+        results = [
+            json.loads(path.read_text()) for path in Path(name).glob("run/comparison/*.json")
+        ]
         records = [record for record in results if "system" in record]
         failed = [record for record in records if "error" in record]
         if not arguments.quick and arguments.run is not None:

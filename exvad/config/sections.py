@@ -305,6 +305,11 @@ class CompareConfig(Section):
     head_steps: Positive = Field(
         500, description="gradient steps of a class head on a frozen system (F2)"
     )
+    native: bool = Field(
+        False,
+        description="also report the best frame AUC and AP of all looks at the test split, which "
+        "is how most of the systems were published",
+    )
 
 
 class MLflowConfig(Section):

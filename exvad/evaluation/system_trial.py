@@ -17,6 +17,7 @@ from exvad.checkpoints.checkpoint import Checkpoint, save_checkpoint
 from exvad.checkpoints.systems import SavedSystem
 from exvad.evaluation.evaluation import evaluate
 from exvad.evaluation.experiment import summary_metrics
+from exvad.inference.calibration import Calibration
 from exvad.store.run_data import RunData
 from exvad.training.data import TrainingData, training_data
 from exvad.training.fitting import best_network, train_network
@@ -84,8 +85,9 @@ def run_trial(
 
     Returns:
         The record: the plan, `metrics` (see `summary_metrics`), `intervals`, `per_class`,
-        `selection` (the selection metrics of the chosen step), `steps` and `training_seconds`; or
-        the plan with `error`, a sentence why the system can't be trained on this data set.
+        `selection` (the selection metrics of the chosen step), `native` (the highest frame AUC and
+        AP of any step, with `compare.native`), `steps` and `training_seconds`; or the plan with
+        `error`, a sentence why the system can't be trained on this data set.
 
     Raises:
         ValueError: the data set can't be trained on at all.
@@ -100,7 +102,7 @@ def run_trial(
         whole = config.model_copy(update={"model": model})
         examples = training_data(data.bank, manifest, whole)
         began = time.perf_counter()
-        checkpoint, training = _train(plan, config, examples, label_CD, labels)
+        checkpoint, training = _train(plan, config, examples, label_CD, labels, data)
     except ValueError as error:
         return {**record, "error": str(error)}
     seconds = time.perf_counter() - began
@@ -127,6 +129,7 @@ def _train(
     examples: TrainingData,
     label_CD: torch.Tensor,
     labels: RunLabels,
+    data: RunData,
 ) -> tuple[Checkpoint, dict[str, Any]]:
     replica = Replica.alone(config.train)
     provenance = {"seed": config.train.seed, "selected_on": config.train.select_on}
@@ -143,14 +146,28 @@ def _train(
             {"best": state.best_metrics, "history": state.history},
             {**provenance, **unsaved},
         )
-        return checkpoint, {"selection": state.best_metrics, "steps": None}
+        return checkpoint, {"selection": state.best_metrics, "steps": None, "native": {}}
     text = examples.train[0].text
     saved = SavedSystem(
         name=plan.name, way=plan.way, text_width=0 if text is None else text.shape[-1]
     )
-    budget = Budget(**config.compare.model_dump())
+    coarse = saved.model_copy(update={"way": "coarse"})
+
+    def measure_frames(system: Baseline) -> dict[str, float | None]:
+        now = Checkpoint(
+            system, label_CD, labels.phrases, config, Calibration(), {}, unsaved, coarse
+        )
+        metrics = evaluate(now, data.bank, data.manifest).metrics
+        return {name: metrics[name] for name in ("frame_auc", "frame_ap")}
+
+    limits = config.compare.model_dump(exclude={"native"})
     fitter = SystemFitter(
-        examples.train, examples.select, budget, config.train.seed, replica.device
+        examples.train,
+        examples.select,
+        Budget(**limits),
+        config.train.seed,
+        replica.device,
+        measure_frames if config.compare.native else None,
     )
     classes = labels.phrases.classes
 
@@ -171,4 +188,8 @@ def _train(
         {**provenance, **unsaved},
         saved,
     )
-    return checkpoint, {"selection": fitted.metrics, "steps": fitted.steps}
+    return checkpoint, {
+        "selection": fitted.metrics,
+        "steps": fitted.steps,
+        "native": fitted.highest,
+    }

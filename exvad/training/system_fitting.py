@@ -10,7 +10,7 @@ N videos · C classes
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -32,6 +32,8 @@ if TYPE_CHECKING:
 
 HEAD_STEPS, HEAD_RATE = 500, 1e-3
 Weights = dict[str, torch.Tensor]
+Probe = Callable[[Baseline], Mapping[str, float | None]]
+"""Measures a system in the middle of its training."""
 
 
 @dataclass(frozen=True)
@@ -79,12 +81,14 @@ class FittedSystem:
         calibration: threshold and confidence, chosen on the selection videos.
         metrics: the selection metrics of the chosen step, with `step` and `rate_factor`.
         steps: gradient steps of one training.
+        highest: the highest values of the probe, whichever step they are of.
     """
 
     system: Baseline
     calibration: Calibration
     metrics: dict[str, float]
     steps: int
+    highest: dict[str, float]
 
 
 class SystemFitter:
@@ -96,6 +100,8 @@ class SystemFitter:
         budget: what a training may cost.
         seed: seed of weights, batches and noise.
         device: where to train.
+        probe: called at every look at the selection videos, but not for a head on a frozen system;
+            it does not change what is chosen.
     """
 
     def __init__(
@@ -105,9 +111,12 @@ class SystemFitter:
         budget: Budget,
         seed: int,
         device: torch.device,
+        probe: Probe | None = None,
     ) -> None:
         self._train, self._select = train, select
         self._budget, self._seed, self._device = budget, seed, device
+        self._probe = probe
+        self._highest: dict[str, float] = {}
         self._abnormal_N = labels_of(train)[1][:, 0] == 0
         self._longest = max(len(example.visual_TD) for example in train)
         self._select_NC = labels_of(select)[1]
@@ -131,6 +140,7 @@ class SystemFitter:
         Raises:
             ValueError: see `fit_baseline`; the loss is not finite at any of the learning rates.
         """
+        self._highest = {}
         best: tuple[tuple[float, float], Baseline, dict[str, float]] | None = None
         steps, diverged = 0, None
         for factor in self._budget.rate_factors:
@@ -151,7 +161,8 @@ class SystemFitter:
         _, system, metrics = best
         if frozen_head:
             torch.manual_seed(self._seed)
-            system = with_map(system)
+            system, probe = with_map(system), self._probe
+            self._probe = None
             head = replace(
                 self._limited(system.recipe, 1.0), optimizer="adam", learning_rate=HEAD_RATE,
                 weight_decay=0.0, steps=self._budget.head_steps, milestones=(), cosine=0.0,
@@ -159,8 +170,9 @@ class SystemFitter:
             step, factor = metrics["step"], metrics["rate_factor"]
             metrics = {**self._fit_stage(system, head, False)[1], "step": step}
             metrics["rate_factor"] = factor
+            self._probe = probe
         calibration = calibrate(self._predict(system, coarse), self._select_NC[:, 0] == 0)
-        return FittedSystem(system, calibration, metrics, steps)
+        return FittedSystem(system, calibration, metrics, steps, self._highest)
 
     def _limited(self, recipe: Recipe, factor: float) -> Recipe:
         counts = int(self._abnormal_N.sum()), len(self._train)
@@ -182,6 +194,7 @@ class SystemFitter:
         def validate(step: int) -> None:
             nonlocal best
             metrics = self._metrics(self._predict(system, coarse), coarse)
+            self._look(system)
             rank = (round(metrics["val_auc"], 6), -metrics["val_loss"])
             if not coarse:
                 rank = selection_rank(metrics)
@@ -217,6 +230,11 @@ class SystemFitter:
             )
             for example in self._train
         ]
+
+    def _look(self, system: Baseline) -> None:
+        for name, value in (self._probe(system) if self._probe else {}).items():
+            if value is not None:
+                self._highest[name] = max(value, self._highest.get(name, value))
 
     def _predict(self, system: Baseline, coarse: bool) -> list[Prediction]:
         return predict_system(system, self._select, coarse)

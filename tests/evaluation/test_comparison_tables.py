@@ -37,6 +37,7 @@ def record(seed: int, **changes: Any) -> dict[str, Any]:
         "intervals": {"frame_auc": (0.7 + seed / 10, 0.9 + seed / 10)},
         "per_class": {"Arson": {"videos": 7, "frame_auc": 0.6, "latency_ap": 0.3}},
         "selection": {"step": 20.0, "rate_factor": 10.0},
+        "native": {},
         "steps": 60,
         "training_seconds": 12.0,
         **changes,
@@ -73,6 +74,18 @@ def test_quoted_rows_refer_to_what_is_wrong_with_them() -> None:
     text = markdown("xd_violence")
     assert "88.26" in text
     assert "| VERA (2024) [" in text
+
+
+def test_native_selection_has_columns_of_its_own() -> None:
+    native = {"frame_auc": 0.99, "frame_ap": 0.7}
+    row = Row("RealAD", "F2", [record(0, native=native)])
+    tables = comparison_tables([row], "ucf_crime", "vadclip", "val", "T", [*SYSTEMS])
+    lines = as_markdown(tables).splitlines()
+    assert "| method | frame AUC | frame AP | AUC, native selection | AP, native selection" in str(
+        lines
+    )
+    measured = [line for line in lines if line.startswith("| RealAD, F2 |")][1]
+    assert "| 80.00 [70.00, 90.00] | 50.00 | 99.00 | 70.00 |" in measured
 
 
 def test_efficiency_has_measured_and_quoted_rows() -> None:
