@@ -73,8 +73,6 @@ def main() -> None:
         ]
         records = [record for record in results if "system" in record]
         failed = [record for record in records if "error" in record]
-        if not arguments.quick and arguments.run is not None:
-            shutil.copytree(f"{name}/run/comparison", "runs/comparison", dirs_exist_ok=True)
     metrics = {
         "minutes": minutes[0],
         "minutes_again": minutes[1],

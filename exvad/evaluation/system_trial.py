@@ -18,6 +18,7 @@ from exvad.checkpoints.systems import SavedSystem
 from exvad.evaluation.evaluation import evaluate
 from exvad.evaluation.experiment import summary_metrics
 from exvad.inference.calibration import Calibration
+from exvad.laam.run_labels import IMPORTED_ORIGIN
 from exvad.store.run_data import RunData
 from exvad.training.data import TrainingData, training_data
 from exvad.training.fitting import best_network, train_network
@@ -147,6 +148,11 @@ def _train(
             {**provenance, **unsaved},
         )
         return checkpoint, {"selection": state.best_metrics, "steps": None, "native": {}}
+    if SYSTEMS[plan.name].clip_text and labels.phrases.origin == IMPORTED_ORIGIN:
+        raise ValueError(
+            f"{plan.title} learns tokens in the text encoder of the CLIP that made the features, "
+            "but features and labels were imported: compare vadclip_labels"
+        )
     text = examples.train[0].text
     saved = SavedSystem(
         name=plan.name, way=plan.way, text_width=0 if text is None else text.shape[-1]

@@ -117,6 +117,7 @@ def test_trial_says_why_a_system_cannot_be_trained(folder: Path) -> None:
     without_text = trial(folder, "tevad", "F2")
     assert "no language stage" in without_text.record["error"]
     assert not without_text.folder.exists()
+    assert "were imported" in trial(folder, "vadclip", "F0").record["error"]
 
 
 def test_ex_vad_is_trained_by_its_own_settings(folder: Path) -> None:

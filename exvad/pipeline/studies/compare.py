@@ -108,9 +108,9 @@ def compare(config: Config, options: CompareOptions) -> int:
     trials = plan_trials(config, plans, options)
     missing = [trial for trial in trials if trial.is_missing(options.retry)]
     console.print(f"{len(missing)} of {len(trials)} trainings are missing")
-    if missing:
-        _run_trials(config, missing, options.resamples)
     labels = RunLabels.load(config)
+    if missing:
+        _run_trials(config, labels, missing, options.resamples)
     rows = []
     for plan in plans:
         records = [json.loads(t.result.read_text()) for t in trials if t.plan == plan]
@@ -167,9 +167,9 @@ def plan_trials(config: Config, plans: Sequence[TrialPlan], options: CompareOpti
     return trials
 
 
-def _run_trials(config: Config, trials: Sequence[Trial], resamples: int) -> None:
+def _run_trials(config: Config, labels: RunLabels, trials: Sequence[Trial], resamples: int) -> None:
     """Run trials side by side on Ray; several share a GPU by `tune.gpus`."""
-    manifest, labels, store = read_run_manifest(config), RunLabels.load(config), config.store_path
+    manifest, store = read_run_manifest(config), config.store_path
     demand = Demand("trial", "tune.cpus, tune.gpus", config.tune.cpus, config.trial_gpus)
     with ray_session():
         check_placement("the comparison", [demand])
