@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Literal, TypeAlias
 
 import torch
 
@@ -24,6 +25,8 @@ from exvad.baselines.umil import UMILF
 from exvad.baselines.ur_dmu import URDMU
 from exvad.baselines.vadclip import LabelPrompt, TokenPrompt, VadCLIP
 from exvad.modeling.exvad import build_exvad
+
+TextUse: TypeAlias = Literal["none", "captions", "configured"]
 
 
 @dataclass(frozen=True)
@@ -59,12 +62,17 @@ class Entry:
         build: makes the untrained system; raises `ValueError` if an input is missing or unfit.
         ways: its ways to a class map, the default first.
         faithful: whether it is the published system on other features, and not a variant.
+        text: the text features that it takes: `none`, those of captions, or `configured` for those
+            that `model.text` names.
+        clip_text: whether it needs CLIP's text encoder.
     """
 
     title: str
     build: Callable[[Inputs], Baseline]
     ways: tuple[ClassMap, ...]
     faithful: bool = True
+    text: TextUse = "none"
+    clip_text: bool = False
 
 
 def build_baseline(name: str, inputs: Inputs) -> Baseline:
@@ -128,14 +136,14 @@ def _labels_of_width(inputs: Inputs) -> torch.Tensor:
 
 HEADS: tuple[ClassMap, ...] = ("F2", "F1", "F3")
 SYSTEMS: dict[str, Entry] = {
-    "ex_vad": Entry("Ex-VAD", _ex_vad, ("F0",)),
-    "vadclip": Entry("VadCLIP", _vadclip, ("F0",)),
+    "ex_vad": Entry("Ex-VAD", _ex_vad, ("F0",), text="configured"),
+    "vadclip": Entry("VadCLIP", _vadclip, ("F0",), clip_text=True),
     "vadclip_labels": Entry("VadCLIP (label embeddings)", _vadclip_labels, ("F0",), False),
     "real_ad": Entry("RealAD", lambda inputs: RealAD(inputs.width), HEADS),
     "rtfm": Entry("RTFM (one crop)", lambda inputs: RTFM(inputs.width), HEADS),
     "clip_tsa": Entry("CLIP-TSA", lambda inputs: ClipTSA(inputs.width), HEADS),
     "ur_dmu": Entry("DMU", lambda inputs: URDMU(inputs.width), HEADS),
-    "tevad": Entry("TEVAD (CLIP text)", _tevad, HEADS, False),
+    "tevad": Entry("TEVAD (CLIP text)", _tevad, HEADS, False, "captions"),
     "umil": Entry("UMIL-F (frozen features)", _umil, HEADS, False),
     "avvd": Entry(
         "AVVD-style (visual only, rebuilt from HL-Net)",

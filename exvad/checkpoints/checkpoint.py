@@ -25,6 +25,8 @@ from safetensors.torch import load as load_tensors
 from safetensors.torch import save as save_tensors
 
 import exvad
+from exvad.baselines.common.system import Baseline
+from exvad.checkpoints.systems import COARSE_CLASS, SavedSystem
 from exvad.config import Config, build_config, dump_config
 from exvad.config.yaml_text import read_yaml
 from exvad.data.storage.places import Place, resolve_place
@@ -33,6 +35,7 @@ from exvad.inference.answers import compose_analysis
 from exvad.inference.calibration import Calibration
 from exvad.inference.network import build_network
 from exvad.inference.prediction import Prediction, predict
+from exvad.inference.systems import predict_system
 from exvad.laam.phrases import LabelPhrases
 from exvad.modeling.exvad import ExVAD
 from exvad.store.examples import whole_example
@@ -66,25 +69,35 @@ class Checkpoint:
         calibration: branch and threshold, chosen on validation.
         metrics: the validation metrics it was selected by, and the training history.
         provenance: version, commit, data fingerprint, seed and hash of the weights.
+        system: the system of the comparison that it holds; None for Ex-VAD's own network.
     """
 
-    network: ExVAD
+    network: ExVAD | Baseline
     label_CD: torch.Tensor
     labels: LabelPhrases
     config: Config
     calibration: Calibration
     metrics: dict[str, Any]
     provenance: dict[str, Any]
+    system: SavedSystem | None = None
 
     @property
     def name(self) -> str:
         """The model's name in analyses: the version and the first digits of the weights' hash."""
-        return f"exvad {self.provenance['version']} ({self.provenance['weights'][:8]})"
+        version = f"exvad {self.provenance['version']} ({self.provenance['weights'][:8]})"
+        return version if self.system is None else f"{self.system.title}, {version}"
 
     @property
     def classes(self) -> tuple[str, ...]:
-        """The class names, the normal one first."""
+        """The class names, the normal one first; two for a system without classes."""
+        if self.coarse:
+            return (self.labels.classes[0], COARSE_CLASS)
         return self.labels.classes
+
+    @property
+    def coarse(self) -> bool:
+        """Whether it says when something is abnormal, and not of which class."""
+        return self.system is not None and self.system.coarse
 
     def predict(
         self, examples: Iterable[Example], max_snippets: int | None = None
@@ -93,11 +106,14 @@ class Checkpoint:
 
         Args:
             examples: the videos; their targets are ignored.
-            max_snippets: maximum snippets per forward pass; None for the configured number.
+            max_snippets: maximum snippets per forward pass of Ex-VAD's network; None for the
+                configured number. Other systems take videos as they were published to.
 
         Returns:
             One prediction per video, in order.
         """
+        if isinstance(self.network, Baseline):
+            return predict_system(self.network, examples, self.coarse)
         model = self.config.model
         limit = max_snippets or model.max_snippets
         return predict(self.network, self.label_CD, examples, model.tau, limit)
@@ -122,7 +138,11 @@ class Checkpoint:
         video: str,
         problems: Sequence[str] = (),
     ) -> Analysis:
-        """Compose the analysis of a video from its prediction; see `analyze`."""
+        """Compose the analysis of a video from its prediction; see `analyze`.
+
+        The limits of a system that is not Ex-VAD are among the problems.
+        """
+        limits = [] if self.system is None else self.system.limits()
         return compose_analysis(
             features,
             prediction,
@@ -130,7 +150,7 @@ class Checkpoint:
             self.classes,
             video=video,
             model=self.name,
-            problems=problems,
+            problems=[*problems, *limits],
         )
 
 
@@ -158,7 +178,9 @@ def _checkpoint_files(checkpoint: Checkpoint) -> dict[str, bytes]:
     tensors = {
         name: tensor.cpu().contiguous() for name, tensor in checkpoint.network.state_dict().items()
     }
-    weights = save_tensors({**tensors, LABEL_TENSOR: checkpoint.label_CD.cpu().contiguous()})
+    # A copy: some systems hold the same tensor, and the format wants every tensor once.
+    label_CD = checkpoint.label_CD.cpu().clone().contiguous()
+    weights = save_tensors({**tensors, LABEL_TENSOR: label_CD})
     labels = (checkpoint.labels.model_dump_json(indent=2) + "\n").encode()
     provenance = {
         **checkpoint.provenance,
@@ -167,6 +189,8 @@ def _checkpoint_files(checkpoint: Checkpoint) -> dict[str, bytes]:
         "weights": hashlib.sha256(weights).hexdigest(),
         "labels": hashlib.sha256(labels).hexdigest(),
     }
+    if checkpoint.system is not None:
+        provenance["system"] = checkpoint.system.model_dump()
     metrics = {**checkpoint.metrics, "calibration": checkpoint.calibration.model_dump()}
     return {
         MODEL: weights,
@@ -262,7 +286,7 @@ def load_checkpoint(folder: str | Path, device: str = "cpu") -> Checkpoint:
         _check_hash(LABELS, (folder / LABELS).read_bytes(), provenance.labels)
         tensors = load_tensors(weights)
         label_CD = tensors.pop(LABEL_TENSOR)
-        network = build_network(config, label_CD.shape[1], label_CD.shape[0])
+        network = _build(provenance.system, config, label_CD, labels)
         network.load_state_dict(tensors)
         if not all(bool(tensor.isfinite().all()) for tensor in (label_CD, *tensors.values())):
             raise CheckpointError(f"{MODEL} holds numbers that are not finite")
@@ -284,7 +308,16 @@ def load_checkpoint(folder: str | Path, device: str = "cpu") -> Checkpoint:
         metrics.calibration,
         metrics.model_dump(),
         provenance.model_dump(),
+        provenance.system,
     )
+
+
+def _build(
+    system: SavedSystem | None, config: Config, label_CD: torch.Tensor, labels: LabelPhrases
+) -> ExVAD | Baseline:
+    if system is not None:
+        return system.build(config, label_CD, labels.classes)
+    return build_network(config, label_CD.shape[1], label_CD.shape[0])
 
 
 class _Provenance(BaseModel):
@@ -295,6 +328,7 @@ class _Provenance(BaseModel):
     version: str
     weights: str
     labels: str
+    system: SavedSystem | None = None
 
 
 class _Metrics(BaseModel):

@@ -292,10 +292,34 @@ class TrainConfig(Section):
 
 
 class TuneConfig(Section):
-    """Resources of a sweep's trials."""
+    """Resources of the trials of a sweep or a comparison."""
 
     cpus: float = Field(1, gt=0, description="CPU cores per trial")
     gpus: float = Field(0.25, ge=0, description="share of a GPU per trial, if train.gpu is set")
+
+
+class CompareConfig(Section):
+    """What a training of another system costs at most in a comparison."""
+
+    steps: int = Field(0, ge=0, description="most gradient steps; 0 for the published number")
+    videos: int = Field(0, ge=0, description="most videos per step; 0 for the published number")
+    rate_factors: list[float] = Field(
+        [1.0],
+        min_length=1,
+        description="factors on the published learning rate, of which the best on the split that "
+        "selects is used; each of them is a training",
+    )
+    validations: Positive = Field(
+        10, description="times that a training looks at the split that selects its best step"
+    )
+    head_steps: Positive = Field(
+        500, description="gradient steps of a class head on a frozen system (F2)"
+    )
+    native: bool = Field(
+        False,
+        description="also report the best frame AUC and AP of all looks at the test split, which "
+        "is how most of the systems were published",
+    )
 
 
 class MLflowConfig(Section):
@@ -332,6 +356,7 @@ class Config(Section):
     model: ModelConfig = ModelConfig()
     train: TrainConfig = TrainConfig()
     tune: TuneConfig = TuneConfig()
+    compare: CompareConfig = CompareConfig()
     mlflow: MLflowConfig = MLflowConfig()
 
     @field_validator("run")

@@ -189,7 +189,12 @@ class Detector:
             ValueError: a category has no name or no phrases, its class exists already, or the
                 label embeddings were learned in training.
         """
-        labels = self.checkpoint.labels
+        labels, system = self.checkpoint.labels, self.checkpoint.system
+        if system is not None:
+            raise ValueError(
+                f"categories cannot be added to {system.title}: use a checkpoint of Ex-VAD, whose "
+                "classes are texts"
+            )
         if self.config.model.label_prompt == "learnable":
             raise ValueError(
                 "categories cannot be added to labels that were learned in training: "

@@ -6,13 +6,14 @@ N videos · T snippets · C classes
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from exvad.data.manifest import Manifest
 from exvad.evaluation.bootstrap import bootstrap_intervals
+from exvad.evaluation.per_class import metrics_per_class
 from exvad.evaluation.resampling import ResampledMetrics
 from exvad.evaluation.scored import Scored
 from exvad.evaluation.truth import locate_events
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
     from exvad.inference.prediction import Prediction
     from exvad.metrics import DetectionMAP, Protocol
     from exvad.results import Analysis
-    from exvad.store.feature_bank import FeatureBank
+    from exvad.store.feature_bank import FeatureBank, VideoFeatures
 
 
 @dataclass(frozen=True)
@@ -32,8 +33,9 @@ class Evaluation:
     """The result of measuring a checkpoint on a test set.
 
     Args:
-        metrics: frame_auc, frame_ap, the same over abnormal videos, video_auc, class_accuracy,
-            explanation_class_accuracy (0 to 1), map and map_per_class (percent), intervals
+        metrics: frame_auc, frame_ap, the same over abnormal videos, latency_ap, calibration_error,
+            video_auc, class_accuracy, explanation_class_accuracy (0 to 1), false_alarms_per_hour,
+            frames_per_class (see `metrics_per_class`), map and map_per_class (percent), intervals
             (bootstrap, 95 %), random (the random baseline), confusion, counts of videos, and
             beyond_the_end (video → its events beyond its end).
         analyses: the analysis of every test video.
@@ -62,6 +64,8 @@ def evaluate(
         ValueError: the data set has other classes than the checkpoint, or no test video has
             features.
     """
+    if checkpoint.coarse:
+        manifest = _without_classes(manifest, checkpoint.classes)
     if tuple(manifest.classes) != checkpoint.classes:
         raise ValueError(
             f"the checkpoint has the classes {', '.join(checkpoint.classes)}, but the data set has "
@@ -78,14 +82,20 @@ def evaluate(
     data = checkpoint.config.data
     truth = locate_events(videos, bank, data.stride, data.stride_seconds)
     scored = score_videos(
-        checkpoint, Manifest(manifest.classes, truth.counted), predictions, truth.unlocated
+        checkpoint,
+        Manifest(manifest.classes, truth.counted),
+        predictions,
+        truth.unlocated,
+        [_seconds(bank[video.video_id]) for video in videos],
     )
     summary = scored.summary()
-    detection = scored.detection()
+    # Events without classes would have an mAP of their own, which compares with no other.
+    detection = None if checkpoint.coarse else scored.detection()
     metrics: dict[str, Any] = {
         **{name: value for name, value in summary.items() if not name.startswith("map_")},
         "map": None if detection is None else _map_by_iou(detection),
         "map_per_class": None if detection is None else _map_by_class(detection),
+        "frames_per_class": metrics_per_class(scored, resamples),
         "explanation_class_accuracy": _explanation_class_accuracy(analyses, videos),
         "random": scored.random_baseline().summary(),
         "confusion": scored.confusion(),
@@ -104,6 +114,7 @@ def score_videos(
     manifest: Manifest,
     predictions: Sequence[Prediction],
     unlocated: frozenset[str] = frozenset(),
+    seconds: Sequence[float] | None = None,
 ) -> Scored:
     """Put the predictions for test videos beside their ground truth.
 
@@ -112,6 +123,7 @@ def score_videos(
         manifest: the test videos.
         predictions: one per video, in the same order.
         unlocated: ids of the videos that only metrics of whole videos count.
+        seconds: duration of each video; None if unknown.
     """
     branch = checkpoint.calibration.branch
     # Some benchmarks fix how many snippets of a video count.
@@ -125,7 +137,39 @@ def score_videos(
         [manifest.classes[int(p.video_class_probabilities().argmax())] for p in predictions],
         checkpoint.config.data.stride,
         unlocated,
+        seconds,
     )
+
+
+def _without_classes(manifest: Manifest, classes: tuple[str, ...]) -> Manifest:
+    """Return a data set in which all abnormal classes are one.
+
+    Args:
+        manifest: the data set.
+        classes: the normal class and the other one.
+    """
+    normal, abnormal = classes
+
+    def renamed(video: Video) -> Video:
+        return replace(
+            video,
+            labels=(abnormal,) if video.abnormal else (normal,),
+            events=tuple(
+                event if event.label == normal else replace(event, label=abnormal)
+                for event in video.events
+            ),
+            timed_events=tuple(
+                event if event.label == normal else replace(event, label=abnormal)
+                for event in video.timed_events
+            ),
+        )
+
+    return Manifest(classes, tuple(map(renamed, manifest.videos)))
+
+
+def _seconds(features: VideoFeatures) -> float:
+    """Return the duration of a video; of frames that are divided by rate, the one at that rate."""
+    return features.duration or features.num_frames / features.fps
 
 
 def _map_by_iou(detection: Mapping[Protocol, DetectionMAP]) -> dict[str, dict[str, float]]:

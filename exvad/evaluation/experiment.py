@@ -11,7 +11,7 @@ import torch
 
 from exvad.checkpoints.checkpoint import Checkpoint
 from exvad.evaluation.evaluation import evaluate
-from exvad.evaluation.scored import PROTOCOLS
+from exvad.evaluation.scored import NEWER_METRICS, PROTOCOLS
 from exvad.store.run_data import RunData
 from exvad.training.data import training_data
 from exvad.training.fitting import best_network, train_network
@@ -30,6 +30,7 @@ SUMMARY_NAMES = (
     "frame_ap_abnormal",
     "video_auc",
     "class_accuracy",
+    *NEWER_METRICS,
 )
 
 
@@ -72,10 +73,12 @@ def summary_metrics(metrics: dict[str, Any]) -> dict[str, float | None]:
         metrics: `Evaluation.metrics`, or the content of a run's summary.json.
 
     Returns:
-        frame_auc, frame_ap, the same over abnormal videos, video_auc, class_accuracy (0 to 1),
-        map_PROTOCOL_IOU and map_PROTOCOL_average (percent); None for undefined metrics.
+        frame_auc, frame_ap, the same over abnormal videos, latency_ap, calibration_error,
+        video_auc, class_accuracy (0 to 1), false_alarms_per_hour, map_PROTOCOL_IOU and
+        map_PROTOCOL_average (percent); None for undefined metrics.
     """
-    summary: dict[str, float | None] = {name: metrics[name] for name in SUMMARY_NAMES}
+    # Summaries of runs that are older than a metric lack it.
+    summary: dict[str, float | None] = {name: metrics.get(name) for name in SUMMARY_NAMES}
     for protocol in PROTOCOLS:
         by_iou = (metrics["map"] or {}).get(protocol) or {}
         summary |= {f"map_{protocol}_{iou}": value for iou, value in by_iou.items()}

@@ -58,11 +58,13 @@ class PaperTable:
         heading: what the table shows.
         columns: names of the columns.
         rows: cells; None for an unknown value.
+        notes: sentences below the table.
     """
 
     heading: str
     columns: Sequence[str]
     rows: Sequence[Sequence[object]]
+    notes: Sequence[str] = ()
 
     def text_rows(self) -> list[list[str]]:
         """Return the cells as text, with a dash for unknown values."""
@@ -77,6 +79,8 @@ class PaperTable:
             "|" + " --- |" * len(self.columns),
             *map(_markdown_line, self.text_rows()),
         ]
+        if self.notes:
+            lines += ["", *(f"- {note}" for note in self.notes)]
         return "\n".join(lines) + "\n"
 
 
@@ -91,9 +95,15 @@ def _markdown_line(cells: Sequence[str]) -> str:
 
 def quoted_results(dataset: str) -> dict[str, Any] | None:
     """Return the results that the paper reports for a data set; None where it has none."""
-    text = (resources.files("exvad") / "assets" / "paper" / "quoted.yaml").read_text("utf-8")
-    by_dataset: dict[str, Any] = yaml.safe_load(text)
+    by_dataset = read_paper_file("quoted.yaml")
     return by_dataset.get(dataset)
+
+
+def read_paper_file(name: str) -> dict[str, Any]:
+    """Return the content of a YAML file of `exvad/assets/paper/`."""
+    text = (resources.files("exvad") / "assets" / "paper" / name).read_text("utf-8")
+    content: dict[str, Any] = yaml.safe_load(text)
+    return content
 
 
 def result_tables(

@@ -17,10 +17,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from exvad.evaluation.scored import Scored, flat_map_metrics
+from exvad.evaluation.resampled_frames import ResampledFrames, ResampledRanking
+from exvad.evaluation.scored import FRAME_METRICS, Scored, flat_map_metrics
 from exvad.metrics import IOUS, FrameEvent, Protocol
 from exvad.metrics.detection import videos_with_events
-from exvad.metrics.frames import auc_and_ap, count_frames
 from exvad.metrics.matching import event_spans, match_segments
 from exvad.metrics.segments import Segments, join_segments, strict_segments, vadclip_segments
 from exvad.metrics.types import Floats, Integers
@@ -40,7 +40,7 @@ class ResampledMetrics:
 
     def __init__(self, scored: Scored) -> None:
         videos = scored.videos
-        self._abnormal_N, self._correct_N = scored.abnormal, scored.correct
+        self._correct_N = scored.correct
         self._located_N = scored.located
         self._videos = ResampledRanking(
             scored.video_scores_N,
@@ -48,21 +48,11 @@ class ResampledMetrics:
             (~scored.abnormal).astype(np.int64),
             np.arange(len(videos)),
         )
-        self._frames: ResampledRanking | None = None
+        self._frames: ResampledFrames | None = None
         self._detection: dict[Protocol, ResampledDetection] = {}
         if not scored.events_known:
             return
-        snippets = [len(scores_T) for scores_T in scored.scores]
-        events = [video.frame_events() for video in videos]
-        positive_T, negative_T = count_frames(
-            snippets, events, scored.lengths, scored.frames_per_snippet
-        )
-        self._frames = ResampledRanking(
-            np.concatenate(scored.scores),
-            positive_T,
-            negative_T,
-            np.repeat(np.arange(len(videos)), snippets),
-        )
+        self._frames = ResampledFrames(scored)
         for protocol, class_events in scored.class_events.items():
             self._detection[protocol] = ResampledDetection(
                 scored.probabilities,
@@ -76,14 +66,9 @@ class ResampledMetrics:
         """Return the metrics of the videos with these indices; repeated indices count again."""
         count_N = np.bincount(chosen_N, minlength=len(self._correct_N))
         located_N = count_N * self._located_N
-        metrics: dict[str, float | None] = {}
-        for suffix, weight_N in (
-            ("", located_N),
-            ("_abnormal", located_N * self._abnormal_N),
-        ):
-            frame_metrics = self._frames.auc_ap(weight_N) if self._frames else None
-            auc, ap = frame_metrics or (None, None)
-            metrics |= {f"frame_auc{suffix}": auc, f"frame_ap{suffix}": ap}
+        metrics: dict[str, float | None] = dict.fromkeys(FRAME_METRICS)
+        if self._frames is not None:
+            metrics |= self._frames(count_N)
         video_metrics = self._videos.auc_ap(count_N)
         metrics["video_auc"] = video_metrics[0] if video_metrics else None
         metrics["class_accuracy"] = float((self._correct_N * count_N).sum() / count_N.sum())
@@ -91,33 +76,6 @@ class ResampledMetrics:
             per_iou = detection.per_iou(located_N)
             metrics |= flat_map_metrics(protocol, per_iou, float(np.mean(list(per_iou.values()))))
         return metrics
-
-
-class ResampledRanking:
-    """AUC and AP of resampled videos.
-
-    Args:
-        score_T: scores of all videos, one after the other.
-        positive_T: positives that each score stands for.
-        negative_T: negatives that each score stands for.
-        video_T: index of the video that each score belongs to.
-    """
-
-    def __init__(
-        self, score_T: Floats, positive_T: Integers, negative_T: Integers, video_T: Integers
-    ) -> None:
-        values_L, level_T = np.unique(score_T, return_inverse=True)
-        self._level_T = len(values_L) - 1 - level_T
-        self._positive_T, self._negative_T, self._video_T = positive_T, negative_T, video_T
-
-    def auc_ap(self, count_N: Integers) -> tuple[float, float] | None:
-        """Return AUC and AP with each video counted `count_N` times; None for one kind only."""
-        weight_T = count_N[self._video_T]
-        positive_L = np.bincount(self._level_T, self._positive_T * weight_T)
-        negative_L = np.bincount(self._level_T, self._negative_T * weight_T)
-        if not positive_L.any() or not negative_L.any():
-            return None
-        return auc_and_ap(positive_L, negative_L)
 
 
 @dataclass(frozen=True)

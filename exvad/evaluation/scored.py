@@ -15,7 +15,18 @@ from sklearn.metrics import roc_auc_score
 
 from exvad.data.benchmarks import vadclip_events
 from exvad.data.manifest import Manifest
-from exvad.metrics import IOUS, DetectionMAP, FrameEvent, Protocol, detection_map, frame_auc_ap
+from exvad.metrics import (
+    IOUS,
+    DetectionMAP,
+    FrameEvent,
+    Protocol,
+    calibration_error,
+    detection_map,
+    false_alarms_per_hour,
+    frame_auc_ap,
+    latency_aware_ap,
+)
+from exvad.metrics.frames import count_frames
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -23,6 +34,14 @@ if TYPE_CHECKING:
     from exvad.data.records import Video
 
 PROTOCOLS: tuple[Protocol, ...] = ("vadclip", "strict")
+NEWER_METRICS = ("latency_ap", "false_alarms_per_hour", "calibration_error")
+FRAME_METRICS = (
+    "frame_auc",
+    "frame_ap",
+    "frame_auc_abnormal",
+    "frame_ap_abnormal",
+    *NEWER_METRICS,
+)
 
 Metrics = Mapping[str, float | None]
 """Metric → value; None where the metric is undefined for the test set."""
@@ -41,6 +60,7 @@ class Scored:
         frames_per_snippet: frames in a snippet.
         unlocated: ids of abnormal videos of which nobody can say when they are abnormal; frame
             metrics and mAP leave them out.
+        seconds: duration of each video; None if unknown, so that no rate can be given.
     """
 
     manifest: Manifest
@@ -50,6 +70,7 @@ class Scored:
     predicted_classes: list[str]
     frames_per_snippet: int
     unlocated: frozenset[str] = frozenset()
+    seconds: Sequence[float] | None = None
 
     @property
     def videos(self) -> tuple[Video, ...]:
@@ -109,7 +130,8 @@ class Scored:
             chosen_N: indices of the videos; repeated indices count again. None for all videos.
 
         Returns:
-            frame_auc, frame_ap, the same over abnormal videos, video_auc, class_accuracy (0 to 1),
+            frame_auc, frame_ap, the same over abnormal videos, latency_ap, calibration_error,
+            video_auc, class_accuracy (0 to 1), false_alarms_per_hour (at a recall of 0.8),
             map_PROTOCOL_IOU and map_PROTOCOL_average (percent). A metric is None where it is
             undefined: frame metrics and mAP without known event times, and metrics that need
             normal and abnormal videos where there is only one kind.
@@ -119,6 +141,7 @@ class Scored:
         metrics: dict[str, float | None] = {
             **self._frame_metrics(chosen, ""),
             **self._frame_metrics(abnormal, "_abnormal"),
+            **self._newer_metrics(chosen),
             "video_auc": self._video_auc(chosen),
             "class_accuracy": float(np.mean(self.correct[chosen])),
         }
@@ -139,6 +162,25 @@ class Scored:
         scores = [self.scores[index] for index in chosen]
         values = frame_auc_ap(scores, events, lengths, self.frames_per_snippet)
         return dict(zip(names, values, strict=True))
+
+    def _newer_metrics(self, chosen: Sequence[int]) -> dict[str, float | None]:
+        chosen = [index for index in chosen if self.located[index]]
+        events = [self.videos[index].frame_events() for index in chosen]
+        lengths = [self.lengths[index] for index in chosen]
+        metrics: dict[str, float | None] = dict.fromkeys(NEWER_METRICS)
+        if not self.events_known or not any(events):
+            return metrics
+        scores, stride = [self.scores[index] for index in chosen], self.frames_per_snippet
+        if self.seconds is not None:
+            seconds = [self.seconds[index] for index in chosen]
+            metrics["false_alarms_per_hour"] = false_alarms_per_hour(
+                scores, events, seconds, lengths=lengths, frames_per_snippet=stride
+            )
+        if not _all_abnormal(events, lengths):
+            counts = count_frames(list(map(len, scores)), events, lengths, stride)
+            metrics["latency_ap"] = latency_aware_ap(scores, events, lengths, stride)
+            metrics["calibration_error"] = calibration_error(np.concatenate(scores), *counts)
+        return metrics
 
     def _video_auc(self, chosen: list[int]) -> float | None:
         abnormal = self.abnormal[chosen]
@@ -191,6 +233,7 @@ class Scored:
             [str(label) for label in rng.choice(self.manifest.classes, len(self.videos))],
             self.frames_per_snippet,
             self.unlocated,
+            self.seconds,
         )
 
 

@@ -87,6 +87,11 @@ def export_checkpoint(
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise ExportError(f"{folder} exists and is no empty folder: name another one with --to")
     checkpoint = load_checkpoint(checkpoint_folder)
+    if checkpoint.system is not None:
+        raise ExportError(
+            f"{checkpoint_folder} holds {checkpoint.system.title}: only the network of Ex-VAD can "
+            "be exported"
+        )
     encoder = _load_clip(checkpoint, "head" in parts) if "clip" in parts else None
     with _complete_folder(folder) as draft:
         exported = []

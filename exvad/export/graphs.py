@@ -185,6 +185,7 @@ def head_graph(checkpoint: Checkpoint) -> Graph:
         Tensor("alignment", "float32", (BATCH, TIME), "anomaly scores 1 - p(normal), 0 to 1"),
         Tensor("probabilities", "float32", (BATCH, TIME, classes), "class probabilities"),
     )
+    assert isinstance(checkpoint.network, ExVAD), "other systems are refused before"
     module = Head(checkpoint.network, checkpoint.label_CD, model.tau).eval()
     return Graph("head", module, tuple(inputs), outputs, {TIME: model.max_snippets})
 

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from exvad.data.storage.places import Place
 
 IMPORTED_LABELS_FILE = "labels.npz"
+IMPORTED_ORIGIN = "imported embeddings"
 
 
 @dataclass(frozen=True)
@@ -55,7 +56,7 @@ class RunLabels:
             label: [f"{label} {number}" for number in range(1, len(vectors))]
             for label, vectors in rows.items()
         }
-        phrases = LabelPhrases(phrases=numbered, origin="imported embeddings")
+        phrases = LabelPhrases(phrases=numbered, origin=IMPORTED_ORIGIN)
         return cls(phrases, LabelVectors.from_arrays(rows))
 
     def embeddings(self, config: Config) -> NDArray[np.float32]:

@@ -21,11 +21,11 @@ from exvad.encoders.devices import resolve_device
 from exvad.evaluation.evaluation import Evaluation, evaluate
 from exvad.evaluation.experiment import summary_metrics
 from exvad.laam.run_labels import RunLabels
-from exvad.pipeline.ablate import experiment_task
 from exvad.pipeline.placement import Demand, waiting_reported
 from exvad.pipeline.progress.terminal import console, progress_bar
 from exvad.pipeline.session import is_on_cluster, ray_session
 from exvad.pipeline.stages.decoders import frame_reader
+from exvad.pipeline.studies.ablate import experiment_task
 from exvad.pipeline.tasks import full_path, run_task, with_full_places
 from exvad.report.evidence import evidence_frames
 from exvad.report.pages import RunRecord, render_run

@@ -26,6 +26,7 @@ def render_tables(title: str, tables: Sequence[PaperTable], drawings: Sequence[s
                 "heading": table.heading,
                 "columns": table.columns,
                 "rows": [(_source(row), row) for row in table.text_rows()],
+                "notes": table.notes,
             }
             for table in tables
         ],

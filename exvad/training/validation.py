@@ -17,6 +17,7 @@ from exvad.training.replica import Replica
 
 if TYPE_CHECKING:
     import torch
+    from numpy.typing import NDArray
 
     from exvad.config import Config
     from exvad.modeling.exvad import ExVAD
@@ -55,6 +56,18 @@ def validate(
     predictions = [
         shares[row % replica.world_size][row // replica.world_size] for row in range(len(examples))
     ]
+    return predictions, video_metrics(predictions, targets_NC)
+
+
+def video_metrics(
+    predictions: Sequence[Prediction], targets_NC: NDArray[np.float32]
+) -> dict[str, float]:
+    """Compute the video-level metrics of predictions, as `validate` returns them.
+
+    Args:
+        predictions: one per video.
+        targets_NC: multi-hot labels of the videos, the normal class first.
+    """
     scores_NC = np.stack([prediction.video_probabilities() for prediction in predictions])
     abnormal_N = targets_NC[:, 0] == 0
     auc = 0.5
@@ -73,7 +86,7 @@ def validate(
     predicted_NC = scores_NC / scores_NC.sum(1, keepdims=True)
     true_NC = targets_NC / targets_NC.sum(1, keepdims=True)
     loss = -(true_NC * np.log(np.clip(predicted_NC, 1e-8, 1))).sum(1).mean()
-    return predictions, {
+    return {
         "val_auc": float(auc),
         "val_map": float(np.mean(precisions)),
         "val_accuracy": float(correct_N.mean()),

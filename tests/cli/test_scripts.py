@@ -17,7 +17,10 @@ SCRIPTS = sorted([*ROOT.glob("jobs/*.py"), *ROOT.glob("tune/*.py")])
 
 def test_the_scripts_are_those_that_clusters_start() -> None:
     names = {str(path.relative_to(ROOT)) for path in [*SCRIPTS, *ROOT.glob("serve/*.py")]}
-    jobs = {f"jobs/{verb}.py" for verb in ("preprocess", "labels", "train", "evaluate", "ablate")}
+    jobs = {
+        f"jobs/{verb}.py"
+        for verb in ("preprocess", "labels", "train", "evaluate", "ablate", "compare")
+    }
     assert names == {*jobs, "tune/sweep.py", "serve/app.py"}
 
 

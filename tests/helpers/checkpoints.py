@@ -7,7 +7,8 @@ from pathlib import Path
 import torch
 
 from exvad.checkpoints.checkpoint import Checkpoint, save_checkpoint
-from exvad.config import load_config
+from exvad.checkpoints.systems import SavedSystem
+from exvad.config import Config, load_config
 from exvad.data.world.activities import CLASSES
 from exvad.encoders.loading import load_clip
 from exvad.inference.calibration import Calibration
@@ -32,11 +33,34 @@ def save_untrained_checkpoint(folder: Path, *overrides: str) -> Path:
         The folder.
     """
     config = load_config("demo", overrides)
-    label_CD = torch.from_numpy(
-        LabelVectors.encode(LABELS, load_clip(config)).embeddings("augmented", config.labels.k)
-    )
+    label_CD = _label_embeddings(config)
     torch.manual_seed(0)
     network = build_network(config, label_CD.shape[1], len(CLASSES))
     calibration = Calibration(branch="classifier", threshold=0.0)
     save_checkpoint(folder, Checkpoint(network, label_CD, LABELS, config, calibration, {}, {}))
     return folder
+
+
+def save_untrained_system(folder: Path, system: SavedSystem) -> Path:
+    """Save a checkpoint of a system of the comparison with random weights and a threshold of 0.
+
+    Args:
+        folder: the folder of the checkpoint.
+        system: the system.
+
+    Returns:
+        The folder.
+    """
+    config = load_config("demo", ["model.text=none"])
+    label_CD = _label_embeddings(config)
+    torch.manual_seed(0)
+    network = system.build(config, label_CD, CLASSES)
+    calibration = Calibration(branch="classifier", threshold=0.0)
+    checkpoint = Checkpoint(network, label_CD, LABELS, config, calibration, {}, {}, system)
+    save_checkpoint(folder, checkpoint)
+    return folder
+
+
+def _label_embeddings(config: Config) -> torch.Tensor:
+    vectors = LabelVectors.encode(LABELS, load_clip(config))
+    return torch.from_numpy(vectors.embeddings("augmented", config.labels.k))

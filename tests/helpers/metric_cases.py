@@ -141,3 +141,41 @@ def literal_vadclip(
         precision = np.cumsum(hits) / np.arange(1, len(hits) + 1)
         precisions.append(np.sum(precision * hits) / total if any(hits) else 0.0)
     return float(100 * np.mean(precisions))
+
+
+def frame_curves(
+    scores: Scores, frames_per_snippet: int, lengths: str, seed: int
+) -> tuple[list[int], Scores]:
+    """Return the lengths of videos in frames, and the score of each of their frames.
+
+    Args:
+        scores: one score per snippet of each video.
+        frames_per_snippet: frames in a snippet.
+        lengths: "exact", "cut" for videos that end before their last snippet does, or "extended".
+        seed: seed of the random lengths.
+    """
+    rng = np.random.default_rng(seed)
+    frames = []
+    for rows in scores:
+        full = len(rows) * frames_per_snippet
+        cut, extended = int(rng.integers(1, full + 1)), full + int(rng.integers(0, 20))
+        frames.append({"exact": full, "cut": cut, "extended": extended}[lengths])
+    curves = [
+        np.array([rows[min(t // frames_per_snippet, len(rows) - 1)] for t in range(count)])
+        for rows, count in zip(scores, frames, strict=True)
+    ]
+    return frames, curves
+
+
+def spans_of(events: Sequence[FrameEvent], length: int) -> list[tuple[int, int]]:
+    """Return the spans of events that overlapping ones make together, cut at a length."""
+    spans: list[tuple[int, int]] = []
+    for a, b, _ in sorted(events):
+        b = min(b, length)
+        if a >= b:
+            continue
+        if spans and spans[-1][1] > a:
+            spans[-1] = (spans[-1][0], max(spans[-1][1], b))
+        else:
+            spans.append((a, b))
+    return spans

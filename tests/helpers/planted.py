@@ -16,7 +16,7 @@ from exvad.config import Config, load_config
 from exvad.data.dataset import run_manifest_path
 from exvad.data.manifest import Manifest
 from exvad.data.manifest_files import write_manifest
-from exvad.data.records import Split, Video
+from exvad.data.records import Event, Split, Video
 from exvad.laam.run_labels import import_labels
 from exvad.store.examples import Example
 from exvad.store.import_features import import_visual
@@ -84,6 +84,7 @@ def plant_run(
     crops: int = 1,
     tests: int = 0,
     run: str = "",
+    timed: bool = False,
 ) -> Path:
     """Import planted features and labels, with a manifest, into a run; return `folder/run`.
 
@@ -95,6 +96,7 @@ def plant_run(
         crops: crops of each video, 1, 5 or 10; the others have weaker anomalies.
         tests: how many of the videos are for testing.
         run: path or URI of the run; empty for `folder/run`.
+        timed: whether the manifest says when events happen.
     """
     rng, class_CD = np.random.default_rng(0), directions()
     listed = []
@@ -108,7 +110,8 @@ def plant_run(
             name = f"v{number}__{crop}.npy" if crops > 1 else f"v{number}.npy"
             np.save(folder / "in" / name, visual_TD / (1 + crop))
         split: Split = "train" if number < videos - tests else "test"
-        listed.append(Video(f"v{number}", "x.mp4", split, (CLASSES[label],)))
+        events = (Event(5 * 16, 12 * 16, CLASSES[label]),) if timed and label else ()
+        listed.append(Video(f"v{number}", "x.mp4", split, (CLASSES[label],), events))
     manifest = Manifest(CLASSES, tuple(listed)).with_validation(validation, 0)
     settings = config(f"run={run or folder / 'run'}")
     import_visual(folder / "in", manifest, Store(settings.store_path), 16)

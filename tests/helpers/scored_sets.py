@@ -40,4 +40,5 @@ def make_scored(seed: int, timed: bool = True) -> Scored:
     predicted = [CLASSES[int(rows_TC.mean(0).argmax())] for rows_TC in probabilities]
     video_scores_N = np.array([scores_T.max() for scores_T in scores], np.float64)
     manifest = Manifest(CLASSES, tuple(videos))
-    return Scored(manifest, scores, probabilities, video_scores_N, predicted, 16)
+    seconds = [float(video.num_frames or 0) / 30 for video in videos]
+    return Scored(manifest, scores, probabilities, video_scores_N, predicted, 16, seconds=seconds)

@@ -18,6 +18,10 @@ from exvad.baselines.common.system import Baseline, Recipe, set_progress
 OnStep = Callable[[int, dict[str, float]], None]
 
 
+class DivergedError(ValueError):
+    """The loss is not finite; the message names the step and the videos."""
+
+
 def fit_baseline(
     system: Baseline,
     videos: Sequence[VideoFeatures],
@@ -39,7 +43,8 @@ def fit_baseline(
 
     Raises:
         ValueError: the videos do not suffice for a batch, have no text although the system needs
-            it, or give a loss that is not finite.
+            it.
+        DivergedError: the loss is not finite.
     """
     recipe = recipe or system.recipe
     targets_NC = np.stack([video.target_C for video in videos]) if videos else np.zeros((0, 1))
@@ -58,7 +63,7 @@ def fit_baseline(
         total = step.total
         if not torch.isfinite(total):
             names = ", ".join(video.video_id for video in batch[:8])
-            raise ValueError(
+            raise DivergedError(
                 f"the loss is {total.item()} in step {number} on the videos {names}…: lower the "
                 "learning rate, or check the features of these videos"
             )

@@ -31,8 +31,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> int:
     """Run the verb; return the exit code."""
     config = read_config(options)
-    from exvad.pipeline.ablate import ablate
     from exvad.pipeline.preflight.checks import require_ready
+    from exvad.pipeline.studies.ablate import ablate
 
     if not options.no_check:
         require_ready(config, "ablate")

@@ -26,6 +26,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Run the verb; return the exit code."""
-    from exvad.pipeline.reproduce import reproduce
+    from exvad.pipeline.studies.reproduce import reproduce
 
     return reproduce(options.preset, options.overrides, options.seeds, options.protocol)

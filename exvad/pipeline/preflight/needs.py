@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from exvad.config import Config
     from exvad.encoders.model_files import ModelKind
 
-Job = Literal["preprocess", "labels", "train", "evaluate", "sweep", "ablate"]
+Job = Literal["preprocess", "labels", "train", "evaluate", "sweep", "ablate", "compare"]
 
 
 @dataclass(frozen=True)

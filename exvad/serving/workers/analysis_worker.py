@@ -73,7 +73,7 @@ class AnalysisWorker:
         self._model = ServedModel(
             model=checkpoint.name,
             checkpoint=checkpoint_name,
-            classes=list(checkpoint.labels.classes),
+            classes=list(checkpoint.classes),
             threshold=checkpoint.calibration.threshold,
             since=time.time(),
         )

@@ -8,7 +8,7 @@ import pytest
 
 from exvad.config import load_config, override_config
 from exvad.evaluation.ablation_plan import cell_name, read_plan
-from exvad.pipeline.ablate import ablate, result_place
+from exvad.pipeline.studies.ablate import ablate, result_place
 
 
 def test_the_papers_plan_changes_settings_that_exist() -> None:

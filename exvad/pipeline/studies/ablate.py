@@ -68,16 +68,18 @@ def ablate(config: Config, plan_file: Path | None, seeds: int, protocol: str) ->
     return 0
 
 
-def result_place(config: Config, data: str) -> Place:
+def result_place(config: Config, data: str, folder: str = FOLDER, key: str = "") -> Place:
     """Return the file of a cell's result, whose name is a hash of everything it depends on.
 
     Args:
         config: the configuration of the cell.
         data: fingerprint of the data set.
+        folder: name of the study's folder in the run.
+        key: what else it depends on.
     """
     settings = config.model_dump_json(include={"model", "train", "labels", "data", "clip"})
-    digest = hashlib.sha256(f"{settings} {data}".encode()).hexdigest()[:16]
-    return resolve_place(config.in_run(FOLDER, f"{digest}.json"))
+    digest = hashlib.sha256(f"{settings} {data}{key}".encode()).hexdigest()[:16]
+    return resolve_place(config.in_run(folder, f"{digest}.json"))
 
 
 def run_cells(config: Config, cells: Mapping[Place, Config]) -> None:
@@ -90,9 +92,23 @@ def run_cells(config: Config, cells: Mapping[Place, Config]) -> None:
     labels, manifest = RunLabels.load(config), read_run_manifest(config)
     store = Store(config.store_path)
     title = "ablating"
-    with ray_session(), progress_bar() as bar, waiting_reported(title) as reporter:
+    with ray_session():
         task = experiment_task(config, title)
-        pending = {task.remote(cell, manifest, store, labels): path for path, cell in cells.items()}
+        write_results(
+            title,
+            {path: task.remote(cell, manifest, store, labels) for path, cell in cells.items()},
+        )
+
+
+def write_results(title: str, results: Mapping[Place, Any]) -> None:
+    """Wait for the results of tasks and write each as soon as it is there.
+
+    Args:
+        title: the step, as shown to the user.
+        results: file of a result → reference to the result.
+    """
+    pending = {reference: path for path, reference in results.items()}
+    with progress_bar() as bar, waiting_reported(title) as reporter:
         row = bar.add_task(title, total=len(pending))
         while pending:
             (reference,), _ = ray.wait(list(pending))

@@ -1,0 +1,201 @@
+"""One trial of a comparison: a system trained with one seed and measured on the test set.
+
+Every trial uses the same features, split and code; what differs is the system and the seed.
+"""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from exvad.baselines import SYSTEMS
+from exvad.baselines.common.system import Baseline
+from exvad.checkpoints.checkpoint import Checkpoint, save_checkpoint
+from exvad.checkpoints.systems import SavedSystem
+from exvad.evaluation.evaluation import evaluate
+from exvad.evaluation.experiment import summary_metrics
+from exvad.inference.calibration import Calibration
+from exvad.laam.run_labels import IMPORTED_ORIGIN
+from exvad.store.run_data import RunData
+from exvad.training.data import TrainingData, training_data
+from exvad.training.fitting import best_network, train_network
+from exvad.training.replica import Replica
+from exvad.training.system_fitting import Budget, SystemFitter
+
+if TYPE_CHECKING:
+    from exvad.checkpoints.systems import Way
+    from exvad.config import Config
+    from exvad.data.manifest import Manifest
+    from exvad.laam.run_labels import RunLabels
+    from exvad.store.store import Store
+
+EX_VAD = "ex_vad"
+WHOLE = {"max_snippets": 10**9}  # no video is that long
+
+
+@dataclass(frozen=True)
+class TrialPlan:
+    """What a trial trains.
+
+    Args:
+        name: key of the catalogue.
+        way: way to the class map.
+    """
+
+    name: str
+    way: Way
+
+    @property
+    def title(self) -> str:
+        """The name in tables."""
+        return SYSTEMS[self.name].title
+
+    def settings(self, config: Config) -> Config:
+        """Return the configuration of a run with the text features that the system takes."""
+        use = SYSTEMS[self.name].text
+        if use == "configured":
+            return config
+        return config.model_copy(update={"model": config.model.model_copy(update={"text": use})})
+
+
+def run_trial(
+    plan: TrialPlan,
+    config: Config,
+    manifest: Manifest,
+    store: Store,
+    labels: RunLabels,
+    resamples: int,
+    checkpoint_folder: str = "",
+) -> dict[str, Any]:
+    """Train a system, measure it on the test videos, and save its checkpoint if wanted.
+
+    Ex-VAD is trained as `exvad train` does it in one process, by `train.*`. Other systems are
+    trained by their own recipes within `compare.*`.
+
+    Args:
+        plan: the system.
+        config: the configuration of the run; `train.seed` is the seed.
+        manifest: the data set.
+        store: the store with its features.
+        labels: its classes and phrases with their vectors.
+        resamples: number of bootstrap resamples; 0 for no intervals.
+        checkpoint_folder: place of the checkpoint; empty for none.
+
+    Returns:
+        The record: the plan, `metrics` (see `summary_metrics`), `intervals`, `per_class`,
+        `selection` (the selection metrics of the chosen step), `native` (the highest frame AUC and
+        AP of any step, with `compare.native`), `steps` and `training_seconds`; or the plan with
+        `error`, a sentence why the system can't be trained on this data set.
+
+    Raises:
+        ValueError: the data set can't be trained on at all.
+    """
+    record: dict[str, Any] = {"system": plan.name, "way": plan.way, "seed": config.train.seed}
+    config = plan.settings(config)
+    label_CD = torch.from_numpy(labels.embeddings(config))
+    try:
+        data = RunData.read(manifest, store, config)
+        # Systems shorten videos by rules of their own.
+        model = config.model if plan.name == EX_VAD else config.model.model_copy(update=WHOLE)
+        whole = config.model_copy(update={"model": model})
+        examples = training_data(data.bank, manifest, whole)
+        began = time.perf_counter()
+        checkpoint, training = _train(plan, config, examples, label_CD, labels, data)
+    except ValueError as error:
+        return {**record, "error": str(error)}
+    seconds = time.perf_counter() - began
+    evaluation = evaluate(checkpoint, data.bank, manifest, resamples)
+    if checkpoint_folder:
+        save_checkpoint(checkpoint_folder, checkpoint)
+    metrics = evaluation.metrics
+    return {
+        **record,
+        "text": config.model.text,
+        "metrics": summary_metrics(metrics),
+        "random": metrics["random"],
+        "intervals": metrics.get("intervals", {}),
+        "per_class": metrics["frames_per_class"],
+        "videos": metrics["videos"],
+        "training_seconds": seconds,
+        **training,
+    }
+
+
+def _train(
+    plan: TrialPlan,
+    config: Config,
+    examples: TrainingData,
+    label_CD: torch.Tensor,
+    labels: RunLabels,
+    data: RunData,
+) -> tuple[Checkpoint, dict[str, Any]]:
+    replica = Replica.alone(config.train)
+    provenance = {"seed": config.train.seed, "selected_on": config.train.select_on}
+    unsaved = {"version": "", "weights": ""}
+    if plan.name == EX_VAD:
+        state = train_network(config, label_CD, examples, replica=replica)
+        network = best_network(config, label_CD, state).to(replica.device)
+        checkpoint = Checkpoint(
+            network,
+            label_CD,
+            labels.phrases,
+            config,
+            state.calibration,
+            {"best": state.best_metrics, "history": state.history},
+            {**provenance, **unsaved},
+        )
+        return checkpoint, {"selection": state.best_metrics, "steps": None, "native": {}}
+    if SYSTEMS[plan.name].clip_text and labels.phrases.origin == IMPORTED_ORIGIN:
+        raise ValueError(
+            f"{plan.title} learns tokens in the text encoder of the CLIP that made the features, "
+            "but features and labels were imported: compare vadclip_labels"
+        )
+    text = examples.train[0].text
+    saved = SavedSystem(
+        name=plan.name, way=plan.way, text_width=0 if text is None else text.shape[-1]
+    )
+    coarse = saved.model_copy(update={"way": "coarse"})
+
+    def measure_frames(system: Baseline) -> dict[str, float | None]:
+        now = Checkpoint(
+            system, label_CD, labels.phrases, config, Calibration(), {}, unsaved, coarse
+        )
+        metrics = evaluate(now, data.bank, data.manifest).metrics
+        return {name: metrics[name] for name in ("frame_auc", "frame_ap")}
+
+    limits = config.compare.model_dump(exclude={"native"})
+    fitter = SystemFitter(
+        examples.train,
+        examples.select,
+        Budget(**limits),
+        config.train.seed,
+        replica.device,
+        measure_frames if config.compare.native else None,
+    )
+    classes = labels.phrases.classes
+
+    def build() -> Baseline:
+        return saved.build_native(config, label_CD, classes)
+
+    def with_map(system: Baseline) -> Baseline:
+        return saved.with_map(system, label_CD)
+
+    fitted = fitter.fit(build, with_map, saved.coarse, plan.way == "F2")
+    checkpoint = Checkpoint(
+        fitted.system,
+        label_CD,
+        labels.phrases,
+        config,
+        fitted.calibration,
+        {"best": fitted.metrics, "history": []},
+        {**provenance, **unsaved},
+        saved,
+    )
+    return checkpoint, {
+        "selection": fitted.metrics,
+        "steps": fitted.steps,
+        "native": fitted.highest,
+    }

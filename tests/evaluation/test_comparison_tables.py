@@ -1,0 +1,136 @@
+"""Tables of a comparison: measured rows beside quoted ones, with notes, reasons and all metrics."""
+
+from __future__ import annotations
+
+import csv
+import io
+from typing import Any
+
+import pytest
+
+from exvad.baselines import SYSTEMS
+from exvad.evaluation.comparison_notes import reasons_of_absence
+from exvad.evaluation.comparison_tables import (
+    CSV_COLUMNS,
+    Row,
+    comparison_csv,
+    comparison_tables,
+)
+from exvad.evaluation.paper_tables import as_markdown, quoted_results, read_paper_file
+from exvad.report.tables_page import render_tables
+
+IOUS = ("0.1", "0.2", "0.3", "0.4", "0.5", "average")
+COST = {"parameters": 279_105, "macs": 71_000_000, "seconds": 0.002}
+
+
+def record(seed: int, **changes: Any) -> dict[str, Any]:
+    """A record as `run_trial` returns it."""
+    metrics = {f"map_vadclip_{iou}": 10.0 + seed for iou in IOUS}
+    metrics |= {"frame_auc": 0.8 + seed / 10, "frame_ap": 0.5, "latency_ap": 0.4}
+    return {
+        "system": "real_ad",
+        "way": "F2",
+        "seed": seed,
+        "text": "none",
+        "metrics": {**metrics, "false_alarms_per_hour": 3.0},
+        "random": {"frame_auc": 0.5, "map_vadclip_0.1": 0.2},
+        "intervals": {"frame_auc": (0.7 + seed / 10, 0.9 + seed / 10)},
+        "per_class": {"Arson": {"videos": 7, "frame_auc": 0.6, "latency_ap": 0.3}},
+        "selection": {"step": 20.0, "rate_factor": 10.0},
+        "native": {},
+        "steps": 60,
+        "training_seconds": 12.0,
+        **changes,
+    }
+
+
+def rows() -> list[Row]:
+    failed = {"system": "tevad", "way": "F2", "seed": 0, "error": "the videos have no text"}
+    return [
+        Row("RealAD", "F2", [record(0), record(1)], COST),
+        Row("TEVAD (CLIP text)", "F2", [failed]),
+    ]
+
+
+def markdown(dataset: str) -> str:
+    tables = comparison_tables(rows(), dataset, "vadclip", "val", "T = 256, D = 512", [*SYSTEMS])
+    return as_markdown(tables)
+
+
+def test_measured_rows_have_deviation_interval_way_and_rule_of_selection() -> None:
+    lines = markdown("ucf_crime").splitlines()
+    fine, coarse, *_ = [line for line in lines if line.startswith("| RealAD, F2 |")]
+    assert "| 10.50 ± 0.71 |" in fine
+    assert "vadclip, 2 seeds, step chosen on val by labels of videos" in fine
+    assert "| 85.00 ± 7.07 [75.00, 95.00] | 50.00 ± 0.00 |" in coarse
+    assert "published learning rate × 10" in coarse
+
+
+def test_quoted_rows_refer_to_what_is_wrong_with_them() -> None:
+    text = markdown("ucf_crime")
+    (row,) = [line for line in text.splitlines() if line.startswith("| AVVD (2022) [")]
+    assert "84.57" in row
+    assert "HL-Net" in text
+    text = markdown("xd_violence")
+    assert "88.26" in text
+    assert "| VERA (2024) [" in text
+
+
+def test_native_selection_has_columns_of_its_own() -> None:
+    native = {"frame_auc": 0.99, "frame_ap": 0.7}
+    row = Row("RealAD", "F2", [record(0, native=native)])
+    tables = comparison_tables([row], "ucf_crime", "vadclip", "val", "T", [*SYSTEMS])
+    lines = as_markdown(tables).splitlines()
+    assert "| method | frame AUC | frame AP | AUC, native selection | AP, native selection" in str(
+        lines
+    )
+    measured = [line for line in lines if line.startswith("| RealAD, F2 |")][1]
+    assert "| 80.00 [70.00, 90.00] | 50.00 | 99.00 | 70.00 |" in measured
+
+
+def test_efficiency_has_measured_and_quoted_rows() -> None:
+    lines = markdown("world").splitlines()
+    assert "| RealAD | 0.279 | 2.00 | 0.071 | 12.00 ± 0.00 | measured, T = 256, D = 512 |" in lines
+    assert any(line.startswith("| RTFM [1] | 24.72 | 8.28 | 126.59 |") for line in lines)
+
+
+def test_every_name_of_the_papers_tables_has_a_system_or_a_reason() -> None:
+    names = read_paper_file("systems.yaml")["names"]
+    for dataset in ("ucf_crime", "xd_violence"):
+        paper = quoted_results(dataset)
+        assert paper is not None
+        quoted = {name.split(" (")[0] for name in [*paper["fine"], *paper["coarse"]["methods"]]}
+        assert quoted - {"Random baseline"} <= set(names)
+    for name, entry in names.items():
+        assert entry["system"] in SYSTEMS or entry["why"], name
+    assert not reasons_of_absence([entry["system"] for entry in names.values()])
+    text = markdown("ucf_crime")
+    assert "TCVADS has no measured row: no code is public" in text
+    assert "TEVAD (CLIP text), F2: the videos have no text" in text
+
+
+def test_every_footnote_names_rows_that_exist() -> None:
+    for note in read_paper_file("systems.yaml")["notes"]:
+        for dataset in note["datasets"]:
+            paper = quoted_results(dataset)
+            assert paper is not None
+            listed = {*paper["fine"], *paper["coarse"]["methods"]}
+            known = {name.split(" (")[0] for name in listed}
+            assert set(note["names"]) <= known, note["text"]
+
+
+def test_csv_has_every_metric_of_every_seed() -> None:
+    parsed = list(csv.DictReader(io.StringIO(comparison_csv(rows()))))
+    assert tuple(parsed[0]) == CSV_COLUMNS
+    values = {(row["seed"], row["class"], row["metric"]): row for row in parsed}
+    assert values["1", "", "frame_auc"]["value"] == "0.9"
+    assert float(values["1", "", "frame_auc"]["low"]) == pytest.approx(0.8)
+    assert values["0", "Arson", "latency_ap"]["value"] == "0.3"
+    assert values["0", "", "parameters"]["value"] == "279105"
+
+
+def test_page_shows_the_notes() -> None:
+    tables = comparison_tables(rows(), "ucf_crime", "vadclip", "val", "T = 256", [*SYSTEMS])
+    page = render_tables("exvad compare", tables)
+    assert "<li>[1] The source of this row can&#39;t be traced" in page
+    assert '<tr class="measured"><td>RealAD, F2</td>' in page

@@ -1,0 +1,126 @@
+"""A trial trains and measures a system, and what it saves answers like any checkpoint."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import pytest
+
+from exvad.checkpoints.checkpoint import Checkpoint, load_checkpoint
+from exvad.config import Config
+from exvad.data.dataset import read_run_manifest
+from exvad.evaluation.evaluation import evaluate
+from exvad.evaluation.system_trial import TrialPlan, run_trial
+from exvad.laam.run_labels import RunLabels
+from exvad.store.run_data import RunData
+from exvad.store.store import Store
+from tests.helpers import planted
+
+BUDGET = ("compare.steps=30", "compare.videos=32", "compare.validations=3", "compare.head_steps=40")
+
+
+class Trial(NamedTuple):
+    """A trial with its record and what it saved."""
+
+    config: Config
+    record: dict[str, Any]
+    folder: Path
+
+    @property
+    def checkpoint(self) -> Checkpoint:
+        return load_checkpoint(self.folder)
+
+
+def trial(folder: Path, name: str, way: Any, *overrides: str) -> Trial:
+    """Run a trial on the planted run in a folder."""
+    config = planted.config(f"run={folder / 'run'}", "labels.k=0", *BUDGET, *overrides)
+    manifest, store = read_run_manifest(config), Store(config.store_path)
+    saved = folder / f"{name}-{way}"
+    plan = TrialPlan(name, way)
+    record = run_trial(plan, config, manifest, store, RunLabels.load(config), 20, str(saved))
+    return Trial(config, record, saved)
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("planted")
+    planted.plant_run(folder, videos=120, validation=0.2, tests=30, timed=True)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def real_ad(folder: Path) -> Trial:
+    return trial(folder, "real_ad", "F2", "compare.rate_factors=[1, 3]")
+
+
+def test_trial_measures_a_system_with_its_class_head(real_ad: Trial) -> None:
+    record = real_ad.record
+    assert (record["system"], record["way"], record["seed"]) == ("real_ad", "F2", 0)
+    metrics = record["metrics"]
+    assert metrics["frame_auc"] > record["random"]["frame_auc"]
+    assert metrics["map_strict_average"] > record["random"]["map_strict_average"]
+    assert metrics["false_alarms_per_hour"] is not None
+    low, high = record["intervals"]["latency_ap"]
+    assert low <= metrics["latency_ap"] <= high
+    assert record["selection"]["rate_factor"] in (1, 3)
+    assert record["selection"]["step"] in (10, 20, 30)
+    assert record["steps"] == 30
+    assert set(record["per_class"]) <= set(planted.CLASSES[1:])
+
+
+def test_saved_system_answers_as_it_was_measured(real_ad: Trial) -> None:
+    checkpoint, config = real_ad.checkpoint, real_ad.config
+    bank = RunData.load(config, ("test",)).bank
+    again = evaluate(checkpoint, bank, read_run_manifest(config))
+    assert again.metrics["frame_auc"] == pytest.approx(real_ad.record["metrics"]["frame_auc"])
+    analysis = again.analyses[0]
+    assert analysis.model.startswith("RealAD, exvad ")
+    assert analysis.classes == list(planted.CLASSES)
+    assert any("class head on the frozen system (F2)" in text for text in analysis.problems)
+    assert checkpoint.config.model.text == "none"
+
+
+def test_system_without_a_class_head_answers_without_classes(folder: Path) -> None:
+    coarse = trial(folder, "real_ad", "coarse")
+    assert coarse.record["metrics"]["map_strict_average"] is None
+    assert coarse.record["metrics"]["frame_auc"] > coarse.record["random"]["frame_auc"]
+    checkpoint = coarse.checkpoint
+    assert checkpoint.classes == ("Normal", "Abnormal")
+    bank = RunData.load(coarse.config, ("test",)).bank
+    features = next(features for name, features in bank.items() if int(name[1:]) % 5)
+    analysis = checkpoint.analyze(features, "v")
+    assert analysis.label == "Abnormal"
+    assert any("has no class head" in text for text in analysis.problems)
+
+
+def test_system_with_own_classes_is_trained_and_restored(folder: Path) -> None:
+    settings = ("compare.rate_factors=[100]", "compare.native=true")
+    own = trial(folder, "vadclip_labels", "F0", *settings)
+    # The last look is the chosen one or not; none is higher than the highest.
+    assert own.record["native"]["frame_auc"] >= own.record["metrics"]["frame_auc"]
+    record = own.record
+    assert record["metrics"]["map_strict_average"] > record["random"]["map_strict_average"]
+    bank = RunData.load(own.config, ("test",)).bank
+    analysis = own.checkpoint.analyze(next(iter(bank.values())), "v")
+    assert analysis.problems == []
+    assert np.isfinite(analysis.scores).all()
+
+
+def test_trial_of_the_same_seed_gives_the_same_metrics(folder: Path, real_ad: Trial) -> None:
+    again = trial(folder, "real_ad", "F2", "compare.rate_factors=[1, 3]")
+    assert again.record["metrics"] == real_ad.record["metrics"]
+
+
+def test_trial_says_why_a_system_cannot_be_trained(folder: Path) -> None:
+    without_text = trial(folder, "tevad", "F2")
+    assert "no language stage" in without_text.record["error"]
+    assert not without_text.folder.exists()
+    assert "were imported" in trial(folder, "vadclip", "F0").record["error"]
+
+
+def test_ex_vad_is_trained_by_its_own_settings(folder: Path) -> None:
+    own = trial(folder, "ex_vad", "F0")
+    assert own.checkpoint.system is None
+    assert own.record["selection"]["epoch"] <= own.config.train.epochs

@@ -1,0 +1,95 @@
+"""A comparison plans every system and seed, and does nothing twice."""
+
+from __future__ import annotations
+
+import csv
+from pathlib import Path
+
+import pytest
+
+from exvad.baselines import SYSTEMS
+from exvad.checkpoints.checkpoint import load_checkpoint
+from exvad.config import Config
+from exvad.pipeline.studies.compare import (
+    CompareOptions,
+    compare,
+    plan_trials,
+    read_plans,
+)
+from tests.helpers import planted
+
+
+def planted_config(folder: Path, *overrides: str) -> Config:
+    """Plant a run and return its configuration with a small budget."""
+    planted.plant_run(folder, videos=60, validation=0.3, tests=20, timed=True)
+    small = ("compare.steps=6", "compare.videos=16", "compare.validations=2")
+    budget = (*small, "compare.head_steps=4", "train.epochs=2")
+    return planted.config(f"run={folder / 'run'}", "labels.k=0", *budget, *overrides)
+
+
+def test_all_systems_have_a_plan_with_their_default_way() -> None:
+    plans = read_plans("all")
+    assert [plan.name for plan in plans] == list(SYSTEMS)
+    assert all(plan.way == SYSTEMS[plan.name].ways[0] for plan in plans)
+
+
+def test_systems_are_named_with_another_way() -> None:
+    plans = read_plans("rtfm, rtfm:F3,real_ad:coarse,rtfm")
+    assert [(plan.name, plan.way) for plan in plans] == [
+        ("rtfm", "F2"),
+        ("rtfm", "F3"),
+        ("real_ad", "coarse"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("systems", "message"),
+    [("nonsense", "known are .*real_ad"), ("avvd:F2", "the ways of avvd are F0, coarse")],
+)
+def test_unknown_systems_and_ways_are_refused(systems: str, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        read_plans(systems)
+
+
+def test_compare_refuses_no_seeds(tmp_path: Path) -> None:
+    config = planted.config(f"run={tmp_path}/run")
+    with pytest.raises(ValueError, match="--seeds"):
+        compare(config, CompareOptions(seeds=0))
+
+
+def test_a_trial_is_found_by_what_it_depends_on(tmp_path: Path) -> None:
+    config = planted_config(tmp_path)
+    plans, options = read_plans("real_ad,rtfm,real_ad:F3"), CompareOptions(seeds=2)
+    trials = plan_trials(config, plans, options)
+    places = {str(trial.result) for trial in trials}
+    assert len(places) == len(trials) == 6
+    assert [bool(trial.checkpoint) for trial in trials] == [True, False] * 3
+    again = plan_trials(config, plans, options)
+    assert {str(trial.result) for trial in again} == places
+    longer = config.model_copy(update={"compare": config.compare.model_copy(update={"steps": 7})})
+    assert not places & {str(t.result) for t in plan_trials(longer, plans, options)}
+
+
+@pytest.mark.slow
+def test_comparison_trains_what_is_missing_and_writes_everything(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    config = planted_config(tmp_path)
+    options = CompareOptions("real_ad,real_ad:coarse,ex_vad,tevad", 2, resamples=10, snippets=32)
+    assert compare(config, options) == 0
+    folder = tmp_path / "run" / "comparison"
+    assert "8 of 8 trainings are missing" in capsys.readouterr().out
+    text = (folder / "tables.md").read_text()
+    assert "| RealAD, F2 |" in text
+    assert "| Ex-VAD, F0 |" in text
+    assert "TEVAD (CLIP text), F2: no train or val or test video has the features" in text
+    with (folder / "results.csv").open() as file:
+        seeds = {row["seed"] for row in csv.DictReader(file) if row["way"] == "coarse"}
+    assert seeds == {"0", "1"}
+    assert load_checkpoint(folder / "real_ad-F2").system is not None
+    before = {path: path.stat().st_mtime_ns for path in folder.glob("*.json")}
+    assert compare(config, options) == 0
+    output = capsys.readouterr().out
+    assert "0 of 8 trainings are missing" in output
+    assert "MLflow" not in output
+    assert {path: path.stat().st_mtime_ns for path in folder.glob("*.json")} == before
