@@ -55,7 +55,7 @@ def refine(
 
 
 def interpolate(
-    places: NDArray[np.number], known: NDArray[np.number], values: NDArray[np.floating]
+    places: NDArray[np.intp], known: NDArray[np.intp], values: NDArray[np.floating]
 ) -> NDArray[np.float64]:
     """Return values between those that are known, on straight lines; beyond them the last one.
 
