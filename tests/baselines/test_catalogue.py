@@ -35,7 +35,7 @@ CLASSES = len(planted.CLASSES)
 # Enough for planted anomalies of this strength; the published steps are for real footage.
 STEPS = 60
 # The head of CLIP-TSA is narrow and has a dropout of 0.7 after every layer; UR-DMU is slow.
-OTHER_STEPS = {"clip_tsa": 180, "ur_dmu": 25}
+OTHER_STEPS = {"clip_tsa": 180, "ur_dmu": 25, "vador": 120}
 # Whole frames, and crops in which the same anomaly is weaker.
 CROPS = {"st_prompt": 3}
 # Planted features are shorter than those that the published margin of 100 is for.
@@ -152,9 +152,8 @@ def test_system_names_planted_classes_by_its_default_way(trained: Trained) -> No
     test = videos(40, 2, trained.name)
     if way != "F0":
         system = with_class_map(system, way, CLASSES, trained.label_CD)
-        learn(
-            system, videos(160, 1, trained.name), min(STEPS, OTHER_STEPS.get(trained.name, STEPS))
-        )
+        steps = min(STEPS, OTHER_STEPS.get(trained.name, STEPS))
+        learn(system, videos(160, 1, trained.name), steps)
     correct = []
     for prediction, example in zip(predict_videos(system, test), test, strict=True):
         probabilities_TC = prediction.probabilities_TC

@@ -7,6 +7,8 @@ They give predictions as those of `exvad.baselines` do, so the same metrics meas
 - `vera.py`: VERA (Ye et al., CVPR 2025), and `vera_learning.py`, how its questions are learned.
 - `windows.py`: windows of a few seconds, their captions and features.
 - `answers.py`: what is read in answers, and how many can't be read.
+- `frame_judge.py`: VERA with frames instead of captions.
+- `stored_answers.py`: answers kept in a file.
 - `scoring.py`: from the answers of windows to the scores of snippets.
 
 Their numeric steps are in `exvad.baselines.common`: `refinement` and `smoothing`.
