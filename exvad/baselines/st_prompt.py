@@ -102,7 +102,9 @@ class STPromptCrops(Baseline):
                 f"{self.crops * self.feature_width} wide, but these are "
                 f"{clips.visual_BTD.shape[-1]}: put the crops of a snippet together by stack_crops"
             )
-        crops_BTPD = clips.visual_BTD.unflatten(-1, (self.crops, self.feature_width))
+        crops_BTPD = clips.visual_BTD.reshape(
+            *clips.visual_BTD.shape[:2], self.crops, self.feature_width
+        )
         x_BTD = crops_BTPD[:, :, 0] + moving_parts(
             crops_BTPD[:, :, 1:], clips.lengths_B, self.moving
         )
@@ -138,7 +140,8 @@ def moving_parts(parts_BTQD: torch.Tensor, lengths_B: torch.Tensor, count: int) 
     motion_BTK, picked_BTK = torch.linalg.vector_norm(curvature_BTQD, dim=-1).topk(count, dim=-1)
     index_BTKD = picked_BTK[..., None].expand(-1, -1, -1, parts_BTQD.shape[-1])
     moving_BTKD = parts_BTQD.gather(2, index_BTKD)
-    return (motion_BTK.softmax(-1)[:, :, None] @ moving_BTKD).squeeze(2)
+    moving_BTD: torch.Tensor = (motion_BTK.softmax(-1)[:, :, None] @ moving_BTKD).squeeze(2)
+    return moving_BTD
 
 
 def stack_crops(crops: Sequence[NDArray[np.floating]]) -> NDArray[np.float32]:

@@ -54,11 +54,11 @@ def captioned_video(
     """
     encoder, rng = WordEncoder(), np.random.default_rng(len(scenes))
     visual_TD = encoder.encode_texts(scenes)
-    visual_TD = visual_TD + noise * rng.normal(size=visual_TD.shape)
+    noise_TD = noise * rng.normal(size=visual_TD.shape)
     chosen = list(range(len(scenes)) if captioned is None else captioned)
     return VideoFeatures(
         video_id=video_id,
-        visual=visual_TD.astype(np.float16),
+        visual=(visual_TD + noise_TD).astype(np.float16),
         times=np.arange(len(scenes)) * seconds,
         text=None,
         caption_snippets=chosen,

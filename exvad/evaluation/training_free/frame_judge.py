@@ -6,6 +6,7 @@ N windows · M frames of a window · F frames · H, W pixels
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from itertools import groupby, islice
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 
     from exvad.encoders.answers import Answer
     from exvad.encoders.protocols import ClipAnswerer
+    from exvad.evaluation.training_free.vera import VideoParts
     from exvad.store.feature_bank import VideoFeatures
 
 FrameReader = Callable[["VideoFeatures", "NDArray[np.intp]"], "Sequence[NDArray[np.uint8]]"]
@@ -42,22 +44,30 @@ class FrameJudge:
         self.model, self.read = model, read
         self._prompt = load_prompt("training_free/vera_judge_frames")
 
-    def answer(
-        self, video: VideoFeatures, rows_NM: NDArray[np.intp], questions: Sequence[str]
-    ) -> list[Answer]:
+    def answer(self, shown: Sequence[VideoParts], questions: Sequence[str]) -> list[Answer]:
         """Return an answer with a verdict for each part; see `Judge.answer`."""
         prompt = self._prompt.fill(questions=question_lines(questions))
+        parts = ((video, rows_M) for video, rows_NM in shown for rows_M in rows_NM)
         answers: list[Answer] = []
-        for start in range(0, len(rows_NM), WINDOWS_AT_ONCE):
-            rows_nM = rows_NM[start : start + WINDOWS_AT_ONCE]
-            shown_F, place_nM = np.unique(rows_nM, return_inverse=True)
-            frames = self.read(video, shown_F)
-            clips = [
-                np.stack([frames[place] for place in sorted(set(places))])
-                for places in place_nM.reshape(rows_nM.shape).tolist()
-            ]
+        while group := list(islice(parts, WINDOWS_AT_ONCE)):
+            clips: list[NDArray[np.uint8]] = []
+            for _, of_video in groupby(group, key=lambda part: part[0].video_id):
+                clips += self._clips(list(of_video))
             answers += self.model.answer(clips, prompt)
         return answers
+
+    def _clips(
+        self, parts: Sequence[tuple[VideoFeatures, NDArray[np.intp]]]
+    ) -> list[NDArray[np.uint8]]:
+        """Return the frames of parts of one video; a frame that several show is read once."""
+        video, _ = parts[0]
+        rows_nM = np.stack([rows_M for _, rows_M in parts])
+        shown_F, place_nM = np.unique(rows_nM, return_inverse=True)
+        frames = self.read(video, shown_F)
+        return [
+            np.stack([frames[place] for place in np.unique(place_M)])
+            for place_M in place_nM.reshape(rows_nM.shape)
+        ]
 
 
 def file_reader(

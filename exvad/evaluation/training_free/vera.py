@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 import numpy as np
 
@@ -56,21 +56,30 @@ class VeraSettings:
     after: PostProcessing = field(default_factory=PostProcessing)
 
 
-class Judge(Protocol):
-    """A model that looks at parts of a video and answers the guiding questions."""
+class VideoParts(NamedTuple):
+    """Parts of a video that a model looks at.
 
-    def answer(
-        self, video: VideoFeatures, rows_NM: NDArray[np.intp], questions: Sequence[str]
-    ) -> list[Answer]:
-        """Return an answer with a verdict for each part.
+    Args:
+        video: the video.
+        rows_NM: the snippets of each part, ascending.
+    """
+
+    video: VideoFeatures
+    rows_NM: NDArray[np.intp]
+
+
+class Judge(Protocol):
+    """A model that looks at parts of videos and answers the guiding questions."""
+
+    def answer(self, shown: Sequence[VideoParts], questions: Sequence[str]) -> list[Answer]:
+        """Return an answer with a verdict for each part of each video, in order.
 
         Args:
-            video: the video.
-            rows_NM: the snippets of each part, ascending.
+            shown: the parts; those of many videos at once keep a model busy.
             questions: the guiding questions.
 
         Raises:
-            ValueError: the video lacks what the model looks at.
+            ValueError: a video lacks what the model looks at.
         """
         ...
 
@@ -88,14 +97,15 @@ class CaptionJudge:
         self.clip, self.llm, self.clean = clip, llm, clean
         self._prompt = load_prompt("training_free/vera_judge")
 
-    def answer(
-        self, video: VideoFeatures, rows_NM: NDArray[np.intp], questions: Sequence[str]
-    ) -> list[Answer]:
+    def answer(self, shown: Sequence[VideoParts], questions: Sequence[str]) -> list[Answer]:
         """Return an answer with a verdict for each part; see `Judge.answer`."""
-        caption_T = snippet_captions(video, self.clip, self.clean)
         listed = question_lines(questions)
-        scenes = window_texts(video, caption_T, rows_NM)
-        return ask(self.llm, [self._prompt.fill(scene=scene, questions=listed) for scene in scenes])
+        prompts = []
+        for video, rows_NM in shown:
+            caption_T = snippet_captions(video, self.clip, self.clean)
+            scenes = window_texts(video, caption_T, rows_NM)
+            prompts += [self._prompt.fill(scene=scene, questions=listed) for scene in scenes]
+        return ask(self.llm, prompts)
 
 
 class Vera:
@@ -133,7 +143,7 @@ class Vera:
     def _score_video(self, video: VideoFeatures) -> tuple[NDArray[np.floating] | None, AnswerCount]:
         settings = self.settings
         windows = cut_windows(video.times, settings.seconds, settings.frames, settings.every)
-        answers = self.judge.answer(video, windows.rows_NM, self.questions)
+        answers = self.judge.answer([VideoParts(video, windows.rows_NM)], self.questions)
         verdicts, count = read_answers(answers, read_verdict)
         if settings.unreadable_is_abnormal:
             verdicts = [

@@ -23,7 +23,7 @@ from exvad.evaluation.training_free.answers import (
     read_questions,
     read_verdict,
 )
-from exvad.evaluation.training_free.vera import question_lines, start_questions
+from exvad.evaluation.training_free.vera import VideoParts, question_lines, start_questions
 from exvad.evaluation.training_free.windows import caption_lines
 
 if TYPE_CHECKING:
@@ -119,7 +119,7 @@ def learn_questions(
     batches = list(_batches(len(training), settings))
     for step, batch in enumerate(batches, 1):
         cases = [training[index] for index in batch]
-        answers = [_look(judge, case.video, questions, settings) for case in cases]
+        answers = _look(judge, cases, questions, settings)
         verdicts, count = read_answers(answers, read_verdict)
         counts["verdicts"] += count
         blocks = [
@@ -151,10 +151,17 @@ def uniform_rows(length: int, frames: int) -> NDArray[np.intp]:
 
 
 def _look(
-    judge: Judge, video: VideoFeatures, questions: Sequence[str], settings: LearningSettings
-) -> Answer:
-    (answer,) = judge.answer(video, uniform_rows(len(video.visual), settings.frames), questions)
-    return answer
+    judge: Judge,
+    videos: Sequence[LabelledVideo],
+    questions: Sequence[str],
+    settings: LearningSettings,
+) -> list[Answer]:
+    """Return the judge's answer about each video as a whole."""
+    shown = [
+        VideoParts(case.video, uniform_rows(len(case.video.visual), settings.frames))
+        for case in videos
+    ]
+    return judge.answer(shown, questions)
 
 
 def _accuracy(
@@ -164,7 +171,7 @@ def _accuracy(
     settings: LearningSettings,
     counts: dict[str, AnswerCount],
 ) -> float:
-    answers = [_look(judge, case.video, questions, settings) for case in videos]
+    answers = _look(judge, videos, questions, settings)
     verdicts, count = read_answers(answers, read_verdict)
     counts["verdicts"] += count
     right = [

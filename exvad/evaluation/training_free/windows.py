@@ -104,7 +104,8 @@ def snippet_captions(
     if not clean:
         snippets_T = np.arange(len(video.visual))
         distance_Tc = np.abs(snippets_T[:, None] - np.asarray(video.caption_snippets))
-        return distance_Tc.argmin(1)
+        nearest_T: NDArray[np.intp] = distance_Tc.argmin(1)
+        return nearest_T
     distinct = list(dict.fromkeys(video.captions))
     text_cD = clip.encode_texts(distinct)
     if text_cD.shape[1] != video.visual.shape[1]:

@@ -63,24 +63,24 @@ def test_unreadable_verdicts_are_between_neighbours_or_abnormal_as_in_the_public
     def scripted() -> ScriptedLLM:
         return ScriptedLLM(["Verdict: 0", "maybe", Answer("", refusal="no")])
 
-    settings = {"after": NOTHING_AFTER}
-    between = vera(scripted(), **settings).score([quiet_video()])
+    between = vera(scripted(), after=NOTHING_AFTER).score([quiet_video()])
     assert between.predictions[0].scores_T.max() == 0
     count = between.answers["verdicts"]
     assert (count.refused, count.unreadable) == (20, 10)
     assert "30 of 50 answers could not be used" in between.notes()[0]
-    abnormal = vera(scripted(), unreadable_is_abnormal=True, **settings).score([quiet_video()])
+    strict = vera(scripted(), unreadable_is_abnormal=True, after=NOTHING_AFTER)
+    abnormal = strict.score([quiet_video()])
     assert abnormal.predictions[0].scores_T[:20].max() == 0
     assert abnormal.predictions[0].scores_T[20:30].min() == 1
     assert abnormal.answers["verdicts"] == count
 
 
 def test_post_processing_is_a_setting() -> None:
-    scores = [
+    plain_T, faithful_T = (
         vera(after=after).score([burning_video()]).predictions[0].scores_T
         for after in (PostProcessing(), FAITHFUL)
-    ]
-    assert not np.allclose(*scores)
+    )
+    assert not np.allclose(plain_T, faithful_T)
 
 
 def test_start_questions_are_two_and_no_question_is_said() -> None:

@@ -93,7 +93,7 @@ def test_answers_without_questions_change_nothing_and_are_counted() -> None:
 
 
 def test_an_answer_without_a_verdict_is_wrong() -> None:
-    silent = judge(ScriptedLLM(*[["I can't say"]] * 6))
+    silent = judge(ScriptedLLM(*[["I can't say"] * 2] * 3))
     optimizer = ScriptedLLM(["New questions:\nWhat?"])
     settings = LearningSettings(epochs=1, batch=2)
     learned = learn_questions(silent, optimizer, TRAINING[:2], VALIDATION[:2], settings)
