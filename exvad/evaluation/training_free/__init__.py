@@ -20,6 +20,7 @@ from exvad.evaluation.training_free.catalogue import (
     TRAINING_FREE,
     TrainingFreeInputs,
     build_training_free,
+    load_inputs,
 )
 from exvad.evaluation.training_free.scoring import TrainingFreeResult, TrainingFreeSystem
 from exvad.evaluation.training_free.vera_learning import LabelledVideo, learn_questions
@@ -32,4 +33,5 @@ __all__ = [
     "TrainingFreeSystem",
     "build_training_free",
     "learn_questions",
+    "load_inputs",
 ]

@@ -9,15 +9,22 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from exvad.encoders.loading import load_clip, load_llm
 from exvad.evaluation.training_free.lavad import Lavad, LavadSettings
 from exvad.evaluation.training_free.scoring import TrainingFreeSystem
+from exvad.evaluation.training_free.stored_answers import StoredAnswers
 from exvad.evaluation.training_free.vera import CaptionJudge, Judge, Vera, VeraSettings
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     import numpy as np
     from numpy.typing import NDArray
 
+    from exvad.config import Config
     from exvad.encoders.protocols import ImageTextEncoder, LanguageModel
+
+ANSWER_TOKENS = 512
 
 
 @dataclass(frozen=True)
@@ -41,6 +48,32 @@ class TrainingFreeInputs:
     judge: Judge | None = None
     lavad: LavadSettings = field(default_factory=LavadSettings)
     vera: VeraSettings = field(default_factory=VeraSettings)
+
+
+def load_inputs(
+    config: Config,
+    label_CD: NDArray[np.floating] | None = None,
+    answers: str | Path | None = None,
+) -> TrainingFreeInputs:
+    """Load the models that the systems need.
+
+    Answers may have 512 tokens at least: VERA's are sentences.
+
+    Args:
+        config: CLIP, which must be the model of the image features, and the language model.
+        label_CD: see `TrainingFreeInputs`.
+        answers: a local file that keeps the answers of the language model; see `StoredAnswers`.
+
+    Raises:
+        ModelUnavailableError: the weights of a model cannot be found.
+        ValueError: the file is no file of answers.
+    """
+    length = max(config.llm.max_new_tokens, ANSWER_TOKENS)
+    llm = load_llm(config, max_new_tokens=length)
+    if answers is not None:
+        identity = f"{config.llm.backend} {config.llm.model} {config.llm.dtype} {length}"
+        llm = StoredAnswers(llm, answers, identity)
+    return TrainingFreeInputs(load_clip(config), llm, label_CD)
 
 
 @dataclass(frozen=True)

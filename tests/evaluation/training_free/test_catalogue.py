@@ -5,16 +5,21 @@ T snippets · C classes
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 
+from exvad.config import load_config
 from exvad.data.manifest import Manifest
 from exvad.data.records import Event, Video
+from exvad.encoders.answers import Answer
 from exvad.evaluation.scored import Scored
 from exvad.evaluation.training_free import (
     TRAINING_FREE,
     TrainingFreeInputs,
     build_training_free,
+    load_inputs,
 )
 from tests.helpers.captioned import (
     FIRE,
@@ -25,6 +30,7 @@ from tests.helpers.captioned import (
     captioned_video,
     quiet_video,
 )
+from tests.helpers.chat_endpoint import ChatServer, answer_reply, base_url
 from tests.helpers.reading_llm import ReadingLLM
 
 
@@ -74,6 +80,22 @@ def test_labels_of_another_width_are_refused(name: str) -> None:
     given = TrainingFreeInputs(WordEncoder(), ReadingLLM(), np.ones((3, 5)))
     with pytest.raises(ValueError, match="encode the labels"):
         build_training_free(name, given).score([captioned_video([FIRE] * 3)])
+
+
+def test_load_inputs_keeps_the_answers_of_the_configured_model(tmp_path: Path) -> None:
+    server = ChatServer(lambda *_: answer_reply("[0.4]"))
+    config = load_config("demo", ["llm.backend=openai", base_url(server.port)])
+    path = tmp_path / "answers.jsonl"
+    try:
+        loaded = load_inputs(config, answers=path)
+        first = loaded.llm.complete(["How suspicious?"])
+        again = load_inputs(config, answers=path).llm.complete(["How suspicious?"])
+    finally:
+        server.close()
+    assert first == again == [Answer("[0.4]")]
+    assert len(server.requests) == 1
+    assert server.requests[0]["max_tokens"] == 512
+    assert loaded.clip.encode_texts(["a fire"]).shape == (1, loaded.clip.width)
 
 
 def test_build_training_free_names_the_systems_that_exist() -> None:
