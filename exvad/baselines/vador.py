@@ -77,6 +77,10 @@ class VADorF(Baseline):
         self.memory, self.history = memory, history
         self.predict = Predictor(width)
         self.long, self.short = bottleneck(width), bottleneck(width)
+        for layers in (self.long, self.short):
+            # Training starts with three equal ratings, from which the memories learn to differ.
+            nn.init.zeros_(layers[-1].weight)
+            nn.init.zeros_(layers[-1].bias)
 
     def forward(self, clips: Clips) -> Output:
         """Score snippets; see `Baseline.forward`."""

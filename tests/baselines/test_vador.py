@@ -19,7 +19,10 @@ from tests.helpers.clips import paired_clips
 
 def small() -> VADorF:
     torch.manual_seed(0)
-    return VADorF(8, memory=2, history=3).eval()
+    system = VADorF(8, memory=2, history=3).eval()
+    for layers in (system.long, system.short):
+        torch.nn.init.normal_(layers[-1].weight)
+    return system
 
 
 def recalled(x_TD: torch.Tensor, now: int, picked: list[int]) -> torch.Tensor:
@@ -78,6 +81,12 @@ def test_score_is_the_mean_of_three_ratings() -> None:
     short_BTD = x_BTD + system.short(recall_latest(x_BTD, 3))
     ratings = [alone_BT, *(system.predict(x)[0].softmax(-1)[..., 1] for x in (long_BTD, short_BTD))]
     torch.testing.assert_close(system(clips).scores_BT, torch.stack(ratings).mean(0))
+
+
+def test_training_starts_with_three_equal_ratings() -> None:
+    system, clips = VADorF(8), paired_clips(videos=2, snippets=6, width=8)
+    alone_BT = system.predict(clips.visual_BTD)[0].softmax(-1)[..., 1]
+    torch.testing.assert_close(system(clips).scores_BT, alone_BT)
 
 
 def test_loss_trains_every_part() -> None:
