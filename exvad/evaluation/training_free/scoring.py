@@ -48,8 +48,8 @@ class TrainingFreeResult:
         if self.undecided:
             shown = ", ".join(self.undecided[:5]) + (", …" if len(self.undecided) > 5 else "")
             sentences.append(
-                f"{len(self.undecided)} videos have no usable answer and the score {UNDECIDED} "
-                f"everywhere: {shown}"
+                f"no usable answer about {len(self.undecided)} of {len(self.predictions)} videos, "
+                f"which have the score {UNDECIDED} everywhere: {shown}"
             )
         return sentences
 
@@ -113,8 +113,8 @@ def collect(
             f"{step}: {phrase}" for step, count in answers.items() if (phrase := count.describe())
         )
         raise ValueError(
-            f"{name} has no usable answer about any of {len(videos)} videos ({phrases}): choose "
-            "another llm.model, which follows instructions"
+            f"{name} got no usable answer about any video ({phrases}): choose another llm.model, "
+            "which follows instructions"
         )
     predictions = []
     for video, given_T in zip(videos, scores, strict=True):

@@ -145,12 +145,14 @@ def test_a_video_without_any_usable_answer_is_undecided_and_said() -> None:
     result = lavad(llm, summarize=False).score([only_fire, quiet_video()])
     np.testing.assert_array_equal(result.predictions[0].scores_T, np.full(8, 0.5, np.float32))
     assert result.undecided == ("fire",)
-    assert "1 videos have no usable answer and the score 0.5 everywhere: fire" in result.notes()[-1]
+    assert result.notes()[-1] == (
+        "no usable answer about 1 of 2 videos, which have the score 0.5 everywhere: fire"
+    )
 
 
 def test_a_model_that_answers_nothing_usable_is_an_error_with_its_words() -> None:
     llm = FaultyLLM("", Answer("lorem ipsum"))
-    with pytest.raises(ValueError, match=r"LAVAD has no usable answer .*lorem ipsum.*llm\.model"):
+    with pytest.raises(ValueError, match=r"LAVAD got no usable answer .*lorem ipsum.*llm\.model"):
         lavad(llm).score([quiet_video()])
 
 

@@ -28,11 +28,12 @@ def test_collect_names_at_most_five_undecided_videos() -> None:
     assert result.notes() == [
         "scores: 7 of 9 answers could not be used (0 refused, 7 unreadable), the first because: "
         "it says 'no'",
-        "7 videos have no usable answer and the score 0.5 everywhere: v1, v2, v3, v4, v5, …",
+        "no usable answer about 7 of 8 videos, which have the score 0.5 everywhere: v1, v2, v3, "
+        "v4, v5, …",
     ]
 
 
 def test_collect_of_no_videos_is_empty_and_of_none_with_scores_an_error() -> None:
     assert collect("S", [], [], {}, None).predictions == []
-    with pytest.raises(ValueError, match="S has no usable answer about any of 1 videos"):
+    with pytest.raises(ValueError, match="S got no usable answer about any video"):
         collect("S", [captioned_video([STREET])], [None], {}, None)
