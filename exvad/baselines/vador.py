@@ -44,7 +44,11 @@ class Predictor(nn.Module):
 
 def bottleneck(width: int) -> nn.Sequential:
     """Return the layers that what was recalled goes through, D → 64, normalized, → D."""
-    return nn.Sequential(nn.Linear(width, HIDDEN), nn.LayerNorm(HIDDEN), nn.Linear(HIDDEN, width))
+    last = nn.Linear(HIDDEN, width)
+    # Training starts with three equal ratings, from which those of the memories learn to differ.
+    nn.init.zeros_(last.weight)
+    nn.init.zeros_(last.bias)
+    return nn.Sequential(nn.Linear(width, HIDDEN), nn.LayerNorm(HIDDEN), last)
 
 
 class VADorF(Baseline):
@@ -77,10 +81,6 @@ class VADorF(Baseline):
         self.memory, self.history = memory, history
         self.predict = Predictor(width)
         self.long, self.short = bottleneck(width), bottleneck(width)
-        for layers in (self.long, self.short):
-            # Training starts with three equal ratings, from which the memories learn to differ.
-            nn.init.zeros_(layers[-1].weight)
-            nn.init.zeros_(layers[-1].bias)
 
     def forward(self, clips: Clips) -> Output:
         """Score snippets; see `Baseline.forward`."""

@@ -21,7 +21,8 @@ def small() -> VADorF:
     torch.manual_seed(0)
     system = VADorF(8, memory=2, history=3).eval()
     for layers in (system.long, system.short):
-        torch.nn.init.normal_(layers[-1].weight)
+        for parameter in layers[-1].parameters():
+            torch.nn.init.normal_(parameter)
     return system
 
 
