@@ -9,10 +9,12 @@ torch and `exvad.modeling` only. `catalogue.py` lists the systems by name:
 - `clip_tsa.py`: CLIP-TSA (Joo et al., ICIP 2023).
 - `tevad.py`: TEVAD (Chen et al., CVPRW 2023).
 - `umil.py`: UMIL-F (after Lv et al., CVPR 2023).
+- `vador.py`: VADor-F (after Lv and Sun, 2024).
 - `ur_dmu.py`: UR-DMU (Zhou et al., AAAI 2023).
 - `avvd.py`: AVVD-style (after Wu et al., TMM 2022).
 - `pel4vad.py`: PEL4VAD (Pu et al., TIP 2024).
 - `vadclip.py`: VadCLIP (Wu et al., AAAI 2024); `clip_text.py` is its frozen text encoder.
+- `st_prompt.py`: STPrompt-crops (after Wu et al., ACM MM 2024).
 - `ex_vad.py`: Ex-VAD, the network of `exvad.modeling`, by the same protocol.
 """
 

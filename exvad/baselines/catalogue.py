@@ -20,10 +20,12 @@ from exvad.baselines.ex_vad import ExVADSystem
 from exvad.baselines.pel4vad import PEL4VAD
 from exvad.baselines.real_ad import RealAD
 from exvad.baselines.rtfm import RTFM
+from exvad.baselines.st_prompt import STPromptCrops
 from exvad.baselines.tevad import TEVAD
 from exvad.baselines.umil import UMILF
 from exvad.baselines.ur_dmu import URDMU
 from exvad.baselines.vadclip import LabelPrompt, TokenPrompt, VadCLIP
+from exvad.baselines.vador import VADorF
 from exvad.modeling.exvad import build_exvad
 
 TextUse: TypeAlias = Literal["none", "captions", "configured"]
@@ -34,11 +36,13 @@ class Inputs:
     """What a data set offers to the systems.
 
     Args:
-        width: D.
+        width: D, of one crop.
         label_CD: label embeddings, the normal class first.
         text_width: E; 0 without text.
         text: CLIP's text encoder, for learned prompts; None without.
         prompts: the class names as tokens; None without `text`.
+        crops: crops of every frame that the features are of; see `stack_crops`. 1 for the features
+            of whole frames, as all systems but STPrompt-crops take them.
     """
 
     width: int
@@ -46,6 +50,7 @@ class Inputs:
     text_width: int = 0
     text: ClipText | None = None
     prompts: Prompts | None = None
+    crops: int = 1
 
     @property
     def num_classes(self) -> int:
@@ -124,6 +129,10 @@ def _umil(inputs: Inputs) -> Baseline:
     return UMILF(inputs.width, _labels_of_width(inputs))
 
 
+def _st_prompt(inputs: Inputs) -> Baseline:
+    return STPromptCrops(inputs.width, _labels_of_width(inputs), inputs.crops)
+
+
 def _labels_of_width(inputs: Inputs) -> torch.Tensor:
     if inputs.label_CD.shape[1] != inputs.width:
         raise ValueError(
@@ -145,6 +154,10 @@ SYSTEMS: dict[str, Entry] = {
     "ur_dmu": Entry("DMU", lambda inputs: URDMU(inputs.width), HEADS),
     "tevad": Entry("TEVAD (CLIP text)", _tevad, HEADS, False, "captions"),
     "umil": Entry("UMIL-F (frozen features)", _umil, HEADS, False),
+    "vador": Entry(
+        "VADor-F (AP+LTC on features, no LLM)", lambda inputs: VADorF(inputs.width), HEADS, False
+    ),
+    "st_prompt": Entry("STPrompt-crops (rebuilt from the abstract)", _st_prompt, ("F0",), False),
     "avvd": Entry(
         "AVVD-style (visual only, rebuilt from HL-Net)",
         lambda inputs: AVVDStyle(inputs.width, inputs.num_classes),

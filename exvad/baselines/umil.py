@@ -17,7 +17,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from exvad.baselines.common.selection import roughness
+from exvad.baselines.common.selection import roughness, spread_loss, top_snippet_loss
 from exvad.baselines.common.system import Baseline, Clips, Output, Recipe, Step
 from exvad.modeling.alignment import alignment_map
 
@@ -80,17 +80,10 @@ class UMILF(Baseline):
         logits_BT2 = self._compare(self.classify(hidden_BTD))
         probability_BT2 = logits_BT2.softmax(-1)
         scores_BT = probability_BT2[..., 1]
-        labels_B = clips.abnormal_B.long()
-
-        rows_B = torch.arange(len(scores_BT), device=scores_BT.device)
-        top_B2 = logits_BT2[rows_B, scores_BT.argmax(1)]
-        confidence_B = top_B2.detach().softmax(-1).amax(-1)
-        top = (confidence_B * F.cross_entropy(top_B2, labels_B, reduction="none")).mean()
-        spread_B = (scores_BT.amax(1) - scores_BT.amin(1)).clamp(0, 1)
         abnormal_AT = scores_BT[clips.abnormal_B]
         terms = {
-            "top": top,
-            "margin": F.binary_cross_entropy(spread_B, labels_B.to(spread_B)),
+            "top": top_snippet_loss(logits_BT2, clips.abnormal_B),
+            "margin": spread_loss(scores_BT, clips.abnormal_B),
             "consistency": self._consistency(clips.visual_BTD, probability_BT2.detach()),
             "smooth": SMOOTH * roughness(abnormal_AT) / len(abnormal_AT),
             "sparse": SPARSE * abnormal_AT.sum(1).mean(),

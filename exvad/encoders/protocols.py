@@ -62,6 +62,20 @@ class ClipCaptioner(Captioner, Protocol):
         ...
 
 
+@runtime_checkable
+class ClipAnswerer(Protocol):
+    """A vision-language model that answers prompts about clips of several frames."""
+
+    def answer(self, clips: Sequence[NDArray[np.uint8]], prompt: str) -> list[Answer]:
+        """Return the model's answer to a prompt about each clip.
+
+        Args:
+            clips: RGB frames, uint8 [f, H, W, 3] each.
+            prompt: what the model is asked about every clip.
+        """
+        ...
+
+
 class LanguageModel(Protocol):
     """Completes prompts: Φ_LLM of equation 3."""
 

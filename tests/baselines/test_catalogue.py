@@ -26,6 +26,7 @@ from exvad.baselines import (
     with_class_map,
 )
 from exvad.baselines.rtfm import MagnitudeBaseline
+from exvad.baselines.st_prompt import stack_crops
 from exvad.store.examples import Example
 from tests.helpers import planted
 from tests.helpers.clip_text import random_prompts, tiny_text
@@ -34,13 +35,15 @@ CLASSES = len(planted.CLASSES)
 # Enough for planted anomalies of this strength; the published steps are for real footage.
 STEPS = 60
 # The head of CLIP-TSA is narrow and has a dropout of 0.7 after every layer; UR-DMU is slow.
-OTHER_STEPS = {"clip_tsa": 180, "ur_dmu": 25}
+OTHER_STEPS = {"clip_tsa": 180, "ur_dmu": 25, "vador": 180}
+# Whole frames, and crops in which the same anomaly is weaker.
+CROPS = {"st_prompt": 3}
 # Planted features are shorter than those that the published margin of 100 is for.
 MARGIN = 20.0
 RATES = {"adam": 2e-3, "adamw": 2e-3, "adagrad": 1e-2}
 
 
-def inputs() -> Inputs:
+def inputs(name: str = "") -> Inputs:
     torch.manual_seed(0)
     return Inputs(
         planted.WIDTH,
@@ -48,16 +51,18 @@ def inputs() -> Inputs:
         planted.WIDTH,
         tiny_text(planted.WIDTH),
         random_prompts(CLASSES),
+        CROPS.get(name, 1),
     )
 
 
-def videos(count: int, seed: int) -> list[Example]:
-    """Videos whose text hints at the label."""
+def videos(count: int, seed: int, name: str = "") -> list[Example]:
+    """Videos for a system, whose text hints at the label."""
     rng = np.random.default_rng(seed)
     class_CD = planted.directions(1)
     return [
         replace(
             example,
+            visual_TD=crops_of(example.visual_TD, CROPS.get(name, 1)),
             text=(rng.normal(size=planted.WIDTH) + 2 * class_CD[example.target_C.argmax()]).astype(
                 np.float32
             ),
@@ -66,13 +71,18 @@ def videos(count: int, seed: int) -> list[Example]:
     ]
 
 
+def crops_of(visual_TD: NDArray[np.float32], count: int) -> NDArray[np.float32]:
+    """Features of the frame and of crops in which everything is weaker, one after the other."""
+    return stack_crops([visual_TD / (1 + crop) for crop in range(count)])
+
+
 def snippet_truth(examples: Sequence[Example]) -> NDArray[np.bool_]:
     """Which snippets have the planted direction: theirs stands out from the class's others."""
     class_CD = planted.directions()
     rows = []
     for example in examples:
         label = int(example.target_C.argmax())
-        along_T = example.visual_TD @ class_CD[label]
+        along_T = example.visual_TD[:, : planted.WIDTH] @ class_CD[label]
         rows.append(_planted_window(along_T) if label else np.zeros(len(along_T), bool))
     return np.concatenate(rows)
 
@@ -116,17 +126,17 @@ class Trained(NamedTuple):
 @pytest.fixture(scope="module", params=SYSTEMS)
 def trained(request: pytest.FixtureRequest) -> Trained:
     name: str = request.param
-    offered = inputs()
+    offered = inputs(name)
     system = build_baseline(name, offered)
     if isinstance(system, MagnitudeBaseline):
         system.margin = MARGIN
-    losses = learn(system, videos(160, 1), OTHER_STEPS.get(name, STEPS))
+    losses = learn(system, videos(160, 1, name), OTHER_STEPS.get(name, STEPS))
     return Trained(name, system, offered.label_CD, losses)
 
 
 def test_system_learns_planted_anomalies(trained: Trained) -> None:
     assert np.mean(trained.losses[-10:]) < 0.9 * np.mean(trained.losses[:5])
-    test = videos(30, 2)
+    test = videos(30, 2, trained.name)
     predictions = predict_videos(trained.system, test)
     assert all(
         prediction.scores_T.shape == (len(example.visual_TD),)
@@ -139,10 +149,11 @@ def test_system_learns_planted_anomalies(trained: Trained) -> None:
 
 def test_system_names_planted_classes_by_its_default_way(trained: Trained) -> None:
     way, system = SYSTEMS[trained.name].ways[0], trained.system
-    test = videos(40, 2)
+    test = videos(40, 2, trained.name)
     if way != "F0":
         system = with_class_map(system, way, CLASSES, trained.label_CD)
-        learn(system, videos(160, 1), min(STEPS, OTHER_STEPS.get(trained.name, STEPS)))
+        steps = min(STEPS, OTHER_STEPS.get(trained.name, STEPS))
+        learn(system, videos(160, 1, trained.name), steps)
     correct = []
     for prediction, example in zip(predict_videos(system, test), test, strict=True):
         probabilities_TC = prediction.probabilities_TC
@@ -166,7 +177,12 @@ def test_vadclip_without_a_text_encoder_names_the_variant() -> None:
         build_baseline("vadclip", offered)
 
 
-@pytest.mark.parametrize("name", ["ex_vad", "vadclip_labels"])
+def test_st_prompt_without_crops_names_the_setting() -> None:
+    with pytest.raises(ValueError, match=r"data\.crops=10"):
+        build_baseline("st_prompt", inputs())
+
+
+@pytest.mark.parametrize("name", ["ex_vad", "vadclip_labels", "st_prompt"])
 def test_labels_of_another_width_are_refused(name: str) -> None:
     offered = replace(inputs(), label_CD=torch.randn(CLASSES, 7))
     with pytest.raises(ValueError, match="width 7: encode the labels"):

@@ -5,5 +5,6 @@
 - `fitting.py`: gradient steps.
 - `prediction.py`: scores and class maps of whole videos.
 - `class_maps.py`: the named ways to a class map, F0 to F3.
+- `refinement.py`, `smoothing.py`: scores by similar moments and by neighbours in time.
 - `selection.py`, `graphs.py`: parts of several systems.
 """

@@ -15,8 +15,9 @@ system's last features
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Any, Literal, TypeAlias
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import nn
@@ -25,6 +26,9 @@ from exvad.baselines.common.selection import pick
 from exvad.baselines.common.system import Baseline, Clips, Output, Step
 from exvad.modeling.alignment import alignment_map
 from exvad.modeling.losses import alignment_loss
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
 
 ClassMap: TypeAlias = Literal["F0", "F1", "F2", "F3"]
 TAU = 0.07
@@ -39,6 +43,36 @@ def compose_map(scores_BT: torch.Tensor, logits_BTA: torch.Tensor) -> torch.Tens
     """
     share_BTA = scores_BT[..., None] * logits_BTA.softmax(-1)
     return torch.cat([1 - scores_BT[..., None], share_BTA], -1)
+
+
+def zero_shot_map(
+    scores_T: NDArray[np.floating],
+    visual_TD: NDArray[np.floating],
+    label_CD: NDArray[np.floating],
+    tau: float = TAU,
+) -> NDArray[np.float32]:
+    """Return the class map of F3 for the scores of a video, [T, C].
+
+    Args:
+        scores_T: anomaly scores, 0 to 1.
+        visual_TD: image features.
+        label_CD: label embeddings in the space of the image features, the normal class first.
+        tau: τ.
+
+    Raises:
+        ValueError: labels and images have features of different widths.
+    """
+    if label_CD.shape[1] != visual_TD.shape[1]:
+        raise ValueError(
+            f"F3 compares images with labels, but their features are {visual_TD.shape[1]} and "
+            f"{label_CD.shape[1]} wide: encode the labels with the model of the image features"
+        )
+    visual_1TD = torch.from_numpy(visual_TD.astype(np.float32))[None]
+    unit_AD = F.normalize(torch.from_numpy(label_CD[1:].astype(np.float32)), dim=-1)
+    scores_1T = torch.from_numpy(scores_T.astype(np.float32))[None]
+    map_TC = compose_map(scores_1T, alignment_map(visual_1TD, unit_AD) / tau)[0]
+    numbers: NDArray[np.float32] = map_TC.numpy()
+    return numbers
 
 
 class _Wrapped(Baseline):

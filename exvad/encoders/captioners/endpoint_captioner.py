@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+    from exvad.encoders.answers import Answer
     from exvad.encoders.endpoint import ChatEndpoint
 
 
@@ -37,5 +38,8 @@ class EndpointCaptioner(ClipCaptioner):
         Raises:
             CaptionError: the model writes no caption for a clip.
         """
-        answers = self.endpoint.chat([[image_message(self.prompt, clip)] for clip in clips])
-        return caption_texts(answers, self.endpoint.model)
+        return caption_texts(self.answer(clips, self.prompt), self.endpoint.model)
+
+    def answer(self, clips: Sequence[NDArray[np.uint8]], prompt: str) -> list[Answer]:
+        """Return the model's answer to a prompt about each clip; see `ClipAnswerer.answer`."""
+        return self.endpoint.chat([[image_message(prompt, clip)] for clip in clips])

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from PIL import Image
 
 from exvad.encoders.captioners.captions import caption_texts
-from exvad.encoders.captioners.prompt_tokens import caption_prompt_tokens
+from exvad.encoders.captioners.prompt_tokens import PromptTokens, caption_prompt_tokens
 from exvad.encoders.engine import generate, load_engine, sampling_parameters
 from exvad.encoders.protocols import ClipCaptioner
 
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from exvad.config import CaptionerConfig
+    from exvad.encoders.answers import Answer
 
 
 class EngineCaptioner(ClipCaptioner):
@@ -33,7 +34,7 @@ class EngineCaptioner(ClipCaptioner):
     """
 
     def __init__(self, captioner: CaptionerConfig, device: str = "auto") -> None:
-        self.model = captioner.model
+        self.model, self._captioner = captioner.model, captioner
         self.prompts = caption_prompt_tokens(captioner)
         self.engine = load_engine(captioner.model, captioner.engine, captioner.dtype, device)
         self.sampling = sampling_parameters(captioner.max_new_tokens)
@@ -47,18 +48,25 @@ class EngineCaptioner(ClipCaptioner):
         Raises:
             CaptionError: the model writes no caption for a clip.
         """
+        return caption_texts(self._answer(clips, self.prompts), self.model)
+
+    def answer(self, clips: Sequence[NDArray[np.uint8]], prompt: str) -> list[Answer]:
+        """Return the model's answer to a prompt about each clip; see `ClipAnswerer.answer`."""
+        asked = self._captioner.model_copy(update={"prompt": prompt})
+        return self._answer(clips, caption_prompt_tokens(asked))
+
+    def _answer(self, clips: Sequence[NDArray[np.uint8]], prompts: PromptTokens) -> list[Answer]:
         inputs = [
             {
-                "prompt_token_ids": self.prompts.by_frames[len(clip_fHWC) - 1],
+                "prompt_token_ids": prompts.by_frames[len(clip_fHWC) - 1],
                 "multi_modal_data": {"image": clip_images(clip_fHWC)},
             }
             for clip_fHWC in clips
         ]
-        answers = [
-            replace(answer, text=self.prompts.thoughts + answer.text)
+        return [
+            replace(answer, text=prompts.thoughts + answer.text)
             for answer in generate(self.engine, inputs, self.sampling)
         ]
-        return caption_texts(answers, self.model)
 
 
 def clip_images(clip_fHWC: NDArray[np.uint8]) -> list[Any]:

@@ -115,6 +115,14 @@ class TransformersCaptioner(ClipCaptioner):
             ClipsUnsupportedError: a clip has several frames and the model takes only one.
             CaptionError: the model writes no caption for a clip.
         """
+        return caption_texts(self.answer(clips, self.prompt), self.model)
+
+    def answer(self, clips: Sequence[NDArray[np.uint8]], prompt: str) -> list[Answer]:
+        """Return the model's answer to a prompt about each clip; see `ClipAnswerer.answer`.
+
+        Raises:
+            ClipsUnsupportedError: a clip has several frames and the model takes only one.
+        """
         longest = max(map(len, clips), default=1)
         if longest > 1 and not self.takes_chats:
             raise ClipsUnsupportedError(self.model, longest)
@@ -123,25 +131,31 @@ class TransformersCaptioner(ClipCaptioner):
             for start in range(0, len(clips), self.batch_size)
         )
         generated: list[list[int]] = []
-        for batch, inputs in prepare_ahead(self._prepare, batches, self.works_ahead):
-            generated += halve_on_oom(partial(self._generate, whole=batch, inputs=inputs), batch)
+        prepare = partial(self._prepare, prompt=prompt)
+        for batch, inputs in prepare_ahead(prepare, batches, self.works_ahead):
+            generate = partial(self._generate, whole=batch, inputs=inputs, prompt=prompt)
+            generated += halve_on_oom(generate, batch)
         # Not after every batch: this would wait for the thread that prepares the next one.
         with self._tokenizing:
             texts = self.processor.batch_decode(generated, skip_special_tokens=True)
-        return caption_texts([Answer(self._thoughts + text) for text in texts], self.model)
+        return [Answer(self._thoughts + text) for text in texts]
 
     def _prepare(
-        self, clips: Sequence[NDArray[np.uint8]]
+        self, clips: Sequence[NDArray[np.uint8]], prompt: str
     ) -> tuple[Sequence[NDArray[np.uint8]], Any]:
-        """Return a batch of clips, and the model input of it."""
+        """Return a batch of clips, and the model input of it and of a prompt."""
         with self._tokenizing:
             if self.takes_chats:
-                return clips, chat_inputs(self.processor, clips, self.prompt)
+                return clips, chat_inputs(self.processor, clips, prompt)
             frames = [clip_1HWC[0] for clip_1HWC in clips]
-            return clips, plain_inputs(self.processor, self.network, frames, self.prompt)
+            return clips, plain_inputs(self.processor, self.network, frames, prompt)
 
     def _generate(
-        self, clips: Sequence[NDArray[np.uint8]], whole: Sequence[NDArray[np.uint8]], inputs: Any
+        self,
+        clips: Sequence[NDArray[np.uint8]],
+        whole: Sequence[NDArray[np.uint8]],
+        inputs: Any,
+        prompt: str,
     ) -> list[list[int]]:
         """Return the token ids of the captions of clips.
 
@@ -149,11 +163,12 @@ class TransformersCaptioner(ClipCaptioner):
             clips: a batch, or a part of one that did not fit into memory.
             whole: the batch.
             inputs: the model input of the batch.
+            prompt: the prompt in it.
         """
         import torch
 
         if len(clips) < len(whole):
-            _, inputs = self._prepare(clips)
+            _, inputs = self._prepare(clips, prompt)
         # A copy, because BLIP writes into its input.
         prompts = inputs["input_ids"].tolist() if "input_ids" in inputs else [[]] * len(clips)
         with torch.inference_mode():

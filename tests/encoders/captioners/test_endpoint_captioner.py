@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from exvad.config import EndpointConfig
-from exvad.encoders.answers import CaptionError
+from exvad.encoders.answers import Answer, CaptionError
 from exvad.encoders.captioners.captions import REMEDY
 from exvad.encoders.captioners.endpoint_captioner import EndpointCaptioner
 from exvad.encoders.endpoint import ChatEndpoint
@@ -35,3 +35,16 @@ def test_an_empty_answer_is_an_error() -> None:
             EndpointCaptioner(endpoint, "").caption(CLIPS[0])
     finally:
         server.close()
+
+
+def test_answer_asks_another_prompt_and_keeps_refusals() -> None:
+    replies = [answer_reply("Yes."), answer_reply(None, refusal="no")]
+    server = ChatServer(lambda _, number: replies[number - 1])
+    endpoint = ChatEndpoint("m", EndpointConfig(base_url=server.url, concurrency=1), 64)
+    try:
+        answers = EndpointCaptioner(endpoint, "Describe.").answer(list(CLIPS), "Is it dark?")
+    finally:
+        server.close()
+    assert answers == [Answer("Yes."), Answer("", refusal="no")]
+    texts = [request["messages"][0]["content"][-1]["text"] for request in server.requests]
+    assert texts == ["Is it dark?"] * 2

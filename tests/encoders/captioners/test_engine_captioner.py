@@ -48,6 +48,14 @@ def test_chat_models_get_token_ids_with_one_begin_token_and_the_frames(
     assert np.array_equal(np.asarray(inputs[3]["multi_modal_data"]["image"][1]), FRAMES[1])
 
 
+def test_chat_models_answer_another_prompt(tmp_path: Path, inputs: list[dict[str, Any]]) -> None:
+    gemma3(tmp_path)
+    captioner = EngineCaptioner(CaptionerConfig(model=str(tmp_path), frames=2), "cpu")
+    assert captioner.answer([FRAMES[:2]], "Is it dark?") == [Answer(" a fire")]
+    other = CaptionerConfig(model=str(tmp_path), frames=2, prompt="Is it dark?")
+    assert inputs[0]["prompt_token_ids"] == caption_prompt_tokens(other).by_frames[1]
+
+
 def test_image_to_text_models_get_the_begin_token_or_the_prompt(
     inputs: list[dict[str, Any]],
 ) -> None:

@@ -69,6 +69,14 @@ def test_chat_models_get_the_prompt(tmp_path: Path) -> None:
     assert load(folder).caption(FRAMES) != load(folder, PROMPT).caption(FRAMES)
 
 
+def test_chat_models_answer_another_prompt_as_captioners_with_it(tmp_path: Path) -> None:
+    folder = write_model(tmp_path, qwen2_5_vl)
+    clips = [FRAMES[:2], FRAMES[2:]]
+    answers = load(folder, frames=2).answer(clips, PROMPT)
+    captions = load(folder, PROMPT, frames=2).caption_clips(clips)
+    assert [answer.text for answer in answers] == captions
+
+
 def test_numbers_with_a_point_get_the_type_of_the_weights(tmp_path: Path) -> None:
     for index, builder in enumerate((blip2_opt, qwen2_5_vl)):
         folder = write_model(tmp_path / str(index), builder)
