@@ -15,8 +15,9 @@ import numpy as np
 import torch
 
 from exvad.aegm.explanation_format import explanation_schema
-from exvad.checkpoints.checkpoint import Checkpoint, load_checkpoint
-from exvad.config import override_models
+from exvad.checkpoints.checkpoint import load_checkpoint
+from exvad.checkpoints.zero_shot import AnyCheckpoint, ZeroShotModel
+from exvad.config import Config, override_config, override_models
 from exvad.detector.extraction import Extractor
 from exvad.detector.stage_timer import StageTimer
 from exvad.encoders.devices import resolve_device
@@ -25,11 +26,11 @@ from exvad.laam.label_vectors import augmented_embedding
 from exvad.laam.phrases import readable_label
 from exvad.results import Analysis
 from exvad.store.examples import Example
+from exvad.zero_shot.memory import SceneMemory
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from exvad.config import Config
     from exvad.encoders.protocols import Models
     from exvad.video.decoder import Decoder
     from exvad.video.survey import VideoInfo
@@ -71,10 +72,11 @@ class AnalysisCallbacks:
 
 
 class Detector:
-    """Analyzes videos with a trained checkpoint.
+    """Analyzes videos with a trained checkpoint, or without training by a memory of scenes.
 
     Args:
-        checkpoint: folder of the checkpoint.
+        checkpoint: folder of the checkpoint; a configuration to detect without training (see
+            `exvad.checkpoints.zero_shot.zero_shot_config`).
         device: device of all models; None for the checkpoint's configuration.
         models: the frozen models, which may run in parallel; None to load them in this process
             at their first use.
@@ -85,27 +87,36 @@ class Detector:
     Raises:
         CheckpointError: the folder is no checkpoint.
         OtherVersionError: a version of exvad with another format wrote the checkpoint.
+        ModelUnavailableError: without training: the weights of CLIP can't be found.
+        ValueError: without training: there is no such memory of scenes.
     """
 
     def __init__(
         self,
-        checkpoint: str | Path,
+        checkpoint: str | Path | Config,
         device: str | None = None,
         models: Models | None = None,
         decoder: Decoder | None = None,
         overrides: Mapping[str, Any] | None = None,
     ) -> None:
-        self.checkpoint: Checkpoint = load_checkpoint(checkpoint)
-        config = override_models(self.checkpoint.config, overrides or {})
-        if device is not None:
-            config = config.model_copy(update={"device": device})
+        self.checkpoint: AnyCheckpoint
+        if isinstance(checkpoint, Config):
+            config = _on_device(override_config(checkpoint, overrides or {}), device)
+            scenes = SceneMemory.read(config.zero_shot.memory)
+            classes = scenes.extended((), config.zero_shot.look_for).classes
+            self.models: Models = models or LocalModels(config, explanation_schema(classes))
+            self.checkpoint = ZeroShotModel.build(config, self.models.clip, scenes)
+        else:
+            trained = load_checkpoint(checkpoint)
+            config = _on_device(override_models(trained.config, overrides or {}), device)
+            self.models = models or LocalModels(config, explanation_schema(trained.classes))
+            trained.network.to(resolve_device(config.device))
+            self.checkpoint = trained
         self.config: Config = config
         self.classes: tuple[str, ...] = self.checkpoint.classes
-        self.models: Models = models or LocalModels(config, explanation_schema(self.classes))
         self._extractor = Extractor(
             config, self.models, self.classes, decoder, parallel=models is not None
         )
-        self.checkpoint.network.to(resolve_device(config.device))
 
     def analyze(
         self,
@@ -171,7 +182,7 @@ class Detector:
         analysis = analysis.model_copy(update={"untrained": list(categories or ())})
         return TimedAnalysis(analysis, timer.seconds)
 
-    def with_categories(self, categories: Mapping[str, Sequence[str]]) -> Checkpoint:
+    def with_categories(self, categories: Mapping[str, Sequence[str]]) -> AnyCheckpoint:
         """Return the checkpoint with additional classes.
 
         Args:
@@ -179,8 +190,11 @@ class Detector:
 
         Raises:
             ValueError: a category has no name or no phrases, its class exists already, or the
-                label embeddings were learned in training.
+                label embeddings were learned in training. Without training, a kind of incident
+                that exists gets further scenes.
         """
+        if isinstance(self.checkpoint, ZeroShotModel):
+            return self.checkpoint.with_scenes(self.models.clip, look_for=categories)
         labels = self.checkpoint.labels
         if self.config.model.label_prompt == "learnable":
             raise ValueError(
@@ -205,7 +219,7 @@ class Detector:
         )
 
 
-def first_scores(checkpoint: Checkpoint, visual_tD: NDArray[np.float16]) -> NDArray[np.float32]:
+def first_scores(checkpoint: AnyCheckpoint, visual_tD: NDArray[np.float16]) -> NDArray[np.float32]:
     """Score consecutive snippets by their images alone.
 
     A network that was trained with text gets a text feature of zeros, as in text dropout.
@@ -221,6 +235,10 @@ def first_scores(checkpoint: Checkpoint, visual_tD: NDArray[np.float16]) -> NDAr
     zero_text_D = np.zeros(visual_tD.shape[1], np.float32) if with_text else None
     (prediction,) = checkpoint.predict([Example("", visual_tD.astype(np.float32), zero_text_D)])
     return np.clip(prediction.scores[checkpoint.calibration.branch], 0, 1)
+
+
+def _on_device(config: Config, device: str | None) -> Config:
+    return config if device is None else config.model_copy(update={"device": device})
 
 
 def _shown_name(path: str | Path) -> str:

@@ -25,7 +25,7 @@ from exvad.video.frame_buffer import LiveFrame, Notice
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from exvad.checkpoints.checkpoint import Checkpoint
+    from exvad.checkpoints.zero_shot import AnyCheckpoint
     from exvad.encoders.protocols import Models
 
 
@@ -33,7 +33,7 @@ class LiveDetector:
     """Scores the frames of one stream as they arrive.
 
     Args:
-        checkpoint: the trained detector.
+        checkpoint: the trained detector, or the one without training.
         models: the frozen models.
         rule: the rule of alerts.
         settings: how the stream is scored and explained.
@@ -43,7 +43,7 @@ class LiveDetector:
 
     def __init__(
         self,
-        checkpoint: Checkpoint,
+        checkpoint: AnyCheckpoint,
         models: Models,
         rule: AlertRule,
         settings: LiveSettings | None = None,

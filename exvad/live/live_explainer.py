@@ -22,7 +22,7 @@ from exvad.results import Explanation
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from exvad.checkpoints.checkpoint import Checkpoint
+    from exvad.checkpoints.zero_shot import AnyCheckpoint
     from exvad.encoders.protocols import Models
     from exvad.live.alerts import Alert
     from exvad.live.settings import LiveSettings
@@ -65,7 +65,7 @@ class LiveExplainer:
     """Explains recent frames of one stream, one request after the other.
 
     Args:
-        checkpoint: the trained detector.
+        checkpoint: the trained detector, or the one without training.
         models: the frozen models.
         settings: how often to caption and explain.
         executor: runs the explanations while scoring goes on; None to run them at once.
@@ -76,7 +76,7 @@ class LiveExplainer:
 
     def __init__(
         self,
-        checkpoint: Checkpoint,
+        checkpoint: AnyCheckpoint,
         models: Models,
         settings: LiveSettings,
         executor: Executor | None = None,

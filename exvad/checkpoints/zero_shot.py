@@ -1,0 +1,216 @@
+"""A detector without training: what a checkpoint does, done by a memory of scenes.
+
+T snippets
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+import exvad
+from exvad.checkpoints.checkpoint import Checkpoint
+from exvad.config import build_config, override_config
+from exvad.inference.answers import compose_analysis
+from exvad.inference.calibration import Calibration
+from exvad.inference.prediction import Prediction
+from exvad.zero_shot.encoding import EncodedMemory, encode_memory
+from exvad.zero_shot.matching import match_snippets
+from exvad.zero_shot.memory import SceneMemory
+from exvad.zero_shot.reason import find_reason
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from exvad.config import Config
+    from exvad.encoders.protocols import ImageTextEncoder
+    from exvad.results import Analysis
+    from exvad.store.examples import Example
+    from exvad.store.feature_bank import VideoFeatures
+
+SCENE_CAPTION = "resembles: {}"
+
+
+def zero_shot_config(overrides: Mapping[str, Any] | None = None) -> Config:
+    """Return the configuration of detection without training.
+
+    Args:
+        overrides: dotted key, such as `clip.model` → its value.
+
+    Raises:
+        ConfigError: a key is unknown or a value is invalid.
+    """
+    # Without a network there is no text feature to compute before the scores.
+    return override_config(build_config({"model": {"text": "none"}}), overrides or {})
+
+
+@dataclass(frozen=True, eq=False)
+class ZeroShotModel:
+    """Answers about features without training; used in place of a `Checkpoint`.
+
+    Args:
+        scenes: the memory as it was read, without the settings' further scenes.
+        memory: the encoded memory.
+        config: the configuration; its section `zero_shot` decides about the scores.
+        calibration: the threshold and the confidence of a score.
+    """
+
+    scenes: SceneMemory
+    memory: EncodedMemory
+    config: Config
+    calibration: Calibration
+
+    @classmethod
+    def build(
+        cls, config: Config, clip: ImageTextEncoder, scenes: SceneMemory | None = None
+    ) -> ZeroShotModel:
+        """Read and encode the memory of a configuration.
+
+        Args:
+            config: the configuration.
+            clip: the image and text encoder.
+            scenes: the memory, if it is read already; None to read `zero_shot.memory`.
+
+        Raises:
+            ValueError: there is no such memory, or the further scenes can't be added.
+        """
+        scenes = scenes or SceneMemory.read(config.zero_shot.memory)
+        settings = config.zero_shot
+        calibration = Calibration(
+            branch="classifier",
+            threshold=settings.threshold,
+            slope=settings.slope,
+            offset=settings.offset,
+        )
+        return cls(scenes, encode_memory(scenes, clip, config), config, calibration)
+
+    @property
+    def name(self) -> str:
+        """The name in analyses: the version, the memory's size, and CLIP's name."""
+        clip = self.config.clip.model.rpartition("/")[2]
+        return f"exvad {exvad.__version__} zero-shot ({len(self.memory.texts)} scenes, {clip})"
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """The class names, the normal one first."""
+        return self.memory.classes
+
+    def with_scenes(
+        self,
+        clip: ImageTextEncoder,
+        normal: Sequence[str] = (),
+        look_for: Mapping[str, Sequence[str]] | None = None,
+    ) -> ZeroShotModel:
+        """Return the detector with further scenes of one camera or request.
+
+        Args:
+            clip: the image and text encoder.
+            normal: further normal scenes.
+            look_for: kind of incident → scenes that describe it.
+
+        Raises:
+            ValueError: the scenes can't be added; see `SceneMemory.extended`.
+        """
+        settings = self.config.zero_shot
+        added = {kind: list(texts) for kind, texts in (look_for or {}).items()}
+        config = override_config(
+            self.config,
+            {
+                "zero_shot.normal": [*settings.normal, *normal],
+                "zero_shot.look_for": _merged(settings.look_for, added),
+            },
+        )
+        memory = encode_memory(self.scenes, clip, config)
+        return replace(self, config=config, memory=memory)
+
+    def predict(
+        self,
+        examples: Iterable[Example],
+        max_snippets: int | None = None,  # noqa: ARG002 - the signature of Checkpoint.predict
+    ) -> list[Prediction]:
+        """Score videos of any length.
+
+        Args:
+            examples: the videos; only their image features are used.
+            max_snippets: has no effect; it is there because a network has such a limit.
+
+        Returns:
+            One prediction per video, in order; both branches have the same scores.
+        """
+        return [self._predict(example.visual_TD) for example in examples]
+
+    def analyze(
+        self, features: VideoFeatures, video: str, problems: Sequence[str] = ()
+    ) -> Analysis:
+        """Analyze a video whose features are extracted.
+
+        Args:
+            features: features of the video.
+            video: name of the video in the analysis.
+            problems: what could not be read.
+        """
+        prediction = self._predict(features.visual)
+        return self.compose(features, prediction, video, problems)
+
+    def compose(
+        self,
+        features: VideoFeatures,
+        prediction: Prediction,
+        video: str,
+        problems: Sequence[str] = (),
+    ) -> Analysis:
+        """Compose the analysis of a video; the memory's scenes stand in for missing captions."""
+        analysis = self._compose(features, prediction, video, problems)
+        if features.record is not None:
+            return analysis
+        reason = find_reason(
+            features.visual,
+            features.times,
+            prediction.scores[self.calibration.branch],
+            analysis.events,
+            analysis.label,
+            self.memory,
+        )
+        reasoned = replace(
+            features,
+            caption_snippets=reason.snippets,
+            captions=reason.scenes,
+            cleaned_captions=[SCENE_CAPTION.format(scene) for scene in reason.scenes],
+            record=reason.explanation.model_dump(),
+        )
+        return self._compose(reasoned, prediction, video, problems)
+
+    def _compose(
+        self,
+        features: VideoFeatures,
+        prediction: Prediction,
+        video: str,
+        problems: Sequence[str],
+    ) -> Analysis:
+        return compose_analysis(
+            features,
+            prediction,
+            self.calibration,
+            self.classes,
+            video=video,
+            model=self.name,
+            problems=problems,
+        )
+
+    def _predict(self, visual_TD: NDArray[np.floating]) -> Prediction:
+        match = match_snippets(visual_TD, self.memory, self.config)
+        scores = {"classifier": match.scores_T, "alignment": match.scores_T}
+        return Prediction(scores, match.probabilities_TC)  # type: ignore[arg-type]
+
+
+AnyCheckpoint = Checkpoint | ZeroShotModel
+
+
+def _merged(
+    first: Mapping[str, Sequence[str]], second: Mapping[str, Sequence[str]]
+) -> dict[str, list[str]]:
+    kinds = dict.fromkeys([*first, *second])
+    return {kind: [*first.get(kind, []), *second.get(kind, [])] for kind in kinds}
