@@ -14,6 +14,7 @@ import numpy as np
 import exvad
 from exvad.checkpoints.checkpoint import Checkpoint
 from exvad.config import build_config, override_config
+from exvad.encoders.clip import LOCAL_DIR, open_clip_name
 from exvad.inference.answers import compose_analysis
 from exvad.inference.calibration import Calibration
 from exvad.inference.prediction import Prediction
@@ -43,8 +44,12 @@ def zero_shot_config(overrides: Mapping[str, Any] | None = None) -> Config:
     Raises:
         ConfigError: a key is unknown or a value is invalid.
     """
+    values = dict(overrides or {})
+    model = str(values.get("clip.model") or "")
+    if model and open_clip_name(model).startswith(LOCAL_DIR):
+        values.setdefault("clip.pretrained", "")  # a folder has its own weights
     # Without a network there is no text feature to compute before the scores.
-    return override_config(build_config({"model": {"text": "none"}}), overrides or {})
+    return override_config(build_config({"model": {"text": "none"}}), values)
 
 
 @dataclass(frozen=True, eq=False)

@@ -29,15 +29,15 @@ class ZeroShotConfig(BaseModel):
     incident_prompt: str = Field(
         "an abnormal event: {}", description="text around an incident; {} is the scene"
     )
-    top_k: int = Field(10, ge=1, description="nearest scenes that decide about a frame")
+    top_k: int = Field(20, ge=1, description="nearest scenes that decide about a frame")
     penalty: float = Field(
         0.95, gt=0, le=1, description="factor of an incident's similarity, against false alarms"
     )
     temperature: float = Field(
-        0.01, gt=0, description="of the softmax over similarities; CLIP's own is 0.01"
+        0.02, gt=0, description="of the softmax over similarities; CLIP's own is 0.01"
     )
     smoothing: float = Field(
-        1.5, ge=0, description="standard deviation of the smoothing in snippets; 0 for none"
+        1.0, ge=0, description="standard deviation of the smoothing in snippets; 0 for none"
     )
     threshold: float = Field(0.5, ge=0, le=1, description="snippets that score above are abnormal")
     slope: float = Field(1.0, ge=0, description="of the confidence, over the score's log-odds")
