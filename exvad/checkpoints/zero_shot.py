@@ -7,13 +7,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 import exvad
 from exvad.checkpoints.checkpoint import Checkpoint
-from exvad.config import build_config, override_config
+from exvad.config import build_config, load_config, override_config
 from exvad.encoders.clip import LOCAL_DIR, open_clip_name
 from exvad.inference.answers import compose_analysis
 from exvad.inference.calibration import Calibration
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
     from exvad.store.examples import Example
     from exvad.store.feature_bank import VideoFeatures
 
+ZERO_SHOT = "zero-shot"  # the reference, in place of that of a checkpoint
 SCENE_CAPTION = "resembles: {}"
 
 
@@ -44,12 +46,51 @@ def zero_shot_config(overrides: Mapping[str, Any] | None = None) -> Config:
     Raises:
         ConfigError: a key is unknown or a value is invalid.
     """
-    values = dict(overrides or {})
-    model = str(values.get("clip.model") or "")
-    if model and open_clip_name(model).startswith(LOCAL_DIR):
-        values.setdefault("clip.pretrained", "")  # a folder has its own weights
+    return _without_network(override_config(build_config({}), overrides or {}))
+
+
+def read_zero_shot(reference: str | Path) -> Config | None:
+    """Return the configuration of detection without training that a reference names.
+
+    Args:
+        reference: `zero-shot` for the defaults, or a YAML file of settings, such as those of one
+            camera: its `zero_shot.normal` and `zero_shot.look_for`.
+
+    Returns:
+        None if the reference names something else, such as the folder of a checkpoint.
+
+    Raises:
+        ConfigError: the file is missing, or a setting in it is unknown or invalid.
+    """
+    if str(reference) == ZERO_SHOT:
+        return zero_shot_config()
+    if Path(reference).suffix not in (".yaml", ".yml"):
+        return None
+    return _without_network(load_config(str(reference)))
+
+
+def memory_classes(config: Config) -> tuple[str, ...]:
+    """Return the classes of detection without training, the normal one first.
+
+    Raises:
+        ValueError: there is no such memory, or the further scenes can't be added.
+    """
+    settings = config.zero_shot
+    memory = SceneMemory.read(settings.memory)
+    return memory.extended(settings.normal, settings.look_for).classes
+
+
+def is_zero_shot(checkpoint: AnyCheckpoint) -> bool:
+    """Return whether a detector has no training."""
+    return isinstance(checkpoint, ZeroShotModel)
+
+
+def _without_network(config: Config) -> Config:
     # Without a network there is no text feature to compute before the scores.
-    return override_config(build_config({"model": {"text": "none"}}), values)
+    changes = {"model.text": "none"}
+    if open_clip_name(config.clip.model).startswith(LOCAL_DIR):
+        changes["clip.pretrained"] = ""  # a folder has its own weights
+    return override_config(config, changes)
 
 
 @dataclass(frozen=True, eq=False)

@@ -15,7 +15,7 @@ from transformers.utils.logging import disable_progress_bar
 
 from exvad.checkpoints.registry import find_newest_checkpoint
 from exvad.checkpoints.zero_shot import zero_shot_config
-from exvad.config import Config
+from exvad.config import Config, override_config
 from exvad.data.atomic import write_text_atomic
 from exvad.detector.detector import Detector
 from exvad.pipeline.preflight.models import check_clip
@@ -77,7 +77,7 @@ class ZeroShotOptions:
 
 def analyze_files(
     videos: Sequence[str],
-    checkpoint: Path | None,
+    checkpoint: Path | Config | None,
     as_json: bool,
     html: Path | None,
     overrides: Mapping[str, Any] | None = None,
@@ -87,7 +87,8 @@ def analyze_files(
 
     Args:
         videos: the files.
-        checkpoint: the folder of the checkpoint; None for that of the newest run, or for detection
+        checkpoint: the folder of the checkpoint, or the configuration of detection without
+            training; None for the checkpoint of the newest run, or for detection
             without training if there is none. Which one it is is printed.
         as_json: whether to print one JSON object per video instead of text.
         html: file of the report; None for no report.
@@ -110,10 +111,12 @@ def analyze_files(
         if checkpoint is not None:
             notes.print(f"using the checkpoint of the newest run, {checkpoint}", style="dim")
     disable_progress_bar()
-    if checkpoint is not None:
-        detector = Detector(checkpoint, overrides=overrides)
+    if checkpoint is None:
+        checkpoint, overrides = zero_shot.config(overrides or {}), {}
+    if isinstance(checkpoint, Config):
+        detector = _zero_shot_detector(override_config(checkpoint, overrides or {}), notes)
     else:
-        detector = _zero_shot_detector(zero_shot.config(overrides or {}), notes)
+        detector = Detector(checkpoint, overrides=overrides)
     output = Console(highlight=False)
     reported: list[ReportVideo] = []
     failed: dict[str, str] = {}

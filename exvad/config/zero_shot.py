@@ -43,6 +43,22 @@ class ZeroShotConfig(BaseModel):
     slope: float = Field(1.0, ge=0, description="of the confidence, over the score's log-odds")
     offset: float = Field(0.0, description="log-odds of the confidence at a score of 0.5")
 
+    explain: bool = Field(
+        False, description="caption and explain events with the captioner and the language model"
+    )
+    verify: bool = Field(
+        False,
+        description="let that explanation confirm or reject events and alerts; includes `explain`",
+    )
+    verify_seconds: float = Field(
+        20, ge=0, description="longest delay of an alert by `verify`; then it rings unverified"
+    )
+
+    @property
+    def uses_models(self) -> bool:
+        """Whether the captioner and the language model look at events."""
+        return self.explain or self.verify
+
     @field_validator("normal_prompt", "incident_prompt")
     @classmethod
     def _has_one_placeholder(cls, prompt: str) -> str:

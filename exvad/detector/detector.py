@@ -16,9 +16,10 @@ import torch
 
 from exvad.aegm.explanation_format import explanation_schema
 from exvad.checkpoints.checkpoint import load_checkpoint
-from exvad.checkpoints.zero_shot import AnyCheckpoint, ZeroShotModel
+from exvad.checkpoints.zero_shot import AnyCheckpoint, ZeroShotModel, memory_classes
 from exvad.config import Config, override_config, override_models
 from exvad.detector.extraction import Extractor
+from exvad.detector.second_look import SecondLook
 from exvad.detector.stage_timer import StageTimer
 from exvad.encoders.devices import resolve_device
 from exvad.encoders.loading import LocalModels
@@ -26,7 +27,6 @@ from exvad.laam.label_vectors import augmented_embedding
 from exvad.laam.phrases import readable_label
 from exvad.results import Analysis
 from exvad.store.examples import Example
-from exvad.zero_shot.memory import SceneMemory
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -102,10 +102,9 @@ class Detector:
         self.checkpoint: AnyCheckpoint
         if isinstance(checkpoint, Config):
             config = _on_device(override_config(checkpoint, overrides or {}), device)
-            scenes = SceneMemory.read(config.zero_shot.memory)
-            classes = scenes.extended((), config.zero_shot.look_for).classes
-            self.models: Models = models or LocalModels(config, explanation_schema(classes))
-            self.checkpoint = ZeroShotModel.build(config, self.models.clip, scenes)
+            schema = explanation_schema(memory_classes(config))
+            self.models: Models = models or LocalModels(config, schema)
+            self.checkpoint = ZeroShotModel.build(config, self.models.clip)
         else:
             trained = load_checkpoint(checkpoint)
             config = _on_device(override_models(trained.config, overrides or {}), device)
@@ -125,6 +124,7 @@ class Detector:
         threshold: float | None = None,
         explain: bool = True,
         callbacks: AnalysisCallbacks | None = None,
+        normal: Sequence[str] = (),
     ) -> Analysis:
         """Analyze a video file: when something abnormal happens, of which class, and why.
 
@@ -137,13 +137,15 @@ class Detector:
             explain: False to skip captions and explanation, which is much faster; the scores of a
                 network that was trained with text then use the images alone.
             callbacks: functions to call during the analysis.
+            normal: further normal scenes of this camera; without training only.
 
         Raises:
             VideoError: the file is not a readable video.
             EndpointError: a model's endpoint cannot be used.
-            ValueError: a category cannot be added, or the threshold is not between 0 and 1.
+            ValueError: a category or a normal scene cannot be added, or the threshold is not
+                between 0 and 1.
         """
-        return self.analyze_timed(path, categories, threshold, explain, callbacks).analysis
+        return self.analyze_timed(path, categories, threshold, explain, callbacks, normal).analysis
 
     def analyze_timed(
         self,
@@ -152,10 +154,13 @@ class Detector:
         threshold: float | None = None,
         explain: bool = True,
         callbacks: AnalysisCallbacks | None = None,
+        normal: Sequence[str] = (),
     ) -> TimedAnalysis:
         """Analyze a video file and measure each stage; see `analyze`."""
         callbacks = callbacks or AnalysisCallbacks()
-        checkpoint = self.with_categories(categories) if categories else self.checkpoint
+        checkpoint = self.checkpoint
+        if categories or normal:
+            checkpoint = self.with_categories(categories or {}, normal)
         if threshold is not None:
             if not 0 <= threshold <= 1:
                 raise ValueError(f"threshold {threshold}: it must lie between 0 and 1")
@@ -179,14 +184,22 @@ class Detector:
         timer = StageTimer(extraction.seconds)
         with timer.measure("detecting"):
             analysis = checkpoint.analyze(extraction.features, _shown_name(path), problems)
+        looks_again = explain and analysis.events and checkpoint.config.zero_shot.uses_models
+        if looks_again and isinstance(checkpoint, ZeroShotModel):
+            look = SecondLook(self._extractor.config, self.models, self._extractor.decoder)
+            with timer.measure("explaining"):
+                analysis = look.take(path, extraction.features, analysis, checkpoint)
         analysis = analysis.model_copy(update={"untrained": list(categories or ())})
         return TimedAnalysis(analysis, timer.seconds)
 
-    def with_categories(self, categories: Mapping[str, Sequence[str]]) -> AnyCheckpoint:
+    def with_categories(
+        self, categories: Mapping[str, Sequence[str]], normal: Sequence[str] = ()
+    ) -> AnyCheckpoint:
         """Return the checkpoint with additional classes.
 
         Args:
             categories: class name → phrases that describe it.
+            normal: further normal scenes; without training only.
 
         Raises:
             ValueError: a category has no name or no phrases, its class exists already, or the
@@ -194,7 +207,12 @@ class Detector:
                 that exists gets further scenes.
         """
         if isinstance(self.checkpoint, ZeroShotModel):
-            return self.checkpoint.with_scenes(self.models.clip, look_for=categories)
+            return self.checkpoint.with_scenes(self.models.clip, normal, categories)
+        if normal:
+            raise ValueError(
+                "normal scenes can be added to detection without training only: this network was "
+                "trained, and its normal class with it"
+            )
         labels = self.checkpoint.labels
         if self.config.model.label_prompt == "learnable":
             raise ValueError(

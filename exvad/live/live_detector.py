@@ -15,6 +15,8 @@ from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
+from exvad.checkpoints.zero_shot import is_zero_shot
+from exvad.live.alert_gate import AlertGate
 from exvad.live.alerts import Alert, AlertRule, AlertTracker, Change
 from exvad.live.live_explainer import LiveExplainer, RecentFrame, Unexplained
 from exvad.live.settings import LiveSettings
@@ -55,6 +57,9 @@ class LiveDetector:
         self.tracker = AlertTracker(rule, checkpoint.classes, self.settings.alerts)
         self._explainer = LiveExplainer(checkpoint, models, self.settings, executor)
         self._on_peak = on_peak
+        zero_shot = checkpoint.config.zero_shot
+        verifies = is_zero_shot(checkpoint) and zero_shot.verify and self.settings.explain
+        self._gate = AlertGate(zero_shot.verify_seconds) if verifies else None
         self._visual: deque[NDArray[np.float16]] = deque(maxlen=self.settings.window)
         self._count = 0
 
@@ -69,7 +74,7 @@ class LiveDetector:
             records += self._process_batch(
                 [frame for frame in frames if frame.frame.shape == shape]
             )
-        return records + self._collect_explanation()
+        return self._gated(records + self._collect_explanation())
 
     def finish(self) -> list[Record]:
         """End the active alert, wait for explanations, and return the last records."""
@@ -80,7 +85,11 @@ class LiveDetector:
         while self._explainer.busy:
             self._explainer.wait()
             records += self._collect_explanation()
-        return records
+        return self._gated(records) + (self._gate.release() if self._gate else [])
+
+    def _gated(self, records: list[Record]) -> list[Record]:
+        """Hold alerts that a second look has to confirm first."""
+        return records if self._gate is None else self._gate.filter(records)
 
     def _process_batch(self, frames: Sequence[LiveFrame]) -> list[Record]:
         """Score frames of one size."""

@@ -15,6 +15,7 @@ import numpy as np
 
 from exvad.aegm.captioned_videos import CaptionedVideo
 from exvad.aegm.language_stage import LanguageSettings, LanguageStage
+from exvad.checkpoints.zero_shot import is_zero_shot
 from exvad.encoders.answers import NoAnswerError
 from exvad.encoders.endpoint import EndpointError
 from exvad.results import Explanation
@@ -83,8 +84,10 @@ class LiveExplainer:
     ) -> None:
         self.text_D: NDArray[np.floating] | None = None
         self._text = checkpoint.config.model.text
-        self._enabled = settings.explain and self._text != "none"
-        self._interval = settings.explain_seconds
+        untrained = is_zero_shot(checkpoint) and checkpoint.config.zero_shot.uses_models
+        self._enabled = settings.explain and (untrained or self._text != "none")
+        # Without a network that needs a text feature, only alerts are explained.
+        self._interval = np.inf if untrained else settings.explain_seconds
         self._checkpoint, self._models, self._executor = checkpoint, models, executor
         size = max(1, settings.window // settings.caption_every)
         self._frames: deque[RecentFrame] = deque(maxlen=size)
@@ -113,7 +116,7 @@ class LiveExplainer:
         Args:
             time: seconds since the stream began.
         """
-        if time - self._last_started >= self._interval:
+        if np.isfinite(self._interval) and time - self._last_started >= self._interval:
             self.request(None, time)
 
     def request(self, alert: Alert | None, time: float) -> None:

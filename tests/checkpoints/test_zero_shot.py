@@ -62,7 +62,8 @@ def test_analyze_finds_event_class_and_reason_without_training(
     detector: Detector, arson: Path
 ) -> None:
     analysis = detector.analyze(arson)
-    truth = Scene(3, "Arson", 11, 12).events[0]
+    scene = Scene(3, "Arson", 11, 12)
+    truth = [frame / scene.fps for frame in scene.events[0][:2]]
     (event,) = analysis.events
     assert (analysis.label, event.label) == ("Arson", "Arson")
     overlap = min(event.end, truth[1]) - max(event.start, truth[0])

@@ -61,7 +61,7 @@ class FakeDetector:
 
     def analyze_timed(self, path: str | Path, *arguments: Any) -> TimedAnalysis:
         """Analyze a video; the arguments are those of `Detector.analyze_timed`."""
-        categories, threshold, explain, callbacks = arguments
+        categories, threshold, explain, callbacks, _ = arguments
         callbacks = callbacks or AnalysisCallbacks()
         info = probe(path)
         if callbacks.check_video is not None:

@@ -14,22 +14,16 @@ from exvad.zero_shot.writing import write_memory
 class Writer:
     """A language model that answers with numbered scenes about what a prompt names."""
 
-    def __init__(self, per_answer: int = 20, repeats: bool = False) -> None:
-        self.per_answer, self.repeats, self.calls = per_answer, repeats, 0
+    def __init__(self, repeats: bool = False) -> None:
+        self.repeats, self.calls = repeats, 0
 
     def complete(self, prompts: Sequence[str]) -> list[Answer]:
         self.calls += 1
         turn = 0 if self.repeats else self.calls
+        subjects = [prompt.split(": ")[1][:12] for prompt in prompts]
         return [
-            Answer(
-                json.dumps(
-                    [
-                        f"{prompt.split(': ')[1][:12]} scene {turn}.{n}"
-                        for n in range(self.per_answer)
-                    ]
-                )
-            )  # fmt: skip
-            for prompt in prompts
+            Answer(json.dumps([f"{subject} scene {turn}.{n}" for n in range(20)]))
+            for subject in subjects
         ]
 
 

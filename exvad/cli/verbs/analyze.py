@@ -7,7 +7,7 @@ from pathlib import Path
 
 import shtab
 
-from exvad.cli.options import CHECKPOINT_HELP
+from exvad.cli.options import DETECTOR_HELP
 
 HELP = "analyze videos: what happened, when, and why"
 DESCRIPTION = (
@@ -23,7 +23,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--checkpoint",
         metavar="REF",
-        help=f"{CHECKPOINT_HELP} [that of the newest run below runs/; without one, zero-shot]",
+        help=f"{DETECTOR_HELP} [that of the newest run below runs/; without one, zero-shot]",
     )
     parser.add_argument(
         "--zero-shot",
@@ -68,6 +68,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> int:
     """Run the verb; return the exit code."""
     from exvad.checkpoints.registry import resolve_checkpoint
+    from exvad.checkpoints.zero_shot import read_zero_shot
     from exvad.cli.analysis import ZeroShotOptions, analyze_files
     from exvad.config import parse_overrides
 
@@ -77,7 +78,8 @@ def run(options: argparse.Namespace) -> int:
             "--checkpoint names a trained detector; --zero-shot, --memory, --normal and --look-for "
             "are for detection without one: give either"
         )
-    checkpoint = resolve_checkpoint(options.checkpoint) if options.checkpoint else None
+    reference = options.checkpoint
+    checkpoint = (read_zero_shot(reference) or resolve_checkpoint(reference)) if reference else None
     overrides = parse_overrides(options.set)
     return analyze_files(
         options.videos, checkpoint, options.json, options.html, overrides, zero_shot

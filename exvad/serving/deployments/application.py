@@ -23,7 +23,8 @@ from exvad.checkpoints.registry import (
     resolve_checkpoint,
     resolve_tracking_uri,
 )
-from exvad.config import Config, override_models
+from exvad.checkpoints.zero_shot import ZERO_SHOT, memory_classes, read_zero_shot
+from exvad.config import Config, override_config, override_models
 from exvad.pipeline.placement import check_placement
 from exvad.pipeline.progress.terminal import console
 from exvad.serving.api.application import create_api
@@ -90,7 +91,7 @@ def prepare_application(settings: ServerSettings) -> tuple[ServerSettings, Path]
     """
     settings, folder = _resolve(settings)
     _check_files(settings)
-    config = override_models(load_checkpoint(folder).config, settings.models)
+    config, _ = _served(folder, settings)
     if config.llm.backend == "vllm":
         require_vllm(config)
     with DecodingProcess(settings.decode_bytes, mode=settings.sandbox) as process:
@@ -109,8 +110,7 @@ def assemble_application(settings: ServerSettings, folder: Path) -> serve.Applic
         PlacementError: the cluster is too small for the replicas.
         ValueError: the models do not fit the GPUs.
     """
-    checkpoint = load_checkpoint(folder)
-    config, classes = override_models(checkpoint.config, settings.models), checkpoint.classes
+    config, classes = _served(folder, settings)
     settings = share_gpus(config, settings, find_gpus())
     reserved = demands(config, settings, FRONT_CPUS)
     if ray.is_initialized():
@@ -140,6 +140,25 @@ def assemble_application(settings: ServerSettings, folder: Path) -> serve.Applic
     return front.bind(analyst)
 
 
+def _served(folder: Path, settings: ServerSettings) -> tuple[Config, tuple[str, ...]]:
+    """Return configuration and classes of what is served, with the settings' frozen models.
+
+    Raises:
+        ValueError: there is no such checkpoint or memory of scenes, or a setting is not allowed.
+    """
+    zero_shot = read_zero_shot(folder)
+    if zero_shot is not None:
+        config = override_models(zero_shot, settings.models)
+        if not config.zero_shot.uses_models:
+            # Their deployments start in any case. These are small and need no download.
+            unused = {"captioner.model": "package:captioner", "llm.model": "package:llm"}
+            backends = {"captioner.backend": "transformers", "llm.backend": "transformers"}
+            config = override_config(config, {**unused, **backends})
+        return config, memory_classes(zero_shot)
+    checkpoint = load_checkpoint(folder)
+    return override_models(checkpoint.config, settings.models), checkpoint.classes
+
+
 def _explainer(
     config: Config, classes: tuple[str, ...], replicas: Replicas, node: dict[str, Any]
 ) -> Any:
@@ -166,8 +185,9 @@ def _resolve(settings: ServerSettings) -> tuple[ServerSettings, Path]:
         uri = resolve_tracking_uri(uri)
     folder = resolve_checkpoint(reference, uri)
     is_alias = "@" in reference  # it is resolved again later, as its version may change
+    is_name = is_alias or reference == ZERO_SHOT
     update = {
-        "checkpoint": reference if is_alias else str(folder.resolve()),
+        "checkpoint": reference if is_name else str(folder.resolve()),
         "tracking_uri": uri,
         "spool": settings.spool.resolve(),
         "database": f"{SQLITE}{settings.database_path.resolve()}",
