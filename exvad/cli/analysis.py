@@ -18,7 +18,7 @@ from exvad.checkpoints.zero_shot import zero_shot_config
 from exvad.config import Config, override_config
 from exvad.data.atomic import write_text_atomic
 from exvad.detector.detector import Detector
-from exvad.pipeline.preflight.models import check_clip
+from exvad.pipeline.preflight.models import require_clip
 from exvad.report.cards import describe_disagreement
 from exvad.report.evidence import evidence_frames
 from exvad.report.pages import render_analyses
@@ -147,14 +147,7 @@ def _zero_shot_detector(config: Config, notes: Console) -> Detector:
     Raises:
         ValueError: there is no CLIP.
     """
-    # Loading would try the hub for a minute before it fails.
-    finding = check_clip(config.clip.model, config.clip.pretrained)
-    if not finding.ok:
-        raise ValueError(
-            f"without a checkpoint, exvad needs CLIP, which can't be loaded ({finding.detail}). "
-            "Name a folder of open_clip with --set clip.model=local-dir:FOLDER, or a checkpoint "
-            "with --checkpoint; exvad demo trains one without any download"
-        )
+    require_clip(config)
     detector = Detector(config)
     notes.print(
         f"no checkpoint: comparing frames with a memory of scenes, {detector.checkpoint.name}",

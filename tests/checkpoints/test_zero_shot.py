@@ -7,8 +7,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from exvad.checkpoints.zero_shot import zero_shot_config
+import exvad
+from exvad.checkpoints.zero_shot import memory_classes, read_zero_shot, zero_shot_config
 from exvad.cli.main import main
+from exvad.config import ConfigError
 from exvad.data.world import Scene, render_video
 from exvad.data.world.language import PHRASES
 from exvad.detector.detector import Detector
@@ -19,6 +21,7 @@ from exvad.results import Analysis, LiveAlert, LiveScores
 from exvad.video.decoding import read_frames
 from exvad.video.frame_buffer import LiveFrame
 from exvad.zero_shot.memory import NORMAL, SceneMemory
+from tests.helpers.checkpoints import save_untrained_checkpoint
 
 CLIP = {"clip.model": "package:clip", "data.short_side": 120}
 
@@ -56,6 +59,38 @@ def test_config_of_a_folder_needs_no_pretrained_weights() -> None:
     assert zero_shot_config(CLIP).clip.pretrained == ""
     assert zero_shot_config().clip.pretrained == "openai"
     assert zero_shot_config().model.text == "none"
+
+
+def test_a_file_of_settings_stands_in_for_a_checkpoint(tmp_path: Path, memory_file: Path) -> None:
+    path = tmp_path / "gate.yaml"
+    path.write_text(
+        "clip: {model: 'package:clip'}\n"
+        f"zero_shot: {{memory: {memory_file}, look_for: {{Climbing: [a person climbs]}}}}\n"
+    )
+    config = read_zero_shot(path)
+    assert config is not None
+    assert (config.clip.pretrained, config.model.text) == ("", "none")
+    assert memory_classes(config)[-1] == "Climbing"
+    assert read_zero_shot("zero-shot") == zero_shot_config()
+    assert read_zero_shot(tmp_path) is None
+    assert read_zero_shot("models:/exvad@champion") is None
+    with pytest.raises(ConfigError, match=r"no preset"):
+        read_zero_shot(tmp_path / "absent.yaml")
+
+
+def test_load_returns_a_detector_without_training(
+    tmp_path: Path, memory_file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    path = tmp_path / "gate.yaml"
+    path.write_text(f"clip: {{model: 'package:clip'}}\nzero_shot: {{memory: {memory_file}}}\n")
+    assert exvad.load(path).classes[:2] == (NORMAL, "Arson")
+
+
+def test_normal_scenes_of_a_request_are_refused_by_a_trained_network(tmp_path: Path) -> None:
+    trained = Detector(save_untrained_checkpoint(tmp_path / "checkpoint"))
+    with pytest.raises(ValueError, match="detection without training only"):
+        trained.with_categories({}, ["people jog here"])
 
 
 def test_analyze_finds_event_class_and_reason_without_training(
@@ -145,7 +180,7 @@ def test_command_line_says_what_to_do_without_clip(
     assert main(["analyze", "video.mp4", "--set", "clip.model=local-dir:/no/such"]) == 2
     message = capsys.readouterr().err
     assert "without a checkpoint, exvad needs CLIP" in message
-    assert "--set clip.model=local-dir:FOLDER" in message
+    assert "clip.model=local-dir:FOLDER" in message
     assert "exvad demo" in message
 
 

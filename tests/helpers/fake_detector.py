@@ -55,7 +55,7 @@ class FakeDetector:
     def __init__(self) -> None:
         self.checkpoint = SimpleNamespace(
             name="fake",
-            labels=SimpleNamespace(classes=CLASSES),
+            classes=CLASSES,
             calibration=SimpleNamespace(threshold=0.5),
         )
 

@@ -3,7 +3,8 @@
 `serve run serve.app:app` and `import_path: serve.app:app` build it with `from_args`. The settings
 are the `args` of `serve run` or of a configuration file of Ray Serve. Without `args`, they are read
 from the YAML file that EXVAD_SERVE names. Without either, the defaults apply: the checkpoint of the
-newest run is served to clients on this machine. EXVAD_CHECKPOINT names another checkpoint.
+newest run is served to clients on this machine; without any, detection without training is.
+EXVAD_CHECKPOINT names another checkpoint.
 """
 
 # No postponed annotations here: FastAPI resolves them on a copy of the class that Ray makes.
@@ -19,13 +20,14 @@ from exvad.checkpoints.checkpoint import load_checkpoint
 from exvad.checkpoints.local_tracking import SQLITE
 from exvad.checkpoints.registry import (
     REGISTRY,
-    newest_checkpoint,
+    find_newest_checkpoint,
     resolve_checkpoint,
     resolve_tracking_uri,
 )
 from exvad.checkpoints.zero_shot import ZERO_SHOT, memory_classes, read_zero_shot
 from exvad.config import Config, override_config, override_models
 from exvad.pipeline.placement import check_placement
+from exvad.pipeline.preflight.models import require_clip
 from exvad.pipeline.progress.terminal import console
 from exvad.serving.api.application import create_api
 from exvad.serving.api.keys import ApiKeys
@@ -92,6 +94,8 @@ def prepare_application(settings: ServerSettings) -> tuple[ServerSettings, Path]
     settings, folder = _resolve(settings)
     _check_files(settings)
     config, _ = _served(folder, settings)
+    if read_zero_shot(folder) is not None:
+        require_clip(config)
     if config.llm.backend == "vllm":
         require_vllm(config)
     with DecodingProcess(settings.decode_bytes, mode=settings.sandbox) as process:
@@ -179,7 +183,7 @@ def _resolve(settings: ServerSettings) -> tuple[ServerSettings, Path]:
         The settings, and the folder of the checkpoint.
     """
     reference = os.environ.get("EXVAD_CHECKPOINT") or settings.checkpoint
-    reference = reference or str(newest_checkpoint())
+    reference = reference or str(find_newest_checkpoint() or ZERO_SHOT)
     uri = settings.tracking_uri
     if reference.startswith(REGISTRY):
         uri = resolve_tracking_uri(uri)
