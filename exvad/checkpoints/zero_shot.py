@@ -22,14 +22,14 @@ from exvad.inference.prediction import Prediction
 from exvad.zero_shot.encoding import EncodedMemory, encode_memory
 from exvad.zero_shot.matching import match_snippets
 from exvad.zero_shot.memory import SceneMemory
-from exvad.zero_shot.reason import find_reason
+from exvad.zero_shot.reason import explain_snippet, find_reason
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from exvad.config import Config
     from exvad.encoders.protocols import ImageTextEncoder
-    from exvad.results import Analysis
+    from exvad.results import Analysis, Explanation
     from exvad.store.examples import Example
     from exvad.store.feature_bank import VideoFeatures
 
@@ -228,6 +228,18 @@ class ZeroShotModel:
             record=reason.explanation.model_dump(),
         )
         return self._compose(reasoned, prediction, video, problems)
+
+    def explain_alert(
+        self, visual_D: NDArray[np.floating], label: str
+    ) -> tuple[Explanation, list[str]]:
+        """Return why a snippet of a stream gives an alert, and the scene that it resembles.
+
+        Args:
+            visual_D: CLIP feature of the snippet.
+            label: class of the alert.
+        """
+        scene, explanation = explain_snippet(visual_D, label, self.memory)
+        return explanation, [SCENE_CAPTION.format(scene)]
 
     def _compose(
         self,

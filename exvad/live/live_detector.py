@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
-from exvad.checkpoints.zero_shot import is_zero_shot
+from exvad.checkpoints.zero_shot import ZeroShotModel, is_zero_shot
 from exvad.live.alert_gate import AlertGate
 from exvad.live.alerts import Alert, AlertRule, AlertTracker, Change
 from exvad.live.live_explainer import LiveExplainer, RecentFrame, Unexplained
@@ -132,7 +132,7 @@ class LiveDetector:
         records: list[Record] = []
         before = self.tracker.active
         for change, alert in self.tracker.update(recent.time, score, probabilities_C):
-            records.append(_alert_record(alert, change))
+            records.append(self._with_scene(_alert_record(alert, change), recent))
             if change == "began" and self._explainer.newest_time < recent.time:
                 # The frame that starts an alert is always a candidate for captions.
                 self._explainer.add_frame(recent)
@@ -142,6 +142,17 @@ class LiveDetector:
         if self._on_peak and active and (before is None or active.peak > before.peak):
             self._on_peak(active, recent.frame)
         return records
+
+    def _with_scene(self, record: LiveAlert, recent: RecentFrame) -> LiveAlert:
+        """Add the scene of the memory that explains an alert, where no model will explain it."""
+        checkpoint = self.checkpoint
+        if not isinstance(checkpoint, ZeroShotModel) or not self.settings.explain:
+            return record
+        # The snippet at the end of an alert shows no incident any more.
+        if checkpoint.config.zero_shot.uses_models or record.state not in ("began", "changed"):
+            return record
+        explanation, captions = checkpoint.explain_alert(recent.visual_D, record.label)
+        return record.model_copy(update={"explanation": explanation, "captions": captions})
 
     def _collect_explanation(self) -> list[Record]:
         """Return the record of the explanation that is finished, if any."""

@@ -73,20 +73,52 @@ def find_reason(
         key=lambda index: nearest[index][1],
         default=0,
     )
-    scene, similarity = nearest[best]
-    other_label = 0 if events else _likeliest_incident(visual_TD, scores_T, memory)
-    other, other_similarity = nearest_scene(visual_TD[snippets[best]], memory, other_label)
-    other_name = "normal scene" if events else "incident"
-    explanation = Explanation(
-        anomalous=bool(events),
-        category=label if events else memory.classes[0],
-        summary=f"The frames resemble the scene “{scene}” most.",
-        reason=f"In the memory of scenes it stands under {chosen[snippets[best]]} (similarity "
-        f"{similarity:.2f}); the nearest {other_name} is “{other}” ({other_similarity:.2f}).",
+    explanation = _explain(
+        nearest[best],
+        chosen[snippets[best]],
+        visual_TD[snippets[best]],
+        memory,
+        0 if events else _likeliest_incident(visual_TD, scores_T, memory),
         evidence=[index + 1 for index in range(len(snippets)) if chosen[snippets[index]] == label]
         or [best + 1],
     )
     return Reason(snippets, [text for text, _ in nearest], explanation)
+
+
+def explain_snippet(
+    visual_D: NDArray[np.floating], label: str, memory: EncodedMemory
+) -> tuple[str, Explanation]:
+    """Return the scene that a snippet resembles, and why that is an incident.
+
+    Args:
+        visual_D: CLIP feature of the snippet.
+        label: the kind of incident that it was found to be.
+        memory: the memory.
+    """
+    nearest = nearest_scene(visual_D, memory, memory.classes.index(label))
+    return nearest[0], _explain(nearest, label, visual_D, memory, 0, evidence=[1])
+
+
+def _explain(
+    nearest: tuple[str, float],
+    label: str,
+    visual_D: NDArray[np.floating],
+    memory: EncodedMemory,
+    other_label: int,
+    evidence: list[int],
+) -> Explanation:
+    """Word the nearest scene of a class beside the nearest one of another class."""
+    (scene, similarity), anomalous = nearest, other_label == 0
+    other, other_similarity = nearest_scene(visual_D, memory, other_label)
+    return Explanation(
+        anomalous=anomalous,
+        category=label,
+        summary=f"The frames resemble the scene “{scene}” most.",
+        reason=f"In the memory of scenes it stands under {label} (similarity {similarity:.2f}); "
+        f"the nearest {'normal scene' if anomalous else 'incident'} is “{other}” "
+        f"({other_similarity:.2f}).",
+        evidence=evidence,
+    )
 
 
 def _likeliest_incident(

@@ -145,6 +145,9 @@ def test_live_detector_alerts_without_training(detector: Detector, arson: Path) 
     alerts = [record for record in records if isinstance(record, LiveAlert)]
     assert alerts[0].state == "began"
     assert alerts[0].label == "Arson"
+    assert alerts[0].explanation is not None
+    assert alerts[0].explanation.category == "Arson"
+    assert alerts[0].captions[0].removeprefix("resembles: ") in PHRASES["Arson"]
     period = offline.times[1] - offline.times[0]
     assert abs(alerts[0].start - offline.events[0].start) <= 2 * period + 0.01
     scores = [s for record in records if isinstance(record, LiveScores) for s in record.scores]
