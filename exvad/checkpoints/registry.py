@@ -101,13 +101,18 @@ def newest_checkpoint() -> Path:
     Raises:
         ValueError: there is none.
     """
-    checkpoint = _newest(CHECKPOINTS)
+    checkpoint = find_newest_checkpoint()
     if checkpoint is None:
         raise ValueError(
             f"no checkpoint matches {CHECKPOINTS}: run `exvad demo` first, "
             "or name one with --checkpoint"
         )
     return checkpoint
+
+
+def find_newest_checkpoint() -> Path | None:
+    """Return the checkpoint of the newest run below the working directory; None without one."""
+    return _newest(CHECKPOINTS)
 
 
 def _newest(pattern: str) -> Path | None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import tempfile
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -12,9 +13,12 @@ from rich.console import Console
 from rich.markup import escape
 from transformers.utils.logging import disable_progress_bar
 
-from exvad.checkpoints.registry import newest_checkpoint
+from exvad.checkpoints.registry import find_newest_checkpoint
+from exvad.checkpoints.zero_shot import zero_shot_config
+from exvad.config import Config, override_config
 from exvad.data.atomic import write_text_atomic
 from exvad.detector.detector import Detector
+from exvad.pipeline.preflight.models import require_clip
 from exvad.report.evidence import evidence_frames
 from exvad.report.pages import render_analyses
 from exvad.report.report_video import ReportVideo
@@ -22,36 +26,97 @@ from exvad.results import Analysis
 from exvad.results.disagreement import describe_disagreement
 
 
+@dataclass(frozen=True)
+class ZeroShotOptions:
+    """What the command line says about detection without training.
+
+    Args:
+        wanted: whether it is asked for even if there is a checkpoint.
+        memory: the memory of scenes; None for the one that ships with exvad.
+        normal: further normal scenes.
+        look_for: `KIND=SCENE` items, further incidents.
+    """
+
+    wanted: bool = False
+    memory: str | None = None
+    normal: Sequence[str] = ()
+    look_for: Sequence[str] = ()
+
+    @property
+    def is_given(self) -> bool:
+        """Whether any option asks for detection without training."""
+        return bool(self.wanted or self.memory or self.normal or self.look_for)
+
+    def config(self, overrides: Mapping[str, Any]) -> Config:
+        """Return the configuration of detection without training.
+
+        Args:
+            overrides: dotted key → value; the options count before them.
+
+        Raises:
+            ValueError: an item of `look_for` has no kind or no scene, or a setting is invalid.
+        """
+        values = dict(overrides)
+        if self.memory:
+            values["zero_shot.memory"] = self.memory
+        if self.normal:
+            values["zero_shot.normal"] = [*values.get("zero_shot.normal", []), *self.normal]
+        kinds: dict[str, list[str]] = {}
+        for item in self.look_for:
+            kind, _, scene = (part.strip() for part in item.partition("="))
+            if not kind or not scene:
+                raise ValueError(
+                    f"--look-for {item!r}: write KIND=SCENE, such as "
+                    "'Climbing=a person climbs over a fence'"
+                )
+            kinds.setdefault(kind, []).append(scene)
+        if kinds:
+            values["zero_shot.look_for"] = {**values.get("zero_shot.look_for", {}), **kinds}
+        return zero_shot_config(values)
+
+
 def analyze_files(
     videos: Sequence[str],
-    checkpoint: Path | None,
+    checkpoint: Path | Config | None,
     as_json: bool,
     html: Path | None,
     overrides: Mapping[str, Any] | None = None,
+    zero_shot: ZeroShotOptions | None = None,
 ) -> int:
     """Analyze video files and print the analyses; a file that can't be read fails alone.
 
     Args:
         videos: the files.
-        checkpoint: the folder of the checkpoint; None for that of the newest run, which is printed.
+        checkpoint: the folder of the checkpoint, or the configuration of detection without
+            training; None for the checkpoint of the newest run, or for detection
+            without training if there is none. Which one it is is printed.
         as_json: whether to print one JSON object per video instead of text.
         html: file of the report; None for no report.
         overrides: settings of the frozen models that replace the checkpoint's.
+        zero_shot: what the command line says about detection without training.
 
     Returns:
         The exit code: 0, or 1 if any video failed.
 
     Raises:
-        ValueError: there is no checkpoint, or the report can't be written.
+        ValueError: there is neither a checkpoint nor a CLIP to detect without one, or the report
+            can't be written.
     """
     notes = Console(stderr=True, highlight=False)
     if html is not None:
         _check_writable(html)
-    if checkpoint is None:
-        checkpoint = newest_checkpoint()
-        notes.print(f"using the checkpoint of the newest run, {checkpoint}", style="dim")
+    zero_shot = zero_shot or ZeroShotOptions()
+    if checkpoint is None and not zero_shot.is_given:
+        checkpoint = find_newest_checkpoint()
+        if checkpoint is not None:
+            notes.print(f"using the checkpoint of the newest run, {checkpoint}", style="dim")
     disable_progress_bar()
-    detector = Detector(checkpoint, overrides=overrides)
+    if checkpoint is None:
+        checkpoint, overrides = zero_shot.config(overrides or {}), {}
+    if isinstance(checkpoint, Config):
+        detector = _zero_shot_detector(override_config(checkpoint, overrides or {}), notes)
+    else:
+        detector = Detector(checkpoint, overrides=overrides)
     output = Console(highlight=False)
     reported: list[ReportVideo] = []
     failed: dict[str, str] = {}
@@ -74,6 +139,22 @@ def analyze_files(
         write_text_atomic(html, render_analyses(reported, "exvad analysis", failed))
         notes.print(f"report: {html}")
     return 1 if failed else 0
+
+
+def _zero_shot_detector(config: Config, notes: Console) -> Detector:
+    """Return the detector without training.
+
+    Raises:
+        ValueError: there is no CLIP.
+    """
+    require_clip(config)
+    detector = Detector(config)
+    notes.print(
+        f"no checkpoint: comparing frames with a memory of scenes, {detector.checkpoint.name}",
+        style="dim",
+        soft_wrap=True,
+    )
+    return detector
 
 
 def _check_writable(page: Path) -> None:

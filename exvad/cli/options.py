@@ -14,6 +14,9 @@ if TYPE_CHECKING:
 
 PRESET_HELP = f"a packaged preset ({', '.join(preset_names())}) or a YAML file"
 CHECKPOINT_HELP = "checkpoint: a folder, an MLflow run id or models:/NAME@ALIAS"
+DETECTOR_HELP = (
+    f"{CHECKPOINT_HELP}; zero-shot or a YAML file of settings to detect without training"
+)
 
 
 def add_config(parser: argparse.ArgumentParser) -> None:

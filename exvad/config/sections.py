@@ -8,6 +8,8 @@ from urllib.parse import unquote
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
 
+from exvad.config.zero_shot import ZeroShotConfig
+
 Fraction = Annotated[float, Field(ge=0, le=1)]
 Positive = Annotated[int, Field(ge=1)]
 Dtype = Literal["auto", "float32", "float16", "bfloat16"]
@@ -357,6 +359,7 @@ class Config(Section):
     train: TrainConfig = TrainConfig()
     tune: TuneConfig = TuneConfig()
     compare: CompareConfig = CompareConfig()
+    zero_shot: ZeroShotConfig = ZeroShotConfig()
     mlflow: MLflowConfig = MLflowConfig()
 
     @field_validator("run")

@@ -15,9 +15,11 @@ import numpy as np
 import torch
 
 from exvad.aegm.explanation_format import explanation_schema
-from exvad.checkpoints.checkpoint import Checkpoint, load_checkpoint
-from exvad.config import override_models
+from exvad.checkpoints.checkpoint import load_checkpoint
+from exvad.checkpoints.zero_shot import AnyCheckpoint, ZeroShotModel, memory_classes
+from exvad.config import Config, override_config, override_models
 from exvad.detector.extraction import Extractor
+from exvad.detector.second_look import SecondLook
 from exvad.detector.stage_timer import StageTimer
 from exvad.encoders.devices import resolve_device
 from exvad.encoders.loading import LocalModels
@@ -29,7 +31,6 @@ from exvad.store.examples import Example
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from exvad.config import Config
     from exvad.encoders.protocols import Models
     from exvad.video.decoder import Decoder
     from exvad.video.survey import VideoInfo
@@ -71,10 +72,11 @@ class AnalysisCallbacks:
 
 
 class Detector:
-    """Analyzes videos with a trained checkpoint.
+    """Analyzes videos with a trained checkpoint, or without training by a memory of scenes.
 
     Args:
-        checkpoint: folder of the checkpoint.
+        checkpoint: folder of the checkpoint; a configuration to detect without training (see
+            `exvad.checkpoints.zero_shot.zero_shot_config`).
         device: device of all models; None for the checkpoint's configuration.
         models: the frozen models, which may run in parallel; None to load them in this process
             at their first use.
@@ -85,23 +87,32 @@ class Detector:
     Raises:
         CheckpointError: the folder is no checkpoint.
         OtherVersionError: a version of exvad with another format wrote the checkpoint.
+        ModelUnavailableError: without training: the weights of CLIP can't be found.
+        ValueError: without training: there is no such memory of scenes.
     """
 
     def __init__(
         self,
-        checkpoint: str | Path,
+        checkpoint: str | Path | Config,
         device: str | None = None,
         models: Models | None = None,
         decoder: Decoder | None = None,
         overrides: Mapping[str, Any] | None = None,
     ) -> None:
-        self.checkpoint: Checkpoint = load_checkpoint(checkpoint)
-        config = override_models(self.checkpoint.config, overrides or {})
-        if device is not None:
-            config = config.model_copy(update={"device": device})
+        self.checkpoint: AnyCheckpoint
+        if isinstance(checkpoint, Config):
+            config = _on_device(override_config(checkpoint, overrides or {}), device)
+            schema = explanation_schema(memory_classes(config))
+            self.models: Models = models or LocalModels(config, schema)
+            self.checkpoint = ZeroShotModel.build(config, self.models.clip)
+        else:
+            trained = load_checkpoint(checkpoint)
+            config = _on_device(override_models(trained.config, overrides or {}), device)
+            self.models = models or LocalModels(config, explanation_schema(trained.classes))
+            trained.network.to(resolve_device(config.device))
+            self.checkpoint = trained
         self.config: Config = config
         self.classes: tuple[str, ...] = self.checkpoint.classes
-        self.models: Models = models or LocalModels(config, explanation_schema(self.classes))
         self._extractor = Extractor(
             config,
             self.models,
@@ -110,7 +121,6 @@ class Detector:
             parallel=models is not None,
             score=self._score_for_captions if sees_without_text(config) else None,
         )
-        self.checkpoint.network.to(resolve_device(config.device))
 
     def analyze(
         self,
@@ -119,6 +129,7 @@ class Detector:
         threshold: float | None = None,
         explain: bool = True,
         callbacks: AnalysisCallbacks | None = None,
+        normal: Sequence[str] = (),
     ) -> Analysis:
         """Analyze a video file: when something abnormal happens, of which class, and why.
 
@@ -131,13 +142,15 @@ class Detector:
             explain: False to skip captions and explanation, which is much faster; the scores of a
                 network that was trained with text then use the images alone.
             callbacks: functions to call during the analysis.
+            normal: further normal scenes of this camera; without training only.
 
         Raises:
             VideoError: the file is not a readable video.
             EndpointError: a model's endpoint cannot be used.
-            ValueError: a category cannot be added, or the threshold is not between 0 and 1.
+            ValueError: a category or a normal scene cannot be added, or the threshold is not
+                between 0 and 1.
         """
-        return self.analyze_timed(path, categories, threshold, explain, callbacks).analysis
+        return self.analyze_timed(path, categories, threshold, explain, callbacks, normal).analysis
 
     def analyze_timed(
         self,
@@ -146,10 +159,13 @@ class Detector:
         threshold: float | None = None,
         explain: bool = True,
         callbacks: AnalysisCallbacks | None = None,
+        normal: Sequence[str] = (),
     ) -> TimedAnalysis:
         """Analyze a video file and measure each stage; see `analyze`."""
         callbacks = callbacks or AnalysisCallbacks()
-        checkpoint = self.with_categories(categories) if categories else self.checkpoint
+        checkpoint = self.checkpoint
+        if categories or normal:
+            checkpoint = self.with_categories(categories or {}, normal)
         if threshold is not None:
             if not 0 <= threshold <= 1:
                 raise ValueError(f"threshold {threshold}: it must lie between 0 and 1")
@@ -173,22 +189,38 @@ class Detector:
         timer = StageTimer(extraction.seconds)
         with timer.measure("detecting"):
             analysis = checkpoint.analyze(extraction.features, _shown_name(path), problems)
+        looks_again = explain and analysis.events and checkpoint.config.zero_shot.uses_models
+        if looks_again and isinstance(checkpoint, ZeroShotModel):
+            look = SecondLook(self._extractor.config, self.models, self._extractor.decoder)
+            with timer.measure("explaining"):
+                analysis = look.take(path, extraction.features, analysis, checkpoint)
         analysis = analysis.model_copy(update={"untrained": list(categories or ())})
         return TimedAnalysis(analysis, timer.seconds)
 
     def _score_for_captions(self, visual_tD: NDArray[np.float16]) -> NDArray[np.float32]:
         return first_scores(self.checkpoint, visual_tD)
 
-    def with_categories(self, categories: Mapping[str, Sequence[str]]) -> Checkpoint:
+    def with_categories(
+        self, categories: Mapping[str, Sequence[str]], normal: Sequence[str] = ()
+    ) -> AnyCheckpoint:
         """Return the checkpoint with additional classes.
 
         Args:
             categories: class name → phrases that describe it.
+            normal: further normal scenes; without training only.
 
         Raises:
             ValueError: a category has no name or no phrases, its class exists already, or the
-                label embeddings were learned in training.
+                label embeddings were learned in training. Without training, a kind of incident
+                that exists gets further scenes.
         """
+        if isinstance(self.checkpoint, ZeroShotModel):
+            return self.checkpoint.with_scenes(self.models.clip, normal, categories)
+        if normal:
+            raise ValueError(
+                "normal scenes can be added to detection without training only: this network was "
+                "trained, and its normal class with it"
+            )
         labels, system = self.checkpoint.labels, self.checkpoint.system
         if system is not None:
             raise ValueError(
@@ -223,7 +255,7 @@ def sees_without_text(config: Config) -> bool:
     return config.model.text == "none" or config.train.text_dropout > 0
 
 
-def first_scores(checkpoint: Checkpoint, visual_tD: NDArray[np.float16]) -> NDArray[np.float32]:
+def first_scores(checkpoint: AnyCheckpoint, visual_tD: NDArray[np.float16]) -> NDArray[np.float32]:
     """Score consecutive snippets by their images alone.
 
     A network that was trained with text gets a text feature of zeros, as in text dropout.
@@ -239,6 +271,10 @@ def first_scores(checkpoint: Checkpoint, visual_tD: NDArray[np.float16]) -> NDAr
     zero_text_D = np.zeros(visual_tD.shape[1], np.float32) if with_text else None
     (prediction,) = checkpoint.predict([Example("", visual_tD.astype(np.float32), zero_text_D)])
     return np.clip(prediction.scores[checkpoint.calibration.branch], 0, 1)
+
+
+def _on_device(config: Config, device: str | None) -> Config:
+    return config if device is None else config.model_copy(update={"device": device})
 
 
 def _shown_name(path: str | Path) -> str:

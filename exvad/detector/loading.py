@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from exvad.checkpoints.registry import resolve_checkpoint
+from exvad.checkpoints.zero_shot import read_zero_shot
 from exvad.detector.detector import Detector
 
 
@@ -13,7 +14,8 @@ def load(reference: str | Path, device: str | None = None, tracking_uri: str = "
 
     Args:
         reference: a checkpoint folder, an MLflow run id, or `models:/NAME@ALIAS`,
-            `models:/NAME/VERSION`.
+            `models:/NAME/VERSION`; `zero-shot` or a YAML file of settings to detect without
+            training.
         device: device of all models; None for the checkpoint's configuration.
         tracking_uri: URI of MLflow; if empty, MLFLOW_TRACKING_URI or the newest run counts.
 
@@ -21,4 +23,5 @@ def load(reference: str | Path, device: str | None = None, tracking_uri: str = "
         ValueError: there is no such checkpoint, run, model, version or alias, or another version
             of exvad wrote the checkpoint.
     """
-    return Detector(resolve_checkpoint(reference, tracking_uri), device)
+    settings = read_zero_shot(reference)
+    return Detector(settings or resolve_checkpoint(reference, tracking_uri), device)

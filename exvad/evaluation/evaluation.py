@@ -20,7 +20,7 @@ from exvad.evaluation.truth import locate_events
 from exvad.store.examples import whole_example
 
 if TYPE_CHECKING:
-    from exvad.checkpoints.checkpoint import Checkpoint
+    from exvad.checkpoints.zero_shot import AnyCheckpoint
     from exvad.data.records import Video
     from exvad.inference.prediction import Prediction
     from exvad.metrics import DetectionMAP, Protocol
@@ -50,7 +50,7 @@ class Evaluation:
 
 
 def evaluate(
-    checkpoint: Checkpoint, bank: FeatureBank, manifest: Manifest, resamples: int = 0
+    checkpoint: AnyCheckpoint, bank: FeatureBank, manifest: Manifest, resamples: int = 0
 ) -> Evaluation:
     """Measure a checkpoint on the test videos whose features are in the bank.
 
@@ -110,7 +110,7 @@ def evaluate(
 
 
 def score_videos(
-    checkpoint: Checkpoint,
+    checkpoint: AnyCheckpoint,
     manifest: Manifest,
     predictions: Sequence[Prediction],
     unlocated: frozenset[str] = frozenset(),

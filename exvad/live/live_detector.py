@@ -16,6 +16,8 @@ from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
+from exvad.checkpoints.zero_shot import ZeroShotModel, is_zero_shot
+from exvad.live.alert_gate import AlertGate
 from exvad.live.alerts import Alert, AlertRule, AlertTracker, Change
 from exvad.live.live_explainer import LiveExplainer, RecentFrame, Unexplained
 from exvad.live.settings import LiveSettings
@@ -27,7 +29,7 @@ from exvad.video.frame_buffer import LiveFrame, Notice
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from exvad.checkpoints.checkpoint import Checkpoint
+    from exvad.checkpoints.zero_shot import AnyCheckpoint
     from exvad.encoders.protocols import Models
 
 
@@ -35,7 +37,7 @@ class LiveDetector:
     """Scores the frames of one stream as they arrive.
 
     Args:
-        checkpoint: the trained detector.
+        checkpoint: the trained detector, or the one without training.
         models: the frozen models.
         rule: the rule of alerts.
         settings: how the stream is scored and explained.
@@ -45,7 +47,7 @@ class LiveDetector:
 
     def __init__(
         self,
-        checkpoint: Checkpoint,
+        checkpoint: AnyCheckpoint,
         models: Models,
         rule: AlertRule,
         settings: LiveSettings | None = None,
@@ -57,6 +59,9 @@ class LiveDetector:
         self.tracker = AlertTracker(rule, checkpoint.classes, self.settings.alerts)
         self._explainer = LiveExplainer(checkpoint, models, self.settings, executor)
         self._on_peak = on_peak
+        zero_shot = checkpoint.config.zero_shot
+        verifies = is_zero_shot(checkpoint) and zero_shot.verify and self.settings.explain
+        self._gate = AlertGate(zero_shot.verify_seconds) if verifies else None
         self._visual: deque[NDArray[np.float16]] = deque(maxlen=self.settings.window)
         self._times: deque[float] = deque(maxlen=self.settings.window)
         self._count = 0
@@ -72,7 +77,7 @@ class LiveDetector:
             records += self._process_batch(
                 [frame for frame in frames if frame.frame.shape == shape]
             )
-        return records + self._collect_explanation()
+        return self._gated(records + self._collect_explanation())
 
     def finish(self) -> list[Record]:
         """End the active alert, wait for explanations, and return the last records."""
@@ -83,7 +88,11 @@ class LiveDetector:
         while self._explainer.busy:
             self._explainer.wait()
             records += self._collect_explanation()
-        return records
+        return self._gated(records) + (self._gate.release() if self._gate else [])
+
+    def _gated(self, records: list[Record]) -> list[Record]:
+        """Hold alerts that a second look has to confirm first."""
+        return records if self._gate is None else self._gate.filter(records)
 
     def _process_batch(self, frames: Sequence[LiveFrame]) -> list[Record]:
         """Score frames of one size."""
@@ -129,7 +138,7 @@ class LiveDetector:
         records: list[Record] = []
         before = self.tracker.active
         for change, alert in self.tracker.update(recent.time, score, probabilities_C):
-            records.append(_alert_record(alert, change))
+            records.append(self._with_scene(_alert_record(alert, change), recent))
             if change == "began" and self._explainer.newest_time < recent.time:
                 # The frame that starts an alert is always a candidate for captions.
                 self._explainer.add_frame(recent)
@@ -139,6 +148,17 @@ class LiveDetector:
         if self._on_peak and active and (before is None or active.peak > before.peak):
             self._on_peak(active, recent.frame)
         return records
+
+    def _with_scene(self, record: LiveAlert, recent: RecentFrame) -> LiveAlert:
+        """Add the scene of the memory that explains an alert, where no model will explain it."""
+        checkpoint = self.checkpoint
+        if not isinstance(checkpoint, ZeroShotModel) or not self.settings.explain:
+            return record
+        # The snippet at the end of an alert shows no incident any more.
+        if checkpoint.config.zero_shot.uses_models or record.state not in ("began", "changed"):
+            return record
+        explanation, captions = checkpoint.explain_alert(recent.visual_D, record.label)
+        return record.model_copy(update={"explanation": explanation, "captions": captions})
 
     def _collect_explanation(self) -> list[Record]:
         """Return the record of the explanation that is finished, if any."""

@@ -15,6 +15,7 @@ import numpy as np
 
 from exvad.aegm.captioned_videos import CaptionedVideo
 from exvad.aegm.language_stage import LanguageSettings, LanguageStage
+from exvad.checkpoints.zero_shot import is_zero_shot
 from exvad.encoders.answers import NoAnswerError
 from exvad.encoders.endpoint import EndpointError
 from exvad.results import Explanation
@@ -23,7 +24,7 @@ from exvad.store.grounding import grounded_rows, spread_text
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from exvad.checkpoints.checkpoint import Checkpoint
+    from exvad.checkpoints.zero_shot import AnyCheckpoint
     from exvad.encoders.protocols import Models
     from exvad.live.alerts import Alert
     from exvad.live.settings import LiveSettings
@@ -102,7 +103,7 @@ class LiveExplainer:
     """Explains recent frames of one stream, one request after the other.
 
     Args:
-        checkpoint: the trained detector.
+        checkpoint: the trained detector, or the one without training.
         models: the frozen models.
         settings: how often to caption and explain.
         executor: runs the explanations while scoring goes on; None to run them at once.
@@ -114,7 +115,7 @@ class LiveExplainer:
 
     def __init__(
         self,
-        checkpoint: Checkpoint,
+        checkpoint: AnyCheckpoint,
         models: Models,
         settings: LiveSettings,
         executor: Executor | None = None,
@@ -122,8 +123,10 @@ class LiveExplainer:
         self.text_D: NDArray[np.floating] | None = None
         self.grounded: GroundedWindow | None = None
         self._text = checkpoint.config.model.text
-        self._enabled = settings.explain and self._text != "none"
-        self._interval = settings.explain_seconds
+        untrained = is_zero_shot(checkpoint) and checkpoint.config.zero_shot.uses_models
+        self._enabled = settings.explain and (untrained or self._text != "none")
+        # Without a network that needs a text feature, only alerts are explained.
+        self._interval = np.inf if untrained else settings.explain_seconds
         self._checkpoint, self._models, self._executor = checkpoint, models, executor
         size = max(1, settings.window // settings.caption_every)
         self._frames: deque[RecentFrame] = deque(maxlen=size)
@@ -152,7 +155,7 @@ class LiveExplainer:
         Args:
             time: seconds since the stream began.
         """
-        if time - self._last_started >= self._interval:
+        if np.isfinite(self._interval) and time - self._last_started >= self._interval:
             self.request(None, time)
 
     def request(self, alert: Alert | None, time: float) -> None:

@@ -43,7 +43,7 @@ class LiveNotice(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    kind: str = Field(description="connected, lost, dropped, ended, or unexplained")
+    kind: str = Field(description="connected, lost, dropped, ended, unexplained, or rejected")
     text: str = Field(description="what happened, in words")
     count: int = Field(0, description="number of dropped frames")
 

@@ -56,7 +56,9 @@ class ServerSettings(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
     checkpoint: str = Field(
-        "", description="folder, MLflow run id or models:/NAME@ALIAS; empty for the newest run"
+        "",
+        description="folder, MLflow run id or models:/NAME@ALIAS; zero-shot or a YAML file of "
+        "settings to detect without training; empty for the newest run",
     )
     tracking_uri: str = Field(
         "", description="URI of MLflow; empty for MLFLOW_TRACKING_URI, or else the newest run"

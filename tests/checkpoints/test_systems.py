@@ -12,7 +12,8 @@ from exvad.checkpoints.checkpoint import CheckpointError, load_checkpoint
 from exvad.checkpoints.systems import SavedSystem
 from exvad.data.world.activities import CLASSES
 from exvad.detector.detector import Detector
-from exvad.export.folder import ExportError, export_checkpoint
+from exvad.export.folder import export_checkpoint
+from exvad.export.graphs import ExportError
 from tests.helpers.checkpoints import save_untrained_system
 from tests.helpers.videos import write_video
 

@@ -55,13 +55,13 @@ class FakeDetector:
     def __init__(self) -> None:
         self.checkpoint = SimpleNamespace(
             name="fake",
-            labels=SimpleNamespace(classes=CLASSES),
+            classes=CLASSES,
             calibration=SimpleNamespace(threshold=0.5),
         )
 
     def analyze_timed(self, path: str | Path, *arguments: Any) -> TimedAnalysis:
         """Analyze a video; the arguments are those of `Detector.analyze_timed`."""
-        categories, threshold, explain, callbacks = arguments
+        categories, threshold, explain, callbacks, _ = arguments
         callbacks = callbacks or AnalysisCallbacks()
         info = probe(path)
         if callbacks.check_video is not None:

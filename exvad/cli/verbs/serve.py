@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 
-from exvad.cli.options import CHECKPOINT_HELP
+from exvad.cli.options import DETECTOR_HELP
 
 HELP = "serve a checkpoint with an HTTP API and a page"
 DESCRIPTION = (
@@ -18,7 +18,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--checkpoint",
         metavar="REF",
-        help=f"{CHECKPOINT_HELP} [the settings' checkpoint, else that of the newest run]",
+        help=f"{DETECTOR_HELP} [the settings' checkpoint, else that of the newest run]",
     )
     parser.add_argument(
         "--host",

@@ -98,6 +98,21 @@ def check_clip(model: str, pretrained: str) -> Finding:
     return _check_named_clip(what, name, pretrained)
 
 
+def require_clip(config: Config) -> None:
+    """Refuse detection without training if CLIP can't be had, before loading tries the hub long.
+
+    Raises:
+        ValueError: the weights are neither in a folder, nor in the cache, nor on the hub.
+    """
+    finding = check_clip(config.clip.model, config.clip.pretrained)
+    if not finding.ok:
+        raise ValueError(
+            f"without a checkpoint, exvad needs CLIP, which can't be loaded ({finding.detail}). "
+            "Name a folder of open_clip with clip.model=local-dir:FOLDER, or a checkpoint with "
+            "--checkpoint; exvad demo trains one without any download"
+        )
+
+
 def _check_folder(what: str, model: str, folder: Path, kind: ModelKind) -> Finding:
     problems = find_file_problems(folder, kind)
     if problems:

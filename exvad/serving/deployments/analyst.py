@@ -9,8 +9,9 @@ from typing import Any
 from ray import serve
 from ray.serve.handle import DeploymentHandle
 
-from exvad.checkpoints.checkpoint import Checkpoint, load_checkpoint
+from exvad.checkpoints.checkpoint import load_checkpoint
 from exvad.checkpoints.registry import REGISTRY, registered_version, resolve_checkpoint
+from exvad.checkpoints.zero_shot import AnyCheckpoint, read_zero_shot
 from exvad.detector.detector import Detector
 from exvad.serving.deployments.remote_models import (
     RemoteCaptioner,
@@ -18,6 +19,7 @@ from exvad.serving.deployments.remote_models import (
     RemoteDecoder,
     RemoteLLM,
     RemoteModels,
+    call,
 )
 from exvad.serving.queue.analyses import AnalysisQueue
 from exvad.serving.queue.streams import StreamQueue
@@ -75,14 +77,19 @@ class AnalystDeployment:
         self._stopped.set()
 
     def _load_detector(self, folder: Path) -> Detector:
-        width = int(load_checkpoint(folder).label_CD.shape[1])
+        zero_shot = read_zero_shot(folder)
+        clip = self._handles["Clip"]
+        if zero_shot is None:
+            width = int(load_checkpoint(folder).label_CD.shape[1])
+        else:
+            width = int(call(clip, "encode_texts", ["a"]).shape[1])
         models = RemoteModels(
-            RemoteClip(self._handles["Clip"], width),
+            RemoteClip(clip, width),
             RemoteCaptioner(self._handles["Captioner"]),
             RemoteLLM(self._handles["Explainer"]),
         )
         decoder = RemoteDecoder(self._handles["Decoder"])
-        return Detector(folder, models=models, decoder=decoder)
+        return Detector(zero_shot or folder, models=models, decoder=decoder)
 
     def _follow_alias(self, stopped: threading.Event) -> None:
         """Load the version that the alias stands for, whenever that is a new one."""
@@ -115,7 +122,7 @@ class AnalystDeployment:
             worker.report_problem(problem)
 
 
-def frozen_parts(checkpoint: Checkpoint) -> tuple[Any, ...]:
+def frozen_parts(checkpoint: AnyCheckpoint) -> tuple[Any, ...]:
     """Return the parts of a checkpoint that the other deployments depend on."""
     config = checkpoint.config
     return (config.clip, config.captioner, config.llm, config.device, checkpoint.classes)

@@ -3,7 +3,8 @@
 `serve run serve.app:app` and `import_path: serve.app:app` build it with `from_args`. The settings
 are the `args` of `serve run` or of a configuration file of Ray Serve. Without `args`, they are read
 from the YAML file that EXVAD_SERVE names. Without either, the defaults apply: the checkpoint of the
-newest run is served to clients on this machine. EXVAD_CHECKPOINT names another checkpoint.
+newest run is served to clients on this machine; without any, detection without training is.
+EXVAD_CHECKPOINT names another checkpoint.
 """
 
 # No postponed annotations here: FastAPI resolves them on a copy of the class that Ray makes.
@@ -19,12 +20,14 @@ from exvad.checkpoints.checkpoint import load_checkpoint
 from exvad.checkpoints.local_tracking import SQLITE
 from exvad.checkpoints.registry import (
     REGISTRY,
-    newest_checkpoint,
+    find_newest_checkpoint,
     resolve_checkpoint,
     resolve_tracking_uri,
 )
-from exvad.config import Config, override_models
+from exvad.checkpoints.zero_shot import ZERO_SHOT, memory_classes, read_zero_shot
+from exvad.config import Config, override_config, override_models
 from exvad.pipeline.placement import check_placement
+from exvad.pipeline.preflight.models import require_clip
 from exvad.pipeline.progress.terminal import console
 from exvad.serving.api.application import create_api
 from exvad.serving.api.keys import ApiKeys
@@ -90,7 +93,9 @@ def prepare_application(settings: ServerSettings) -> tuple[ServerSettings, Path]
     """
     settings, folder = _resolve(settings)
     _check_files(settings)
-    config = override_models(load_checkpoint(folder).config, settings.models)
+    config, _ = _served(folder, settings)
+    if read_zero_shot(folder) is not None:
+        require_clip(config)
     if config.llm.backend == "vllm":
         require_vllm(config)
     with DecodingProcess(settings.decode_bytes, mode=settings.sandbox) as process:
@@ -109,8 +114,7 @@ def assemble_application(settings: ServerSettings, folder: Path) -> serve.Applic
         PlacementError: the cluster is too small for the replicas.
         ValueError: the models do not fit the GPUs.
     """
-    checkpoint = load_checkpoint(folder)
-    config, classes = override_models(checkpoint.config, settings.models), checkpoint.classes
+    config, classes = _served(folder, settings)
     settings = share_gpus(config, settings, find_gpus())
     reserved = demands(config, settings, FRONT_CPUS)
     if ray.is_initialized():
@@ -140,6 +144,25 @@ def assemble_application(settings: ServerSettings, folder: Path) -> serve.Applic
     return front.bind(analyst)
 
 
+def _served(folder: Path, settings: ServerSettings) -> tuple[Config, tuple[str, ...]]:
+    """Return configuration and classes of what is served, with the settings' frozen models.
+
+    Raises:
+        ValueError: there is no such checkpoint or memory of scenes, or a setting is not allowed.
+    """
+    zero_shot = read_zero_shot(folder)
+    if zero_shot is not None:
+        config = override_models(zero_shot, settings.models)
+        if not config.zero_shot.uses_models:
+            # Their deployments start in any case. These are small and need no download.
+            unused = {"captioner.model": "package:captioner", "llm.model": "package:llm"}
+            backends = {"captioner.backend": "transformers", "llm.backend": "transformers"}
+            config = override_config(config, {**unused, **backends})
+        return config, memory_classes(zero_shot)
+    checkpoint = load_checkpoint(folder)
+    return override_models(checkpoint.config, settings.models), checkpoint.classes
+
+
 def _explainer(
     config: Config, classes: tuple[str, ...], replicas: Replicas, node: dict[str, Any]
 ) -> Any:
@@ -160,14 +183,15 @@ def _resolve(settings: ServerSettings) -> tuple[ServerSettings, Path]:
         The settings, and the folder of the checkpoint.
     """
     reference = os.environ.get("EXVAD_CHECKPOINT") or settings.checkpoint
-    reference = reference or str(newest_checkpoint())
+    reference = reference or str(find_newest_checkpoint() or ZERO_SHOT)
     uri = settings.tracking_uri
     if reference.startswith(REGISTRY):
         uri = resolve_tracking_uri(uri)
     folder = resolve_checkpoint(reference, uri)
     is_alias = "@" in reference  # it is resolved again later, as its version may change
+    is_name = is_alias or reference == ZERO_SHOT
     update = {
-        "checkpoint": reference if is_alias else str(folder.resolve()),
+        "checkpoint": reference if is_name else str(folder.resolve()),
         "tracking_uri": uri,
         "spool": settings.spool.resolve(),
         "database": f"{SQLITE}{settings.database_path.resolve()}",

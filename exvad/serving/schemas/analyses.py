@@ -7,7 +7,7 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from exvad.results import Analysis
-from exvad.serving.schemas.categories import EXAMPLE, Categories, parse_categories
+from exvad.serving.schemas.categories import EXAMPLE, Categories, NormalScenes, parse_categories
 from exvad.serving.schemas.sources import ONE_SOURCE, PathOrUrl
 
 AnalysisState = Literal["queued", "running", "done", "failed"]
@@ -40,6 +40,7 @@ class AnalysisOptions(CommonOptions):
     model_config = ConfigDict(extra="forbid")
 
     categories: Categories = {}
+    normal: NormalScenes = []
 
 
 class AnalysisQuery(CommonOptions):

@@ -16,6 +16,14 @@ Categories = Annotated[
     dict[ClassName, Annotated[list[Phrase], Field(min_length=1, max_length=MAX_PHRASES)]],
     Field(max_length=MAX_CATEGORIES, description="additional classes, with phrases for each"),
 ]
+NormalScenes = Annotated[
+    list[Phrase],
+    Field(
+        max_length=MAX_PHRASES,
+        description="further normal scenes of this camera, such as: people jog here; "
+        "for detection without training only",
+    ),
+]
 _ADAPTER = TypeAdapter(Categories)
 
 

@@ -8,7 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from exvad.results.live import LiveAlert
 from exvad.serving.schemas.analyses import Triage
-from exvad.serving.schemas.categories import Categories
+from exvad.serving.schemas.categories import Categories, NormalScenes
 from exvad.serving.schemas.sources import ONE_SOURCE, PathOrUrl
 
 StreamState = Literal["waiting", "watching", "lost", "ended"]
@@ -37,6 +37,7 @@ class StreamOptions(BaseModel):
     )
     explain: bool = Field(True, description="false: no captions and no explanations")
     categories: Categories = {}
+    normal: NormalScenes = []
     webhook: str | None = Field(
         None,
         max_length=2000,

@@ -154,7 +154,12 @@ class AnalysisWorker:
             check_video=lambda info: self._check_limits(claim.name, info),
         )
         analysis, timings = self.detector.analyze_timed(
-            path, options.categories, options.threshold, options.explain, callbacks
+            path,
+            options.categories,
+            options.threshold,
+            options.explain,
+            callbacks,
+            options.normal,
         )
         analysis = analysis.model_copy(update={"video": claim.name})
         self._publish(claim, "scores", {"times": analysis.times, "scores": analysis.scores})

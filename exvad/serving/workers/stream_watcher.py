@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from exvad.checkpoints.checkpoint import Checkpoint
+    from exvad.checkpoints.zero_shot import AnyCheckpoint
     from exvad.detector.detector import Detector
     from exvad.live.alerts import Alert
     from exvad.serving.queue.streams import StreamClaim, StreamQueue
@@ -133,8 +133,8 @@ class StreamWatcher:
         if path is not None:  # the path may lead elsewhere since it was submitted
             path = str(path_below(self.settings.allowed_root, path))
         checkpoint = detector.checkpoint
-        if options.categories:
-            checkpoint = detector.with_categories(options.categories)
+        if options.categories or options.normal:
+            checkpoint = detector.with_categories(options.categories, options.normal)
         rule = alert_rule(options, checkpoint)
         self.streams.record_detector(claim.stream_id, claim.holder, rule.on, checkpoint.classes)
         live_settings = LiveSettings(
@@ -160,7 +160,7 @@ class StreamWatcher:
                     return
 
     def _source_spec(
-        self, claim: StreamClaim, path: str | None, checkpoint: Checkpoint
+        self, claim: StreamClaim, path: str | None, checkpoint: AnyCheckpoint
     ) -> SourceSpec:
         data = checkpoint.config.data
         return SourceSpec(
@@ -229,7 +229,7 @@ class StreamWatcher:
             yield released
 
 
-def alert_rule(options: StreamOptions, checkpoint: Checkpoint) -> AlertRule:
+def alert_rule(options: StreamOptions, checkpoint: AnyCheckpoint) -> AlertRule:
     """Return the rule that makes the alerts of a stream.
 
     Without a threshold in the options, an alert begins where abnormal is more likely than normal.

@@ -36,6 +36,17 @@ def test_from_args_builds_the_application_without_ray(checkpoint: Path, tmp_path
     assert not (tmp_path / "spool").exists()
 
 
+def test_from_args_builds_detection_without_training(tmp_path: Path) -> None:
+    settings = tmp_path / "gate.yaml"
+    args = {"checkpoint": str(settings), "spool": str(tmp_path / "spool")}
+    settings.write_text("clip: {model: 'package:clip'}\n")
+    assert isinstance(from_args(args), serve.Application)
+    assert not ray.is_initialized()
+    settings.write_text(f"clip: {{model: 'local-dir:{tmp_path}/absent'}}\n")
+    with pytest.raises(ValueError, match="without a checkpoint, exvad needs CLIP"):
+        from_args(args)
+
+
 def test_the_start_says_what_confines_decoding(
     checkpoint: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -1,0 +1,108 @@
+"""Text features of a memory of scenes, computed once per CLIP and kept in a cache folder.
+
+M scenes · D feature width
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from exvad.data.atomic import atomic_file
+from exvad.encoders.vectors import MIN_LENGTH, unit_vectors
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from numpy.typing import NDArray
+
+    from exvad.config import Config
+    from exvad.encoders.protocols import ImageTextEncoder
+    from exvad.zero_shot.memory import SceneMemory
+
+PROBES = ("a person walks along a street", "two people fight", "a car burns")
+# Two runs of one model differ by less than this; two models differ by more in some number.
+PROBE_DIGITS = 2
+
+
+@dataclass(frozen=True, eq=False)
+class EncodedMemory:
+    """A memory of scenes with its text features.
+
+    Args:
+        classes: class names, the normal one first.
+        texts: the M scenes.
+        label_M: index of each scene's class; 0 is normal.
+        scene_MD: unit features of the scenes.
+    """
+
+    classes: tuple[str, ...]
+    texts: tuple[str, ...]
+    label_M: NDArray[np.int64]
+    scene_MD: NDArray[np.float32]
+
+
+def encode_memory(
+    memory: SceneMemory, clip: ImageTextEncoder, config: Config, cache: Path | None = None
+) -> EncodedMemory:
+    """Encode a memory of scenes.
+
+    Normal scenes and incidents stand in different prompts, which moves the two groups apart
+    (Flashback's repulsive prompting). The settings' `normal` and `look_for` are added to the
+    memory.
+
+    Args:
+        memory: the memory.
+        clip: the text encoder.
+        config: its section `zero_shot` has the prompts and the further scenes.
+        cache: folder that keeps the features of a memory; None for `cache_folder()`.
+
+    Raises:
+        ValueError: the further scenes can't be added; see `SceneMemory.extended`.
+    """
+    settings = config.zero_shot
+    extended = memory.extended(settings.normal, settings.look_for)
+    scenes = list(extended.scenes())
+    prompts = (settings.normal_prompt, settings.incident_prompt)
+    prompted = [prompts[min(scene.label, 1)].replace("{}", scene.text) for scene in scenes]
+    return EncodedMemory(
+        extended.classes,
+        tuple(scene.text for scene in scenes),
+        np.array([scene.label for scene in scenes]),
+        unit_vectors(_cached_features(prompted, clip, cache or cache_folder()), MIN_LENGTH),
+    )
+
+
+def cache_folder() -> Path:
+    """Return the user's folder for encoded memories, below $XDG_CACHE_HOME or ~/.cache."""
+    base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    return Path(base) / "exvad" / "memory"
+
+
+def _cached_features(
+    texts: Sequence[str], clip: ImageTextEncoder, folder: Path
+) -> NDArray[np.float32]:
+    """Return the features of texts, read from the cache if they were encoded by the same CLIP."""
+    probe = np.round(unit_vectors(clip.encode_texts(PROBES), MIN_LENGTH), PROBE_DIGITS)
+    content = json.dumps(list(texts)).encode() + (probe + 0.0).astype(np.float32).tobytes()
+    path = folder / f"{hashlib.sha256(content).hexdigest()}.npy"
+    try:
+        stored: NDArray[np.float32] = np.load(path, allow_pickle=False).astype(np.float32)
+        if stored.shape == (len(texts), probe.shape[1]):
+            return stored
+    except (OSError, ValueError, EOFError):  # It is not there, or it is damaged and replaced.
+        pass
+    features = clip.encode_texts(texts)
+    try:
+        with atomic_file(path) as file:
+            np.save(file, features.astype(np.float16))
+    except OSError:
+        # A read-only or full disk costs time at the next start, and no answer.
+        return features
+    return features
