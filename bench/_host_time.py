@@ -12,7 +12,8 @@ import numpy as np
 import pyarrow as pa
 import ray
 
-from exvad.aegm.vision_stage import ChunkTask, VisionStage
+from exvad.aegm.chunk_task import ChunkTask
+from exvad.aegm.vision_stage import VisionStage
 from exvad.config import Config, load_config
 from exvad.pipeline.session import ray_session
 from exvad.pipeline.stages import vision

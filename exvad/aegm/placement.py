@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from exvad.aegm.vision_stage import ChunkTask
+    from exvad.aegm.chunk_task import ChunkTask
 
 _TINY = 1e-12
 

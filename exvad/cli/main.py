@@ -14,10 +14,8 @@ import exvad
 from exvad.cli.errors import user_error
 from exvad.cli.options import is_override
 from exvad.cli.verbs import (
-    ablate,
     analyze,
     check,
-    compare,
     config,
     convert_annotations,
     demo,
@@ -27,11 +25,11 @@ from exvad.cli.verbs import (
     labels,
     memory,
     preprocess,
-    reproduce,
     serve,
     sweep,
     train,
 )
+from exvad.cli.verbs.studies import ablate, compare, reproduce
 
 VERBS: dict[str, ModuleType] = {
     "demo": demo,

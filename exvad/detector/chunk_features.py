@@ -16,7 +16,7 @@ from exvad.aegm.captioning import caption_clips
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from exvad.aegm.vision_stage import ChunkTask
+    from exvad.aegm.chunk_task import ChunkTask
     from exvad.encoders.protocols import Captioner
     from exvad.video.container import VideoError
     from exvad.video.decoding import DecodedChunk

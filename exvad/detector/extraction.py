@@ -14,9 +14,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from exvad.aegm.captioned_videos import CaptionedVideo
+from exvad.aegm.chunk_task import ChunkTask
 from exvad.aegm.explanation_format import ExplanationError, partial_text
 from exvad.aegm.language_stage import LanguageSettings, LanguageStage
-from exvad.aegm.vision_stage import ChunkTask, plan_video
+from exvad.aegm.vision_stage import plan_video
 from exvad.detector.chunk_features import ChunkFeatures
 from exvad.detector.guided_clips import GuidedClips, SnippetScores
 from exvad.detector.stage_timer import StageTimer

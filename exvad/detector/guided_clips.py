@@ -17,7 +17,7 @@ from exvad.aegm.placement import best_of_cells, novelty
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from exvad.aegm.vision_stage import ChunkTask
+    from exvad.aegm.chunk_task import ChunkTask
     from exvad.video.decoding import DecodedChunk
 
 SnippetScores = Callable[["NDArray[np.float16]"], "NDArray[np.float32]"]

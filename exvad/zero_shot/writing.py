@@ -40,9 +40,9 @@ def write_memory(
         raise ValueError(f"{count} scenes per kind: ask for at least 1")
     taken: set[str] = set()  # a scene stands in a memory once
     incidents = _write(
-        llm, list(dict.fromkeys(kinds)), load_prompt("scenes_incident"), count, taken
+        llm, list(dict.fromkeys(kinds)), load_prompt("zero_shot/scenes_incident"), count, taken
     )
-    normal = _write(llm, list(dict.fromkeys(places)), load_prompt("scenes_normal"), count, taken)
+    normal = _write(llm, list(dict.fromkeys(places)), load_prompt("zero_shot/scenes_normal"), count, taken)
     return SceneMemory(normal=normal, incidents=incidents, origin=origin)
 
 

@@ -8,8 +8,9 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from exvad.aegm.chunk_task import ChunkTask
 from exvad.aegm.placement import best_of_cells, novelty, place_captions
-from exvad.aegm.vision_stage import ChunkTask, choose_captioned_snippets
+from exvad.aegm.vision_stage import choose_captioned_snippets
 from exvad.video.chunks import Chunk
 
 

@@ -13,8 +13,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
+from exvad.aegm.chunk_task import ChunkTask
 from exvad.aegm.vision_stage import (
-    ChunkTask,
     UncaptionedError,
     VisionStage,
     choose_captioned_snippets,

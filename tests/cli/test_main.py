@@ -20,7 +20,7 @@ import contextlib, io, json, sys, time
 from exvad.cli.main import VERBS, build_parser
 
 seconds, helps = {{}}, {{}}
-for words in [[], *([verb] for verb in VERBS), ["config", "show"]]:
+for words in [[], *([verb] for verb in VERBS), ["config", "show"], ["memory", "build"]]:
     start = time.monotonic()
     with contextlib.redirect_stdout(io.StringIO()) as output, contextlib.suppress(SystemExit):
         build_parser().parse_args([*words, "--help"])
@@ -28,7 +28,7 @@ for words in [[], *([verb] for verb in VERBS), ["config", "show"]]:
     seconds[" ".join(words)] = time.monotonic() - start
 json.dump([helps, seconds, sorted({HEAVY} & set(sys.modules))], sys.stdout)
 """
-SETTING_VERBS = set(VERBS) - {"analyze", "serve", "export", "config", "convert-annotations"}
+SETTING_VERBS = set(VERBS) - {"analyze", "serve", "export", "config", "memory", "convert-annotations"}
 
 
 @pytest.fixture(scope="module")
@@ -44,7 +44,7 @@ def helps() -> dict[str, str]:
 
 
 def test_every_verb_has_a_help_without_heavy_imports(helps: dict[str, str]) -> None:
-    assert set(helps) == {"", *VERBS, "config show"}
+    assert set(helps) == {"", *VERBS, "config show", "memory build"}
     for verb, text in helps.items():
         assert text.startswith(f"usage: exvad {verb}".rstrip()), text
         assert len(text.splitlines()) > 5
@@ -114,7 +114,8 @@ def test_wrong_setting_is_one_sentence_and_exit_code_2(
     assert main(["reproduce", "demo", "modle.tau=1"]) == 2
     assert main(["import-features", "folder", "modle.tau=1"]) == 2
     assert main(["config", "show", "modle.tau=1"]) == 2
-    assert capsys.readouterr().err.count("did you mean model?") == 3
+    assert main(["memory", "build", "modle.tau=1"]) == 2
+    assert capsys.readouterr().err.count("did you mean model?") == 4
 
 
 def test_overrides_may_stand_anywhere_but_must_be_overrides(

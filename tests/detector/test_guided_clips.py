@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from exvad.aegm.vision_stage import ChunkTask
+from exvad.aegm.chunk_task import ChunkTask
 from exvad.detector.guided_clips import GuidedClips, SnippetScores
 from exvad.video.chunks import Chunk
 from exvad.video.decoding import DecodedChunk

@@ -10,7 +10,8 @@ from functools import partial
 import numpy as np
 import pytest
 
-from exvad.aegm.vision_stage import ChunkTask, VisionStage
+from exvad.aegm.chunk_task import ChunkTask
+from exvad.aegm.vision_stage import VisionStage
 from exvad.encoders.answers import CaptionError
 from exvad.encoders.captioners.transformers_captioner import TransformersCaptioner
 from exvad.encoders.clip import ClipEncoder

@@ -41,7 +41,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         action="append",
         default=[],
         metavar="SCENE",
-        help="zero-shot: a normal scene of this camera, such as 'people jog here'; repeatable",
+        help="zero-shot: a normal scene of this camera, such as 'people jog here'; repeatable [none]",
     )
     parser.add_argument(
         "--look-for",
@@ -49,7 +49,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         default=[],
         metavar="KIND=SCENE",
         help="zero-shot: an incident to look for, such as 'Climbing=a person climbs a fence'; "
-        "repeatable",
+        "repeatable [none]",
     )
     parser.add_argument(
         "--set",

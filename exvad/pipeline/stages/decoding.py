@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import ray.data
 
-from exvad.aegm.vision_stage import ChunkTask, plan_video
+from exvad.aegm.chunk_task import ChunkTask
+from exvad.aegm.vision_stage import plan_video
 from exvad.data.storage.errors import StorageError
 from exvad.pipeline.stages.decoders import job_decoder, max_chunk_bytes
 from exvad.pipeline.stages.frame_columns import ChunkRow, write_chunk

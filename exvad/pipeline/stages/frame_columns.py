@@ -16,7 +16,7 @@ from itertools import pairwise
 import numpy as np
 import pyarrow as pa
 
-from exvad.aegm.vision_stage import ChunkTask
+from exvad.aegm.chunk_task import ChunkTask
 from exvad.video.decoding import DecodedChunk
 
 SCHEMA = pa.schema(

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from exvad.aegm.vision_stage import ChunkTask
+from exvad.aegm.chunk_task import ChunkTask
 from exvad.encoders.engine import sampling_parameters
 from exvad.pipeline.stages.captioning import StoreCaptions, caption_requests
 from exvad.pipeline.stages.frame_columns import ChunkRow, write_chunk

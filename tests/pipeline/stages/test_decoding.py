@@ -9,7 +9,7 @@ from typing import Any
 import pyarrow as pa
 import pytest
 
-from exvad.aegm.vision_stage import ChunkTask
+from exvad.aegm.chunk_task import ChunkTask
 from exvad.config import Config, load_config
 from exvad.data.storage import retries
 from exvad.pipeline.stages.captioning import caption_requests

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pyarrow as pa
 
-from exvad.aegm.vision_stage import ChunkTask
+from exvad.aegm.chunk_task import ChunkTask
 from exvad.pipeline.stages.frame_columns import ChunkRow, read_chunks, write_chunk
 from exvad.video.chunks import Chunk
 from exvad.video.decoding import DecodedChunk

@@ -11,7 +11,8 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from exvad.aegm.vision_stage import ChunkTask, plan_video
+from exvad.aegm.chunk_task import ChunkTask
+from exvad.aegm.vision_stage import plan_video
 from exvad.config import Config, load_config
 from exvad.data.world.render import render_video
 from exvad.data.world.scene import Scene

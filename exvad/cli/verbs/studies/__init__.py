@@ -1,0 +1,1 @@
+"""Verbs that train many times and compare: ablations, the paper's tables, other systems."""
