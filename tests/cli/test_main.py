@@ -28,7 +28,14 @@ for words in [[], *([verb] for verb in VERBS), ["config", "show"], ["memory", "b
     seconds[" ".join(words)] = time.monotonic() - start
 json.dump([helps, seconds, sorted({HEAVY} & set(sys.modules))], sys.stdout)
 """
-SETTING_VERBS = set(VERBS) - {"analyze", "serve", "export", "config", "memory", "convert-annotations"}
+SETTING_VERBS = set(VERBS) - {
+    "analyze",
+    "serve",
+    "export",
+    "config",
+    "memory",
+    "convert-annotations",
+}
 
 
 @pytest.fixture(scope="module")

@@ -76,7 +76,7 @@ class PausingDetector(FakeDetector):
     def analyze_timed(self, path: str | Path, *arguments: Any) -> TimedAnalysis:
         """Analyze a video; see `FakeDetector.analyze_timed`."""
         timed = super().analyze_timed(path, *arguments)
-        callbacks = arguments[-1]
+        *_, callbacks, _ = arguments
         if callbacks is not None and callbacks.on_progress is not None:
             callbacks.on_progress(0.5)
         self.resume.wait(RESUME_TIMEOUT)

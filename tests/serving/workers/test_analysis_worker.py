@@ -97,7 +97,7 @@ def test_work_on_a_deleted_analysis_stops(
         """Deletes the first analysis while it is computed."""
 
         def analyze_timed(self, *arguments: Any) -> TimedAnalysis:
-            *others, callbacks = arguments
+            *others, callbacks, normal = arguments
             assert isinstance(callbacks, AnalysisCallbacks)
             report = callbacks.on_progress
             assert report is not None
@@ -107,7 +107,8 @@ def test_work_on_a_deleted_analysis_stops(
                 report(share)
                 shares_after_deletion.append(share)
 
-            return super().analyze_timed(*others, replace(callbacks, on_progress=on_progress))
+            callbacks = replace(callbacks, on_progress=on_progress)
+            return super().analyze_timed(*others, callbacks, normal)
 
     worker = make_worker(queue, settings, DeletingDetector())
     assert worker.work()

@@ -30,7 +30,9 @@ class FailingDetector:
         self.error = error
         self.checkpoint = SimpleNamespace()
 
-    def with_categories(self, categories: Mapping[str, Sequence[str]]) -> Any:
+    def with_categories(
+        self, categories: Mapping[str, Sequence[str]], normal: Sequence[str]
+    ) -> Any:
         """Raise the error."""
         raise self.error
 
