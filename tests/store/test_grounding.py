@@ -147,7 +147,9 @@ def bank(tmp_path: Path) -> FeatureBank:
     stage = store.stage("language", {})
     stage.append([language_row("event", record=record(2))])
     stage.append([language_row("normal")])
-    empty = {name: [] for name in ("captions", "caption_snippets", "cleaned_captions")}
+    empty: dict[str, list[str]] = {
+        name: [] for name in ("captions", "caption_snippets", "cleaned_captions")
+    }
     no_rows = np.empty((0, WIDTH), np.float32)
     stage.append([language_row("imported", record="{}", caption_text=no_rows, changed=0, **empty)])
     return FeatureBank.build(store, ["event", "normal", "imported"], "grounded")
