@@ -5,7 +5,6 @@ t snippets of a chunk · D feature width
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -14,8 +13,6 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from numpy.typing import NDArray
-
-    from exvad.aegm.chunk_task import ChunkTask
 
 _TINY = 1e-12
 
@@ -58,20 +55,3 @@ def best_of_cells(
         if snippet not in captioned and score > best.get(snippet // cell, (-np.inf, 0))[0]:
             best[snippet // cell] = (score, snippet)
     return sorted(best.values(), key=lambda found: (-found[0], found[1]))
-
-
-def place_captions(task: ChunkTask, visual_tD: NDArray[Any]) -> ChunkTask:
-    """Return the task of a chunk with its movable captions at its most unusual snippets.
-
-    Args:
-        task: the chunk; `task.movable` are the captions that need not stay at their even places.
-        visual_tD: image features of its snippets.
-    """
-    if not task.movable:
-        return task
-    even = task.at_even_places().captioned
-    scores_t = novelty(visual_tD, visual_tD.astype(np.float32).mean(0))
-    cell = max(1, len(visual_tD) // (2 * len(task.captioned)))
-    found = best_of_cells(scores_t, task.chunk.first_snippet, cell, even)
-    moved = [snippet for _, snippet in found[: len(task.movable)]]
-    return replace(task, captioned=tuple(sorted([*even, *moved])), movable=())

@@ -10,13 +10,14 @@ D feature width
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from exvad.aegm.captioning import caption_lists
 from exvad.aegm.chunk_task import ChunkTask
-from exvad.aegm.placement import place_captions
+from exvad.aegm.placement import best_of_cells, novelty
 from exvad.encoders.answers import CaptionError
 from exvad.encoders.protocols import ImageGroupEncoder
 from exvad.video.container import DEFAULT_FPS
@@ -99,6 +100,23 @@ def choose_captioned_snippets(num_snippets: int, count: int) -> list[int]:
         return list(range(num_snippets))
     centres = (np.arange(count) + 0.5) * num_snippets / count
     return [int(centre) for centre in centres]
+
+
+def place_captions(task: ChunkTask, visual_tD: NDArray[Any]) -> ChunkTask:
+    """Return the task of a chunk with its movable captions at its most unusual snippets.
+
+    Args:
+        task: the chunk; `task.movable` are the captions that need not stay at their even places.
+        visual_tD: image features of its snippets.
+    """
+    if not task.movable:
+        return task
+    even = task.at_even_places().captioned
+    scores_t = novelty(visual_tD, visual_tD.astype(np.float32).mean(0))
+    cell = max(1, len(visual_tD) // (2 * len(task.captioned)))
+    found = best_of_cells(scores_t, task.chunk.first_snippet, cell, even)
+    moved = [snippet for _, snippet in found[: len(task.movable)]]
+    return replace(task, captioned=tuple(sorted([*even, *moved])), movable=())
 
 
 class VisionStage:

@@ -42,7 +42,9 @@ def write_memory(
     incidents = _write(
         llm, list(dict.fromkeys(kinds)), load_prompt("zero_shot/scenes_incident"), count, taken
     )
-    normal = _write(llm, list(dict.fromkeys(places)), load_prompt("zero_shot/scenes_normal"), count, taken)
+    normal = _write(
+        llm, list(dict.fromkeys(places)), load_prompt("zero_shot/scenes_normal"), count, taken
+    )
     return SceneMemory(normal=normal, incidents=incidents, origin=origin)
 
 

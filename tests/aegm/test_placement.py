@@ -9,8 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from exvad.aegm.chunk_task import ChunkTask
-from exvad.aegm.placement import best_of_cells, novelty, place_captions
-from exvad.aegm.vision_stage import choose_captioned_snippets
+from exvad.aegm.placement import best_of_cells, novelty
+from exvad.aegm.vision_stage import choose_captioned_snippets, place_captions
 from exvad.video.chunks import Chunk
 
 

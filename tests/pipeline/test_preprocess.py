@@ -146,3 +146,11 @@ def test_preprocess_refuses_an_empty_manifest(
     listing = write_listing(tmp_path / "none.csv", [])
     assert main(arguments(tmp_path / "run", listing)) == 2
     assert "none.csv" in capsys.readouterr().err
+
+
+def test_preprocess_refuses_guided_captions_of_vllm(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    arguments = [f"run={tmp_path}/run", "captioner.placement=guided", "captioner.backend=vllm"]
+    assert main(["preprocess", "--no-check", *arguments]) == 2
+    assert "captions are written before the first look at the frames" in capsys.readouterr().err

@@ -41,7 +41,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         action="append",
         default=[],
         metavar="SCENE",
-        help="zero-shot: a normal scene of this camera, such as 'people jog here'; repeatable [none]",
+        help="zero-shot: a normal scene of this camera, such as 'people jog here'; "
+        "repeatable [none]",
     )
     parser.add_argument(
         "--look-for",
