@@ -83,7 +83,8 @@ class StoredAnswers:
         for number, line in enumerate(whole.splitlines(), 1):
             try:
                 fields = json.loads(line)
-                answers[fields.pop("key")] = Answer(**fields)
+                key = fields.pop("key")
+                answers[key] = Answer(**fields)
             except (ValueError, KeyError, TypeError, AttributeError) as error:
                 raise ValueError(
                     f"{self.path}, line {number}: no stored answer ({error}); delete the file to "
