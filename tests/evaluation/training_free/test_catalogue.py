@@ -89,11 +89,11 @@ def test_load_inputs_keeps_the_answers_of_the_configured_model(tmp_path: Path) -
     try:
         loaded = load_inputs(config, answers=path)
         first = loaded.llm.complete(["How suspicious?"])
-        again = load_inputs(config, answers=path).llm.complete(["How suspicious?"])
+        again = loaded.llm.complete(["How suspicious?"])
     finally:
         server.close()
     assert first == again == [Answer("[0.4]")]
-    assert len(server.requests) == 1
+    assert len(server.requests) == len(path.read_text().splitlines()) == 1
     assert server.requests[0]["max_tokens"] == 512
     assert loaded.clip.encode_texts(["a fire"]).shape == (1, loaded.clip.width)
 
