@@ -18,13 +18,13 @@ from exvad.data.atomic import atomic_file
 from exvad.encoders.vectors import MIN_LENGTH, unit_vectors
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
     from numpy.typing import NDArray
 
     from exvad.config import Config
     from exvad.encoders.protocols import ImageTextEncoder
-    from exvad.zero_shot.memory import SceneMemory
+    from exvad.zero_shot.memory import LabeledScene, SceneMemory
 
 PROBES = ("a person walks along a street", "two people fight", "a car burns")
 # Two runs of one model differ by less than this; two models differ by more in some number.
@@ -68,14 +68,26 @@ def encode_memory(
     """
     settings = config.zero_shot
     extended = memory.extended(settings.normal, settings.look_for)
-    scenes = list(extended.scenes())
     prompts = (settings.normal_prompt, settings.incident_prompt)
-    prompted = [prompts[min(scene.label, 1)].replace("{}", scene.text) for scene in scenes]
+
+    def prompted(scenes: Iterable[LabeledScene]) -> list[str]:
+        return [prompts[min(scene.label, 1)].replace("{}", scene.text) for scene in scenes]
+
+    # The cache holds the memory as it is: the few scenes of a camera or request are encoded anew.
+    stored = prompted(memory.scenes())
+    features = dict(
+        zip(stored, _cached_features(stored, clip, cache or cache_folder()), strict=True)
+    )
+    scenes = list(extended.scenes())
+    texts = prompted(scenes)
+    added = [text for text in texts if text not in features]
+    if added:
+        features |= zip(added, clip.encode_texts(added), strict=True)
     return EncodedMemory(
         extended.classes,
         tuple(scene.text for scene in scenes),
         np.array([scene.label for scene in scenes]),
-        unit_vectors(_cached_features(prompted, clip, cache or cache_folder()), MIN_LENGTH),
+        unit_vectors(np.stack([features[text] for text in texts]), MIN_LENGTH),
     )
 
 

@@ -57,6 +57,13 @@ def test_encode_reads_the_cache_of_the_same_clip_only(tmp_path: Path) -> None:
     second = encode_memory(MEMORY, again, config, tmp_path)
     assert not any("abnormal event" in text for text in again.texts)
     np.testing.assert_allclose(first.scene_MD, second.scene_MD, atol=1e-3)
+    camera = {"normal": ["joggers", "a car burns"], "look_for": {"Fence": ["climbs"]}}
+    encode_memory(MEMORY, again, build_config({"zero_shot": camera}), tmp_path)
+    assert [text for text in again.texts if ": " in text] == [
+        "a normal scene: joggers",
+        "a normal scene: a car burns",
+        "an abnormal event: climbs",
+    ]
     other = CountingEncoder(shift=3.0)
     encode_memory(MEMORY, other, config, tmp_path)
     assert any("abnormal event" in text for text in other.texts)
