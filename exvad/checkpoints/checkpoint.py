@@ -31,7 +31,7 @@ from exvad.data.storage.places import Place, resolve_place
 from exvad.data.versions import OtherVersionError, same_series
 from exvad.inference.answers import compose_analysis
 from exvad.inference.calibration import Calibration
-from exvad.inference.network import build_network
+from exvad.inference.network import load_network
 from exvad.inference.prediction import Prediction, predict
 from exvad.laam.phrases import LabelPhrases
 from exvad.modeling.exvad import ExVAD
@@ -262,8 +262,7 @@ def load_checkpoint(folder: str | Path, device: str = "cpu") -> Checkpoint:
         _check_hash(LABELS, (folder / LABELS).read_bytes(), provenance.labels)
         tensors = load_tensors(weights)
         label_CD = tensors.pop(LABEL_TENSOR)
-        network = build_network(config, label_CD.shape[1], label_CD.shape[0])
-        network.load_state_dict(tensors)
+        network = load_network(config, label_CD, tensors)
         if not all(bool(tensor.isfinite().all()) for tensor in (label_CD, *tensors.values())):
             raise CheckpointError(f"{MODEL} holds numbers that are not finite")
         if len(label_CD) != len(labels.classes):

@@ -214,11 +214,21 @@ class LabelsConfig(Section):
     prompt: str = Field("phrases", description="packaged prompt or path of a text file")
     phrases: Positive = Field(16, description="m, phrases generated per class")
     k: int = Field(4, ge=0, description="phrases selected per class")
+    centred: bool = Field(
+        True,
+        description="subtract from the label embeddings what all classes have in common; false as "
+        "in the paper",
+    )
 
 
 class ModelConfig(Section):
     """The trainable network (MADM and LAAM)."""
 
+    features: Literal["raw", "standardised"] = Field(
+        "standardised",
+        description="image and text features as they are stored, as in the paper, or with mean 0 "
+        "and variance 1 over the training videos",
+    )
     window: Positive = Field(8, description="snippets per window of the local transformer")
     layers: Positive = Field(2, description="layers of the local transformer")
     max_snippets: Positive = Field(256, description="maximum snippets per clip of the network")

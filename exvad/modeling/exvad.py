@@ -17,6 +17,7 @@ from exvad.modeling.alignment import LabelAdapter, LearnablePrompt, alignment_ma
 from exvad.modeling.classifier import AnomalyClassifier
 from exvad.modeling.feed_forward import FeedForward
 from exvad.modeling.fusion import AddFusion, ConcatFusion, GatedFusion, VisualOnly
+from exvad.modeling.inputs import InputLayer
 from exvad.modeling.lgt_adapter import LGTAdapter, LocalTransformer, WindowBlock
 
 
@@ -42,6 +43,8 @@ class ExVAD(nn.Module):
         fusion: F_V and F_T → F_F.
         classifier: F_F → logits of s.
         label_adapter: F_L → F_L, [C, D] both.
+        visual_input: what comes before the adapter; None for nothing.
+        text_input: what comes before the fusion, for F_T; None for nothing.
     """
 
     def __init__(
@@ -50,8 +53,12 @@ class ExVAD(nn.Module):
         fusion: nn.Module,
         classifier: AnomalyClassifier,
         label_adapter: nn.Module,
+        visual_input: InputLayer | None = None,
+        text_input: InputLayer | None = None,
     ) -> None:
         super().__init__()
+        self.visual_input = visual_input
+        self.text_input = text_input
         self.adapter = adapter
         self.fusion = fusion
         self.classifier = classifier
@@ -76,6 +83,10 @@ class ExVAD(nn.Module):
             ValueError: T is larger than `max_snippets`, or text is missing or not expected.
         """
         label_CD = F.normalize(self.label_adapter(F.normalize(label_CD, dim=-1)), dim=-1)
+        if self.visual_input is not None:
+            visual_BTD = self.visual_input(visual_BTD)
+        if self.text_input is not None and text is not None:
+            text = self.text_input(text)
         fused_BTD = self.fusion(self.adapter(visual_BTD, lengths_B), text)
         return Output(self.classifier(fused_BTD), alignment_map(fused_BTD, label_CD), label_CD)
 
@@ -93,11 +104,14 @@ def build_exvad(
     text: Literal["none", "captions", "explanation"] = "explanation",
     label_prompt: Literal["name", "template", "learnable", "augmented"] = "augmented",
     label_adapter: bool = True,
+    features: Literal["raw", "standardised"] = "raw",
+    visual_width: int | None = None,
+    text_width: int | None = None,
 ) -> ExVAD:
     """Build the network; the defaults are the paper's for UCF-Crime at D = 512.
 
     Args:
-        width: D, width of the CLIP features; even.
+        width: D, width of the label embeddings and of the network; even.
         num_classes: C, with the normal class.
         max_snippets: largest T.
         window: W, snippets per window of the local transformer.
@@ -108,6 +122,9 @@ def build_exvad(
         text: source of F_T; "none" builds a network without fusion.
         label_prompt: source of F_L; only "learnable" adds a part to the network.
         label_adapter: whether the label embeddings are trainable.
+        features: whether image and text features are standardised; see `InputLayer`.
+        visual_width: width of the image features; None for D.
+        text_width: width of the text features; None for D.
 
     Raises:
         ValueError: the width is odd, or `heads` does not divide it.
@@ -125,7 +142,17 @@ def build_exvad(
         fusion=VisualOnly() if text == "none" else _build_fusion(fusion, width),
         classifier=AnomalyClassifier(FeedForward(width, ffn_ratio * width), width),
         label_adapter=nn.Sequential(*label_steps),
+        visual_input=_build_input(visual_width or width, width, features),
+        text_input=None if text == "none" else _build_input(text_width or width, width, features),
     )
+
+
+def _build_input(
+    feature_width: int, width: int, features: Literal["raw", "standardised"]
+) -> InputLayer | None:
+    if features == "raw" and feature_width == width:
+        return None
+    return InputLayer(feature_width, width, features == "standardised")
 
 
 def _build_fusion(fusion: Literal["add", "concat", "gated"], width: int) -> nn.Module:
