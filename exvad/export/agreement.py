@@ -66,7 +66,7 @@ def head_difference(checkpoint: Checkpoint, run: Run) -> float:
 def _difference_of_batch(checkpoint: Checkpoint, run: Run, length: int) -> float:
     """Compare a batch of two clips, a full one and one with padding, unless T is 1."""
     model = checkpoint.config.model
-    width = checkpoint.label_CD.shape[1]
+    width, text_width = checkpoint.network.visual_width, checkpoint.network.text_width
     random = torch.Generator().manual_seed(length)
     batch = 1 if length == 1 else 2
     lengths_B = torch.tensor([length, (length + 1) // 2][:batch])
@@ -76,7 +76,7 @@ def _difference_of_batch(checkpoint: Checkpoint, run: Run, length: int) -> float
     visual_BTD = common_D + torch.rand((batch, length, 1), generator=random) * noise_BTD
     text = None
     if model.text != "none":
-        shape = (batch, width) if model.text == "explanation" else (batch, length, width)
+        shape = (batch, text_width) if model.text == "explanation" else (batch, length, text_width)
         text = torch.randn(shape, generator=random)
     with torch.inference_mode():
         output = checkpoint.network(visual_BTD, lengths_B, text, checkpoint.label_CD)

@@ -22,7 +22,6 @@ if TYPE_CHECKING:
 
 LabelPrompt = Literal["name", "template", "learnable", "augmented"]
 TEMPLATE = "a video of {label}"
-MIN_DIFFERENCE = 1e-4  # from the mean, below which a direction would be rounding errors
 
 
 @dataclass(frozen=True, eq=False)
@@ -78,9 +77,7 @@ class LabelVectors:
         """The smallest number of phrases of any class."""
         return min(len(phrase_mD) for phrase_mD in self.phrases)
 
-    def embeddings(
-        self, strategy: LabelPrompt, k: int = 4, centred: bool = False
-    ) -> NDArray[np.float32]:
+    def embeddings(self, strategy: LabelPrompt, k: int = 4) -> NDArray[np.float32]:
         """Return the label embeddings F_L, unit vectors, float32 [C, D].
 
         Args:
@@ -88,15 +85,10 @@ class LabelVectors:
                 `augmented` the name integrated with its k nearest phrases (equation 6);
                 `learnable` starts from `template` and is trained by the network.
             k: number of phrases per class; 0 uses the name alone.
-            centred: whether to subtract what all classes have in common; see `centred_vectors`.
 
         Raises:
             ValueError: a class has fewer than k phrases.
         """
-        embeddings_CD = self._embeddings(strategy, k)
-        return centred_vectors(embeddings_CD) if centred else embeddings_CD
-
-    def _embeddings(self, strategy: LabelPrompt, k: int) -> NDArray[np.float32]:
         if strategy in ("template", "learnable"):
             return unit_vectors(self.template_CD)
         if strategy == "name":
@@ -144,21 +136,3 @@ def augmented_embedding(
     """
     nearest_kD = phrase_mD[nearest_phrases(label_D, phrase_mD, k)]
     return unit_vectors(unit_vectors(np.concatenate([label_D[None], nearest_kD])).mean(0))
-
-
-def centred_vectors(label_CD: NDArray[np.floating]) -> NDArray[np.float32]:
-    """Subtract the mean of the label embeddings, so that they point in different directions.
-
-    The texts of an encoder have much in common: the cosine of two class names is often above 0.8.
-    What they have in common distinguishes no class, and most of L_cts would be about it.
-
-    Args:
-        label_CD: label embeddings F_L, unit vectors.
-
-    Returns:
-        Unit vectors, float32 [C, D]; of embeddings that are all the same, those themselves.
-    """
-    centred_CD = label_CD - label_CD.mean(0, keepdims=True)
-    if np.linalg.norm(centred_CD, axis=-1).min() < MIN_DIFFERENCE:
-        return unit_vectors(label_CD)
-    return unit_vectors(centred_CD)

@@ -59,13 +59,12 @@ class RunLabels:
         return cls(phrases, LabelVectors.from_arrays(rows))
 
     def embeddings(self, config: Config) -> NDArray[np.float32]:
-        """Return F_L for `model.label_prompt` and `labels`, unit vectors, float32 [C, D].
+        """Return F_L for `model.label_prompt` and `labels.k`, unit vectors, float32 [C, D].
 
         Raises:
             ValueError: a class has fewer than `labels.k` phrases.
         """
-        labels = config.labels
-        return self.vectors.embeddings(config.model.label_prompt, labels.k, labels.centred)
+        return self.vectors.embeddings(config.model.label_prompt, config.labels.k)
 
 
 def import_labels(source: str | Path, classes: Sequence[str], config: Config) -> None:

@@ -36,6 +36,7 @@ class InputLayer(nn.Module):
 
     def __init__(self, width: int, network_width: int, standardised: bool) -> None:
         super().__init__()
+        self.width = width
         self.standardised = standardised
         if standardised:
             self.register_buffer("mean_D", torch.zeros(width))

@@ -15,10 +15,16 @@ REMEDIES = {
     "mce": ("L_MCE", "the classes are hardly learned: raise model.tau, or train.epochs"),
     "cts": (
         "λ · L_cts",
-        "it is about what the label embeddings have in common: set labels.centred=true, or lower "
-        "train.lambda",
+        "it is about what all label embeddings have in common: set model.centred_labels=true, "
+        "or lower train.lambda",
     ),
 }
+
+
+def cts_share(metrics: Mapping[str, float], lambda_: float) -> float:
+    """Return the share of λ · L_cts in a loss; see `drowning_term`."""
+    weighted = _weighted(metrics, lambda_)
+    return weighted["cts"] / sum(weighted.values())
 
 
 def drowning_term(metrics: Mapping[str, float], lambda_: float) -> str | None:
@@ -28,7 +34,7 @@ def drowning_term(metrics: Mapping[str, float], lambda_: float) -> str | None:
         metrics: the mean loss terms of an epoch, `bce`, `mce` and `cts`.
         lambda_: λ, the weight of `cts`.
     """
-    weighted = {"bce": metrics["bce"], "mce": metrics["mce"], "cts": lambda_ * metrics["cts"]}
+    weighted = _weighted(metrics, lambda_)
     total = sum(weighted.values())
     if total < LEARNED:
         return None
@@ -37,3 +43,7 @@ def drowning_term(metrics: Mapping[str, float], lambda_: float) -> str | None:
             title, remedy = REMEDIES[name]
             return f"{title} is {value / total:.0%} of the loss at the end; {remedy}"
     return None
+
+
+def _weighted(metrics: Mapping[str, float], lambda_: float) -> dict[str, float]:
+    return {"bce": metrics["bce"], "mce": metrics["mce"], "cts": lambda_ * metrics["cts"]}

@@ -161,7 +161,7 @@ def fit(
     replica = replica or Replica()
     network.to(replica.device)
     if resume is None:
-        set_statistics(network, data.train, replica)
+        set_statistics(network, label_CD, data.train, replica)
     else:
         network.load_state_dict(resume.weights)
     if config.train.compile:

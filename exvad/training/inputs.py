@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
+from exvad.modeling.alignment import LabelCentre
 from exvad.training.batches import video_owners
 from exvad.training.data import labels_of
 
@@ -34,16 +35,22 @@ def feature_widths(examples: Sequence[Example], replica: Replica) -> tuple[int, 
     return example.visual_TD.shape[1], text_width
 
 
-def set_statistics(network: ExVAD, examples: Sequence[Example], replica: Replica) -> None:
-    """Tell a network mean and variance of the features that it is trained on.
+def set_statistics(
+    network: ExVAD, label_CD: torch.Tensor, examples: Sequence[Example], replica: Replica
+) -> None:
+    """Tell a network the means of its labels, and mean and variance of its features.
 
     Several workers train with the statistics of the first: data parallelism copies them.
 
     Args:
         network: the untrained network.
+        label_CD: label embeddings F_L.
         examples: the training examples, of which up to 1,024 of this worker are read.
         replica: this worker.
     """
+    for step_of_labels in network.label_adapter.modules():
+        if isinstance(step_of_labels, LabelCentre):
+            step_of_labels.set_centre(label_CD.to(step_of_labels.centre_D.device))
     rows = _own_rows(examples, replica)
     step = -(-len(rows) // SAMPLED_VIDEOS)
     sampled = rows[::step].tolist()

@@ -31,7 +31,7 @@ def test_set_statistics_reads_those_of_the_training_videos() -> None:
     videos = with_texts(12, 1, 6)
     assert feature_widths(videos, Replica()) == (WIDTH, 6)
     network = build_network(config(*STANDARDISED), WIDTH, 5, WIDTH, 6)
-    set_statistics(network, videos, Replica())
+    set_statistics(network, torch.from_numpy(directions()), videos, Replica())
     assert network.visual_input is not None
     rows_ND = np.concatenate([video.visual_TD for video in videos])
     mean_D = network.visual_input.mean_D.numpy()
@@ -64,5 +64,5 @@ def test_a_worker_reads_examples_of_its_own_only() -> None:
 
     replica = Replica(rank=1, world_size=2)
     network = build_network(config(*STANDARDISED), WIDTH, 5, WIDTH, 6)
-    set_statistics(network, Recorded(videos), replica)
+    set_statistics(network, torch.from_numpy(directions()), Recorded(videos), replica)
     assert 0 < len(set(read)) < len(videos)
