@@ -23,6 +23,7 @@ BENCHMARKS = (
     "manifest",
     "metrics",
     "preprocess",
+    "robust",
     "sandbox",
     "serving",
     "storage",

@@ -55,7 +55,9 @@ def import_into_run(
         highlight=False,
     )
     if imported.missing:
-        console.print(f"without features: {short_list(imported.missing)}", highlight=False)
+        console.print(
+            f"without features: {short_list(imported.missing)}", highlight=False, soft_wrap=True
+        )
     if text is not None:
         imported_text = import_text(text, manifest, store)
         console.print(f"{imported_text.videos} have text features", highlight=False)
