@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 Encoder = Literal["sentences", "i3d", "clip"]
 ENCODERS: tuple[Encoder, ...] = ("sentences", "i3d", "clip")
 CLASSES = ("Normal", "Abuse", "Arson", "Assault", "Explosion", "Fighting", "Robbery", "Shooting")
-LATENT = 24
+LATENT = 32
 
 
 @dataclass(frozen=True)
@@ -61,11 +61,11 @@ class Geometry:
     """
 
     encoder: Encoder
-    width: int = 32
-    signal: float = 6.0
+    width: int = 64
+    signal: float = 7.0
     scene: float = 1.5
     shortest: int = 24
-    longest: int = 72
+    longest: int = 80
     alike: float = 0.85
     wrong_texts: float = 0.25
     text_width: int = 0

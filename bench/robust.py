@@ -15,6 +15,7 @@ import argparse
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -31,9 +32,12 @@ from exvad.training.balance import cts_share
 from exvad.training.data import TrainingData
 from exvad.training.fitting import best_network, train_network
 
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
 STRIDE = 16
 # Few videos need small batches for as many steps as large data sets have.
-BATCH = 16
+BATCH = 12
 PAPER = {
     "model.features": "raw",
     "model.skip": False,
@@ -149,7 +153,7 @@ def measure_mil(rule: Geometry, sizes: Sizes, seed: int) -> Quality:
     return measure_scores(test, scores)
 
 
-def measure_scores(videos: Sequence[LongVideo], scores: Sequence[np.ndarray]) -> Quality:
+def measure_scores(videos: Sequence[LongVideo], scores: Sequence[NDArray[np.float32]]) -> Quality:
     """Compare the scores of snippets with the truth."""
     truth = events(videos)
     inside = [row for row, video in enumerate(videos) if video.events]
@@ -219,7 +223,7 @@ def main() -> None:
     quick = parser.parse_args().quick
     # Seeds 0 to 2 are those by which the defaults were chosen.
     seeds, variants = ([3], ["paper", "default"]) if quick else ([3, 4, 5], list(VARIANTS))
-    sizes = Sizes(160, 40, 60)
+    sizes = Sizes(120, 40, 60)
     metrics: dict[str, float] = {}
     for encoder in ENCODERS:
         metrics |= measure_encoder(encoder, variants, sizes, seeds)

@@ -16,6 +16,8 @@ from exvad.training.batches import video_owners
 from exvad.training.data import labels_of
 
 if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
     from exvad.modeling.exvad import ExVAD
     from exvad.store.examples import Example
     from exvad.training.replica import Replica
@@ -65,7 +67,7 @@ def set_statistics(
         )
 
 
-def _own_rows(examples: Sequence[Example], replica: Replica) -> np.ndarray:
+def _own_rows(examples: Sequence[Example], replica: Replica) -> NDArray[np.intp]:
     if replica.world_size == 1:
         return np.arange(len(examples))
     owners_N = video_owners(*labels_of(examples), replica.world_size)

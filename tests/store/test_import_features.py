@@ -137,7 +137,7 @@ def test_import_text_takes_one_width_that_may_be_another_than_that_of_the_images
     text_D = bank.inputs("Fighting/f1").text
     assert text_D is not None
     assert text_D.shape == (9,)
-    np.savez(tmp_path / "text.npz", somebody=np.ones(8, np.float32))
+    np.savez(tmp_path / "text.npz", somebody=np.ones(9, np.float32))
     with pytest.raises(ImportFeaturesError, match="no text feature"):
         import_text(tmp_path / "text.npz", small_manifest(), store)
 
