@@ -25,6 +25,7 @@ BENCHMARKS = (
     "manifest",
     "metrics",
     "preprocess",
+    "robust",
     "sandbox",
     "serving",
     "storage",

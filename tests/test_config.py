@@ -56,6 +56,8 @@ def test_presets_have_the_settings_of_the_paper() -> None:
     assert (xd.train.batch_size, xd.train.balanced) == (96, False)
     for config in (ucf, xd):
         assert (config.model.tau, config.labels.k, config.train.epochs) == (0.07, 4, 10)
+        assert (config.model.features, config.model.skip) == ("raw", False)
+        assert (config.model.centred_labels, config.train.text_dropout) == (False, 0)
 
 
 @pytest.mark.parametrize(

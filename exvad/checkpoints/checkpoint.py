@@ -33,7 +33,7 @@ from exvad.data.storage.places import Place, resolve_place
 from exvad.data.versions import OtherVersionError, same_series
 from exvad.inference.answers import compose_analysis
 from exvad.inference.calibration import Calibration
-from exvad.inference.network import build_network
+from exvad.inference.network import load_network
 from exvad.inference.prediction import Prediction, predict
 from exvad.inference.systems import predict_system
 from exvad.laam.phrases import LabelPhrases
@@ -286,8 +286,7 @@ def load_checkpoint(folder: str | Path, device: str = "cpu") -> Checkpoint:
         _check_hash(LABELS, (folder / LABELS).read_bytes(), provenance.labels)
         tensors = load_tensors(weights)
         label_CD = tensors.pop(LABEL_TENSOR)
-        network = _build(provenance.system, config, label_CD, labels)
-        network.load_state_dict(tensors)
+        network = _load_network(provenance.system, config, label_CD, labels, tensors)
         if not all(bool(tensor.isfinite().all()) for tensor in (label_CD, *tensors.values())):
             raise CheckpointError(f"{MODEL} holds numbers that are not finite")
         if len(label_CD) != len(labels.classes):
@@ -312,12 +311,18 @@ def load_checkpoint(folder: str | Path, device: str = "cpu") -> Checkpoint:
     )
 
 
-def _build(
-    system: SavedSystem | None, config: Config, label_CD: torch.Tensor, labels: LabelPhrases
+def _load_network(
+    system: SavedSystem | None,
+    config: Config,
+    label_CD: torch.Tensor,
+    labels: LabelPhrases,
+    weights: Mapping[str, torch.Tensor],
 ) -> ExVAD | Baseline:
-    if system is not None:
-        return system.build(config, label_CD, labels.classes)
-    return build_network(config, label_CD.shape[1], label_CD.shape[0])
+    if system is None:
+        return load_network(config, label_CD, weights)
+    network = system.build(config, label_CD, labels.classes)
+    network.load_state_dict(weights)
+    return network
 
 
 class _Provenance(BaseModel):

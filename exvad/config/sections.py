@@ -226,9 +226,19 @@ class LabelsConfig(Section):
 class ModelConfig(Section):
     """The trainable network (MADM and LAAM)."""
 
+    features: Literal["raw", "standardised"] = Field(
+        "standardised",
+        description="image and text features as they are stored, as in the paper, or with mean 0 "
+        "and variance 1 over the training videos",
+    )
     window: Positive = Field(8, description="snippets per window of the local transformer")
     layers: Positive = Field(2, description="layers of the local transformer")
     max_snippets: Positive = Field(256, description="maximum snippets per clip of the network")
+    skip: bool = Field(
+        True,
+        description="add the image features to the output of the LGT-Adapter; false as in the "
+        "paper",
+    )
     fusion: Literal["add", "concat", "gated"] = Field("concat", description="of F_V and F_T")
     text: Literal["none", "captions", "explanation", "grounded"] = Field(
         "explanation",
@@ -240,6 +250,11 @@ class ModelConfig(Section):
         "augmented", description="source of the label embeddings (Table 6)"
     )
     label_adapter: bool = Field(True, description="let training adapt the label embeddings")
+    centred_labels: bool = Field(
+        True,
+        description="subtract from the label embeddings what all classes have in common; false as "
+        "in the paper",
+    )
     tau: float = Field(0.07, gt=0, description="τ, temperature of the alignment")
 
 
@@ -249,12 +264,17 @@ class TrainConfig(Section):
     epochs: Positive = Field(10, description="passes over the training videos")
     batch_size: Positive = Field(128, description="videos per step")
     balanced: bool = Field(True, description="half of every batch normal, half abnormal")
-    learning_rate: float = Field(2e-5, gt=0, description="initial learning rate of AdamW")
+    learning_rate: float | None = Field(
+        None,
+        gt=0,
+        description="initial learning rate of AdamW; null for 0.064 divided by the width of the "
+        "label embeddings",
+    )
     weight_decay: float = Field(0.01, ge=0, description="of AdamW")
     milestones: list[int] = Field([4, 8], description="epochs after which the rate drops tenfold")
     lambda_: float = Field(1.0, ge=0, alias="lambda", description="λ, weight of L_cts")
     text_dropout: Fraction = Field(
-        0, description="share of the videos of a step that are trained without their text"
+        0.5, description="share of the videos of a step that are trained without their text"
     )
     divisor: Positive = Field(
         16, description="K = ⌊T / divisor⌋ + 1 snippets per video count in the losses"

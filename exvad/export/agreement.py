@@ -11,7 +11,7 @@ import numpy as np
 import torch
 
 from exvad.export.graphs import ExportError
-from exvad.modeling.exvad import class_probabilities, coarse_scores
+from exvad.modeling.exvad import ExVAD, class_probabilities, coarse_scores
 
 if TYPE_CHECKING:
     from exvad.checkpoints.checkpoint import Checkpoint
@@ -66,7 +66,9 @@ def head_difference(checkpoint: Checkpoint, run: Run) -> float:
 def _difference_of_batch(checkpoint: Checkpoint, run: Run, length: int) -> float:
     """Compare a batch of two clips, a full one and one with padding, unless T is 1."""
     model = checkpoint.config.model
-    width = checkpoint.label_CD.shape[1]
+    network = checkpoint.network
+    assert isinstance(network, ExVAD), "the folder is refused otherwise"
+    width, text_width = network.visual_width, network.text_width
     random = torch.Generator().manual_seed(length)
     batch = 1 if length == 1 else 2
     lengths_B = torch.tensor([length, (length + 1) // 2][:batch])
@@ -76,10 +78,10 @@ def _difference_of_batch(checkpoint: Checkpoint, run: Run, length: int) -> float
     visual_BTD = common_D + torch.rand((batch, length, 1), generator=random) * noise_BTD
     text = None
     if model.text != "none":
-        shape = (batch, width) if model.text == "explanation" else (batch, length, width)
+        shape = (batch, text_width) if model.text == "explanation" else (batch, length, text_width)
         text = torch.randn(shape, generator=random)
     with torch.inference_mode():
-        output = checkpoint.network(visual_BTD, lengths_B, text, checkpoint.label_CD)
+        output = network(visual_BTD, lengths_B, text, checkpoint.label_CD)
         expected = {
             "classifier": coarse_scores(output, model.tau, "classifier"),
             "alignment": coarse_scores(output, model.tau, "alignment"),

@@ -113,7 +113,7 @@ def _load_clip(checkpoint: Checkpoint, with_head: bool) -> ClipEncoder:
     config = checkpoint.config
     clip = config.clip.model_copy(update={"dtype": "float32"})
     encoder = load_clip(config.model_copy(update={"device": "cpu", "clip": clip}))
-    width = checkpoint.label_CD.shape[1]
+    width = checkpoint.network.visual_width
     if with_head and encoder.width != width:
         raise ExportError(
             f"the checkpoint was trained with features of width {width}, and {clip.model} gives "

@@ -167,19 +167,21 @@ def head_graph(checkpoint: Checkpoint) -> Graph:
         checkpoint: on the CPU.
     """
     model = checkpoint.config.model
-    classes, width = checkpoint.label_CD.shape
+    classes, network = len(checkpoint.label_CD), checkpoint.network
+    assert isinstance(network, ExVAD), "the folder is refused otherwise"
+    width, text_width = network.visual_width, network.text_width
     inputs = [
         Tensor("visual", "float32", (BATCH, TIME, width), "image features, padded at the end"),
         Tensor("lengths", "int64", (BATCH,), "valid snippets of each clip, 1 to time"),
     ]
     if model.text == "explanation":
         meaning = "text feature of the explanation; zeros without one"
-        inputs.append(Tensor("text", "float32", (BATCH, width), meaning))
+        inputs.append(Tensor("text", "float32", (BATCH, text_width), meaning))
     elif model.text != "none":
         meaning = "text feature of the nearest caption of each snippet; zeros without captions"
         if model.text == "grounded":
             meaning = "text feature that speaks about each snippet; zeros without an explanation"
-        inputs.append(Tensor("text", "float32", (BATCH, TIME, width), meaning))
+        inputs.append(Tensor("text", "float32", (BATCH, TIME, text_width), meaning))
     outputs = (
         Tensor("classifier", "float32", (BATCH, TIME), "anomaly scores of the classifier, 0 to 1"),
         Tensor("alignment", "float32", (BATCH, TIME), "anomaly scores 1 - p(normal), 0 to 1"),

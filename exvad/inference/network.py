@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
+
+import torch
 
 from exvad.modeling.exvad import ExVAD, build_exvad
 
@@ -10,13 +13,21 @@ if TYPE_CHECKING:
     from exvad.config import Config
 
 
-def build_network(config: Config, width: int, num_classes: int) -> ExVAD:
+def build_network(
+    config: Config,
+    width: int,
+    num_classes: int,
+    visual_width: int | None = None,
+    text_width: int | None = None,
+) -> ExVAD:
     """Build the untrained network that a configuration describes.
 
     Args:
         config: the `model` section decides the architecture.
-        width: D, width of the features.
+        width: D, width of the label embeddings and of the network.
         num_classes: C, with the normal class.
+        visual_width: width of the image features; None for D.
+        text_width: width of the text features; None for D.
     """
     model = config.model
     return build_exvad(
@@ -24,9 +35,38 @@ def build_network(config: Config, width: int, num_classes: int) -> ExVAD:
         num_classes=num_classes,
         window=model.window,
         layers=model.layers,
+        skip=model.skip,
         max_snippets=model.max_snippets,
         fusion=model.fusion,
         text=model.text,
         label_prompt=model.label_prompt,
         label_adapter=model.label_adapter,
+        centred_labels=model.centred_labels,
+        features=model.features,
+        visual_width=visual_width,
+        text_width=text_width,
     )
+
+
+def load_network(
+    config: Config, label_CD: torch.Tensor, weights: Mapping[str, torch.Tensor]
+) -> ExVAD:
+    """Build the network of a configuration with weights, on the CPU.
+
+    Args:
+        config: the configuration of the training.
+        label_CD: label embeddings F_L of the training.
+        weights: the state of the network.
+    """
+    num_classes, width = label_CD.shape
+    widths = [_input_width(weights, f"{kind}_input") for kind in ("visual", "text")]
+    network = build_network(config, width, num_classes, *widths)
+    network.load_state_dict(weights)
+    return network
+
+
+def _input_width(weights: Mapping[str, torch.Tensor], layer: str) -> int | None:
+    for tensor in (weights.get(f"{layer}.mean_D"), weights.get(f"{layer}.project.weight")):
+        if tensor is not None:
+            return int(tensor.shape[-1])
+    return None

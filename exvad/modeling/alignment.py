@@ -6,6 +6,7 @@ B videos · T snippets · C classes · D feature width
 from __future__ import annotations
 
 import torch
+import torch.nn.functional as F
 from torch import nn
 
 from exvad.modeling.cosine import reciprocal_length
@@ -23,6 +24,35 @@ def alignment_map(fused_BTD: torch.Tensor, label_CD: torch.Tensor) -> torch.Tens
     """
     # Scaling the C products of a snippet is cheaper than scaling its D features.
     return fused_BTD @ label_CD.mT * reciprocal_length(fused_BTD)
+
+
+class LabelCentre(nn.Module):
+    """Subtracts what all label embeddings have in common, so that they differ in direction.
+
+    The cosine of two class names is often above 0.8. What they have in common distinguishes no
+    class, and most of L_cts is about it.
+
+    Args:
+        width: D.
+    """
+
+    centre_D: torch.Tensor
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.register_buffer("centre_D", torch.zeros(width))
+
+    def set_centre(self, label_CD: torch.Tensor) -> None:
+        """Take the mean of the label embeddings for the centre.
+
+        Args:
+            label_CD: F_L of the training, of any length.
+        """
+        self.centre_D.copy_(F.normalize(label_CD, dim=-1).mean(0))
+
+    def forward(self, label_CD: torch.Tensor) -> torch.Tensor:
+        """Transform F_L of unit length, [C, D], to unit length again."""
+        return F.normalize(label_CD - self.centre_D, dim=-1)
 
 
 class LabelAdapter(nn.Module):

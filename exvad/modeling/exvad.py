@@ -13,10 +13,11 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from exvad.modeling.alignment import LabelAdapter, LearnablePrompt, alignment_map
+from exvad.modeling.alignment import LabelAdapter, LabelCentre, LearnablePrompt, alignment_map
 from exvad.modeling.classifier import AnomalyClassifier
 from exvad.modeling.feed_forward import FeedForward
 from exvad.modeling.fusion import AddFusion, ConcatFusion, GatedFusion, VisualOnly
+from exvad.modeling.inputs import InputLayer
 from exvad.modeling.lgt_adapter import LGTAdapter, LocalTransformer, WindowBlock
 
 
@@ -42,6 +43,8 @@ class ExVAD(nn.Module):
         fusion: F_V and F_T → F_F.
         classifier: F_F → logits of s.
         label_adapter: F_L → F_L, [C, D] both.
+        visual_input: what comes before the adapter; None for nothing.
+        text_input: what comes before the fusion, for F_T; None for nothing.
     """
 
     def __init__(
@@ -50,8 +53,15 @@ class ExVAD(nn.Module):
         fusion: nn.Module,
         classifier: AnomalyClassifier,
         label_adapter: nn.Module,
+        visual_input: InputLayer | None = None,
+        text_input: InputLayer | None = None,
     ) -> None:
         super().__init__()
+        self.visual_input = visual_input
+        self.text_input = text_input
+        width = adapter.position_TD.shape[1]
+        self.visual_width: int = width if visual_input is None else visual_input.width
+        self.text_width: int = width if text_input is None else text_input.width
         self.adapter = adapter
         self.fusion = fusion
         self.classifier = classifier
@@ -73,9 +83,17 @@ class ExVAD(nn.Module):
             label_CD: label embeddings F_L, [C, D], the normal class first.
 
         Raises:
-            ValueError: T is larger than `max_snippets`, or text is missing or not expected.
+            ValueError: T is larger than `max_snippets`, features have another width than those of
+                the training, or text is missing or not expected.
         """
+        _check_width("image", visual_BTD, self.visual_width)
+        if text is not None:
+            _check_width("text", text, self.text_width)
         label_CD = F.normalize(self.label_adapter(F.normalize(label_CD, dim=-1)), dim=-1)
+        if self.visual_input is not None:
+            visual_BTD = self.visual_input(visual_BTD)
+        if self.text_input is not None and text is not None:
+            text = self.text_input(text)
         fused_BTD = self.fusion(self.adapter(visual_BTD, lengths_B), text)
         return Output(self.classifier(fused_BTD), alignment_map(fused_BTD, label_CD), label_CD)
 
@@ -89,25 +107,35 @@ def build_exvad(
     layers: int = 2,
     heads: int = 1,
     ffn_ratio: int = 2,
+    skip: bool = False,
     fusion: Literal["add", "concat", "gated"] = "concat",
     text: Literal["none", "captions", "explanation", "grounded"] = "explanation",
     label_prompt: Literal["name", "template", "learnable", "augmented"] = "augmented",
     label_adapter: bool = True,
+    centred_labels: bool = False,
+    features: Literal["raw", "standardised"] = "raw",
+    visual_width: int | None = None,
+    text_width: int | None = None,
 ) -> ExVAD:
     """Build the network; the defaults are the paper's for UCF-Crime at D = 512.
 
     Args:
-        width: D, width of the CLIP features; even.
+        width: D, width of the label embeddings and of the network; even.
         num_classes: C, with the normal class.
         max_snippets: largest T.
         window: W, snippets per window of the local transformer.
         layers: number of its layers.
         heads: number of its attention heads.
         ffn_ratio: hidden width of the classifier's FFN, in multiples of D.
+        skip: whether image features are added to the output of the adapter.
         fusion: how F_V and F_T are fused.
         text: source of F_T; "none" builds a network without fusion.
         label_prompt: source of F_L; only "learnable" adds a part to the network.
         label_adapter: whether the label embeddings are trainable.
+        centred_labels: whether the mean of the label embeddings is subtracted.
+        features: whether image and text features are standardised; see `InputLayer`.
+        visual_width: width of the image features; None for D.
+        text_width: width of the text features; None for D.
 
     Raises:
         ValueError: the width is odd, or `heads` does not divide it.
@@ -115,17 +143,35 @@ def build_exvad(
     if width % 2:
         raise ValueError(f"the feature width is {width}, but the graph branches need an even one")
     blocks = [WindowBlock(width, heads) for _ in range(layers)]
-    label_steps: list[nn.Module] = []
+    label_steps: list[nn.Module] = [LabelCentre(width)] if centred_labels else []
     if label_prompt == "learnable":
         label_steps.append(LearnablePrompt(num_classes, width))
     if label_adapter:
         label_steps.append(LabelAdapter(width))
     return ExVAD(
-        adapter=LGTAdapter(LocalTransformer(blocks, window), width, max_snippets),
+        adapter=LGTAdapter(LocalTransformer(blocks, window), width, max_snippets, skip),
         fusion=VisualOnly() if text == "none" else _build_fusion(fusion, width),
         classifier=AnomalyClassifier(FeedForward(width, ffn_ratio * width), width),
         label_adapter=nn.Sequential(*label_steps),
+        visual_input=_build_input(visual_width or width, width, features),
+        text_input=None if text == "none" else _build_input(text_width or width, width, features),
     )
+
+
+def _check_width(kind: str, features: torch.Tensor, width: int) -> None:
+    if features.shape[-1] != width:
+        raise ValueError(
+            f"the {kind} features are {features.shape[-1]} wide, and this network was built for "
+            f"{width}: give it the features of the encoder that it was trained with"
+        )
+
+
+def _build_input(
+    feature_width: int, width: int, features: Literal["raw", "standardised"]
+) -> InputLayer | None:
+    if features == "raw" and feature_width == width:
+        return None
+    return InputLayer(feature_width, width, features == "standardised")
 
 
 def _build_fusion(fusion: Literal["add", "concat", "gated"], width: int) -> nn.Module:

@@ -241,10 +241,16 @@ class LGTAdapter(nn.Module):
         local: transformer within windows.
         width: D, even.
         max_snippets: largest T.
+        skip: whether F_I is added to the output, which is 0 before training. Without it a snippet
+            gets through only mixed with its neighbours and with the mean of similar ones, so that
+            short trainings find abnormal videos, not the snippets in them.
     """
 
-    def __init__(self, local: LocalTransformer, width: int, max_snippets: int) -> None:
+    def __init__(
+        self, local: LocalTransformer, width: int, max_snippets: int, skip: bool = False
+    ) -> None:
         super().__init__()
+        self.skip = skip
         self.position_TD = nn.Parameter(torch.empty(max_snippets, width))
         nn.init.normal_(self.position_TD, std=0.01)
         self.local = local
@@ -252,6 +258,9 @@ class LGTAdapter(nn.Module):
         self.distance_branch = GraphBranch(width, width // 2)
         self.distance_adjacency = DistanceAdjacency(max_snippets)
         self.linear = nn.Linear(2 * (width // 2), width)
+        if skip:
+            nn.init.zeros_(self.linear.weight)
+            nn.init.zeros_(self.linear.bias)
 
     def forward(self, visual_BTD: torch.Tensor, lengths_B: torch.Tensor) -> torch.Tensor:
         """Adapt image features to video.
@@ -279,4 +288,4 @@ class LGTAdapter(nn.Module):
         similar_BTH = self.similarity_branch(x_BTD, similarity_adjacency(x_BTD, valid_BT))
         near_BTH = self.distance_branch(x_BTD, self.distance_adjacency(valid_BT))
         adapted_BTD: torch.Tensor = self.linear(torch.cat([similar_BTH, near_BTH], -1))
-        return adapted_BTD
+        return adapted_BTD + visual_BTD if self.skip else adapted_BTD

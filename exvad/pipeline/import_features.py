@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -10,6 +9,7 @@ from exvad.data.dataset import run_manifest_path
 from exvad.data.manifest_files import write_manifest
 from exvad.laam.run_labels import import_labels
 from exvad.pipeline.progress.manifest import load_manifest_with_progress
+from exvad.pipeline.progress.names import short_list
 from exvad.pipeline.progress.terminal import console
 from exvad.store.import_features import import_text, import_visual
 from exvad.store.store import Store
@@ -17,7 +17,7 @@ from exvad.store.store import Store
 if TYPE_CHECKING:
     from exvad.config import Config
 
-SHOWN_MISSING = 10
+NO_VIDEOS = "videos"  # where videos are taken to be that nobody will read
 
 
 def import_into_run(
@@ -39,7 +39,8 @@ def import_into_run(
     """
     if not features.is_dir():
         raise ValueError(f"{features}: there is no such folder")
-    manifest, store = load_manifest_with_progress(config), Store(config.store_path)
+    manifest = load_manifest_with_progress(_without_videos(config))
+    store = Store(config.store_path)
     unknown = [video.video_id for video in manifest.videos if video.timed_events and not video.fps]
     if unknown:
         raise ValueError(
@@ -54,7 +55,9 @@ def import_into_run(
         highlight=False,
     )
     if imported.missing:
-        console.print(f"without features: {_short_list(imported.missing)}", highlight=False)
+        console.print(
+            f"without features: {short_list(imported.missing)}", highlight=False, soft_wrap=True
+        )
     if text is not None:
         imported_text = import_text(text, manifest, store)
         console.print(f"{imported_text.videos} have text features", highlight=False)
@@ -64,6 +67,10 @@ def import_into_run(
     return 0
 
 
-def _short_list(names: Sequence[str]) -> str:
-    more = " …" if len(names) > SHOWN_MISSING else ""
-    return ", ".join(names[:SHOWN_MISSING]) + more
+def _without_videos(config: Config) -> Config:
+    """Return the configuration with a root where official lists describe the videos without it."""
+    if config.data.root or config.data.kind not in ("ucf_crime", "xd_violence"):
+        return config
+    return config.model_copy(
+        update={"data": config.data.model_copy(update={"root": config.in_run(NO_VIDEOS)})}
+    )

@@ -25,10 +25,12 @@ from exvad.data.storage.places import resolve_place
 from exvad.laam.run_labels import RunLabels
 from exvad.pipeline.placement import Demand, check_placement, waiting_reported
 from exvad.pipeline.progress.epoch_board import EpochBoard, epochs_shown
+from exvad.pipeline.progress.names import short_list
 from exvad.pipeline.progress.terminal import console
 from exvad.pipeline.session import ray_session
 from exvad.pipeline.shared_places import check_shared
 from exvad.store.store import Store
+from exvad.training.balance import drowning_term
 from exvad.training.fitting import FitState, best_network
 from exvad.training.videos import TrainingVideos
 from exvad.training.worker import load_state, train_worker
@@ -59,7 +61,11 @@ def train(config: Config) -> int:
     manifest, store = read_run_manifest(config), Store(config.store_path)
     videos = TrainingVideos.find(manifest, store, config)
     if videos.missing:
-        console.print(f"{len(videos.missing)} videos without features are skipped")
+        console.print(
+            f"without features, skipped ({len(videos.missing)}): {short_list(videos.missing)}",
+            highlight=False,
+            soft_wrap=True,
+        )
     videos.check_enough(config)
     label_CD = labels.embeddings(config)
     _delete_stale_state(config, manifest)
@@ -71,6 +77,9 @@ def train(config: Config) -> int:
     run_id = log_training(config, state)
     console.print(f"MLflow run {run_id} in experiment {config.mlflow.experiment}")
     _print_best(config, state)
+    drowning = drowning_term(state.history[-1], config.train.lambda_)
+    if drowning is not None:
+        console.print(f"note: {drowning}", highlight=False, soft_wrap=True)
     return 0
 
 

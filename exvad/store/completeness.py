@@ -9,7 +9,7 @@ from exvad.store.survey import Survey
 
 if TYPE_CHECKING:
     from exvad.store.schema import TextKind
-    from exvad.store.store import Store
+    from exvad.store.store import Stage, Store
 
 VideoCrop = tuple[str, int]
 
@@ -86,3 +86,22 @@ def stored_lengths(
             elif crop in its_crops:
                 complete[video, crop] = lengths[video]
     return complete, missing
+
+
+def check_encoder(vision: Stage, language: Stage) -> None:
+    """Refuse text features of another encoder than that of the image features.
+
+    Imported text features may have any width: whoever imports them knows what they are.
+
+    Args:
+        vision: the stage of the image features.
+        language: the stage of the text features.
+
+    Raises:
+        ValueError: the widths differ, and the texts were not imported.
+    """
+    if language.width != vision.width and "imported" not in language.fingerprint:
+        raise ValueError(
+            f"text features are {language.width} wide, image features {vision.width}: the stages "
+            "of the store were made with different encoders"
+        )

@@ -191,7 +191,7 @@ def collate(examples: Sequence[Example]) -> Batch:
     if texts and texts[0].ndim == 1:
         text = torch.from_numpy(np.stack(texts))
     elif texts:
-        text = torch.zeros_like(visual_BTD)
+        text = torch.zeros(*visual_BTD.shape[:2], texts[0].shape[1])
         for row, rows_TD in enumerate(texts):
             text[row, : len(rows_TD)] = torch.from_numpy(rows_TD)
     return Batch(

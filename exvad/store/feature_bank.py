@@ -16,7 +16,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from exvad.data.atomic import atomic_file, write_json_atomic
-from exvad.store.completeness import MissingFeaturesError
+from exvad.store.completeness import MissingFeaturesError, check_encoder
 from exvad.store.examples import VideoInput
 from exvad.store.grounding import text_columns, text_rows
 from exvad.store.parts import CorruptPartError
@@ -222,7 +222,7 @@ class FeatureBank(Mapping[str, VideoFeatures]):
         lengths = survey.lengths(crop)
         rows = {video: _new_row(video, lengths[video]) for video in video_ids}
         visual, times = _read_visual(survey, rows, crop)
-        text_features = None if text == "none" else _read_text(survey, rows, text, visual.shape[1])
+        text_features = None if text == "none" else _read_text(survey, rows, text)
         videos = pa.Table.from_pylist(list(rows.values()), schema=_BANK_SCHEMA)
         return cls(visual, times, text_features, videos, text)
 
@@ -318,15 +318,14 @@ def _read_visual(survey: Survey, rows: dict[str, _Row], crop: int) -> tuple[Arra
     return visual, times
 
 
-def _read_text(survey: Survey, rows: dict[str, _Row], kind: TextKind, width: int) -> Array:
+def _read_text(survey: Survey, rows: dict[str, _Row], kind: TextKind) -> Array:
     """Return the text features, one row [D] per text; add texts and explanations to the rows."""
     stage, root = survey.store.read_stage("language"), survey.store.root
     stage.learn_width(survey.index("language").snapshot)
-    if stage.width != width:
-        raise ValueError(
-            f"text features are {stage.width} wide, image features {width}: the stages of "
-            f"{root} were made with different encoders"
-        )
+    vision = survey.store.read_stage("vision")
+    vision.learn_width(survey.index("vision").snapshot)
+    check_encoder(vision, stage)
+    width = stage.width or 0
     columns = text_columns(kind)
     features: dict[str, Array] = {}
     index = survey.index("language")

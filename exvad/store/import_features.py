@@ -97,16 +97,18 @@ def import_text(source: str | Path, manifest: Manifest, store: Store) -> ImportS
 
     Raises:
         ImportFeaturesError: no video has a feature, or an array is not [D], not finite, or of
-            another width than the image features.
+            another width than the others.
     """
-    width = store.read_stage("vision").width
+    store.read_stage("vision")
     stage = store.stage("language", {"imported": Path(source).name})
     stored = {key[0] for key in stage.keys()}  # noqa: SIM118 - a method of the stage
     listed = {video.video_id for video in manifest.videos}
     imported: set[str] = set()
     rows = []
+    width = stage.width
     for video_id, text_D, where in _read_vectors(Path(source), manifest):
         _check_matrix(text_D[None], width, where)
+        width = len(text_D)
         if video_id in listed:
             imported.add(video_id)
             if video_id not in stored:

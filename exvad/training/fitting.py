@@ -16,8 +16,9 @@ from typing import IO, TYPE_CHECKING, Any
 import torch
 
 from exvad.inference.calibration import Calibration, calibrate
-from exvad.inference.network import build_network
+from exvad.inference.network import build_network, load_network
 from exvad.training.data import labels_of
+from exvad.training.inputs import feature_widths, set_statistics
 from exvad.training.replica import Replica
 from exvad.training.trainer import Trainer, TrainerState
 from exvad.training.validation import selection_rank, validate
@@ -116,7 +117,8 @@ def train_network(
     """
     torch.manual_seed(config.train.seed)
     num_classes, width = label_CD.shape
-    network = build_network(config, width, num_classes)
+    widths = feature_widths(data.train, replica or Replica())
+    network = build_network(config, width, num_classes, *widths)
     return fit(network, label_CD, data, config, replica=replica, resume=resume, on_epoch=on_epoch)
 
 
@@ -128,10 +130,7 @@ def best_network(config: Config, label_CD: torch.Tensor, state: FitState) -> ExV
         label_CD: label embeddings F_L of the training.
         state: the state after the training.
     """
-    num_classes, width = label_CD.shape
-    network = build_network(config, width, num_classes)
-    network.load_state_dict(state.best_weights)
-    return network
+    return load_network(config, label_CD, state.best_weights)
 
 
 def fit(
@@ -161,7 +160,9 @@ def fit(
     """
     replica = replica or Replica()
     network.to(replica.device)
-    if resume is not None:
+    if resume is None:
+        set_statistics(network, label_CD, data.train, replica)
+    else:
         network.load_state_dict(resume.weights)
     if config.train.compile:
         # In place, so that the names of the weights stay and validation is compiled too.

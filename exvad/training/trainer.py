@@ -24,6 +24,11 @@ if TYPE_CHECKING:
     from exvad.modeling.exvad import Output
 
 
+# A step of Adam changes the output of a layer in proportion to its width, so that a rate which
+# suits one width is too large for a greater one.
+RATE_TIMES_WIDTH = 0.064
+
+
 class NotFiniteError(ValueError):
     """A loss is NaN or infinite; the message names the videos of the batch."""
 
@@ -72,8 +77,9 @@ class Trainer:
         self.tau = tau
         self.device = device
         self.rank, self.world_size = rank, world_size
+        rate = config.learning_rate or RATE_TIMES_WIDTH / label_CD.shape[1]
         self.optimizer = torch.optim.AdamW(
-            network.parameters(), lr=config.learning_rate, weight_decay=config.weight_decay
+            network.parameters(), lr=rate, weight_decay=config.weight_decay
         )
         self.scheduler = torch.optim.lr_scheduler.MultiStepLR(
             self.optimizer, config.milestones, gamma=0.1

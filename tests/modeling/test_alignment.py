@@ -6,10 +6,12 @@ B videos · T snippets · C classes · D feature width
 from __future__ import annotations
 
 import torch
+import torch.nn.functional as F
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from exvad.modeling.alignment import LabelAdapter, LearnablePrompt, alignment_map
+from exvad.modeling.alignment import LabelAdapter, LabelCentre, LearnablePrompt, alignment_map
+from exvad.modeling.losses import contrastive_loss
 
 
 @settings(deadline=None, max_examples=30)
@@ -50,3 +52,17 @@ def test_learnable_prompt_adds_a_shared_offset_and_one_per_class() -> None:
         prompt.shared_D.fill_(1)
         prompt.class_CD[1] = 5
     torch.testing.assert_close(prompt(torch.zeros(2, 2)), torch.tensor([[1.0, 1.0], [6.0, 6.0]]))
+
+
+def test_label_centre_separates_embeddings_that_are_alike() -> None:
+    torch.manual_seed(0)
+    label_CD = F.normalize(3 + torch.randn(5, 8), dim=-1)
+    assert bool((label_CD[1:] @ label_CD[0] > 0.7).all())
+    centre = LabelCentre(8)
+    centre.set_centre(2 * label_CD)
+    out_CD = centre(label_CD)
+    torch.testing.assert_close(out_CD.norm(dim=-1), torch.ones(5))
+    assert contrastive_loss(out_CD) < contrastive_loss(label_CD) / 2
+    # Embeddings that are all the same say nothing, and give no NaN.
+    centre.set_centre(label_CD[:1])
+    assert bool(centre(label_CD[:1]).isfinite().all())

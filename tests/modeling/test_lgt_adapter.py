@@ -166,3 +166,17 @@ def test_lgt_adapter_rejects_a_clip_longer_than_max_snippets() -> None:
     adapter = LGTAdapter(transformer(4).float(), WIDTH, max_snippets=16)
     with pytest.raises(ValueError, match=r"17 snippets.*at most 16"):
         adapter(torch.zeros(1, 17, WIDTH), torch.tensor([17]))
+
+
+def test_lgt_adapter_with_skip_starts_from_the_features_themselves() -> None:
+    visual_BTD = torch.randn(2, 9, WIDTH)
+    lengths_B = torch.tensor([9, 4])
+    adapter = LGTAdapter(transformer(4).float(), WIDTH, max_snippets=16, skip=True)
+    torch.testing.assert_close(adapter(visual_BTD, lengths_B), visual_BTD)
+    plain = LGTAdapter(transformer(4).float(), WIDTH, max_snippets=16)
+    plain.load_state_dict(adapter.state_dict())
+    with torch.no_grad():
+        for each in (adapter, plain):
+            each.linear.weight.fill_(0.1)
+    difference = adapter(visual_BTD, lengths_B) - plain(visual_BTD, lengths_B)
+    torch.testing.assert_close(difference, visual_BTD)

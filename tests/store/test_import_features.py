@@ -120,14 +120,24 @@ def test_import_visual_lists_missing_videos(tmp_path: Path) -> None:
     assert done.missing == ("Fighting/f2", "normal__1", "normal2")
 
 
-def test_import_text_refuses_another_width_than_the_image_features(tmp_path: Path) -> None:
+def test_import_text_takes_one_width_that_may_be_another_than_that_of_the_images(
+    tmp_path: Path,
+) -> None:
     write(tmp_path / "in", "f1")
+    write(tmp_path / "in", "f2")
     store = Store(tmp_path / "store")
     import_visual(tmp_path / "in", small_manifest(), store, 16)
-    np.savez(tmp_path / "text.npz", **{"Fighting/f1": np.ones(9, np.float32)})  # type: ignore[arg-type]
-    with pytest.raises(ImportFeaturesError, match="9 wide, others 8"):
+    texts = {"Fighting/f1": np.ones(9, np.float32), "Fighting/f2": np.ones(8, np.float32)}
+    np.savez(tmp_path / "text.npz", **texts)  # type: ignore[arg-type]
+    with pytest.raises(ImportFeaturesError, match="8 wide, others 9"):
         import_text(tmp_path / "text.npz", small_manifest(), store)
-    np.savez(tmp_path / "text.npz", somebody=np.ones(8, np.float32))
+    np.savez(tmp_path / "text.npz", **{"Fighting/f1": texts["Fighting/f1"]})  # type: ignore[arg-type]
+    import_text(tmp_path / "text.npz", small_manifest(), store)
+    bank = FeatureBank.build(store, ["Fighting/f1"], "explanation")
+    text_D = bank.inputs("Fighting/f1").text
+    assert text_D is not None
+    assert text_D.shape == (9,)
+    np.savez(tmp_path / "text.npz", somebody=np.ones(9, np.float32))
     with pytest.raises(ImportFeaturesError, match="no text feature"):
         import_text(tmp_path / "text.npz", small_manifest(), store)
 

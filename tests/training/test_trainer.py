@@ -102,3 +102,11 @@ def test_trainer_state_is_on_the_cpu_though_the_network_is_on_a_gpu() -> None:
         saved = state.optimizer["state"][0]
     assert live.device.type == "cuda"
     assert {value.device.type for value in saved.values()} == {"cpu"}
+
+
+def test_trainer_takes_a_rate_that_suits_the_width() -> None:
+    settings = config("train.learning_rate=null")
+    network = build_network(settings, WIDTH, len(CLASSES))
+    labels = torch.from_numpy(directions())
+    trainer = Trainer(network, labels, settings.train, 0.07, torch.device("cpu"))
+    assert trainer.optimizer.param_groups[0]["lr"] == pytest.approx(0.064 / WIDTH)

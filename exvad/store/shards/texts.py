@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from exvad.store.completeness import MissingFeaturesError, VideoCrop
+from exvad.store.completeness import MissingFeaturesError, VideoCrop, check_encoder
 from exvad.store.examples import VideoInput, shorten, snippet_text
 from exvad.store.grounding import shortened_places, text_columns, text_rows
 from exvad.store.shards.ragged import RaggedRows
@@ -92,7 +92,6 @@ class TextPlan:
         lengths: Mapping[VideoCrop, int],
         text: TextKind,
         max_snippets: int,
-        width: int,
     ) -> TextPlan:
         """Find the texts of the videos.
 
@@ -101,18 +100,13 @@ class TextPlan:
             lengths: (video, crop) → T.
             text: which text features.
             max_snippets: L.
-            width: D of the image features.
 
         Raises:
             MissingFeaturesError: a video has none.
             ValueError: they belong to other image features, or to those of another encoder.
         """
         stage = store.read_stage("language")
-        if stage.width != width:
-            raise ValueError(
-                f"text features are {stage.width} wide, image features {width}: the stages of "
-                f"{store.root} were made with different encoders"
-            )
+        check_encoder(store.read_stage("vision"), stage)
         of_video: dict[str, int] = {}
         for (video, crop), length in lengths.items():
             if of_video.setdefault(video, length) != length:
