@@ -31,6 +31,7 @@ from exvad.data.storage.places import Place, resolve_place
 from exvad.data.versions import OtherVersionError, same_series
 from exvad.inference.answers import compose_analysis
 from exvad.inference.calibration import Calibration
+from exvad.inference.domain import Domain, pop_domain
 from exvad.inference.network import build_network
 from exvad.inference.prediction import Prediction, predict
 from exvad.laam.phrases import LabelPhrases
@@ -66,6 +67,7 @@ class Checkpoint:
         calibration: branch and threshold, chosen on validation.
         metrics: the validation metrics it was selected by, and the training history.
         provenance: version, commit, data fingerprint, seed and hash of the weights.
+        domain: statistics of the features it was trained on; None if there are none.
     """
 
     network: ExVAD
@@ -75,6 +77,7 @@ class Checkpoint:
     calibration: Calibration
     metrics: dict[str, Any]
     provenance: dict[str, Any]
+    domain: Domain | None = None
 
     @property
     def name(self) -> str:
@@ -131,6 +134,8 @@ class Checkpoint:
             video=video,
             model=self.name,
             problems=problems,
+            domain=self.domain,
+            about=self.config.data.about,
         )
 
 
@@ -158,7 +163,10 @@ def _checkpoint_files(checkpoint: Checkpoint) -> dict[str, bytes]:
     tensors = {
         name: tensor.cpu().contiguous() for name, tensor in checkpoint.network.state_dict().items()
     }
-    weights = save_tensors({**tensors, LABEL_TENSOR: checkpoint.label_CD.cpu().contiguous()})
+    tensors[LABEL_TENSOR] = checkpoint.label_CD.cpu().contiguous()
+    if checkpoint.domain is not None:
+        tensors |= checkpoint.domain.to_tensors()
+    weights = save_tensors(tensors)
     labels = (checkpoint.labels.model_dump_json(indent=2) + "\n").encode()
     provenance = {
         **checkpoint.provenance,
@@ -261,11 +269,11 @@ def load_checkpoint(folder: str | Path, device: str = "cpu") -> Checkpoint:
         _check_hash(MODEL, weights, provenance.weights)
         _check_hash(LABELS, (folder / LABELS).read_bytes(), provenance.labels)
         tensors = load_tensors(weights)
-        label_CD = tensors.pop(LABEL_TENSOR)
+        if not all(bool(tensor.isfinite().all()) for tensor in tensors.values()):
+            raise CheckpointError(f"{MODEL} holds numbers that are not finite")
+        domain, label_CD = pop_domain(tensors), tensors.pop(LABEL_TENSOR)
         network = build_network(config, label_CD.shape[1], label_CD.shape[0])
         network.load_state_dict(tensors)
-        if not all(bool(tensor.isfinite().all()) for tensor in (label_CD, *tensors.values())):
-            raise CheckpointError(f"{MODEL} holds numbers that are not finite")
         if len(label_CD) != len(labels.classes):
             raise CheckpointError(
                 f"{LABELS} has {len(labels.classes)} classes, not {len(label_CD)}"
@@ -284,6 +292,7 @@ def load_checkpoint(folder: str | Path, device: str = "cpu") -> Checkpoint:
         metrics.calibration,
         metrics.model_dump(),
         provenance.model_dump(),
+        domain,
     )
 
 

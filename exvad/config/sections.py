@@ -39,6 +39,12 @@ class DataConfig(Section):
         "manifest", description="format of the data set"
     )
     root: str = Field("", description="folder or URI of the videos")
+    about: str = Field(
+        "",
+        max_length=500,
+        description="a sentence that says what a checkpoint trained on these videos is; notices "
+        "about videos unlike them repeat it",
+    )
     manifest: str = Field("", description="manifest file, for kind manifest")
     annotations: str = Field("", description="folder of the official annotation files")
     stride: Positive = Field(16, description="frames per snippet")

@@ -10,11 +10,13 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from exvad.inference.domain import check_domain
 from exvad.inference.events import find_events
 from exvad.results import Analysis, Caption, Explanation
 
 if TYPE_CHECKING:
     from exvad.inference.calibration import Calibration
+    from exvad.inference.domain import Domain
     from exvad.inference.prediction import Prediction
     from exvad.store.feature_bank import VideoFeatures
 
@@ -28,6 +30,8 @@ def compose_analysis(
     video: str,
     model: str,
     problems: Sequence[str] = (),
+    domain: Domain | None = None,
+    about: str = "",
 ) -> Analysis:
     """Compose the analysis of one video.
 
@@ -39,6 +43,8 @@ def compose_analysis(
         video: name of the video in the analysis.
         model: name of the checkpoint in the analysis.
         problems: what could not be decoded.
+        domain: statistics of the training features; None without any.
+        about: a sentence about the checkpoint, part of the notice about its domain.
     """
     scores_T = prediction.scores[calibration.branch]
     caption_times = [float(features.times[snippet]) for snippet in features.caption_snippets]
@@ -52,7 +58,8 @@ def compose_analysis(
     explanation = None
     if features.record is not None:
         explanation = Explanation.model_validate(features.record)
-    events = find_events(
+    check = check_domain(domain, features.visual, about)
+    found = find_events(
         scores_T,
         prediction.probabilities_TC,
         features.times,
@@ -62,12 +69,17 @@ def compose_analysis(
         caption_times,
         features.gaps,
     )
+    events = [
+        event.model_copy(update={"confidence": event.confidence * check.confidence_weight})
+        for event in found
+    ]
     probability_of = dict(zip(classes, prediction.video_probabilities().tolist(), strict=True))
     event_labels = {event.label for event in events}
     # The class of the video is a class of its events, so that the two never contradict each other.
     candidates = [name for name in classes if name in event_labels] or classes
     return Analysis(
         video=video,
+        domain=check,
         duration=duration,
         num_frames=features.num_frames,
         fps=features.fps,

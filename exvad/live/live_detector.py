@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 
 from exvad.live.alerts import Alert, AlertRule, AlertTracker, Change
+from exvad.live.live_domain import LiveDomain
 from exvad.live.live_explainer import LiveExplainer, RecentFrame, Unexplained
 from exvad.live.settings import LiveSettings
 from exvad.results.live import LiveAlert, LiveNotice, LiveScores, Record
@@ -56,6 +57,7 @@ class LiveDetector:
         self._explainer = LiveExplainer(checkpoint, models, self.settings, executor)
         self._on_peak = on_peak
         self._visual: deque[NDArray[np.float16]] = deque(maxlen=self.settings.window)
+        self._domain = LiveDomain(checkpoint.domain, checkpoint.config.data.about, self.settings)
         self._count = 0
 
     def process(self, frames: Sequence[LiveFrame]) -> list[Record]:
@@ -75,7 +77,7 @@ class LiveDetector:
         """End the active alert, wait for explanations, and return the last records."""
         records: list[Record] = []
         for change, alert in self.tracker.close():
-            records.append(_alert_record(alert, change))
+            records.append(self._alert_record(alert, change))
             self._explainer.request(alert, alert.end)
         while self._explainer.busy:
             self._explainer.wait()
@@ -86,20 +88,22 @@ class LiveDetector:
         """Score frames of one size."""
         images = np.stack([frame.frame for frame in frames])
         visual_tD = self.models.clip.encode_images(images).astype(np.float16)
-        times, scores, alerts = [], [], list[Record]()
+        times, scores = list[float](), list[float]()
+        notices, alerts = list[Record](), list[Record]()
         for frame, visual_D in zip(frames, visual_tD, strict=True):
             self._visual.append(visual_D)
             recent = RecentFrame(frame.frame, visual_D, frame.time)
             if self._count % self.settings.caption_every == 0:
                 self._explainer.add_frame(recent)
             self._count += 1
+            notices += self._domain.add(visual_D)
             score, probabilities_C = self._score_newest()
             times.append(frame.time)
             scores.append(score)
             if len(self._visual) >= min(self.settings.context, self.settings.window):
                 alerts += self._update_alerts(recent, score, probabilities_C)
                 self._explainer.request_if_due(frame.time)
-        return [LiveScores(times=times, scores=scores), *alerts]
+        return [*notices, LiveScores(times=times, scores=scores), *alerts]
 
     def _score_newest(self) -> tuple[float, list[float]]:
         """Return score and class probabilities of the newest snippet, from the window up to it."""
@@ -123,7 +127,7 @@ class LiveDetector:
         records: list[Record] = []
         before = self.tracker.active
         for change, alert in self.tracker.update(recent.time, score, probabilities_C):
-            records.append(_alert_record(alert, change))
+            records.append(self._alert_record(alert, change))
             if change == "began" and self._explainer.newest_time < recent.time:
                 # The frame that starts an alert is always a candidate for captions.
                 self._explainer.add_frame(recent)
@@ -144,9 +148,22 @@ class LiveDetector:
         active = self.tracker.active
         still_active = active is not None and active.number == result.alert.number
         alert = active if active is not None and still_active else result.alert
-        record = _alert_record(alert, "explained")
+        record = self._alert_record(alert, "explained")
         content = {"explanation": result.explanation, "captions": result.captions}
         return [record.model_copy(update=content)]
+
+    def _alert_record(self, alert: Alert, state: Change | Literal["explained"]) -> LiveAlert:
+        confidence = self.checkpoint.calibration.confidence(alert.peak)
+        return LiveAlert(
+            number=alert.number,
+            state=state,
+            start=alert.start,
+            end=alert.end,
+            label=alert.label,
+            peak=alert.peak,
+            confidence=confidence * self._domain.confidence_weight,
+            domain=self._domain.notice,
+        )
 
 
 def watch(source: Iterator[list[LiveFrame] | Notice], detector: LiveDetector) -> Iterator[Record]:
@@ -162,14 +179,3 @@ def watch(source: Iterator[list[LiveFrame] | Notice], detector: LiveDetector) ->
         else:
             yield from detector.process(item)
     yield from detector.finish()
-
-
-def _alert_record(alert: Alert, state: Change | Literal["explained"]) -> LiveAlert:
-    return LiveAlert(
-        number=alert.number,
-        state=state,
-        start=alert.start,
-        end=alert.end,
-        label=alert.label,
-        peak=alert.peak,
-    )
