@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
-from exvad.live.alerts import Alert, AlertRule, AlertTracker, Change
+from exvad.inference.events import find_events
+from exvad.live.alerts import Alert, AlertRule, AlertTracker, Change, LocatedEvents
 from exvad.live.live_domain import LiveDomain
 from exvad.live.live_explainer import LiveExplainer, RecentFrame, Unexplained
 from exvad.live.settings import LiveSettings
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
 
     from exvad.checkpoints.checkpoint import Checkpoint
     from exvad.encoders.protocols import Models
+    from exvad.inference.prediction import Prediction
 
 
 class LiveDetector:
@@ -57,6 +59,7 @@ class LiveDetector:
         self._explainer = LiveExplainer(checkpoint, models, self.settings, executor)
         self._on_peak = on_peak
         self._visual: deque[NDArray[np.float16]] = deque(maxlen=self.settings.window)
+        self._times: deque[float] = deque(maxlen=self.settings.window)
         self._domain = LiveDomain(checkpoint.domain, checkpoint.config.data.about, self.settings)
         self._count = 0
 
@@ -92,21 +95,22 @@ class LiveDetector:
         notices, alerts = list[Record](), list[Record]()
         for frame, visual_D in zip(frames, visual_tD, strict=True):
             self._visual.append(visual_D)
+            self._times.append(frame.time)
             recent = RecentFrame(frame.frame, visual_D, frame.time)
             if self._count % self.settings.caption_every == 0:
                 self._explainer.add_frame(recent)
             self._count += 1
             notices += self._domain.add(visual_D)
-            score, probabilities_C = self._score_newest()
+            prediction = self._score_window()
             times.append(frame.time)
-            scores.append(score)
+            scores.append(float(np.clip(self._scores(prediction)[-1], 0, 1)))
             if len(self._visual) >= min(self.settings.context, self.settings.window):
-                alerts += self._update_alerts(recent, score, probabilities_C)
+                alerts += self._update_alerts(recent, scores[-1], prediction)
                 self._explainer.request_if_due(frame.time)
         return [*notices, LiveScores(times=times, scores=scores), *alerts]
 
-    def _score_newest(self) -> tuple[float, list[float]]:
-        """Return score and class probabilities of the newest snippet, from the window up to it."""
+    def _score_window(self) -> Prediction:
+        """Return the prediction of the newest snippets, up to the newest of all."""
         visual_WD = np.stack(self._visual).astype(np.float32)
         text_D = None
         if self.checkpoint.config.model.text != "none":
@@ -116,17 +120,37 @@ class LiveDetector:
         (prediction,) = self.checkpoint.predict(
             [Example("", visual_WD, text_D)], max_snippets=self.settings.window
         )
-        scores_W = prediction.scores[self.checkpoint.calibration.branch]
-        score = float(np.clip(scores_W[-1], 0, 1))
-        return score, prediction.probabilities_TC[-1].astype(float).tolist()
+        return prediction
+
+    def _scores(self, prediction: Prediction) -> NDArray[np.float32]:
+        return prediction.scores[self.checkpoint.calibration.branch]
+
+    def _locate_events(self, prediction: Prediction) -> LocatedEvents:
+        """Return the events of the newest snippets, found as in a file that ends here.
+
+        A score that was given at its time had no later snippets to compare with. With them, an
+        event begins where the analysis of a file lets it begin, which is often earlier.
+        """
+        times_W = np.array(self._times)
+        events = find_events(
+            self._scores(prediction),
+            prediction.probabilities_TC,
+            times_W,
+            float(times_W[-1]),
+            self.checkpoint.classes,
+            self.checkpoint.calibration,
+        )
+        return LocatedEvents(events, float(times_W[0]))
 
     def _update_alerts(
-        self, recent: RecentFrame, score: float, probabilities_C: Sequence[float]
+        self, recent: RecentFrame, score: float, prediction: Prediction
     ) -> list[Record]:
         """Update the tracker with a scored frame; return the records of alerts that change."""
         records: list[Record] = []
         before = self.tracker.active
-        for change, alert in self.tracker.update(recent.time, score, probabilities_C):
+        probabilities_C = prediction.probabilities_TC[-1].astype(float).tolist()
+        events = self._locate_events(prediction)
+        for change, alert in self.tracker.update(recent.time, score, probabilities_C, events):
             records.append(self._alert_record(alert, change))
             if change == "began" and self._explainer.newest_time < recent.time:
                 # The frame that starts an alert is always a candidate for captions.
