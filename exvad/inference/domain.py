@@ -172,7 +172,7 @@ def fit_domain(videos: Sequence[NDArray[np.floating]]) -> Domain | None:
     components = whole.components()
 
     def tensor(values: NDArray[np.float64] | float) -> torch.Tensor:
-        return torch.from_numpy(np.asarray(values, np.float32))
+        return torch.from_numpy(np.array(values, np.float32, order="C"))
 
     return Domain(
         mean_D=tensor(components.mean_D),

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import re
 import socket
-import ssl
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -24,6 +23,7 @@ from exvad.serving.sources.camera_problems import (
     describe_status,
 )
 from exvad.serving.sources.rtsp_udp import UdpTracks
+from exvad.serving.sources.tls_bridge import bridge
 
 CONNECT_SECONDS = 8.0  # less than FFmpeg waits for the relay
 MAX_HEAD_BYTES = 2**16
@@ -180,12 +180,7 @@ class _Conversation:
         place = (self._address.host, self._address.port)
         camera = socket.create_connection(place, CONNECT_SECONDS)
         if self._address.tls_name:
-            context = ssl.create_default_context()
-            try:
-                camera = context.wrap_socket(camera, server_hostname=self._address.tls_name)
-            except OSError:
-                camera.close()
-                raise
+            camera = bridge(camera, self._address.tls_name)
         camera.settimeout(None)
         return camera
 

@@ -6,6 +6,7 @@ import socket
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -14,6 +15,7 @@ from exvad.serving.sources.rtsp_relay import CameraAddress, serve
 from exvad.video.container import VideoError
 from exvad.video.frame_buffer import Notice
 from exvad.video.live_source import LiveSource
+from tests.helpers.certificates import self_signed
 from tests.helpers.live_server import encode_broadcast
 from tests.helpers.rtsp import rtsp_camera
 
@@ -78,6 +80,25 @@ def test_a_camera_without_tcp_is_watched_by_udp(broadcast: bytes) -> None:
         host, port = camera.server_address[:2]
         frames, _ = watch(CameraAddress(str(host), port))
     assert frames > 3
+
+
+def test_an_rtsps_camera_is_watched_if_its_certificate_is_trusted(
+    broadcast: bytes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    certificate, tls = self_signed(tmp_path)
+    with rtsp_camera(broadcast, tls=tls) as camera:
+        host, port = camera.server_address[:2]
+        address = CameraAddress(str(host), port, tls_name="127.0.0.1")
+        frames, problem = watch(address)
+        assert frames == 0
+        assert "certificate of the camera is not trusted" in problem
+        assert "SSL_CERT_FILE" in problem
+        monkeypatch.setenv("SSL_CERT_FILE", str(certificate))
+        assert watch(address)[0] > 3
+    with rtsp_camera(broadcast) as plain:
+        port = plain.server_address[1]
+        address = CameraAddress("127.0.0.1", port, tls_name="127.0.0.1")
+        assert "does not speak TLS" in watch(address)[1]
 
 
 def test_udp_that_a_firewall_drops_is_named(broadcast: bytes) -> None:
