@@ -33,6 +33,7 @@ from exvad.data.storage.places import Place, resolve_place
 from exvad.data.versions import OtherVersionError, same_series
 from exvad.inference.answers import compose_analysis
 from exvad.inference.calibration import Calibration
+from exvad.inference.domain import Domain, pop_domain
 from exvad.inference.network import load_network
 from exvad.inference.prediction import Prediction, predict
 from exvad.inference.systems import predict_system
@@ -70,6 +71,7 @@ class Checkpoint:
         metrics: the validation metrics it was selected by, and the training history.
         provenance: version, commit, data fingerprint, seed and hash of the weights.
         system: the system of the comparison that it holds; None for Ex-VAD's own network.
+        domain: statistics of the features it was trained on; None if there are none.
     """
 
     network: ExVAD | Baseline
@@ -80,6 +82,7 @@ class Checkpoint:
     metrics: dict[str, Any]
     provenance: dict[str, Any]
     system: SavedSystem | None = None
+    domain: Domain | None = None
 
     @property
     def name(self) -> str:
@@ -151,6 +154,8 @@ class Checkpoint:
             video=video,
             model=self.name,
             problems=[*problems, *limits],
+            domain=self.domain,
+            about=self.config.data.about,
         )
 
 
@@ -180,7 +185,10 @@ def _checkpoint_files(checkpoint: Checkpoint) -> dict[str, bytes]:
     }
     # A copy: some systems hold the same tensor, and the format wants every tensor once.
     label_CD = checkpoint.label_CD.cpu().clone().contiguous()
-    weights = save_tensors({**tensors, LABEL_TENSOR: label_CD})
+    tensors[LABEL_TENSOR] = label_CD
+    if checkpoint.domain is not None:
+        tensors |= checkpoint.domain.to_tensors()
+    weights = save_tensors(tensors)
     labels = (checkpoint.labels.model_dump_json(indent=2) + "\n").encode()
     provenance = {
         **checkpoint.provenance,
@@ -285,10 +293,10 @@ def load_checkpoint(folder: str | Path, device: str = "cpu") -> Checkpoint:
         _check_hash(MODEL, weights, provenance.weights)
         _check_hash(LABELS, (folder / LABELS).read_bytes(), provenance.labels)
         tensors = load_tensors(weights)
-        label_CD = tensors.pop(LABEL_TENSOR)
-        network = _load_network(provenance.system, config, label_CD, labels, tensors)
-        if not all(bool(tensor.isfinite().all()) for tensor in (label_CD, *tensors.values())):
+        if not all(bool(tensor.isfinite().all()) for tensor in tensors.values()):
             raise CheckpointError(f"{MODEL} holds numbers that are not finite")
+        domain, label_CD = pop_domain(tensors), tensors.pop(LABEL_TENSOR)
+        network = _load_network(provenance.system, config, label_CD, labels, tensors)
         if len(label_CD) != len(labels.classes):
             raise CheckpointError(
                 f"{LABELS} has {len(labels.classes)} classes, not {len(label_CD)}"
@@ -308,6 +316,7 @@ def load_checkpoint(folder: str | Path, device: str = "cpu") -> Checkpoint:
         metrics.model_dump(),
         provenance.model_dump(),
         provenance.system,
+        domain,
     )
 
 

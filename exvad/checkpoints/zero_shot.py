@@ -134,6 +134,11 @@ class ZeroShotModel:
         return cls(scenes, encode_memory(scenes, clip, config), config, calibration)
 
     @property
+    def domain(self) -> None:
+        """Statistics of the training features, of which there are none."""
+        return None
+
+    @property
     def coarse(self) -> bool:
         """Whether the answers have no classes: never, the memory's kinds of incident are some."""
         return False
@@ -253,7 +258,7 @@ class ZeroShotModel:
         video: str,
         problems: Sequence[str],
     ) -> Analysis:
-        return compose_analysis(
+        analysis = compose_analysis(
             features,
             prediction,
             self.calibration,
@@ -262,6 +267,8 @@ class ZeroShotModel:
             model=self.name,
             problems=problems,
         )
+        # Nothing was trained, so nothing can be unlike it.
+        return analysis.model_copy(update={"domain": None})
 
     def _predict(self, visual_TD: NDArray[np.floating]) -> Prediction:
         match = match_snippets(visual_TD, self.memory, self.config)

@@ -180,6 +180,9 @@ def print_analysis(output: Console, analysis: Analysis) -> None:
         analysis: the analysis of a video.
     """
     output.print(f"[bold]{escape(analysis.video)}[/]  {_clock(analysis.duration)}")
+    if analysis.domain is not None and analysis.domain.state != "inside":
+        style = "bold yellow" if analysis.domain.state == "outside" else "dim"
+        output.print(f"  {escape(analysis.domain.text)}", style=style, soft_wrap=True)
     if not analysis.events:
         highest = max(analysis.scores, default=0.0)
         output.print(

@@ -20,8 +20,8 @@ from exvad.config.sections import (
     LLMConfig,
     Resources,
     SandboxMode,
-    TrainConfig,
 )
+from exvad.config.training import TrainConfig
 
 __all__ = [
     "CaptionerConfig",

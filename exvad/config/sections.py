@@ -1,4 +1,4 @@
-"""Every setting: its type, its default, its range and its description."""
+"""The settings of a run: their types, defaults, ranges and descriptions."""
 
 from __future__ import annotations
 
@@ -6,24 +6,18 @@ import os
 from typing import Annotated, Any, Literal
 from urllib.parse import unquote
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
+from pydantic import BeforeValidator, Field, field_validator, model_validator
 
+from exvad.config.section import Positive, Section
+from exvad.config.training import CompareConfig, ModelConfig, TrainConfig, TuneConfig
 from exvad.config.zero_shot import ZeroShotConfig
 
-Fraction = Annotated[float, Field(ge=0, le=1)]
-Positive = Annotated[int, Field(ge=1)]
 Dtype = Literal["auto", "float32", "float16", "bfloat16"]
 Backend = Literal["transformers", "vllm", "openai"]
 SandboxMode = Annotated[
     Literal["strict", "best", "off"],
     BeforeValidator(lambda value: "off" if value is False else value),  # which YAML makes of off
 ]
-
-
-class Section(BaseModel):
-    """A group of settings; immutable, and unknown keys are refused."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
 class WorldConfig(Section):
@@ -41,6 +35,12 @@ class DataConfig(Section):
         "manifest", description="format of the data set"
     )
     root: str = Field("", description="folder or URI of the videos")
+    about: str = Field(
+        "",
+        max_length=500,
+        description="a sentence that says what a checkpoint trained on these videos is; notices "
+        "about videos unlike them repeat it",
+    )
     manifest: str = Field("", description="manifest file, for kind manifest")
     annotations: str = Field("", description="folder of the official annotation files")
     stride: Positive = Field(16, description="frames per snippet")
@@ -221,127 +221,6 @@ class LabelsConfig(Section):
     prompt: str = Field("phrases", description="packaged prompt or path of a text file")
     phrases: Positive = Field(16, description="m, phrases generated per class")
     k: int = Field(4, ge=0, description="phrases selected per class")
-
-
-class ModelConfig(Section):
-    """The trainable network (MADM and LAAM)."""
-
-    features: Literal["raw", "standardised"] = Field(
-        "standardised",
-        description="image and text features as they are stored, as in the paper, or with mean 0 "
-        "and variance 1 over the training videos",
-    )
-    window: Positive = Field(8, description="snippets per window of the local transformer")
-    layers: Positive = Field(2, description="layers of the local transformer")
-    max_snippets: Positive = Field(256, description="maximum snippets per clip of the network")
-    skip: bool = Field(
-        True,
-        description="add the image features to the output of the LGT-Adapter; false as in the "
-        "paper",
-    )
-    fusion: Literal["add", "concat", "gated"] = Field("concat", description="of F_V and F_T")
-    text: Literal["none", "captions", "explanation", "grounded"] = Field(
-        "explanation",
-        description="F_T: explanation for the paper's, one feature of the explanation per video; "
-        "captions for the nearest caption of each snippet; grounded for the explanation at the "
-        "captions that it cites and the others elsewhere; none",
-    )
-    label_prompt: Literal["name", "template", "learnable", "augmented"] = Field(
-        "augmented", description="source of the label embeddings (Table 6)"
-    )
-    label_adapter: bool = Field(True, description="let training adapt the label embeddings")
-    centred_labels: bool = Field(
-        True,
-        description="subtract from the label embeddings what all classes have in common; false as "
-        "in the paper",
-    )
-    tau: float = Field(0.07, gt=0, description="τ, temperature of the alignment")
-
-
-class TrainConfig(Section):
-    """Training."""
-
-    epochs: Positive = Field(10, description="passes over the training videos")
-    batch_size: Positive = Field(128, description="videos per step")
-    balanced: bool = Field(True, description="half of every batch normal, half abnormal")
-    learning_rate: float | None = Field(
-        None,
-        gt=0,
-        description="initial learning rate of AdamW; null for 0.064 divided by the width of the "
-        "label embeddings",
-    )
-    weight_decay: float = Field(0.01, ge=0, description="of AdamW")
-    milestones: list[int] = Field([4, 8], description="epochs after which the rate drops tenfold")
-    lambda_: float = Field(1.0, ge=0, alias="lambda", description="λ, weight of L_cts")
-    text_dropout: Fraction = Field(
-        0.5, description="share of the videos of a step that are trained without their text"
-    )
-    divisor: Positive = Field(
-        16, description="K = ⌊T / divisor⌋ + 1 snippets per video count in the losses"
-    )
-    seed: int = Field(0, description="seed of the initial weights and of the batches")
-    workers: Positive = Field(1, description="Ray Train workers")
-    cpus_per_worker: int = Field(
-        0,
-        ge=0,
-        description="CPU cores per worker; 0 for the free cores of a single machine, shared "
-        "equally, and for 1 on a cluster",
-    )
-    max_failures: int = Field(
-        3, ge=0, description="restarts of lost workers; more for long trainings on spot nodes"
-    )
-    cache_gib: float = Field(
-        2,
-        ge=0,
-        description="memory per worker for the features of its share of the videos, in GiB; what "
-        "does not fit is read from a file in `scratch`",
-    )
-    scratch: str = Field(
-        "",
-        description="folder on a local disk of every node for that file; empty for the temporary "
-        "folder of the system",
-    )
-    gpu: bool = Field(False, description="one GPU per worker")
-    precision: Literal["float32", "bfloat16"] = Field(
-        "float32", description="of matrix products; losses are always float32"
-    )
-    compile: bool = Field(False, description="compile the network; pays off in long runs")
-    select_on: Literal["val", "test"] = Field("val", description="split that selects the epoch")
-
-    model_config = ConfigDict(
-        extra="forbid", frozen=True, allow_inf_nan=False, populate_by_name=True
-    )
-
-
-class TuneConfig(Section):
-    """Resources of the trials of a sweep or a comparison."""
-
-    cpus: float = Field(1, gt=0, description="CPU cores per trial")
-    gpus: float = Field(0.25, ge=0, description="share of a GPU per trial, if train.gpu is set")
-
-
-class CompareConfig(Section):
-    """What a training of another system costs at most in a comparison."""
-
-    steps: int = Field(0, ge=0, description="most gradient steps; 0 for the published number")
-    videos: int = Field(0, ge=0, description="most videos per step; 0 for the published number")
-    rate_factors: list[float] = Field(
-        [1.0],
-        min_length=1,
-        description="factors on the published learning rate, of which the best on the split that "
-        "selects is used; each of them is a training",
-    )
-    validations: Positive = Field(
-        10, description="times that a training looks at the split that selects its best step"
-    )
-    head_steps: Positive = Field(
-        500, description="gradient steps of a class head on a frozen system (F2)"
-    )
-    native: bool = Field(
-        False,
-        description="also report the best frame AUC and AP of all looks at the test split, which "
-        "is how most of the systems were published",
-    )
 
 
 class MLflowConfig(Section):

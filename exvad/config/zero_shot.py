@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic import Field, field_validator
+
+from exvad.config.section import Section
 
 Scene = Annotated[str, Field(min_length=1, max_length=300)]
 
 
-class ZeroShotConfig(BaseModel):
+class ZeroShotConfig(Section):
     """Detection without a checkpoint: frames are compared with a memory of described scenes."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
     memory: str = Field(
         "package:scenes", description="memory of scenes: a JSON file, its URI or package:scenes"

@@ -10,12 +10,14 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from exvad.inference.domain import check_domain
 from exvad.inference.events import find_events
 from exvad.results import Analysis, Caption, Explanation
 from exvad.results.disagreement import describe_disagreement
 
 if TYPE_CHECKING:
     from exvad.inference.calibration import Calibration
+    from exvad.inference.domain import Domain
     from exvad.inference.prediction import Prediction
     from exvad.store.feature_bank import VideoFeatures
 
@@ -29,6 +31,8 @@ def compose_analysis(
     video: str,
     model: str,
     problems: Sequence[str] = (),
+    domain: Domain | None = None,
+    about: str = "",
 ) -> Analysis:
     """Compose the analysis of one video.
 
@@ -40,6 +44,8 @@ def compose_analysis(
         video: name of the video in the analysis.
         model: name of the checkpoint in the analysis.
         problems: what could not be decoded.
+        domain: statistics of the training features; None without any.
+        about: a sentence about the checkpoint, part of the notice about its domain.
     """
     scores_T = prediction.scores[calibration.branch]
     caption_times = [float(features.times[snippet]) for snippet in features.caption_snippets]
@@ -53,7 +59,8 @@ def compose_analysis(
     explanation = None
     if features.record is not None:
         explanation = Explanation.model_validate(features.record)
-    events = find_events(
+    check = check_domain(domain, features.visual, about)
+    found = find_events(
         scores_T,
         prediction.probabilities_TC,
         features.times,
@@ -63,6 +70,10 @@ def compose_analysis(
         caption_times,
         features.gaps,
     )
+    events = [
+        event.model_copy(update={"confidence": event.confidence * check.confidence_weight})
+        for event in found
+    ]
     probability_of = dict(
         zip(classes, prediction.video_class_probabilities().tolist(), strict=True)
     )
@@ -71,6 +82,7 @@ def compose_analysis(
     candidates = [name for name in classes if name in event_labels] or classes
     analysis = Analysis(
         video=video,
+        domain=check,
         duration=duration,
         num_frames=features.num_frames,
         fps=features.fps,

@@ -14,6 +14,8 @@ import numpy as np
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    from exvad.results import DetectedEvent
+
 Change = Literal["began", "changed", "lasted", "ended"]
 LASTED_SECONDS = 5.0  # between two reports of an alert that goes on
 
@@ -49,12 +51,25 @@ class AlertRule:
 
 
 @dataclass(frozen=True)
+class LocatedEvents:
+    """The events of the newest snippets of a stream.
+
+    Args:
+        events: in temporal order, in seconds since the stream began.
+        since: seconds of the oldest of these snippets.
+    """
+
+    events: Sequence[DetectedEvent]
+    since: float
+
+
+@dataclass(frozen=True)
 class Alert:
     """An abnormal stretch of a live stream.
 
     Args:
         number: 1-based index among the alerts of the stream.
-        start: seconds since the stream began.
+        start: seconds since the stream began; may lie before the alert was noticed.
         end: seconds of its last snippet so far.
         label: its most likely abnormal class.
         peak: highest score.
@@ -89,7 +104,11 @@ class AlertTracker:
         self._quiet_until = -np.inf
 
     def update(
-        self, time: float, score: float, probabilities_C: Sequence[float]
+        self,
+        time: float,
+        score: float,
+        probabilities_C: Sequence[float],
+        window: LocatedEvents | None = None,
     ) -> list[tuple[Change, Alert]]:
         """Take the next snippet and return the changes it causes.
 
@@ -97,9 +116,11 @@ class AlertTracker:
             time: seconds since the stream began, later than before.
             score: anomaly score, 0 to 1.
             probabilities_C: class probabilities.
+            window: events of the newest snippets, scored again with all that came after them; an
+                alert has start, end and class of its event. None for those of its own scores.
         """
         if self.active is not None:
-            return self._continue(self.active, time, score, probabilities_C)
+            return self._continue(self.active, time, score, probabilities_C, window)
         if score <= self.rule.on or time < self._quiet_until:
             self._run = None
             return []
@@ -108,7 +129,8 @@ class AlertTracker:
         if time - run.start < self.rule.least_seconds:
             return []
         self.count += 1
-        self.active, self._last_reported = run.alert(self.count, self.classes), time
+        self.active = _located(run.alert(self.count, self.classes), window)
+        self._last_reported = time
         return [("began", self.active)]
 
     def close(self) -> list[tuple[Change, Alert]]:
@@ -117,20 +139,38 @@ class AlertTracker:
         return [] if last is None else [("ended", last)]
 
     def _continue(
-        self, before: Alert, time: float, score: float, probabilities_C: Sequence[float]
+        self,
+        before: Alert,
+        time: float,
+        score: float,
+        probabilities_C: Sequence[float],
+        window: LocatedEvents | None,
     ) -> list[tuple[Change, Alert]]:
         if score < self.rule.off:
             self.active = self._run = None
             self._quiet_until = time + self.rule.cool_down_seconds
-            return [("ended", replace(before, end=time))]
+            return [("ended", _located(replace(before, end=time), window))]
         assert self._run is not None
         self._run.add(time, score, probabilities_C)
-        self.active = self._run.alert(before.number, self.classes)
+        alert = replace(self._run.alert(before.number, self.classes), start=before.start)
+        self.active = _located(alert, window)
         change: Change = "changed" if self.active.label != before.label else "lasted"
         if change == "lasted" and time - self._last_reported < LASTED_SECONDS:
             return []
         self._last_reported = time
         return [(change, self.active)]
+
+
+def _located(alert: Alert, window: LocatedEvents | None) -> Alert:
+    """Return an alert with start, end and class of the newest event that it overlaps."""
+    events = [] if window is None else window.events
+    overlapping = [item for item in events if item.start <= alert.end and item.end >= alert.start]
+    if window is None or not overlapping:
+        return alert
+    event = overlapping[-1]
+    # Of an event that is longer than the window, only the alert has seen the beginning.
+    start = event.start if event.start > window.since else min(event.start, alert.start)
+    return replace(alert, start=start, end=max(event.end, start), label=event.label)
 
 
 @dataclass

@@ -17,8 +17,10 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 
 from exvad.checkpoints.zero_shot import ZeroShotModel, is_zero_shot
+from exvad.inference.events import find_events
 from exvad.live.alert_gate import AlertGate
-from exvad.live.alerts import Alert, AlertRule, AlertTracker, Change
+from exvad.live.alerts import Alert, AlertRule, AlertTracker, Change, LocatedEvents
+from exvad.live.live_domain import LiveDomain
 from exvad.live.live_explainer import LiveExplainer, RecentFrame, Unexplained
 from exvad.live.settings import LiveSettings
 from exvad.results.disagreement import describe_contradiction
@@ -31,6 +33,7 @@ if TYPE_CHECKING:
 
     from exvad.checkpoints.zero_shot import AnyCheckpoint
     from exvad.encoders.protocols import Models
+    from exvad.inference.prediction import Prediction
 
 
 class LiveDetector:
@@ -64,6 +67,7 @@ class LiveDetector:
         self._gate = AlertGate(zero_shot.verify_seconds) if verifies else None
         self._visual: deque[NDArray[np.float16]] = deque(maxlen=self.settings.window)
         self._times: deque[float] = deque(maxlen=self.settings.window)
+        self._domain = LiveDomain(checkpoint.domain, checkpoint.config.data.about, self.settings)
         self._count = 0
 
     def process(self, frames: Sequence[LiveFrame]) -> list[Record]:
@@ -83,7 +87,7 @@ class LiveDetector:
         """End the active alert, wait for explanations, and return the last records."""
         records: list[Record] = []
         for change, alert in self.tracker.close():
-            records.append(_alert_record(alert, change))
+            records.append(self._alert_record(alert, change))
             self._explainer.request(alert, alert.end)
         while self._explainer.busy:
             self._explainer.wait()
@@ -98,7 +102,8 @@ class LiveDetector:
         """Score frames of one size."""
         images = np.stack([frame.frame for frame in frames])
         visual_tD = self.models.clip.encode_images(images).astype(np.float16)
-        times, scores, alerts = [], [], list[Record]()
+        times, scores = list[float](), list[float]()
+        notices, alerts = list[Record](), list[Record]()
         for frame, visual_D in zip(frames, visual_tD, strict=True):
             self._visual.append(visual_D)
             self._times.append(frame.time)
@@ -106,16 +111,17 @@ class LiveDetector:
             if self._count % self.settings.caption_every == 0:
                 self._explainer.add_frame(recent)
             self._count += 1
-            score, probabilities_C = self._score_newest()
+            notices += self._domain.add(visual_D)
+            prediction = self._score_window()
             times.append(frame.time)
-            scores.append(score)
+            scores.append(float(np.clip(self._scores(prediction)[-1], 0, 1)))
             if len(self._visual) >= min(self.settings.context, self.settings.window):
-                alerts += self._update_alerts(recent, score, probabilities_C)
+                alerts += self._update_alerts(recent, scores[-1], prediction)
                 self._explainer.request_if_due(frame.time)
-        return [LiveScores(times=times, scores=scores), *alerts]
+        return [*notices, LiveScores(times=times, scores=scores), *alerts]
 
-    def _score_newest(self) -> tuple[float, list[float]]:
-        """Return score and class probabilities of the newest snippet, from the window up to it."""
+    def _score_window(self) -> Prediction:
+        """Return the prediction of the newest snippets, up to the newest of all."""
         visual_WD = np.stack(self._visual).astype(np.float32)
         text: NDArray[np.float32] | None = None
         if self._explainer.grounded is not None:
@@ -127,18 +133,38 @@ class LiveDetector:
         (prediction,) = self.checkpoint.predict(
             [Example("", visual_WD, text)], max_snippets=self.settings.window
         )
-        scores_W = prediction.scores[self.checkpoint.calibration.branch]
-        score = float(np.clip(scores_W[-1], 0, 1))
-        return score, prediction.probabilities_TC[-1].astype(float).tolist()
+        return prediction
+
+    def _scores(self, prediction: Prediction) -> NDArray[np.float32]:
+        return prediction.scores[self.checkpoint.calibration.branch]
+
+    def _locate_events(self, prediction: Prediction) -> LocatedEvents:
+        """Return the events of the newest snippets, found as in a file that ends here.
+
+        A score that was given at its time had no later snippets to compare with. With them, an
+        event begins where the analysis of a file lets it begin, which is often earlier.
+        """
+        times_W = np.array(self._times)
+        events = find_events(
+            self._scores(prediction),
+            prediction.probabilities_TC,
+            times_W,
+            float(times_W[-1]),
+            self.checkpoint.classes,
+            self.checkpoint.calibration,
+        )
+        return LocatedEvents(events, float(times_W[0]))
 
     def _update_alerts(
-        self, recent: RecentFrame, score: float, probabilities_C: Sequence[float]
+        self, recent: RecentFrame, score: float, prediction: Prediction
     ) -> list[Record]:
         """Update the tracker with a scored frame; return the records of alerts that change."""
         records: list[Record] = []
         before = self.tracker.active
-        for change, alert in self.tracker.update(recent.time, score, probabilities_C):
-            records.append(self._with_scene(_alert_record(alert, change), recent))
+        probabilities_C = prediction.probabilities_TC[-1].astype(float).tolist()
+        events = self._locate_events(prediction)
+        for change, alert in self.tracker.update(recent.time, score, probabilities_C, events):
+            records.append(self._with_scene(self._alert_record(alert, change), recent))
             if change == "began" and self._explainer.newest_time < recent.time:
                 # The frame that starts an alert is always a candidate for captions.
                 self._explainer.add_frame(recent)
@@ -170,13 +196,26 @@ class LiveDetector:
         active = self.tracker.active
         still_active = active is not None and active.number == result.alert.number
         alert = active if active is not None and still_active else result.alert
-        record = _alert_record(alert, "explained")
+        record = self._alert_record(alert, "explained")
         content = {
             "explanation": result.explanation,
             "captions": result.captions,
             "disagreement": describe_contradiction([alert.label], result.explanation),
         }
         return [record.model_copy(update=content)]
+
+    def _alert_record(self, alert: Alert, state: Change | Literal["explained"]) -> LiveAlert:
+        confidence = self.checkpoint.calibration.confidence(alert.peak)
+        return LiveAlert(
+            number=alert.number,
+            state=state,
+            start=alert.start,
+            end=alert.end,
+            label=alert.label,
+            peak=alert.peak,
+            confidence=confidence * self._domain.confidence_weight,
+            domain=self._domain.notice,
+        )
 
 
 def watch(source: Iterator[list[LiveFrame] | Notice], detector: LiveDetector) -> Iterator[Record]:
@@ -192,14 +231,3 @@ def watch(source: Iterator[list[LiveFrame] | Notice], detector: LiveDetector) ->
         else:
             yield from detector.process(item)
     yield from detector.finish()
-
-
-def _alert_record(alert: Alert, state: Change | Literal["explained"]) -> LiveAlert:
-    return LiveAlert(
-        number=alert.number,
-        state=state,
-        start=alert.start,
-        end=alert.end,
-        label=alert.label,
-        peak=alert.peak,
-    )

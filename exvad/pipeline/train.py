@@ -22,6 +22,7 @@ from exvad.checkpoints.registry import CHECKPOINT
 from exvad.checkpoints.tracking import check_tracking, log_training
 from exvad.data.dataset import read_run_manifest
 from exvad.data.storage.places import resolve_place
+from exvad.inference.domain import MIN_VIDEOS, fit_domain
 from exvad.laam.run_labels import RunLabels
 from exvad.pipeline.placement import Demand, check_placement, waiting_reported
 from exvad.pipeline.progress.epoch_board import EpochBoard, epochs_shown
@@ -32,6 +33,7 @@ from exvad.pipeline.shared_places import check_shared
 from exvad.store.store import Store
 from exvad.training.balance import drowning_term
 from exvad.training.fitting import FitState, best_network
+from exvad.training.snippet_sample import sample_snippets
 from exvad.training.videos import TrainingVideos
 from exvad.training.worker import load_state, train_worker
 
@@ -41,6 +43,7 @@ if TYPE_CHECKING:
 
     from exvad.config import Config, TrainConfig
     from exvad.data.manifest import Manifest
+    from exvad.inference.domain import Domain
     from exvad.laam.phrases import LabelPhrases
 
 
@@ -72,7 +75,8 @@ def train(config: Config) -> int:
     with ray_session():
         check_shared({"run": config.run, "store": config.store_path})
         state = _fit_on_ray(config, store, videos, label_CD)
-    checkpoint = trained_checkpoint(config, state, label_CD, labels.phrases, manifest)
+    domain = _fit_domain(store, videos)
+    checkpoint = trained_checkpoint(config, state, label_CD, labels.phrases, manifest, domain)
     save_checkpoint(config.in_run(CHECKPOINT), checkpoint)
     run_id = log_training(config, state)
     console.print(f"MLflow run {run_id} in experiment {config.mlflow.experiment}")
@@ -89,6 +93,7 @@ def trained_checkpoint(
     label_CD: NDArray[np.float32],
     phrases: LabelPhrases,
     manifest: Manifest,
+    domain: Domain | None,
 ) -> Checkpoint:
     """Return the checkpoint of the best epoch of a training.
 
@@ -98,6 +103,7 @@ def trained_checkpoint(
         label_CD: the label embeddings F_L.
         phrases: the classes with their phrases.
         manifest: the data set.
+        domain: statistics of the features of the training videos; None for too few videos.
     """
     labels = torch.from_numpy(label_CD)
     return Checkpoint(
@@ -108,7 +114,23 @@ def trained_checkpoint(
         state.calibration,
         {"best": state.best_metrics, "history": state.history},
         _provenance(config, manifest),
+        domain=domain,
     )
+
+
+def _fit_domain(store: Store, videos: TrainingVideos) -> Domain | None:
+    """Compute the statistics of the training videos; say so where they are too few."""
+    crop = videos.crops[0]
+    ids = [video.video_id for video in videos.of_split("train")]
+    lengths = {video: videos.lengths[video, crop] for video in ids}
+    domain = fit_domain(sample_snippets(store, lengths, crop))
+    if domain is None:
+        console.print(
+            f"{len(ids)} training videos are too few for statistics of their features (from "
+            f"{MIN_VIDEOS} on): analyses can't say whether a video is like them",
+            soft_wrap=True,
+        )
+    return domain
 
 
 def _provenance(config: Config, manifest: Manifest) -> dict[str, Any]:
@@ -125,8 +147,8 @@ def _delete_stale_state(config: Config, manifest: Manifest) -> None:
     RUN/train.json holds the settings and data of the state in RUN/train.
     """
     provenance = _provenance(config, manifest)
-    # Where features are kept does not change the training.
-    settings = config.model_dump(exclude={"train": {"cache_gib", "scratch"}})
+    # Where features are kept, and what the checkpoint says of itself, does not change it.
+    settings = config.model_dump(exclude={"train": {"cache_gib", "scratch"}, "data": {"about"}})
     signature = json.dumps([settings, provenance], sort_keys=True)
     run = resolve_place(config.run)
     signature_file = run / "train.json"

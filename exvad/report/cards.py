@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 from exvad.report.formatting import (
     class_hue,
@@ -93,6 +94,7 @@ class Card:
         anchor: unique id within the page.
         name: name of the video.
         title: title of the card.
+        domain: that the video lies outside the checkpoint's domain; empty if it does not.
         other_events: all events but the strongest, in words.
         truth: the ground truth in words; empty if it is unknown.
         outcome: how the analysis compares with the ground truth.
@@ -112,6 +114,7 @@ class Card:
     anchor: str
     name: str
     title: CardTitle
+    domain: str
     other_events: list[str]
     truth: str
     outcome: Outcome
@@ -145,6 +148,7 @@ def build_card(video: ReportVideo, anchor: str) -> Card:
         anchor=anchor,
         name=analysis.video,
         title=card_title(analysis),
+        domain=_domain_notice(analysis, "outside"),
         other_events=_other_events(analysis),
         truth=_describe_truth(video),
         outcome=find_outcome(video),
@@ -160,6 +164,12 @@ def build_card(video: ReportVideo, anchor: str) -> Card:
         problems=list(analysis.problems),
         facts=_describe_file(analysis),
     )
+
+
+def _domain_notice(analysis: Analysis, state: Literal["outside", "unknown"]) -> str:
+    """Return what is said about the domain if the video is in this state; else empty."""
+    check = analysis.domain
+    return check.text if check is not None and check.state == state else ""
 
 
 def card_title(analysis: Analysis) -> CardTitle:
@@ -253,7 +263,8 @@ def _describe_truth(video: ReportVideo) -> str:
 
 def _describe_file(analysis: Analysis) -> str:
     frames = f"{analysis.num_frames:,} frame{'s' if analysis.num_frames > 1 else ''}"
-    return (
+    facts = (
         f"Length {format_time(analysis.duration)}, {frames}, {analysis.fps:.4g} frames per second. "
         f"Model: {analysis.model}."
     )
+    return " ".join([facts, _domain_notice(analysis, "unknown")]).strip()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 from pydantic import BaseModel, ConfigDict, Field
 
 
@@ -42,9 +44,32 @@ class DetectedEvent(BaseModel):
     label: str = Field(description="class of the event")
     score: float = Field(ge=0, le=1, description="mean anomaly score inside the event")
     confidence: float = Field(
-        ge=0, le=1, description="share of the validation videos of this score that are abnormal"
+        ge=0,
+        le=1,
+        description="share of the validation videos of this score that are abnormal; lower outside "
+        "the checkpoint's domain",
     )
     captions: list[int] = Field(description="1-based indices of the captions inside the event")
+
+
+class DomainCheck(BaseModel):
+    """Whether images are of the kind that the checkpoint was trained on."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    state: Literal["inside", "outside", "unknown"] = Field(
+        description="unknown: the checkpoint keeps no statistics of its training features"
+    )
+    distance: float | None = Field(
+        None,
+        ge=0,
+        description="of the image features from those of training, in multiples of the limit: "
+        "above 1 is outside; None if it is unknown",
+    )
+    confidence_weight: float = Field(
+        1.0, ge=0, le=1, description="confidences were multiplied by it: 1 / distance² outside"
+    )
+    text: str = Field(description="the same in words")
 
 
 class Analysis(BaseModel):
@@ -53,6 +78,9 @@ class Analysis(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     video: str = Field(description="file name or identifier, never a full path")
+    domain: DomainCheck | None = Field(
+        None, description="whether the video is of the kind that the checkpoint was trained on"
+    )
     duration: float = Field(ge=0, description="seconds")
     num_frames: int = Field(ge=1, description="frames of the video")
     fps: float = Field(gt=0, description="frames per second")

@@ -31,6 +31,17 @@ class LiveAlert(BaseModel):
     end: float = Field(description="seconds since the stream began, so far")
     label: str = Field(description="class of the alert")
     peak: float = Field(ge=0, le=1, description="highest anomaly score")
+    confidence: float | None = Field(
+        None,
+        ge=0,
+        le=1,
+        description="of the peak, as for events of a video; lower outside the checkpoint's domain",
+    )
+    domain: str = Field(
+        "",
+        description="in words, that the stream lies outside what the checkpoint was trained on; "
+        "empty if it does not",
+    )
     explanation: Explanation | None = Field(None, description="None until it is explained")
     captions: list[str] = Field([], description="captions behind the explanation, in time order")
     disagreement: str = Field(
@@ -43,7 +54,9 @@ class LiveNotice(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    kind: str = Field(description="connected, lost, dropped, ended, unexplained, or rejected")
+    kind: str = Field(
+        description="connected, lost, dropped, ended, unexplained, rejected or domain"
+    )
     text: str = Field(description="what happened, in words")
     count: int = Field(0, description="number of dropped frames")
 

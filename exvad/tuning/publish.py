@@ -9,8 +9,10 @@ from pathlib import Path
 from exvad.checkpoints.checkpoint import git_commit, local_checkpoint, save_checkpoint
 from exvad.checkpoints.local_tracking import database_path, tracking_errors
 from exvad.checkpoints.registry import CHECKPOINT
+from exvad.inference.domain import fit_domain
 from exvad.pipeline.progress.terminal import console
 from exvad.pipeline.train import trained_checkpoint
+from exvad.training.snippet_sample import bank_snippets
 from exvad.tuning.confirm import ConfirmedSetting
 from exvad.tuning.context import SweepContext
 from exvad.tuning.importance import parameter_importance
@@ -56,8 +58,11 @@ def publish(sweep: SweepContext, outcome: SweepOutcome) -> None:
 
 def _save_checkpoint(sweep: SweepContext, winner: ConfirmedSetting) -> None:
     label_CD = sweep.labels.embeddings(winner.config)
+    manifest, bank = sweep.data.manifest, sweep.data.bank
+    ids = [video.video_id for video in manifest.videos if video.split == "train"]
+    domain = fit_domain(bank_snippets(bank, ids))
     checkpoint = trained_checkpoint(
-        winner.config, winner.state, label_CD, sweep.labels.phrases, sweep.data.manifest
+        winner.config, winner.state, label_CD, sweep.labels.phrases, manifest, domain
     )
     save_checkpoint(sweep.folder / CHECKPOINT, checkpoint)
 

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 
@@ -19,6 +21,7 @@ from exvad.checkpoints.checkpoint import (
 )
 from exvad.data.versions import OtherVersionError
 from exvad.inference.calibration import Calibration
+from exvad.inference.domain import fit_domain
 from exvad.inference.network import build_network
 from exvad.laam.phrases import LabelPhrases
 from tests.helpers.planted import CLASSES, WIDTH, config, directions, examples
@@ -49,6 +52,21 @@ def save(
         {"seed": seed, **(provenance or {})},
     )
     save_checkpoint(folder, trained)
+
+
+def test_load_checkpoint_returns_the_statistics_of_training_and_stands_their_absence(
+    folder: Path,
+) -> None:
+    checkpoint = load_checkpoint(folder)
+    assert checkpoint.domain is None
+    videos = [example.visual_TD for example in examples(40, seed=1)]
+    save_checkpoint(folder, replace(checkpoint, domain=fit_domain(videos)))
+    domain = load_checkpoint(folder).domain
+    assert domain is not None
+    expected = fit_domain(videos)
+    assert expected is not None
+    np.testing.assert_array_equal(domain.distances(videos[0]), expected.distances(videos[0]))
+    assert torch.equal(outputs(load_checkpoint(folder)), outputs(checkpoint))
 
 
 def outputs(checkpoint: Checkpoint) -> torch.Tensor:

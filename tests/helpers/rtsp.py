@@ -1,14 +1,17 @@
-"""A camera that speaks RTSP and sends MPEG-TS in interleaved packets of the same connection."""
+"""A camera that speaks RTSP and sends MPEG-TS, in the same connection or by UDP."""
 
 from __future__ import annotations
 
 import base64
+import socket
 import socketserver
+import ssl
 import struct
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from typing import Any, Literal
 
 PACKET_BYTES = 7 * 188  # MPEG-TS packets of 188 bytes, seven of them in an RTP packet
 MPEG_TS = 33  # payload type of RTP
@@ -21,6 +24,9 @@ class RtspCamera(socketserver.ThreadingTCPServer):
     Args:
         broadcast: what it sends to every client, MPEG-TS.
         login: `user:password` that it requires; empty for none.
+        transport: the only one that it offers; `silent` is UDP that a firewall drops.
+        statuses: method → status that it answers with, such as `404 Not Found`.
+        tls: for rtsps; None for rtsp.
 
     Attributes:
         num_plays: number of times that a client started the broadcast.
@@ -28,21 +34,41 @@ class RtspCamera(socketserver.ThreadingTCPServer):
 
     daemon_threads = True
 
-    def __init__(self, broadcast: bytes, login: str) -> None:
+    def __init__(
+        self,
+        broadcast: bytes,
+        login: str,
+        transport: Literal["tcp", "udp", "silent"] = "tcp",
+        statuses: Mapping[str, str] | None = None,
+        tls: ssl.SSLContext | None = None,
+    ) -> None:
         super().__init__(("127.0.0.1", 0), RtspSession)
         self.broadcast, self.login, self.num_plays = broadcast, login, 0
+        self.transport, self.statuses, self.tls = transport, dict(statuses or {}), tls
+
+    def get_request(self) -> tuple[socket.socket, Any]:
+        """Accept a client, with TLS if it is asked for."""
+        connection, address = super().get_request()
+        if self.tls is not None:
+            connection = self.tls.wrap_socket(connection, server_side=True)
+        return connection, address
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """Ignore clients that close their connection in the middle of the broadcast."""
 
     @property
     def url(self) -> str:
         """URL of the camera, with the login."""
         login = f"{self.login}@" if self.login else ""
-        return f"rtsp://{login}127.0.0.1:{self.server_address[1]}/door"
+        scheme = "rtsp" if self.tls is None else "rtsps"
+        return f"{scheme}://{login}127.0.0.1:{self.server_address[1]}/door"
 
 
 class RtspSession(socketserver.StreamRequestHandler):
     """The connection of one client: answers its requests, and sends the broadcast after PLAY."""
 
     server: RtspCamera
+    _udp: Any = None
 
     def handle(self) -> None:
         """Answer requests until the client closes the connection or PLAY has ended."""
@@ -56,7 +82,10 @@ class RtspSession(socketserver.StreamRequestHandler):
                 challenge = {"WWW-Authenticate": 'Basic realm="x"'}
                 self._respond(sequence, "401 Unauthorized", challenge)
                 continue
-            self._answer(method, sequence)
+            if status := self.server.statuses.get(method.decode()):
+                self._respond(sequence, status, {})
+                continue
+            self._answer(method, sequence, headers.get(b"transport", ""))
             if method == b"PLAY":
                 self._play()
                 return
@@ -65,7 +94,7 @@ class RtspSession(socketserver.StreamRequestHandler):
         expected = base64.b64encode(self.server.login.encode()).decode()
         return authorization == f"Basic {expected}" or not self.server.login
 
-    def _answer(self, method: bytes, sequence: str) -> None:
+    def _answer(self, method: bytes, sequence: str, wanted: str) -> None:
         if method == b"DESCRIBE":
             body = (
                 "v=0\r\no=- 0 0 IN IP4 127.0.0.1\r\ns=door\r\nt=0 0\r\n"
@@ -73,7 +102,15 @@ class RtspSession(socketserver.StreamRequestHandler):
             )
             self._respond(sequence, "200 OK", {"Content-Type": "application/sdp"}, body)
         elif method == b"SETUP":
+            by_udp = "client_port" in wanted
+            if by_udp == (self.server.transport == "tcp"):
+                self._respond(sequence, "461 Unsupported Transport", {})
+                return
             transport = "RTP/AVP/TCP;unicast;interleaved=0-1"
+            if by_udp:
+                self._open_udp(int(wanted.partition("client_port=")[2].split("-")[0]))
+                port = self._udp.getsockname()[1]
+                transport = f"{wanted};server_port={port}-{port + 1}"
             self._respond(sequence, "200 OK", {"Transport": transport, "Session": "1"})
         else:
             headers = {"Session": "1", "Public": "DESCRIBE, SETUP, PLAY"}
@@ -85,6 +122,17 @@ class RtspSession(socketserver.StreamRequestHandler):
         lines += [f"Content-Length: {len(body)}", "", body]
         self.wfile.write("\r\n".join(lines).encode())
 
+    def _open_udp(self, client_port: int) -> None:
+        self._udp = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        self._udp.bind(("127.0.0.1", 0))
+        self._udp.connect((self.client_address[0], client_port))
+
+    def finish(self) -> None:
+        """Close the connections."""
+        super().finish()
+        if self._udp is not None:
+            self._udp.close()
+
     def _play(self) -> None:
         self.server.num_plays += 1
         broadcast = self.server.broadcast
@@ -92,14 +140,17 @@ class RtspSession(socketserver.StreamRequestHandler):
             payload = broadcast[start : start + PACKET_BYTES]
             header = struct.pack("!BBHII", 0x80, MPEG_TS, number % 2**16, number * 3000, 1)
             packet = header + payload
-            self.wfile.write(b"$\0" + struct.pack("!H", len(packet)) + packet)
+            if self.server.transport == "tcp":
+                self.wfile.write(b"$\0" + struct.pack("!H", len(packet)) + packet)
+            elif self.server.transport == "udp":
+                self._udp.send(packet)
             time.sleep(PACKET_PAUSE)
 
 
 @contextmanager
-def rtsp_camera(broadcast: bytes, login: str) -> Iterator[RtspCamera]:
+def rtsp_camera(broadcast: bytes, login: str = "", **options: Any) -> Iterator[RtspCamera]:
     """Run a camera; see `RtspCamera`."""
-    camera = RtspCamera(broadcast, login)
+    camera = RtspCamera(broadcast, login, **options)
     thread = threading.Thread(target=camera.serve_forever)
     thread.start()
     try:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from exvad.checkpoints.checkpoint import Checkpoint, load_checkpoint
+from exvad.inference.domain import fit_domain
 from exvad.inference.prediction import Prediction
 from exvad.store.feature_bank import VideoFeatures
 from tests.helpers.checkpoints import save_untrained_checkpoint
@@ -22,11 +25,10 @@ def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Checkpoint:
     )
 
 
-def video() -> VideoFeatures:
+def video(visual_TD: NDArray[np.float16] | None = None) -> VideoFeatures:
     times_T = np.arange(T) * 1.6
-    return VideoFeatures(
-        "v", np.zeros((T, 4), np.float16), times_T, None, [], [], [], "", None, T * 16, 10.0
-    )
+    visual_TD = np.zeros((T, 4), np.float16) if visual_TD is None else visual_TD
+    return VideoFeatures("v", visual_TD, times_T, None, [], [], [], "", None, T * 16, 10.0)
 
 
 def prediction(checkpoint: Checkpoint, event: slice, label: str) -> Prediction:
@@ -79,3 +81,24 @@ def test_compose_says_in_the_answer_that_the_text_contradicts_the_event(
     assert checkpoint.compose(robbery, nothing, "v.mp4").disagreement == (
         "The explanation names robbery, but no score exceeds the threshold."
     )
+
+
+def test_compose_says_first_that_a_video_is_outside_the_domain_and_lowers_confidences(
+    checkpoint: Checkpoint,
+) -> None:
+    rng = np.random.default_rng(0)
+    videos = [rng.normal(size=(T, 8)).astype(np.float16) for _ in range(40)]
+    aware = replace(checkpoint, domain=fit_domain(videos))
+    found = prediction(checkpoint, slice(5, 9), "Robbery")
+    inside = aware.compose(video(videos[0]), found, "v.mp4")
+    outside = aware.compose(video(videos[0] + 4), found, "v.mp4")
+    unaware = checkpoint.compose(video(videos[0] + 4), found, "v.mp4")
+    checks = [analysis.domain for analysis in (inside, outside, unaware)]
+    assert [check.state for check in checks if check] == ["inside", "outside", "unknown"]
+    assert checks[1] is not None
+    assert checkpoint.config.data.about in checks[1].text
+    confidences = [analysis.events[0].confidence for analysis in (inside, outside, unaware)]
+    assert confidences[0] == confidences[2]
+    assert confidences[1] == pytest.approx(confidences[0] * checks[1].confidence_weight)
+    assert confidences[1] < 0.5 * confidences[0]
+    assert list(json.loads(outside.model_dump_json()))[:2] == ["video", "domain"]

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 from exvad.report.cards import build_card, card_title
+from exvad.report.pages import render_analyses
 from exvad.report.report_video import ReportVideo
-from exvad.results import Analysis
+from exvad.results import Analysis, DomainCheck
 from tests.helpers.report_cases import FIGHT, make_analysis, make_videos
 
 
@@ -49,3 +52,16 @@ def test_card_marks_cited_frames_and_links_to_them() -> None:
     assert [thumbnail.left for thumbnail in card.thumbnails] == sorted(
         thumbnail.left for thumbnail in card.thumbnails
     )
+
+
+def test_card_says_first_that_a_video_is_outside_the_domain() -> None:
+    def video(state: Literal["inside", "outside", "unknown"]) -> ReportVideo:
+        check = DomainCheck(state=state, text=f"The video is {state}.")
+        return ReportVideo(make_analysis(FIGHT).model_copy(update={"domain": check}))
+
+    inside, outside, unknown = (build_card(video(s), "v") for s in ("inside", "outside", "unknown"))
+    assert outside.domain == "The video is outside."
+    assert inside.domain == unknown.domain == ""
+    assert unknown.facts.endswith(" The video is unknown.")
+    page = render_analyses([video("outside")], "exvad", {})
+    assert page.index("The video is outside.") < page.index("confidence 93")

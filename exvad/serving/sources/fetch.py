@@ -27,7 +27,7 @@ Resolver = Callable[[str, int], Awaitable[Sequence[str]]]
 MAX_REDIRECTS = 3
 REQUEST_SECONDS = 20
 DEFAULT_PORTS = {"http": 80, "https": 443}
-RTSP_PORT = 554
+RTSP_PORTS = {"rtsp": 554, "rtsps": 322}
 MAX_PORT = 2**16 - 1
 
 
@@ -168,18 +168,20 @@ class Fetcher:
         """Return the address and the port of a camera.
 
         Args:
-            url: rtsp.
+            url: rtsp or rtsps.
 
         Raises:
             ForbiddenURLError: the server may not open the URL.
         """
         try:
             parts = urlsplit(url)
-            host, port = parts.hostname, parts.port or RTSP_PORT
+            host, port = parts.hostname, parts.port or RTSP_PORTS.get(parts.scheme)
         except ValueError:
             raise ForbiddenURLError("the URL is invalid") from None
-        if parts.scheme != "rtsp" or not host:
-            raise ForbiddenURLError("only rtsp://, http:// and https:// streams are watched")
+        if parts.scheme not in RTSP_PORTS or port is None or not host:
+            raise ForbiddenURLError(
+                "only rtsp://, rtsps://, http:// and https:// streams are watched"
+            )
         return str(await self._resolve_public(host, port)), port
 
     async def _resolve_public(self, host: str, port: int) -> Address:

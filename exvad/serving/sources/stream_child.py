@@ -23,8 +23,9 @@ from urllib.parse import urlsplit, urlunsplit
 import httpx2 as httpx
 
 from exvad.serving.settings import ServerSettings
+from exvad.serving.sources.camera_url import has_login
 from exvad.serving.sources.fetch import Fetcher
-from exvad.serving.sources.rtsp_relay import serve
+from exvad.serving.sources.rtsp_relay import CameraAddress, serve
 from exvad.serving.sources.stream_reader import MAX_MESSAGE, SourceSpec, read_source
 from exvad.video.sandbox_child import limit_resources
 from exvad.video.sandbox_warmup import warm_up
@@ -77,7 +78,7 @@ class SourceServer:
     def __init__(self, control: socket.socket, spec: SourceSpec) -> None:
         self._control, self._spec = control, spec
         self._fetcher = Fetcher(ServerSettings.model_validate({"url_networks": spec.networks}))
-        self._camera = ("", 0)
+        self._camera = CameraAddress("", 0)
         self._relay: socket.socket | None = None
         self._error = ""
 
@@ -89,7 +90,7 @@ class SourceServer:
                 return
             if question == b"listen":
                 self._relay = socket.socket(fileno=descriptors[0])
-                arguments = (self._relay, lambda: self._camera)
+                arguments = (self._relay, lambda: self._camera, self._set_error)
                 threading.Thread(target=serve, args=arguments, daemon=True).start()
             elif question == b"why":
                 self._answer({"error": self._error})
@@ -102,12 +103,22 @@ class SourceServer:
             if self._spec.path is not None:
                 self._hand_over(_open_file(Path(self._spec.path)))
             elif self._spec.is_rtsp:
-                self._camera = asyncio.run(self._fetcher.resolve_rtsp(url))
+                self._error = ""
+                self._camera = asyncio.run(self._find_camera(url))
                 self._answer({"address": self._local_address(url)})
             else:
                 self._hand_over(self._open_body(url))
         except ValueError as error:
             self._answer({"error": str(error)})
+
+    async def _find_camera(self, url: str) -> CameraAddress:
+        host, port = await self._fetcher.resolve_rtsp(url)
+        parts = urlsplit(url)
+        tls_name = str(parts.hostname) if parts.scheme == "rtsps" else ""
+        return CameraAddress(host, port, has_login(url), tls_name)
+
+    def _set_error(self, problem: str) -> None:
+        self._error = problem
 
     def _answer(self, message: dict[str, str]) -> None:
         self._control.send(json.dumps(message).encode())
@@ -121,7 +132,7 @@ class SourceServer:
         parts = urlsplit(url)
         login = f"{parts.netloc.rpartition('@')[0]}@" if "@" in parts.netloc else ""
         port = self._relay.getsockname()[1]
-        return urlunsplit(parts._replace(netloc=f"{login}127.0.0.1:{port}"))
+        return urlunsplit(parts._replace(scheme="rtsp", netloc=f"{login}127.0.0.1:{port}"))
 
     def _open_body(self, url: str) -> int:
         """Open a URL; return a descriptor from which its body can be read.

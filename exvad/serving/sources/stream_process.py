@@ -27,6 +27,7 @@ MAX_TEXT_LENGTH = 500
 MAX_FRAMES = 32  # yielded at once
 POLL_SECONDS = 0.1
 RESTART_SECONDS = 2.0
+CERTIFICATES = ("SSL_CERT_FILE", "SSL_CERT_DIR")  # of issuers, for cameras with TLS
 
 
 class StreamProcess:
@@ -78,9 +79,10 @@ class _ProtocolError(Exception):
 
 
 def _start(spec: SourceSpec) -> subprocess.Popen[bytes]:
+    trusted = {name: os.environ[name] for name in CERTIFICATES if name in os.environ}
     process = subprocess.Popen(
         COMMAND,
-        env=sandbox_environment(),
+        env=sandbox_environment() | trusted,
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,

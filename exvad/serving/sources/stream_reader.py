@@ -16,12 +16,14 @@ from dataclasses import dataclass
 from typing import IO, Any
 
 from exvad.config import SandboxMode
+from exvad.serving.sources.camera_url import is_camera_url
 from exvad.video.confinement.kernel import end_with_parent
 from exvad.video.confinement.landlock import landlock_version
 from exvad.video.confinement.layers import Confinement, confine, leave_machine
 from exvad.video.confinement.namespaces import connect_to_itself
 from exvad.video.confinement.seccomp import COMPUTE, TCP, calls
 from exvad.video.confinement.trial import find_reachable
+from exvad.video.container import VideoError
 from exvad.video.frame_buffer import Notice
 from exvad.video.live_source import GrowingFile, LiveSource, Readable
 from exvad.video.sandbox_child import limit_resources
@@ -64,7 +66,7 @@ class SourceSpec:
     @property
     def is_rtsp(self) -> bool:
         """Whether FFmpeg itself has to connect to the source."""
-        return self.url is not None and self.url.startswith("rtsp:")
+        return self.url is not None and is_camera_url(self.url)
 
 
 def read_source(control: socket.socket, output: IO[bytes], spec: SourceSpec, parent: int) -> None:
@@ -150,7 +152,12 @@ class _Opener:
         if "error" in answer:
             raise ValueError(answer["error"])
         if "address" in answer:
-            yield answer["address"]
+            try:
+                yield answer["address"]
+            except VideoError as error:
+                # FFmpeg has a number for what the relay has seen and can say in words.
+                reason = self._ask(b"why")[0].get("error", "")
+                raise VideoError(self._spec.name, reason or error.reason) from None
             return
         (descriptor,) = descriptors
         try:

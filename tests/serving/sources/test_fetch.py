@@ -123,7 +123,7 @@ def test_check_and_post_refuse_a_port_that_does_not_exist(port: int) -> None:
     ("url", "message"),
     [
         ("rtsp://user:secret@intern.example/door", "intern.example: not an address"),
-        ("file:///etc/passwd", "only rtsp://, http:// and https:// streams are watched"),
+        ("file:///etc/passwd", "only rtsp://, rtsps://, http:// and https:// streams"),
         ("rtsp://", "only rtsp://"),
         ("rtsp://host:port/", "the URL is invalid"),
     ],
@@ -138,6 +138,7 @@ def test_resolve_rtsp_returns_the_address_and_the_port() -> None:
     fetcher = Fetcher(ServerSettings.model_validate(LOCAL_NETWORK), resolve)
     assert asyncio.run(fetcher.resolve_rtsp("rtsp://videos.example/")) == ("127.0.0.1", 554)
     assert asyncio.run(fetcher.resolve_rtsp("rtsp://8.8.8.8:99/")) == ("8.8.8.8", 99)
+    assert asyncio.run(fetcher.resolve_rtsp("rtsps://8.8.8.8/")) == ("8.8.8.8", 322)
 
 
 def test_is_public_allows_public_addresses_and_the_given_networks() -> None:

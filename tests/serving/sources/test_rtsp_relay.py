@@ -11,6 +11,7 @@ import pytest
 from exvad.serving.sources.rtsp_relay import RelayError, forward, relay
 
 OK = b"RTSP/1.0 200 OK\r\n\r\n"
+OPTIONS = b"OPTIONS rtsp://camera/ RTSP/1.0\r\nCSeq: 1\r\n\r\n"
 
 
 def test_forward_sends_responses_and_packets_unchanged() -> None:
@@ -51,7 +52,7 @@ def test_relay_connects_to_the_camera_and_closes_at_a_redirect() -> None:
             connection, _ = camera.accept()
             with connection:
                 request = connection.recv(1000)
-                connection.sendall(OK if request == b"one" else b"")
+                connection.sendall(OK if request == OPTIONS else b"")
                 connection.recv(1000)
                 connection.sendall(b"RTSP/1.0 302 Found\r\nLocation: rtsp://x/\r\n\r\n")
                 connection.recv(1000)
@@ -62,9 +63,9 @@ def test_relay_connects_to_the_camera_and_closes_at_a_redirect() -> None:
             relay(*camera.getsockname()) as port,
             socket.create_connection(("127.0.0.1", port), 10) as client,
         ):
-            client.sendall(b"one")
+            client.sendall(OPTIONS)
             assert client.recv(1000) == OK
-            client.sendall(b"two")
+            client.sendall(OPTIONS)
             assert client.recv(1000) == b""
         thread.join(10)
         assert not thread.is_alive()

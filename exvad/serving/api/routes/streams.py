@@ -25,6 +25,7 @@ from exvad.serving.schemas.streams import (
     StreamSource,
     StreamStatus,
 )
+from exvad.serving.sources.camera_url import is_camera_url, normalize_camera_url
 from exvad.serving.sources.paths import path_below, safe_name
 
 router = APIRouter(prefix="/v1/streams", tags=["streams"], responses=documented(401, 403, 404, 422))
@@ -134,6 +135,8 @@ async def _check_source(context: Context, stream: StreamRequest) -> tuple[Stream
         path = path_below(context.settings.allowed_root, stream.path)
         return StreamSource(path=str(path)), path.name
     url = str(stream.url)
+    if is_camera_url(url):
+        url = normalize_camera_url(url)
     if url.lower().startswith(("http:", "https:")):
         await context.fetcher.check(url)
     else:

@@ -34,6 +34,7 @@ function makeAlertCard(streamId, actions) {
   content.append(
     title,
     makeElement("p", "", "when muted"),
+    makeElement("p", "", "domain"),
     makeElement("p", "", "summary"),
     makeElement("p", "", "muted"),
     makeElement("p", "", "disagreement"),
@@ -56,7 +57,7 @@ function makeAlertCard(streamId, actions) {
 
 function updateAlertCard(card, stream, alert) {
   const [image, content] = card.children;
-  const [title, when, summary, reason, disagreement, evidence, triage] = content.children;
+  const [title, when, domain, summary, reason, disagreement, evidence, triage] = content.children;
   const label = formatClass(alert.label);
   const isOngoing = stream.state !== "ended" && alert.state !== "ended";
   loadFrame(image, `v1/streams/${stream.id}/alerts/${alert.number}/frame?peak=${alert.peak}`);
@@ -65,6 +66,7 @@ function updateAlertCard(card, stream, alert) {
   setText(title.children[1], label);
   setText(when, describeTime(alert, isOngoing));
   when.title = `${formatDuration(alert.start)} to ${formatDuration(alert.end)} of the stream`;
+  setText(domain, alert.domain);
   setText(summary, alert.explanation?.summary ?? "");
   setText(reason, alert.explanation?.reason ?? "");
   setText(disagreement, describeDisagreement([alert.label], alert.explanation));

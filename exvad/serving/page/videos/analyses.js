@@ -94,6 +94,7 @@ function show(analysis, isNew) {
   setText($("analysis-name"), analysis.name);
   if (isNew) focusHeading($("analysis-name"));
   setText($("verdict"), "", "verdict");
+  setText($("domain"), "");
   if (analysis.state === "done") {
     analysisResult.show(analysis, { notice, onChange: refresh, onDelete: deleteOpen });
   } else if (analysis.state === "failed") {

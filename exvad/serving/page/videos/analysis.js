@@ -69,7 +69,8 @@ export function togglePlay() {
   else player.pause();
 }
 
-function showVerdict({ events }) {
+function showVerdict({ domain, events }) {
+  setText($("domain"), domain?.state === "outside" ? domain.text : "");
   const labels = [...new Set(events.map((event) => formatClass(event.label)))].join(", ");
   if (labels) setText($("verdict"), `Abnormal: ${labels}`, "verdict alarm");
   else setText($("verdict"), "No anomaly detected", "verdict normal");
@@ -134,10 +135,11 @@ function showCaptions({ captions }) {
 }
 
 function showDetails({ id, result }) {
+  const unknown = result.domain?.state === "unknown" ? [result.domain.text] : [];
   const untrained = result.untrained.map((label) => (
     `${formatClass(label)}: the model was not trained on this class`));
   $("report").href = `v1/analyses/${id}/report`;
-  $("warnings").replaceChildren(...[...result.problems, ...untrained].map((text) => makeElement("li", text)));
+  $("warnings").replaceChildren(...[...result.problems, ...unknown, ...untrained].map((text) => makeElement("li", text)));
   setText($("model"), `Model ${result.model}`);
 }
 

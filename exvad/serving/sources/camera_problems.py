@@ -1,0 +1,65 @@
+"""Why a camera can't be watched, in words: from the status of its answers, or from its silence."""
+
+from __future__ import annotations
+
+import ssl
+
+UNAUTHORIZED, NO_TRANSPORT = 401, 461
+STATUS_TEXTS = {
+    403: "the camera does not let this user see the stream",
+    404: "the camera has no stream of this name: check the path of its URL",
+    453: "the camera has no bandwidth left: end other connections to it",
+    454: "the camera has ended the session",
+    NO_TRANSPORT: "the camera offers neither RTSP over TCP nor over UDP in unicast",
+    503: "the camera is busy: it may have too many viewers",
+}
+REDIRECT = "the camera redirects to another address, which is not followed"
+NO_RTSP = "what answers at this port does not speak RTSP: check the port of the URL"
+
+NO_PACKETS = (
+    "the camera offers no RTSP over TCP, and none of its UDP packets arrive: a firewall may drop "
+    "them, or switch RTSP over TCP on in the camera"
+)
+
+
+def describe_status(status: int, has_login: bool) -> str:
+    """Return what an error status of a camera means.
+
+    Args:
+        status: 300 to 599.
+        has_login: whether a user name was sent.
+    """
+    if status == UNAUTHORIZED and has_login:
+        return "the camera refuses the user name or the password"
+    if status == UNAUTHORIZED:
+        return "the camera asks for a user name and a password: rtsp://USER:PASSWORD@HOST/PATH"
+    if 300 <= status < 400:
+        return REDIRECT
+    return STATUS_TEXTS.get(status, f"the camera answered with status {status}")
+
+
+def describe_silence(error: OSError, seconds: float) -> str:
+    """Return what it means that there is no connection to a camera.
+
+    Args:
+        error: the error of the connection.
+        seconds: how long it was tried.
+    """
+    if isinstance(error, ssl.SSLCertVerificationError):
+        return (
+            f"the certificate of the camera is not trusted ({error.verify_message}): name a file "
+            "with its issuer by the environment variable SSL_CERT_FILE, or use rtsp"
+        )
+    if isinstance(error, ssl.SSLError):
+        return f"the camera does not speak TLS at this port ({error.reason}): try rtsp"
+    if isinstance(error, ConnectionRefusedError):
+        return (
+            "the camera refuses connections to this port: check the port of the URL, and that RTSP "
+            "is switched on in the camera"
+        )
+    if isinstance(error, TimeoutError):
+        return (
+            f"the camera does not answer for {seconds:g} s: it is off, or can't be reached from "
+            "here"
+        )
+    return f"the camera can't be reached ({error.strerror or error})"

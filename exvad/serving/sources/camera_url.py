@@ -1,0 +1,57 @@
+"""The URL of a camera, whose password may contain any character."""
+
+from __future__ import annotations
+
+from urllib.parse import quote, unquote, urlsplit
+
+SCHEMES = ("rtsp", "rtsps")
+SAFE = "!$&'()*+,;=-._~"  # of a login in a URL, beside letters and digits
+
+
+def is_camera_url(url: str) -> bool:
+    """Whether a URL is one of RTSP."""
+    return url.partition("://")[0].lower() in SCHEMES
+
+
+def normalize_camera_url(url: str) -> str:
+    """Return the URL of a camera with a login in which special characters are encoded.
+
+    People write passwords as they are. `#`, `/` and `?` end the host of a URL, and `@` ends the
+    login, so such a URL is read from its last `@`. What is encoded already stays as it is.
+
+    Args:
+        url: rtsp or rtsps, with or without a login.
+    """
+    scheme, _, rest = url.partition("://")
+    login, at, place = rest.rpartition("@")
+    if not at or not _is_login(login, place):
+        return f"{scheme.lower()}://{rest}"
+    user, colon, password = login.partition(":")
+    return f"{scheme.lower()}://{_encode(user)}{colon}{_encode(password)}@{place}"
+
+
+def has_login(url: str) -> bool:
+    """Whether a URL has a user name."""
+    return "@" in urlsplit(url).netloc
+
+
+def _is_login(login: str, place: str) -> bool:
+    """Whether what stands before the last `@` is a login, and not a host with a path.
+
+    `rtsp://host/person@site` has an `@` in its path. Its host has no password, or its port is a
+    number.
+    """
+    if not any(mark in login for mark in "/?#"):
+        return True
+    before = login.split("/")[0].split("?")[0].split("#")[0]
+    if "@" in before:
+        return False  # a login without special characters, and an @ in the path
+    _, colon, password = before.partition(":")
+    return bool(colon) and not password.isdigit() and bool(urlsplit(f"//{place}").hostname)
+
+
+def _encode(text: str) -> str:
+    """Encode what has a meaning in URLs; text that is encoded already stays so."""
+    decoded = unquote(text)
+    is_encoded = decoded != text and quote(decoded, safe=SAFE).lower() == text.lower()
+    return text if is_encoded else quote(text, safe=SAFE)
