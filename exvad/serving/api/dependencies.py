@@ -48,8 +48,8 @@ KeysDep = Annotated[ApiKeys, Depends(get_keys)]
 def require(scope: Scope) -> Callable[[Request, ApiKeys], Awaitable[None]]:
     """Return a dependency that refuses requests which may not do what a scope permits."""
 
-    async def check_scope(request: Request, keys: KeysDep) -> None:
-        authorize(request, keys, scope)
+    async def check_scope(request: Request, context: ContextDep) -> None:
+        authorize(request, context.keys, scope, context.address.host)
 
     return check_scope
 
