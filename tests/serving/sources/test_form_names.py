@@ -21,7 +21,7 @@ from exvad.serving.sources.form_names import read_file_name
         ("filename=\"T?r.mp4\"; filename*=utf-8'de'T%C3%BCr.mp4", "T?r.mp4", "Tür.mp4"),
         ("filename*=ISO-8859-1''K%FCche.mp4; filename=x", "x", "Küche.mp4"),
         ("filename*=no-charset''K%FCche.mp4; filename=x.mp4", "x.mp4", "x.mp4"),
-        ("filename=\"a; filename*=utf-8''b.mp4\"", "a; filename*=utf-8''b.mp4", "a; filename*=utf-8''b.mp4"),
+        ("filename=\"a; filename*=utf-8''b\"", "a; filename*=utf-8''b", "a; filename*=utf-8''b"),
     ],
 )  # fmt: skip
 def test_read_file_name_understands_browsers_and_libraries(
