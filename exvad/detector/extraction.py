@@ -142,6 +142,8 @@ class Extractor:
             fps=info.fps,
             duration=info.duration,
             gaps=info.gaps,
+            lead=info.lead,
+            clock=np.concatenate([task.chunk.clock for task in tasks]).reshape(-1, 2),
         )
         return Extraction(features, [*info.notes, *chunks.problems], timer.seconds)
 

@@ -69,6 +69,7 @@ def compose_analysis(
     return Analysis(
         video=video,
         duration=duration,
+        lead=features.lead,
         num_frames=features.num_frames,
         fps=features.fps,
         classes=list(classes),

@@ -161,10 +161,15 @@ function makeSeekRow(time, ...content) {
 
 function seek(time) {
   state.time = time;
-  player.currentTime = time;
+  player.currentTime = time + lead();
   moveCursor($("timeline"), time);
   if (player.hidden) showFrame(time);
   (player.hidden ? $("frame") : player).scrollIntoView({ block: "nearest" });
+}
+
+// Sound may begin before the first frame: players count from the sound on, analyses from the frame.
+function lead() {
+  return state.analysis.result.lead ?? 0;
 }
 
 // Show the captioned frame at a time, for a video that the browser cannot play.
@@ -191,7 +196,7 @@ async function saveTriage(triage) {
 
 player.addEventListener("timeupdate", () => {
   if (!state.analysis) return;
-  state.time = player.currentTime;
+  state.time = player.currentTime - lead();
   moveCursor($("timeline"), state.time);
 });
 player.addEventListener("error", () => {
