@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
-from av.stream import Disposition
 
 from exvad.video.container import (
     DEFAULT_FPS,
@@ -185,10 +184,9 @@ def _lead(container: InputContainer, stream: VideoStream, pts: NDArray[np.int64]
         return 0.0
     starts = [
         float(other.start_time * other.time_base)
-        for other in (*container.streams.video, *container.streams.audio)
+        for other in (stream, *container.streams.audio)
         if other.start_time is not None and other.time_base is not None
-        and not other.disposition & Disposition.attached_pic
-    ]  # fmt: skip
+    ]
     first = float(int(pts[0]) * stream.time_base)
     return max(0.0, first - min([*starts, first]))
 
