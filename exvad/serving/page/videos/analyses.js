@@ -69,8 +69,9 @@ function refresh() {
 
 // Other tabs and persons review and delete analyses, too.
 async function load() {
-  const id = state.openId === state.shownId ? state.openId : null;
   const page = await requestNewest("v1/analyses", list.limit);
+  const isShown = state.openId === state.shownId && state.openId !== state.deletedId;
+  const id = isShown ? state.openId : null; // requests for what was deleted here fail
   const listed = page.items.find((item) => item.id === id);
   return { page, id, status: listed ?? (id && await loadStatus(id)) };
 }
