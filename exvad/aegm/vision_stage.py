@@ -235,6 +235,7 @@ def _build_row(
         "captions": list(captions) if crop == 0 else [],
         "num_frames": task.num_frames,
         "fps": task.fps,
+        "clock": list(task.chunk.clock),
     }
 
 

@@ -150,6 +150,8 @@ class Extractor:
             duration=info.duration,
             gaps=info.gaps,
             grounded=self.config.model.text == "grounded",
+            lead=info.lead,
+            clock=np.concatenate([task.chunk.clock for task in tasks]).reshape(-1, 2),
         )
         return Extraction(features, [*info.notes, *chunks.problems], timer.seconds)
 

@@ -21,6 +21,7 @@ from exvad.store.examples import whole_example
 
 if TYPE_CHECKING:
     from exvad.checkpoints.zero_shot import AnyCheckpoint
+    from exvad.data.annotations.clock import FrameClock
     from exvad.data.records import Video
     from exvad.inference.prediction import Prediction
     from exvad.metrics import DetectionMAP, Protocol
@@ -41,12 +42,14 @@ class Evaluation:
         analyses: the analysis of every test video.
         videos: the test videos with their ground truth in frames, in the same order.
         notes: a sentence per video with events beyond its end.
+        clocks: when the frames of the videos are shown, in the same order.
     """
 
     metrics: dict[str, Any]
     analyses: list[Analysis]
     videos: list[Video]
     notes: list[str]
+    clocks: list[FrameClock]
 
 
 def evaluate(
@@ -106,7 +109,7 @@ def evaluate(
     if resamples:
         compute_metrics = ResampledMetrics(scored)
         metrics["intervals"] = bootstrap_intervals(compute_metrics, scored.abnormal, resamples)
-    return Evaluation(metrics, analyses, list(truth.videos), truth.notes())
+    return Evaluation(metrics, analyses, list(truth.videos), truth.notes(), list(truth.clocks))
 
 
 def score_videos(

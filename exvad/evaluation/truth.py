@@ -36,12 +36,14 @@ class GroundTruth:
         beyond: video id → the events beyond its end, one phrase each.
         unlocated: ids of abnormal videos whose events all begin after their end. When they are
             abnormal is unknown, so they count in metrics of whole videos only.
+        clocks: when the frames of each video are shown.
     """
 
     videos: tuple[Video, ...]
     counted: tuple[Video, ...]
     beyond: dict[str, list[str]]
     unlocated: frozenset[str]
+    clocks: tuple[FrameClock, ...] = ()
 
     def notes(self) -> list[str]:
         """Return a sentence per video with events beyond its end."""
@@ -71,14 +73,15 @@ def locate_events(
         stride_seconds: seconds per snippet, in place of `stride`; 0 to count frames.
     """
     located: list[Video] = []
+    clocks: list[FrameClock] = []
     counted: list[Video] = []
     beyond: dict[str, list[str]] = {}
     unlocated: set[str] = set()
     for video in videos:
         features = bank[video.video_id]
         frames_T = _first_frames(features, stride, stride_seconds)
-        times = np.asarray(features.times).tolist()
-        clock = FrameClock(features.num_frames, features.fps, frames_T.tolist(), times)
+        clock = _frame_clock(features, frames_T)
+        clocks.append(clock)
         in_frames = events_in_frames(video, clock)
         # A published benchmark states the length that its figures are computed with.
         length = video.num_frames if video.snippets is not None else None
@@ -96,7 +99,20 @@ def locate_events(
         had_times = bool(in_frames.events or in_frames.spans)
         if video.abnormal and had_times and not fitted.frame_events():
             unlocated.add(video.video_id)
-    return GroundTruth(tuple(located), tuple(counted), beyond, frozenset(unlocated))
+    return GroundTruth(tuple(located), tuple(counted), beyond, frozenset(unlocated), tuple(clocks))
+
+
+def _frame_clock(features: VideoFeatures, frames_T: NDArray[np.float64]) -> FrameClock:
+    """Return when the frames of a video are shown: by their own times, as far as they are stored.
+
+    Args:
+        features: of the video.
+        frames_T: first frame of each snippet.
+    """
+    points_k2 = features.clock
+    if not len(points_k2):  # features of earlier code, or imported ones
+        points_k2 = np.stack([frames_T, np.asarray(features.times, np.float64)], axis=1)
+    return FrameClock(features.num_frames, features.fps, *points_k2.T.tolist())
 
 
 def _first_frames(
@@ -106,6 +122,9 @@ def _first_frames(
     times_T = np.asarray(features.times, np.float64)
     if not stride_seconds:
         return np.arange(len(times_T), dtype=np.float64) * stride
+    if len(features.clock):
+        clock = _frame_clock(features, times_T)
+        return np.array([clock.frame_at(time) for time in times_T.tolist()], np.float64)
     frame = 1 / features.fps
     steps = np.diff(times_T)
     # Where nothing was recorded, the next snippet begins later than this one can last.

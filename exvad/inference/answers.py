@@ -84,6 +84,7 @@ def compose_analysis(
         video=video,
         domain=check,
         duration=duration,
+        lead=features.lead,
         num_frames=features.num_frames,
         fps=features.fps,
         classes=list(classes),

@@ -180,9 +180,11 @@ def write_report(
     unreadable: list[str] = []
     with progress_bar() as bar, frame_reader(config) as read:
         row = bar.add_task("writing the report", total=len(evaluation.videos))
-        for analysis, video in zip(evaluation.analyses, evaluation.videos, strict=True):
+        for analysis, video, clock in zip(
+            evaluation.analyses, evaluation.videos, evaluation.clocks, strict=True
+        ):
             events = tuple(
-                (event.start / analysis.fps, event.end / analysis.fps, event.label)
+                (clock.seconds_at(event.start), clock.end_of(event.end), event.label)
                 for event in video.events
             )
             frames: dict[int, bytes] = {}

@@ -82,6 +82,12 @@ class Analysis(BaseModel):
         None, description="whether the video is of the kind that the checkpoint was trained on"
     )
     duration: float = Field(ge=0, description="seconds")
+    lead: float = Field(
+        0.0,
+        ge=0,
+        description="seconds that players show before the first frame, such as sound that begins "
+        "earlier; add them to a time to seek to it",
+    )
     num_frames: int = Field(ge=1, description="frames of the video")
     fps: float = Field(gt=0, description="frames per second")
     classes: list[str] = Field(description="class names, the normal class first")

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from ipaddress import ip_network
 from pathlib import Path
 from typing import Any, Self
+from urllib.parse import urlsplit
 
 from pydantic import (
     BaseModel,
@@ -133,6 +134,11 @@ class ServerSettings(BaseModel):
         [], description="private networks whose URLs are fetched too, such as 10.1.0.0/16"
     )
     url_seconds: float = Field(300, gt=0, description="maximum time to download a URL")
+    public_url: str = Field(
+        "",
+        description="address of the page as browsers see it behind a reverse proxy, such as "
+        "https://example.com/exvad; empty if clients reach the server directly",
+    )
     webhook_secret: Path | None = Field(
         None, description="file of the secret that signs webhooks; no webhooks without it"
     )
@@ -148,6 +154,17 @@ class ServerSettings(BaseModel):
         if value and not value.startswith(SQLITE):
             raise ValueError("only sqlite:///FILE is supported; PostgreSQL is not")
         return value
+
+    @field_validator("public_url")
+    @classmethod
+    def _require_address(cls, value: str) -> str:
+        if not value:
+            return value
+        parts = urlsplit(value)
+        is_plain = not (parts.query or parts.fragment or "@" in parts.netloc)
+        if parts.scheme not in ("http", "https") or not parts.hostname or not is_plain:
+            raise ValueError(f"{value!r} is no address like https://example.com/exvad")
+        return value.rstrip("/")
 
     @field_validator("allowed_root", mode="before")
     @classmethod

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +23,7 @@ from exvad.store.parts import CorruptPartError
 from exvad.store.schema import TextKind, feature_rows
 from exvad.store.store import Store
 from exvad.store.survey import Survey
+from exvad.video.footage.clock_points import gaps_of
 
 Array = np.ndarray[Any, Any]
 
@@ -41,6 +42,7 @@ _BANK_SCHEMA = pa.schema(
         "record": pa.string(),
         "num_frames": pa.int64(),
         "fps": pa.float64(),
+        "clock": pa.list_(pa.float64()),
     }
 )
 
@@ -67,6 +69,9 @@ class VideoFeatures:
         duration: seconds of the video; None for frames divided by rate.
         gaps: seconds at which nothing was recorded; see `exvad.video.survey.VideoInfo`.
         grounded: whether `text` is that of `text="grounded"`.
+        lead: seconds that players show before the first frame.
+        clock: frame and second of points of the video's clock, float64 [k, 2]; see
+            `exvad.video.footage.clock_points`. Empty for features of earlier code.
     """
 
     video_id: str
@@ -83,6 +88,8 @@ class VideoFeatures:
     duration: float | None = None
     gaps: tuple[tuple[float, float], ...] = ()
     grounded: bool = False
+    lead: float = 0.0
+    clock: Array = field(default_factory=lambda: np.empty((0, 2)))
 
 
 def load_features(
@@ -148,12 +155,16 @@ class FeatureBank(Mapping[str, VideoFeatures]):
         if text is not None and self.text_kind == "explanation":
             text = text[0]
         record = plain.pop("record")
+        clock_k2 = np.array(plain.pop("clock") or [], np.float64).reshape(-1, 2)
         return VideoFeatures(
             visual=self.visual[snippets],
             times=self._times[snippets],
             text=text,
             record=(json.loads(record) or None) if record else None,
             grounded=self.text_kind == "grounded",
+            duration=float(clock_k2[-1, 1]) if len(clock_k2) else None,
+            gaps=gaps_of(clock_k2),
+            clock=clock_k2,
             **plain,
         )
 
@@ -297,6 +308,7 @@ def _read_visual(survey: Survey, rows: dict[str, _Row], crop: int) -> tuple[Arra
     times = np.empty(sum(lengths), np.float64)
     columns = [
         *("visual", "times", "first_snippet", "caption_snippets", "captions", "num_frames", "fps"),
+        "clock",
     ]
     stored: dict[str, list[dict[str, Any]]] = {video: [] for video in rows}
     for table in stage.iter_tables(columns, rows, survey.index("vision")):
@@ -314,6 +326,7 @@ def _read_visual(survey: Survey, rows: dict[str, _Row], crop: int) -> tuple[Arra
             "captions": [caption for chunk in chunks for caption in chunk["captions"]],
             "num_frames": chunks[0]["num_frames"],
             "fps": chunks[0]["fps"],
+            "clock": [value for chunk in chunks for value in chunk["clock"]],
         }
     return visual, times
 

@@ -65,12 +65,14 @@ class PartFolder:
     Args:
         root: local path or URI; see `exvad.data.storage.places`.
         name: sub-folder of `root`; "" for the root itself.
+        optional: list columns that a part may lack; its rows have empty lists then.
 
     Raises:
         ValueError: the URI is not supported.
     """
 
-    def __init__(self, root: str | Path, name: str = "") -> None:
+    def __init__(self, root: str | Path, name: str = "", optional: Sequence[pa.Field] = ()) -> None:
+        self._optional = optional
         try:
             place = resolve_place(root)
         except ValueError as error:
@@ -193,13 +195,19 @@ class PartFolder:
             if columns is not None and not columns:
                 return part.schema_arrow.empty_table()
             known = part.schema_arrow.names
-            missing = [column for column in columns or () if column not in known]
+            absent = [
+                field
+                for field in self._optional
+                if field.name not in known and (columns is None or field.name in columns)
+            ]
+            names = {field.name for field in absent}
+            wanted = None if columns is None else [name for name in columns if name not in names]
+            missing = [column for column in wanted or () if column not in known]
             if missing:
                 raise self.foreign_part(name, missing[0])
-            wanted = None if columns is None else list(columns)
             if group == WHOLE:
-                return part.read(columns=wanted)
-            return part.read_row_group(group, columns=wanted)
+                return _with_empty_lists(part.read(columns=wanted), absent)
+            return _with_empty_lists(part.read_row_group(group, columns=wanted), absent)
         except StorageError as error:
             if error.changed:
                 raise FileNotFoundError(errno.ENOENT, error.reason, path) from error
@@ -291,3 +299,10 @@ def _is_part(name: str) -> bool:
 
 def _is_temporary(name: str) -> bool:
     return name.startswith(".") and name.endswith(".tmp")
+
+
+def _with_empty_lists(table: pa.Table, fields: Sequence[pa.Field]) -> pa.Table:
+    """Return a table with further columns, whose rows are empty lists."""
+    for field in fields:
+        table = table.append_column(field, pa.array([[]] * len(table), field.type))
+    return table

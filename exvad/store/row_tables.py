@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from exvad.store.schema import FEATURES, KEYS, StageName, stage_schema
+from exvad.store.schema import FEATURES, KEYS, OPTIONAL, StageName, stage_schema
 
 Row = Mapping[str, Any]
 _Array = np.ndarray[Any, Any]
@@ -39,6 +39,8 @@ def build_table(
     """
     if isinstance(rows, pa.Table):
         rows = _rows_of(stage, rows)
+    absent: Row = {name: [] for name in OPTIONAL[stage]}
+    rows = [{**absent, **row} for row in rows]
     _check_columns(stage, rows)
     if width is None and FEATURES[stage]:
         width = _vectors(stage, rows[0], FEATURES[stage][0], None).shape[1]
@@ -190,6 +192,8 @@ def _vision_problem(row: Row, lengths: Mapping[str, int]) -> str | None:
         return f"{len(row['captions'])} captions, {len(row['caption_snippets'])} caption_snippets"
     if any(not first <= snippet < stop for snippet in row["caption_snippets"]):
         return f"caption_snippets must be snippet indices of the video in {first}…{stop - 1}"
+    if len(row["clock"]) % 2 or not np.isfinite(row["clock"]).all():
+        return "clock must be pairs of finite numbers"
     if row["num_frames"] < 1 or not 0 < row["fps"] < float("inf"):
         return f"num_frames {row['num_frames']} or fps {row['fps']} is impossible"
     return None

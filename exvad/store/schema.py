@@ -27,6 +27,19 @@ FEATURES: dict[StageName, tuple[str, ...]] = {
 }
 
 
+# Columns that rows may lack: they are empty lists then. Stores of earlier code have none.
+OPTIONAL: dict[StageName, tuple[str, ...]] = {
+    "captions": (),
+    "vision": ("clock",),
+    "language": (),
+}
+
+
+def optional_fields(stage: StageName) -> list[pa.Field]:
+    """Return the fields of a stage that its parts may lack."""
+    return [stage_schema(stage, 1).field(name) for name in OPTIONAL[stage]]
+
+
 def stage_schema(stage: StageName, width: int) -> pa.Schema:
     """Return the Arrow schema of a stage.
 
@@ -51,6 +64,7 @@ def stage_schema(stage: StageName, width: int) -> pa.Schema:
             "captions": _list_of(pa.string()),
             "num_frames": pa.int64(),
             "fps": pa.float64(),
+            "clock": _list_of(pa.float64()),
         }
     else:
         columns = {

@@ -36,7 +36,14 @@ from exvad.store.index.spread import IN_THREADS, Spread
 from exvad.store.index.stage_index import StageIndex
 from exvad.store.parts import PartFolder, Piece
 from exvad.store.row_tables import build_table
-from exvad.store.schema import FEATURES, KEYS, StageName, feature_rows, stage_schema
+from exvad.store.schema import (
+    FEATURES,
+    KEYS,
+    StageName,
+    feature_rows,
+    optional_fields,
+    stage_schema,
+)
 
 _TRIES = 20
 _Key = TypeVar("_Key", bound=Hashable)
@@ -76,7 +83,7 @@ class Store:
                 although there are rows.
         """
         normalized = normalize_fingerprint(name, fingerprint)
-        folder = PartFolder(self.root, name)
+        folder = PartFolder(self.root, name, optional_fields(name))
         if fresh:
             # Rows first: after an interruption, the remaining rows still have their fingerprint.
             remove_rows(folder)
@@ -91,7 +98,7 @@ class Store:
             OtherVersionError: another version of exvad wrote the stage.
             ValueError: there is no such stage, or `stage.json` is damaged.
         """
-        folder = PartFolder(self.root, name)
+        folder = PartFolder(self.root, name, optional_fields(name))
         fingerprint = read_fingerprint(folder)
         if fingerprint is None:
             raise ValueError(

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from exvad.video.container import DEFAULT_FPS
+from exvad.video.footage.clock_points import clock_points
 from exvad.video.footage.sampling import Sampling
 from exvad.video.open_file import OpenFile
 from exvad.video.survey import PacketSurvey, VideoInfo, survey_packets
@@ -40,6 +41,8 @@ class Chunk:
         seeks: pts of the keyframe to seek to, and its dts if it differs; empty to start from the
             beginning of the file.
         frames: indices in the video of each snippet's frame, if they are not every `stride`-th.
+        clock: points of the video's clock from its first frame on, frame and second by turns; see
+            `exvad.video.footage.clock_points`.
     """
 
     video_id: str
@@ -52,6 +55,7 @@ class Chunk:
     pts: tuple[int, ...]
     seeks: tuple[int, ...] = ()
     frames: tuple[int, ...] = ()
+    clock: tuple[float, ...] = ()
 
     @property
     def frame_indices(self) -> Sequence[int]:
@@ -72,7 +76,7 @@ class Chunk:
     def from_row(cls, row: dict[str, Any]) -> Chunk:
         """Return the chunk of plain values."""
         # Arrow returns lists as arrays, and FFmpeg accepts only plain integers.
-        columns = ("times", "pts", "seeks", "frames")
+        columns = ("times", "pts", "seeks", "frames", "clock")
         return cls(**{**row, **{name: tuple(np.asarray(row[name]).tolist()) for name in columns}})
 
 
@@ -104,12 +108,18 @@ def plan_chunks(
     """
     survey = survey_packets(path, folder_fps, file)
     frames = Sampling(stride, stride_seconds).choose(survey.seconds)
+    info = survey.info
+    clock_k2 = clock_points(survey.seconds, info.fps, info.duration, info.gaps, frames)
     chunks: list[Chunk] = []
     for first_snippet in range(0, len(frames), snippets_per_chunk):
         chosen = frames[first_snippet : first_snippet + snippets_per_chunk]
         chunk = make_chunk(survey, chosen, video_id, len(chunks), first_snippet, stride)
         listed = tuple(chosen.tolist()) if stride_seconds else ()
-        chunks.append(replace(chunk, frames=listed))
+        is_last = first_snippet + snippets_per_chunk >= len(frames)
+        end = np.inf if is_last else frames[first_snippet + snippets_per_chunk]
+        is_here_k = (clock_k2[:, 0] >= chosen[0]) & (clock_k2[:, 0] < end)
+        clock = tuple(clock_k2[is_here_k].ravel().tolist())
+        chunks.append(replace(chunk, frames=listed, clock=clock))
     return survey.info, chunks
 
 

@@ -67,6 +67,9 @@ def parse_plan(
         times_t = np.array(chunk.times)
         if times_t.dtype != float or not np.isfinite(times_t).all():
             raise ValueError("a chunk has times that are not finite numbers")
+        is_finite = all(type(value) is float and math.isfinite(value) for value in chunk.clock)
+        if len(chunk.clock) % 2 or not is_finite:
+            raise ValueError("a chunk has a clock that is not of pairs of finite numbers")
         first_snippet += chunk.num_snippets
         if len(chunk.frames) != (chunk.num_snippets if stride_seconds else 0):
             raise ValueError("a chunk has the wrong number of frames")
@@ -130,7 +133,10 @@ def _parse_info(content: dict[str, Any]) -> VideoInfo:
     gaps = [(float(start), float(end)) for start, end in content["gaps"]]
     if not np.isfinite(np.array(gaps)).all():
         raise ValueError("a gap has times that are not finite numbers")
-    return VideoInfo(**{**content, "notes": tuple(notes), "gaps": tuple(gaps)})
+    lead = float(content["lead"])
+    if not 0 <= lead < math.inf:
+        raise ValueError("the first frame has no possible time")
+    return VideoInfo(**{**content, "notes": tuple(notes), "gaps": tuple(gaps), "lead": lead})
 
 
 def _is_plausible(info: VideoInfo) -> bool:

@@ -65,6 +65,7 @@ class VideoInfo:
         notes: what is odd about the file and how it was understood, in words.
         gaps: seconds at which nothing was recorded, from the end of the last frame before to the
             first frame after; of no length where the clock was set.
+        lead: seconds that players show before the first frame, such as sound that begins earlier.
     """
 
     path: str
@@ -76,6 +77,7 @@ class VideoInfo:
     codec: str
     notes: tuple[str, ...] = ()
     gaps: tuple[tuple[float, float], ...] = ()
+    lead: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -165,8 +167,28 @@ def survey_packets(
             codec=stream.codec_context.codec.canonical_name,
             notes=(*describe_choice(container, stream), *timeline.notes),
             gaps=timeline.gaps,
+            lead=_lead(container, stream, pts),
         )
     return PacketSurvey(info, seconds, pts, keyframes)
+
+
+def _lead(container: InputContainer, stream: VideoStream, pts: NDArray[np.int64] | None) -> float:
+    """Return the seconds from the beginning of a file, as players count them, to its first frame.
+
+    Args:
+        container: the file.
+        stream: its video.
+        pts: times of the frames that are shown, increasing; None if they are unreliable.
+    """
+    if pts is None or stream.time_base is None:
+        return 0.0
+    starts = [
+        float(other.start_time * other.time_base)
+        for other in (stream, *container.streams.audio)
+        if other.start_time is not None and other.time_base is not None
+    ]
+    first = float(int(pts[0]) * stream.time_base)
+    return max(0.0, first - min([*starts, first]))
 
 
 def _read_frame_packets(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -127,3 +129,25 @@ def test_an_event_behind_a_gap_is_found_by_frames_and_by_seconds() -> None:
     assert [video.events[0].start for video in truth.videos] == [30, 30, 40]
     assert list(truth.beyond) == ["c"]
     assert truth.videos[2].events[0].end == 50
+
+
+def test_an_event_before_a_gap_has_the_frames_before_it() -> None:
+    """32 frames in 3.2 seconds, then nothing for ten minutes, then 32 frames again."""
+    clock = [[0, 0], [16, 1.6], [32, 3.2], [32, 603.2], [48, 604.8], [64, 606.4]]
+    video = replace(features("a", [0.0, 1.6, 603.2, 604.8], 64, 10.0), clock=np.array(clock))
+    events = [TimedEvent(1.6, 3.2, "Robbery"), TimedEvent(603.2, 606.4, "Robbery")]
+    truth = locate_events([robbery("a", *events)], {"a": video}, 16)
+    assert [(event.start, event.end) for event in truth.videos[0].events] == [(16, 32), (32, 64)]
+    assert truth.notes() == []
+    (clock_of_video,) = truth.clocks
+    assert (clock_of_video.seconds_at(16), clock_of_video.end_of(32)) == (1.6, 3.2)
+    assert clock_of_video.seconds_at(32) == 603.2
+
+
+def test_events_within_a_snippet_count_by_the_frames_own_times() -> None:
+    """Fifteen frames in a tenth of a second, and one that lasts a whole second."""
+    clock = [[0, 0.0], [15, 0.1], [16, 1.1], [32, 2.7]]
+    video = replace(features("a", [0.0, 1.1], 32, 10.0), clock=np.array(clock))
+    truth = locate_events([robbery("a", TimedEvent(0.1, 1.1, "Robbery"))], {"a": video}, 16)
+    (event,) = truth.videos[0].events
+    assert (event.start, event.end) == (15, 16)

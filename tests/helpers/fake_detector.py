@@ -70,7 +70,11 @@ class FakeDetector:
             callbacks.on_progress(0.5)
             callbacks.on_progress(1.0)
         analysis = make_analysis(Path(path).name, info.num_frames, info.fps)
-        update = {"untrained": list(categories or ()), "threshold": threshold or analysis.threshold}
+        update = {
+            "untrained": list(categories or ()),
+            "threshold": threshold or analysis.threshold,
+            "lead": info.lead,
+        }
         if not explain:
             update |= {"explanation": None, "captions": []}
         if callbacks.on_text is not None and explain:

@@ -99,7 +99,9 @@ def watch_stream(checkpoint: Checkpoint, visual_TD: NDArray[np.float32]) -> list
     return list({alert.number: alert for alert in alerts}.values())
 
 
-def test_stream_and_file_agree_in_class_and_begin_within_two_snippets(checkpoint: Checkpoint) -> None:
+def test_stream_and_file_agree_in_class_and_begin_within_two_snippets(
+    checkpoint: Checkpoint,
+) -> None:
     videos = [plant(number) for number in range(200, 225) if number % len(CLASSES)]
     for video in videos:
         analysis = analyze_file(checkpoint, video.visual_TD)

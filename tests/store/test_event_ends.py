@@ -7,7 +7,7 @@ from pathlib import Path
 from exvad.data.records import Event, TimedEvent
 from exvad.store.event_ends import events_beyond_the_end
 from exvad.store.store import Store
-from tests.helpers.feature_store import add_vision
+from tests.helpers.feature_store import FINGERPRINT, add_vision, vision_row
 from tests.helpers.manifests import make_video
 
 
@@ -29,3 +29,13 @@ def test_events_beyond_the_end_are_named_by_video(tmp_path: Path) -> None:
         f"b: Fighting:5000-6000 begins after the last of {frames} frames",
     ]
     assert events_beyond_the_end(videos[3:4], store) == []
+
+
+def test_an_event_behind_a_gap_is_not_beyond_the_end(tmp_path: Path) -> None:
+    store = Store(tmp_path)
+    clock = [32.0, 3.2, 32.0, 603.2, 64.0, 606.4]
+    row = vision_row("a", num_frames=64, fps=10.0, clock=clock)
+    store.stage("vision", FINGERPRINT).append([row])
+    event = TimedEvent(604.0, 606.0, "Fighting")
+    videos = [make_video("a", "Fighting", timed_events=(event,))]
+    assert events_beyond_the_end(videos, store) == []

@@ -18,8 +18,8 @@ class FrameClock:
         num_frames: frames of the video.
         fps: frames per second, on average.
         frames: numbers of some frames whose times are known, increasing; may be empty. Estimated
-            ones need not be whole.
-        seconds: the times of those frames, increasing.
+            ones need not be whole. A frame after a gap is there twice.
+        seconds: the times of those frames, increasing; first the end of the frame before a gap.
     """
 
     num_frames: int
@@ -40,6 +40,29 @@ class FrameClock:
         if seconds >= last:
             return round(self.frames[-1] + (seconds - last) * self.fps)
         return round(float(np.interp(seconds, self.seconds, self.frames)))
+
+    def seconds_at(self, frame: float) -> float:
+        """Return the time at which a frame begins."""
+        return self._seconds_at(frame, 0)
+
+    def end_of(self, frame: float) -> float:
+        """Return the time at which the frame before this one ends.
+
+        It is the time at which this one begins, unless nothing was recorded in between.
+        """
+        return self._seconds_at(frame, -1)
+
+    def _seconds_at(self, frame: float, side: int) -> float:
+        if not len(self.seconds):
+            return frame / self.fps
+        same = np.flatnonzero(np.asarray(self.frames) == frame)
+        if len(same):  # the last time of a frame is its beginning, the first one the end before
+            return float(self.seconds[same[-1 if side == 0 else 0]])
+        if frame < self.frames[0]:
+            return self.seconds[0] + (frame - self.frames[0]) / self.fps
+        if frame > self.frames[-1]:
+            return self.seconds[-1] + (frame - self.frames[-1]) / self.fps
+        return float(np.interp(frame, self.frames, self.seconds))
 
 
 def events_in_frames(video: Video, clock: FrameClock) -> Video:

@@ -7,13 +7,12 @@ import shutil
 import tempfile
 import time
 import uuid
-from dataclasses import replace
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from exvad.data.annotations.clock import beyond_the_end
-from exvad.data.annotations.measuring import measured_by
+from exvad.data.annotations.clock import events_in_frames, fit_to_length
+from exvad.data.annotations.measuring import clocks_read_by
 from exvad.data.dataset import load_manifest
 from exvad.data.storage.errors import StorageError, without_secrets
 from exvad.data.storage.places import is_uri, resolve_place
@@ -123,7 +122,7 @@ def _beyond_the_end(manifest: Manifest, folder_fps: float) -> list[str]:
         and not is_uri(video.path)
     ]
     end = time.monotonic() + COMPARING_SECONDS
-    with measured_by(VIDEO_SECONDS, folder_fps) as measure:
+    with clocks_read_by(VIDEO_SECONDS, folder_fps) as read_clock:
         for number, video in enumerate(timed):
             if time.monotonic() > end:
                 notes.append(
@@ -132,9 +131,9 @@ def _beyond_the_end(manifest: Manifest, folder_fps: float) -> list[str]:
                 )
                 break
             with contextlib.suppress(VideoError):  # preprocessing lists what can't be read
-                num_frames, fps = measure(Path(video.path))
-                measured = replace(video, num_frames=num_frames, fps=fps)
-                notes += [f"{video.video_id}: {phrase}" for phrase in beyond_the_end(measured)]
+                clock = read_clock(Path(video.path))
+                _, phrases = fit_to_length(events_in_frames(video, clock), clock.num_frames)
+                notes += [f"{video.video_id}: {phrase}" for phrase in phrases]
     return notes
 
 

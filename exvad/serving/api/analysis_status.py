@@ -41,7 +41,11 @@ def read_status(
 
 
 async def wait_for_end(
-    context: Context, analysis_id: str, seconds: float, request: Request
+    context: Context,
+    analysis_id: str,
+    seconds: float,
+    request: Request,
+    with_result: bool = True,
 ) -> AnalysisStatus:
     """Return the status of an analysis as soon as it has ended, or after some time.
 
@@ -52,6 +56,7 @@ async def wait_for_end(
         analysis_id: id of the analysis.
         seconds: longest time to wait.
         request: request of the client; waiting stops when the client disconnects.
+        with_result: False to leave the result out.
 
     Raises:
         HTTPException: 404 if there is no such analysis.
@@ -68,4 +73,4 @@ async def wait_for_end(
                 if status.state in ENDED or await request.is_disconnected():
                     break
                 await wait_for_event(new_event, min(remaining, POLL_SECONDS))
-    return await asyncio.to_thread(read_status, context.analyses, analysis_id)
+    return await asyncio.to_thread(read_status, context.analyses, analysis_id, with_result)

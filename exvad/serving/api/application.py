@@ -13,6 +13,7 @@ from exvad.serving.api.context import Context
 from exvad.serving.api.headers import SecurityHeaders
 from exvad.serving.api.limits import BodySizeLimit
 from exvad.serving.api.problems import EXCEPTION_HANDLERS, MEDIA_TYPE
+from exvad.serving.api.public_address import BelowPath
 from exvad.serving.api.routes import (
     alerts,
     analyses,
@@ -45,12 +46,15 @@ def create_api(settings: ServerSettings) -> FastAPI:
         lifespan=close_context,
         docs_url=None,  # `reference` serves the documentation without other hosts
         redoc_url=None,
+        servers=[{"url": settings.public_url}] if settings.public_url else None,
         responses={"4XX": {"model": Problem, "content": {MEDIA_TYPE: {}}}},
         exception_handlers=EXCEPTION_HANDLERS,
     )
-    api.state.context = Context(settings)
+    context = Context(settings)
+    api.state.context = context
     api.add_middleware(SecurityHeaders)
     api.add_middleware(BodySizeLimit)
+    api.add_middleware(BelowPath, path=context.address.path)
     for module in (
         operations,
         session,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 
 from exvad.serving.api.keys import ApiKeys
+from exvad.serving.api.public_address import PublicAddress
 from exvad.serving.queue.analyses import AnalysisQueue
 from exvad.serving.queue.notifier import EventNotifier
 from exvad.serving.queue.streams import StreamQueue
@@ -33,6 +34,7 @@ class Context:
         self.notifier = EventNotifier(self.analyses, settings.max_followers)
         self.spool = Spool(settings.spool / "videos", settings.max_bytes)
         self.keys = ApiKeys(settings.api_keys)
+        self.address = PublicAddress(settings.public_url)
         self.fetcher = Fetcher(settings)
         self.decoder = DecodingProcess(
             settings.decode_bytes, settings.decode_seconds, mode=settings.sandbox

@@ -45,11 +45,11 @@ StreamsDep = Annotated[StreamQueue, Depends(get_streams)]
 KeysDep = Annotated[ApiKeys, Depends(get_keys)]
 
 
-def require(scope: Scope) -> Callable[[Request, ApiKeys], Awaitable[None]]:
+def require(scope: Scope) -> Callable[[Request, Context], Awaitable[None]]:
     """Return a dependency that refuses requests which may not do what a scope permits."""
 
-    async def check_scope(request: Request, keys: KeysDep) -> None:
-        authorize(request, keys, scope)
+    async def check_scope(request: Request, context: ContextDep) -> None:
+        authorize(request, context.keys, scope, context.address.host)
 
     return check_scope
 

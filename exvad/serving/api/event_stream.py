@@ -60,7 +60,7 @@ def follow_events(
     return StreamingResponse(
         _generate_events(database, notifier, subject_id, _last_event_id(request), read_ending),
         media_type="text/event-stream",
-        headers={"Cache-Control": "no-store"},
+        headers={"Cache-Control": "no-store, no-transform", "X-Accel-Buffering": "no"},
     )
 
 

@@ -41,7 +41,7 @@ from exvad.serving.deployments.models import (
 )
 from exvad.serving.deployments.one_node import choose_node, on_node
 from exvad.serving.language.ray_engine import build_engine, require_vllm
-from exvad.serving.queue.database import check_database
+from exvad.serving.queue.database import check_database, check_folder
 from exvad.serving.settings import Replicas, ServerSettings, load_settings, parse_settings
 from exvad.serving.workers.webhook_sender import read_secret
 from exvad.video.sandbox import DecodingProcess
@@ -201,7 +201,12 @@ def _resolve(settings: ServerSettings) -> tuple[ServerSettings, Path]:
 
 def _check_files(settings: ServerSettings) -> None:
     """Check the files that the settings name, so that errors appear here and not in a replica."""
+    check_folder(settings.spool)
     check_database(settings.database_path)
+    if settings.public_url and settings.api_keys is None:
+        raise ValueError(
+            "public_url: other machines reach the server through it: set api_keys in the settings"
+        )
     if settings.webhook_secret is not None:
         read_secret(settings.webhook_secret)
     ApiKeys(settings.api_keys)

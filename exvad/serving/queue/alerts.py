@@ -104,24 +104,31 @@ def read_alert(
 
 
 def read_alerts(
-    connection: sqlite3.Connection, stream_id: str, limit: int
-) -> tuple[list[AlertStatus], int]:
-    """Return the newest alerts of a stream, and the number of its alerts whose triage is open.
+    connection: sqlite3.Connection, stream_id: str, limit: int, before: int | None = None
+) -> list[AlertStatus]:
+    """Return the newest alerts of a stream, newest first.
 
     Args:
         connection: an open connection.
         stream_id: id of the stream.
         limit: largest number of alerts.
+        before: only alerts with a smaller number; None for all.
     """
     rows = connection.execute(
         "select began_at, alert, triage from alerts where stream_id = ? "
-        "order by number desc limit ?",
-        (stream_id, limit),
+        "and number < coalesce(?, number + 1) order by number desc limit ?",
+        (stream_id, before, limit),
     ).fetchall()
-    (untriaged,) = connection.execute(
-        "select count(*) from alerts where stream_id = ? and triage = 'open'", (stream_id,)
+    return [_to_status(row) for row in rows]
+
+
+def count_alerts(connection: sqlite3.Connection, stream_id: str) -> tuple[int, int]:
+    """Return the number of alerts of a stream, and of those whose triage is open."""
+    total, untriaged = connection.execute(
+        "select count(*), count(*) filter (where triage = 'open') from alerts where stream_id = ?",
+        (stream_id,),
     ).fetchone()
-    return [_to_status(row) for row in rows], int(untriaged)
+    return int(total), int(untriaged)
 
 
 def set_triage(

@@ -247,7 +247,7 @@ class AnalysisQueue(LeasedQueue):
             ).fetchone()
             rows = connection.execute(
                 f"select {_STATUS_COLUMNS} from analyses {where} "
-                "order by created desc limit ? offset ?",
+                "order by created desc, id limit ? offset ?",
                 [*values, limit, offset],
             ).fetchall()
         return [_to_status(row) for row in rows], int(total)

@@ -2,65 +2,42 @@
 
 Every process opens the file on its own, in WAL mode. A durable write waits for the disk, so that it
 survives a power failure. Progress events are not durable: only clients that follow need them.
+
+The file is readable for its owner only, and what is deleted is overwritten: streams have passwords.
 """
 
 from __future__ import annotations
 
 import fcntl
 import json
+import os
 import sqlite3
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
-import exvad
 from exvad.data.versions import OtherVersionError
+from exvad.serving.queue.schema import (
+    SCHEMA_VERSION,
+    create_tables,
+    is_upgradable,
+    upgrade_tables,
+)
 
 LOCK_SECONDS = 30  # longest wait for a lock of another process
-SCHEMA_VERSION = 7
-SCHEMA = """
-create table analyses (
-    id text primary key, name text not null, path text not null, uploaded integer not null,
-    options text not null, state text not null, progress real not null default 0,
-    created real not null, started real, finished real,
-    holder text, lease real, attempts integer not null default 0,
-    score real, label text, events integer, result text, error text, timings text,
-    triage text not null default 'open'
-);
-create index analyses_by_state on analyses (state, created);
-create table streams (
-    id text primary key, name text not null, source text not null, options text not null,
-    state text not null, created real not null, finished real, holder text, lease real,
-    threshold real, classes text not null default '[]', seconds real, delay real, score real,
-    dropped integer not null default 0, notice text, num_alerts integer not null default 0
-);
-create table alerts (
-    stream_id text not null, number integer not null, began_at real not null, alert text not null,
-    triage text not null default 'open', frame blob, primary key (stream_id, number)
-);
-create table events (
-    number integer primary key autoincrement, subject_id text not null, kind text not null,
-    data text not null
-);
-create index events_by_subject on events (subject_id, number);
-create table webhooks (
-    id integer primary key autoincrement, url text not null, receiver text not null,
-    analysis_id text, body text, due real not null, attempts integer not null default 0
-);
-create table counters (name text primary key, value real not null);
-create table workers (holder text primary key, model text not null, last_heartbeat real not null);
-create table written_by (version text not null);
-"""
+PRIVATE = 0o600  # the file has the passwords of cameras
+NOT_FOR_OTHERS = 0o007
 
 
 class Database:
     """A SQLite file that every process opens on its own.
 
     Args:
-        path: the file; it is created if it does not exist.
+        path: the file; it is created if it does not exist, and upgraded if an earlier version
+            since 0.2.0 wrote it.
 
     Raises:
-        OtherVersionError: another version of exvad wrote the file.
+        OtherVersionError: a later version of exvad wrote the file, or 0.1.
         ValueError: the file is not a database of exvad.
     """
 
@@ -70,9 +47,16 @@ class Database:
         # SQLite does not wait for the lock that changes the journal mode.
         with path.with_suffix(".lock").open("wb") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)
+            _keep_from_others(path)
             with self.read() as connection:
-                if not _has_schema(connection, path):
-                    _create_schema(connection)
+                version = _read_version(connection, path)
+                if version is None:
+                    create_tables(connection)
+                elif version != SCHEMA_VERSION:
+                    upgrade_tables(connection, version)
+                    # What earlier versions deleted is still in the file: this writes it anew.
+                    connection.execute("vacuum")
+                    _empty_log(connection)
         # SQLite keeps the WAL file while one connection is open. Other connections then open
         # quickly, and also on a full disk.
         self._idle_connection = sqlite3.connect(path, LOCK_SECONDS, check_same_thread=False)
@@ -91,6 +75,7 @@ class Database:
         """
         with self.read() as connection:
             connection.execute(f"pragma synchronous = {'full' if durable else 'normal'}")
+            connection.execute("pragma secure_delete = on")
             connection.execute("begin immediate")
             yield connection
             connection.execute("commit")
@@ -100,6 +85,11 @@ class Database:
         """Open a connection for reading; writers do not block it."""
         with _connect(self.path) as connection:
             yield connection
+
+    def erase_deleted(self) -> None:
+        """Remove what was deleted from the write-ahead log, which has copies of it."""
+        with self.read() as connection:
+            _empty_log(connection)
 
     def detect_changes(self) -> ChangeDetector:
         """Return a detector of writes to the file."""
@@ -179,18 +169,41 @@ class ChangeDetector:
 
 
 def check_database(path: Path) -> None:
-    """Check that this version of exvad can open a database, without creating one.
+    """Check that this version of exvad can open a database, and upgrade it; none is created.
 
     Args:
         path: the file; it may be missing.
 
     Raises:
-        OtherVersionError: another version of exvad wrote the file.
-        ValueError: the file is not a database of exvad.
+        OtherVersionError: a later version of exvad wrote the file, or 0.1.
+        ValueError: the file is not a database of exvad, or can't be opened.
     """
-    if path.exists():
+    check_folder(path.parent)
+    if not path.exists():
+        return
+    try:
         with _connect(path) as connection:
-            _has_schema(connection, path)
+            version = _read_version(connection, path)
+        if version != SCHEMA_VERSION:
+            Database(path)
+    except sqlite3.OperationalError as error:
+        raise ValueError(f"{path} can't be opened: {error}") from None
+
+
+def check_folder(folder: Path) -> None:
+    """Check that files can be written in a folder, or that it can be created; create nothing.
+
+    Args:
+        folder: the folder; it may be missing.
+
+    Raises:
+        ValueError: it is a file, or nothing can be written there.
+    """
+    existing = next(place for place in (folder, *folder.absolute().parents) if place.exists())
+    if not existing.is_dir():
+        raise ValueError(f"{existing} is no folder: set another spool folder")
+    if not os.access(existing, os.W_OK | os.X_OK):
+        raise ValueError(f"{existing} can't be written to: set another spool folder")
 
 
 def append_event(connection: sqlite3.Connection, subject_id: str, kind: str, data: str) -> None:
@@ -228,8 +241,22 @@ def _connect(path: Path) -> Iterator[sqlite3.Connection]:
         connection.close()
 
 
-def _has_schema(connection: sqlite3.Connection, path: Path) -> bool:
-    """Whether the file has the tables of this version; False for an empty file."""
+def _keep_from_others(path: Path) -> None:
+    """Create the file for its owner only; take it from the users who are not in its group."""
+    os.close(os.open(path, os.O_RDWR | os.O_CREAT, PRIVATE))
+    # SQLite gives its log and its index the permissions of the file.
+    for name in (path.name, f"{path.name}-wal", f"{path.name}-shm"):
+        file = path.with_name(name)
+        if file.exists() and file.stat().st_mode & NOT_FOR_OTHERS:
+            file.chmod(PRIVATE)
+
+
+def _empty_log(connection: sqlite3.Connection) -> None:
+    connection.execute("pragma wal_checkpoint(truncate)").fetchall()
+
+
+def _read_version(connection: sqlite3.Connection, path: Path) -> int | None:
+    """Return the version of the tables, this one or an earlier one; None for an empty file."""
     try:
         (version,) = connection.execute("pragma user_version").fetchone()
     except sqlite3.OperationalError:
@@ -240,24 +267,16 @@ def _has_schema(connection: sqlite3.Connection, path: Path) -> bool:
         ) from None
     tables = {row["name"] for row in connection.execute("select name from sqlite_master")}
     if not tables:
-        return False
+        return None
     if version == 0:
         raise ValueError(
             f"{path} is not a database of exvad: move it away, or set another spool folder"
         )
-    if version != SCHEMA_VERSION:
-        written_by = "0.1"  # it stored no version
-        if "written_by" in tables:
-            (written_by,) = connection.execute("select version from written_by").fetchone()
-        raise OtherVersionError(
-            str(path), written_by, "set another spool folder in the server's settings"
-        )
-    return True
-
-
-def _create_schema(connection: sqlite3.Connection) -> None:
-    connection.executescript(
-        "pragma journal_mode = wal; begin immediate;"
-        f"pragma user_version = {SCHEMA_VERSION}; {SCHEMA}"
-        f"insert into written_by values ('{exvad.__version__}'); commit;"
+    written_by = "0.1"  # it stored no version
+    if "written_by" in tables:
+        (written_by,) = connection.execute("select version from written_by").fetchone()
+        if version == SCHEMA_VERSION or is_upgradable(version):
+            return int(version)
+    raise OtherVersionError(
+        str(path), written_by, "set another spool folder in the server's settings"
     )

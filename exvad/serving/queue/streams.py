@@ -16,6 +16,7 @@ from typing import NamedTuple
 from exvad.results.live import LiveAlert, LiveNotice, LiveScores
 from exvad.serving.queue.alerts import (
     append_stream_event,
+    count_alerts,
     delete_alerts_before,
     end_alerts,
     publish_alert,
@@ -27,6 +28,7 @@ from exvad.serving.queue.alerts import (
 )
 from exvad.serving.queue.database import increment_counter
 from exvad.serving.queue.leased import LeasedQueue, QueueFullError
+from exvad.serving.queue.schema import FORGET_SOURCE
 from exvad.serving.schemas.analyses import Triage
 from exvad.serving.schemas.streams import AlertStatus, StreamOptions, StreamSource, StreamStatus
 
@@ -235,10 +237,13 @@ class StreamQueue(LeasedQueue):
             return read_frame(connection, stream_id, alert_number)
 
     def end(self, stream_id: str, holder: str) -> None:
-        """Mark a stream as ended, and end its alerts, if the watcher still holds it."""
+        """Mark a stream as ended, and end its alerts, if the watcher still holds it.
+
+        Its source is deleted, with its password.
+        """
         with self.write() as connection:
             row = connection.execute(
-                "update streams set state = 'ended', finished = ?, holder = null "
+                f"update streams set state = 'ended', finished = ?, holder = null, {FORGET_SOURCE} "
                 "where id = ? and holder = ? returning options",
                 (time.time(), stream_id, holder),
             ).fetchone()
@@ -246,12 +251,22 @@ class StreamQueue(LeasedQueue):
                 options = StreamOptions.model_validate_json(row["options"])
                 end_alerts(connection, stream_id, options.webhook)
                 append_stream_event(connection, stream_id, "ended", "{}")
+        if row is not None:
+            self.erase_deleted()
 
-    def status(self, stream_id: str) -> StreamStatus | None:
-        """Return the status of a stream with its newest alerts; None if it does not exist."""
+    def status(self, stream_id: str, alerts_before: int | None = None) -> StreamStatus | None:
+        """Return the status of a stream with its newest alerts.
+
+        Args:
+            stream_id: id of the stream.
+            alerts_before: only alerts with a smaller number; None for the newest ones.
+
+        Returns:
+            None if the stream does not exist.
+        """
         with self.read() as connection:
             row = connection.execute("select * from streams where id = ?", (stream_id,)).fetchone()
-            return None if row is None else _to_status(connection, row, MAX_ALERTS)
+            return None if row is None else _to_status(connection, row, MAX_ALERTS, alerts_before)
 
     def list_page(self, limit: int, offset: int) -> tuple[list[StreamStatus], int]:
         """Return a page of streams with a few alerts of each.
@@ -266,7 +281,8 @@ class StreamQueue(LeasedQueue):
         with self.read() as connection:
             (total,) = connection.execute("select count(*) from streams").fetchone()
             rows = connection.execute(
-                "select * from streams order by created desc limit ? offset ?", (limit, offset)
+                "select * from streams order by created desc, id limit ? offset ?",
+                (limit, offset),
             ).fetchall()
             return [_to_status(connection, row, MAX_LISTED_ALERTS) for row in rows], int(total)
 
@@ -290,7 +306,8 @@ class StreamQueue(LeasedQueue):
             deleted = connection.execute("delete from streams where id = ?", (stream_id,))
             connection.execute("delete from alerts where stream_id = ?", (stream_id,))
             connection.execute("delete from events where subject_id = ?", (stream_id,))
-            return deleted.rowcount == 1
+        self.erase_deleted()
+        return deleted.rowcount == 1
 
     def delete_older(self, hours: float) -> None:
         """Delete streams that ended, and ended alerts that began, more than some hours ago."""
@@ -317,8 +334,13 @@ def _is_holder(connection: sqlite3.Connection, stream_id: str, holder: str) -> b
     return row is not None
 
 
-def _to_status(connection: sqlite3.Connection, row: sqlite3.Row, max_alerts: int) -> StreamStatus:
-    alerts, untriaged = read_alerts(connection, row["id"], max_alerts)
+def _to_status(
+    connection: sqlite3.Connection,
+    row: sqlite3.Row,
+    max_alerts: int,
+    alerts_before: int | None = None,
+) -> StreamStatus:
+    num_alerts, untriaged = count_alerts(connection, row["id"])
     columns = ("id", "name", "state", "created", "finished", "seconds", "delay", "score",
                "dropped", "notice", "threshold")  # fmt: skip
     options = StreamOptions.model_validate_json(row["options"])
@@ -327,5 +349,6 @@ def _to_status(connection: sqlite3.Connection, row: sqlite3.Row, max_alerts: int
         classes=json.loads(row["classes"]),
         untrained=list(options.categories),
         untriaged=untriaged,
-        alerts=alerts,
+        num_alerts=num_alerts,
+        alerts=read_alerts(connection, row["id"], max_alerts, alerts_before),
     )

@@ -126,3 +126,4 @@ class AnalysisList(BaseModel):
     items: list[AnalysisStatus]
     total: int
     next_offset: int | None = None
+    free: int = Field(0, description="how many more analyses the server accepts now")

@@ -101,6 +101,7 @@ class StreamStatus(BaseModel):
     classes: list[str] = Field([], description="classes to detect, the normal class first")
     untrained: list[str] = Field([], description="classes that the training did not include")
     untriaged: int = Field(0, description="number of alerts whose triage is open")
+    num_alerts: int = Field(0, description="number of its alerts, also of those not listed here")
     alerts: list[AlertStatus] = Field(
         [], description="newest first: at most 100 of one stream, at most 3 of each in a list"
     )

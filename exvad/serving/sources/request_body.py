@@ -9,6 +9,8 @@ from typing import IO, Any
 from fastapi import Request
 from python_multipart.multipart import MultipartParser, parse_options_header
 
+from exvad.serving.sources.form_names import read_file_name
+
 MAX_JSON_BYTES = 2**17
 FORM_BYTES = 2**16  # of a form, in addition to the video itself
 
@@ -142,7 +144,7 @@ class _VideoForm:
             elif self.file_name is not None:
                 raise ValueError("it has more than one video; send one per request")
             else:
-                self.file_name = options.get(b"filename", b"video").decode("utf-8", "replace")
+                self.file_name = read_file_name(self._header_value, options.get(b"filename"))
                 self._inside_video = True
         self._header_name = self._header_value = b""
 

@@ -16,6 +16,10 @@ from fastapi import Request
 from exvad.serving.sources.paths import safe_name
 from exvad.serving.sources.request_body import write_parts, write_video
 
+NO_BODY = "the request holds no video: its body is empty"
+EMPTY_FILE = "the file is empty: it has 0 bytes"
+PRIVATE_FOLDER = 0o700  # recordings of cameras are for the user of the server only
+
 
 class Spool:
     """A folder of uploaded videos.
@@ -28,7 +32,7 @@ class Spool:
     def __init__(self, folder: Path, max_bytes: int) -> None:
         self.folder = folder
         self.max_bytes = max_bytes
-        folder.mkdir(parents=True, exist_ok=True)
+        folder.mkdir(PRIVATE_FOLDER, parents=True, exist_ok=True)
 
     async def save_upload(self, request: Request, name: str) -> tuple[str, Path]:
         """Store the video of a request: its body, or the form field `video`.
@@ -42,10 +46,12 @@ class Spool:
 
         Raises:
             TooLargeError: the video is larger than allowed; nothing is stored.
-            ValueError: the request holds no video.
+            ValueError: the request holds no video, or an empty file.
         """
         async with self._new_file() as (path, file):
             form_name = await write_video(request, file, self.max_bytes)
+            if not file.tell():
+                raise ValueError(NO_BODY if form_name is None else EMPTY_FILE)
         return safe_name(name if form_name is None else form_name), path
 
     async def save_parts(self, parts: AsyncIterator[bytes]) -> Path:
@@ -60,6 +66,8 @@ class Spool:
         """
         async with self._new_file() as (path, file):
             await write_parts(parts, file, self.max_bytes)
+            if not file.tell():
+                raise ValueError(EMPTY_FILE)
         return path
 
     def delete_orphans(self, is_referenced: Callable[[Path], bool], hours: float = 24) -> None:
@@ -87,8 +95,6 @@ class Spool:
             with draft.open("wb") as file:
                 yield path, file
                 await asyncio.to_thread(_flush_to_disk, file)
-            if not draft.stat().st_size:
-                raise ValueError("the request holds no video")
             draft.rename(path)
         finally:
             draft.unlink(missing_ok=True)

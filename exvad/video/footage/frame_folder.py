@@ -56,7 +56,9 @@ class FrameFolder:
             time_base=1 / rate,
             sample_aspect_ratio=None,
             thread_type="NONE",
+            start_time=0,
         )
+        self.streams = SimpleNamespace(audio=())
         self.format = SimpleNamespace(name="folder")
 
     def seek(self, offset: int, stream: Any) -> None:

@@ -171,7 +171,7 @@ def test_upload_of_a_broken_file_shows_an_error_and_can_be_deleted(
     page = tab.open()
     page.locator("#file").set_input_files([empty, broken])
     expect(
-        page.get_by_role("status").filter(has_text="empty.mp4: the request holds no video")
+        page.get_by_role("status").filter(has_text="empty.mp4: the file is empty: it has 0 bytes")
     ).to_be_visible()
     expect(page.locator("#verdict")).to_have_text(re.compile(r"Failed: broken\.mp4.*\w{4}"))
     expect(page.locator("#analyses .tag").first).to_have_text("failed")

@@ -11,7 +11,8 @@ import pytest
 
 import exvad
 from exvad.data.versions import OtherVersionError
-from exvad.serving.queue.database import SCHEMA_VERSION, Database, check_database
+from exvad.serving.queue.database import Database, check_database
+from exvad.serving.queue.schema import SCHEMA_VERSION
 
 
 def make_database(path: Path, script: str) -> Path:
@@ -57,6 +58,18 @@ def test_a_database_of_exvad_0_1_is_refused(tmp_path: Path, open_database: type)
     )
 
 
+def test_a_database_is_only_for_its_owner(tmp_path: Path) -> None:
+    database = Database(tmp_path / "queue.sqlite")
+    with database.write() as connection:
+        connection.execute("insert into counters values ('accepted', 3)")
+    modes = {path.name: path.stat().st_mode & 0o777 for path in tmp_path.glob("queue.sqlite*")}
+    assert modes == dict.fromkeys(("queue.sqlite", "queue.sqlite-wal", "queue.sqlite-shm"), 0o600)
+    # An operator may let the group read it, such as for backups, but nobody else.
+    (tmp_path / "queue.sqlite").chmod(0o640)
+    Database(tmp_path / "queue.sqlite")
+    assert (tmp_path / "queue.sqlite").stat().st_mode & 0o777 == 0o640
+
+
 def test_a_database_of_a_later_version_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "queue.sqlite"
     Database(path)
@@ -76,6 +89,22 @@ def test_a_file_that_is_no_database_is_refused(tmp_path: Path) -> None:
     path.write_bytes(b"rubbish " * 1000)
     with pytest.raises(ValueError, match=r"queue\.sqlite can't be read"):
         Database(path)
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("a folder", "can't be opened: unable to open database file"),
+        ("a file/queue.sqlite", "a file is no folder: set another spool folder"),
+    ],
+)
+def test_check_database_refuses_places_that_cannot_work(
+    tmp_path: Path, name: str, message: str
+) -> None:
+    (tmp_path / "a folder").mkdir()
+    (tmp_path / "a file").touch()
+    with pytest.raises(ValueError, match=message):
+        check_database(tmp_path / name)
 
 
 def test_check_database_creates_no_file(tmp_path: Path) -> None:

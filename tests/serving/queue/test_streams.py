@@ -146,3 +146,39 @@ def test_status_and_list_page_have_the_newest_alerts_and_count_open_triage(
     status = read_status(streams, stream_id)
     assert len(status.alerts) == MAX_ALERTS
     assert status.untriaged == newest - 1
+
+
+def database_content(streams: StreamQueue) -> bytes:
+    files = streams.path.parent.glob(f"{streams.path.name}*")
+    return b"".join(path.read_bytes() for path in files)
+
+
+@pytest.mark.parametrize("way", ["delete", "end"])
+def test_password_of_a_stream_that_is_not_watched_any_more_is_erased(
+    streams: StreamQueue, way: str
+) -> None:
+    source = StreamSource(url="rtsp://admin:the-password@camera/door")
+    stream_id = streams.add("door", source, StreamOptions())
+    assert streams.claim("watcher") is not None
+    streams.publish_alert(stream_id, "watcher", ALERT)
+    assert b"the-password" in database_content(streams)
+    if way == "delete":
+        assert streams.delete(stream_id)
+    else:
+        streams.end(stream_id, "watcher")
+        assert read_status(streams, stream_id).alerts
+    assert b"the-password" not in database_content(streams)
+
+
+def test_alerts_beyond_those_of_one_status_are_listed_before_a_number(
+    streams: StreamQueue,
+) -> None:
+    stream_id = add_and_claim(streams)
+    for number in range(1, MAX_ALERTS + 4):
+        streams.publish_alert(stream_id, "first", ALERT.model_copy(update={"number": number}))
+    newest = read_status(streams, stream_id)
+    assert newest.num_alerts == MAX_ALERTS + 3
+    oldest_listed = newest.alerts[-1].number
+    before = streams.status(stream_id, alerts_before=oldest_listed)
+    assert before is not None
+    assert [alert.number for alert in before.alerts] == [3, 2, 1]

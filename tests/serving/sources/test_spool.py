@@ -36,7 +36,7 @@ def test_save_parts_stores_nothing_of_a_large_video(spool: Spool) -> None:
 
 
 def test_save_parts_refuses_an_empty_video(spool: Spool) -> None:
-    with pytest.raises(ValueError, match="the request holds no video"):
+    with pytest.raises(ValueError, match="the file is empty: it has 0 bytes"):
         asyncio.run(spool.save_parts(arriving()))
     assert list(spool.folder.iterdir()) == []
 

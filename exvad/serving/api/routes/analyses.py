@@ -40,15 +40,20 @@ router = APIRouter(
     responses={200: links_to("get_analysis", "delete_analysis", analysis_id=FIRST_ITEM_ID)},
 )
 def list_analyses(
-    analyses: AnalysesDep,
+    context: ContextDep,
     state: AnalysisState | None = None,
     limit: Annotated[int, Query(ge=1, le=200)] = 50,
     offset: Annotated[int, Query(ge=0, le=10**9)] = 0,
 ) -> AnalysisList:
     """List analyses without their results, newest first."""
-    items, total = analyses.list_page(state, limit, offset)
+    items, total = context.analyses.list_page(state, limit, offset)
     end = offset + len(items)
-    return AnalysisList(items=items, total=total, next_offset=end if end < total else None)
+    return AnalysisList(
+        items=items,
+        total=total,
+        next_offset=end if end < total else None,
+        free=max(0, context.settings.max_waiting - context.analyses.num_waiting()),
+    )
 
 
 @router.get(
@@ -67,9 +72,10 @@ async def get_analysis(
             ge=0, le=MAX_WAIT_SECONDS, description="longest time to wait for the end, in seconds"
         ),
     ] = 0,
+    result: Annotated[bool, Query(description="false: without the result")] = True,
 ) -> AnalysisStatus:
     """Return the status of an analysis, with its result if it is done."""
-    return await wait_for_end(context, analysis_id, wait, request)
+    return await wait_for_end(context, analysis_id, wait, request, result)
 
 
 @router.patch(

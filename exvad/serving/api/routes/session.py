@@ -6,10 +6,13 @@ stores the API key in a cookie.
 
 from __future__ import annotations
 
+from urllib.parse import urlsplit
+
 from fastapi import APIRouter, HTTPException, Request, Response
 
 from exvad.serving.api.authorization import KEY_COOKIE, read_key
-from exvad.serving.api.dependencies import KeysDep
+from exvad.serving.api.context import Context
+from exvad.serving.api.dependencies import ContextDep, KeysDep
 from exvad.serving.api.problems import documented
 from exvad.serving.schemas.session import Session, SessionRequest
 
@@ -24,9 +27,10 @@ def get_session(request: Request, keys: KeysDep) -> Session:
 
 @router.put("", operation_id="sign_in", status_code=204, responses=documented(400, 401, 422))
 def sign_in(
-    credentials: SessionRequest, request: Request, response: Response, keys: KeysDep
+    credentials: SessionRequest, request: Request, response: Response, context: ContextDep
 ) -> None:
     """Store an API key in a cookie that scripts can't read and other sites can't use."""
+    keys, address = context.keys, context.address
     if not keys.required:
         return
     if keys.lookup_scope(credentials.key) is None:
@@ -36,11 +40,19 @@ def sign_in(
         credentials.key,
         httponly=True,
         samesite="strict",
-        secure=request.url.scheme == "https",
+        secure=address.is_secure or request.url.scheme == "https",
+        path=_cookie_path(request, context),
     )
 
 
 @router.delete("", operation_id="sign_out", status_code=204)
-def sign_out(response: Response) -> None:
+def sign_out(request: Request, response: Response, context: ContextDep) -> None:
     """Delete the cookie."""
-    response.delete_cookie(KEY_COOKIE, httponly=True, samesite="strict")
+    response.delete_cookie(
+        KEY_COOKIE, path=_cookie_path(request, context), httponly=True, samesite="strict"
+    )
+
+
+def _cookie_path(request: Request, context: Context) -> str:
+    """Return the path below which browsers send the cookie: that of the page."""
+    return urlsplit(context.address.locate(request, "/")).path

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from functools import partial
 from typing import Annotated
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 
 from fastapi import APIRouter, HTTPException, Query, Request, Response
 from fastapi.responses import StreamingResponse
@@ -42,7 +42,7 @@ router = APIRouter(prefix="/v1/streams", tags=["streams"], responses=documented(
     },
 )
 async def create_stream(
-    stream: StreamRequest, response: Response, context: ContextDep
+    stream: StreamRequest, request: Request, response: Response, context: ContextDep
 ) -> StreamStatus:
     """Watch a live source (RTSP, HTTP or a growing file) until it ends or is deleted."""
     options = StreamOptions(**stream.model_dump(include=set(StreamOptions.model_fields)))
@@ -59,7 +59,7 @@ async def create_stream(
         raise HTTPException(
             429, f"{limit} streams are watched already: delete one first", {"Retry-After": "60"}
         ) from None
-    response.headers["Location"] = f"/v1/streams/{stream_id}"
+    response.headers["Location"] = context.address.locate(request, f"/v1/streams/{stream_id}")
     return await asyncio.to_thread(_read_status, context.streams, stream_id)
 
 
@@ -89,9 +89,16 @@ def list_streams(
         )
     },
 )
-def get_stream(stream_id: str, streams: StreamsDep) -> StreamStatus:
+def get_stream(
+    stream_id: str,
+    streams: StreamsDep,
+    alerts_before: Annotated[
+        int | None,
+        Query(ge=1, le=2**53, description="number of an alert: only those before it are listed"),
+    ] = None,
+) -> StreamStatus:
     """Return the status of a stream, with its newest alerts."""
-    return _read_status(streams, stream_id)
+    return _read_status(streams, stream_id, alerts_before)
 
 
 @router.delete(
@@ -142,17 +149,19 @@ async def _check_source(context: Context, stream: StreamRequest) -> tuple[Stream
     else:
         await context.fetcher.resolve_rtsp(url)
     parts = urlsplit(url)
-    name = f"{parts.hostname}{parts.path}".replace("/", " ")
+    name = f"{parts.hostname}{unquote(parts.path)}".replace("/", " ")
     return StreamSource(url=url), safe_name(name)
 
 
-def _read_status(streams: StreamQueue, stream_id: str) -> StreamStatus:
-    """Return the status of a stream.
+def _read_status(
+    streams: StreamQueue, stream_id: str, alerts_before: int | None = None
+) -> StreamStatus:
+    """Return the status of a stream; see `StreamQueue.status` for the arguments.
 
     Raises:
         HTTPException: 404 if there is no such stream.
     """
-    status = streams.status(stream_id)
+    status = streams.status(stream_id, alerts_before)
     if status is None:
         raise _stream_not_found(stream_id)
     return status

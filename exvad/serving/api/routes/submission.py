@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from pathlib import Path
 from typing import Annotated, NamedTuple
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 
 from fastapi import APIRouter, HTTPException, Query, Request, Response
 
@@ -103,7 +103,7 @@ async def create_analysis(
         raise HTTPException(413, str(error)) from None
     except ValueError as error:
         raise unprocessable(error) from None
-    response.headers["Location"] = f"/v1/analyses/{analysis_id}"
+    response.headers["Location"] = context.address.locate(request, f"/v1/analyses/{analysis_id}")
     status = await wait_for_end(context, analysis_id, query.wait, request)
     response.status_code = 200 if status.state in ENDED else 202
     return status
@@ -167,7 +167,7 @@ async def _store_video(
     if source.url is not None:
         async with context.fetcher.open(source.url) as parts:
             path = await context.spool.save_parts(parts)
-        return StoredVideo(safe_name(urlsplit(source.url).path), path, uploaded=True)
+        return StoredVideo(safe_name(unquote(urlsplit(source.url).path)), path, uploaded=True)
     path = path_below(context.settings.allowed_root, str(source.path))
     return StoredVideo(path.name, path, uploaded=False)
 

@@ -2,8 +2,6 @@
 import { $, makeElement, setText } from "./dom.js";
 import { updateList } from "./list.js";
 
-const MAX_ITEMS = 200; // that the server returns at once
-
 /**
  * @typedef {object} LinkTexts
  * @property {string} name
@@ -23,18 +21,18 @@ export class LinkList {
   /**
    * @param {string} name - id of the list; the text and the button have the ids no-NAME, more-NAME
    * @param {string} view - the links lead to #VIEW/ID
-   * @param {number} pageSize - number of items at first, and added by the button
+   * @param {number} firstSize - number of items at first; the button doubles it
    * @param {() => void} onMore - called when the button has raised `limit`
    */
-  constructor(name, view, pageSize, onMore) {
+  constructor(name, view, firstSize, onMore) {
     this.#list = $(name);
     this.#emptyText = $(`no-${name}`);
     this.#moreButton = $(`more-${name}`);
     this.#view = view;
     /** Number of items to request. */
-    this.limit = pageSize;
+    this.limit = firstSize;
     this.#moreButton.addEventListener("click", () => {
-      this.limit = Math.min(MAX_ITEMS, this.limit + pageSize);
+      this.limit *= 2;
       onMore();
     });
   }
@@ -48,7 +46,7 @@ export class LinkList {
    */
   show({ items, total }, openId, describe) {
     this.#emptyText.hidden = items.length > 0;
-    this.#moreButton.hidden = total <= items.length || this.limit >= MAX_ITEMS;
+    this.#moreButton.hidden = total <= items.length;
     const makeRow = (item) => makeLinkRow(`#${this.#view}/${item.id}`);
     const updateRow = (row, item) => updateLinkRow(row, describe(item));
     updateList(this.#list, items, (item) => item.id, makeRow, updateRow);

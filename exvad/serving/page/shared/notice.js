@@ -1,22 +1,29 @@
-// The message line at the top of a view.
-import { setText } from "./dom.js";
+// The messages at the top of the page. They stay in sight while a person scrolls or changes the view.
+import { $, setText } from "./dom.js";
 
-/** A message line. An error of polling disappears with the next success; other texts stay. */
+/** @type {Map<Notice, string>} */
+const texts = new Map(); // in the order in which they were shown
+
+/** A message. An error of polling disappears with the next success; other texts stay. */
 export class Notice {
-  #element;
   #pollingError = "";
 
-  /** @param {HTMLElement} element */
-  constructor(element) {
-    this.#element = element;
+  /**
+   * The text that is shown.
+   * @returns {string} empty if there is none, or if it was dismissed
+   */
+  get text() {
+    return texts.get(this) ?? "";
   }
 
   /**
-   * Show a text until the next one.
+   * Show a text until the next one of this notice, or until a person dismisses it.
    * @param {string} text - empty to show nothing
    */
   show(text) {
-    setText(this.#element, text);
+    texts.delete(this);
+    if (text) texts.set(this, text);
+    showTexts();
   }
 
   /**
@@ -30,6 +37,17 @@ export class Notice {
 
   /** Remove the error of an earlier periodic request. */
   clearPollingError() {
-    if (this.#element.textContent === this.#pollingError) this.show("");
+    if (this.#pollingError && this.text === this.#pollingError) this.show("");
   }
 }
+
+// Several requests fail for the same reason when the server stops: the reason is shown once.
+function showTexts() {
+  setText($("notice"), [...new Set(texts.values())].join("\n"));
+  $("dismiss-notice").hidden = texts.size === 0;
+}
+
+$("dismiss-notice").addEventListener("click", () => {
+  texts.clear();
+  showTexts();
+});

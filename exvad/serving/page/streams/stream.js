@@ -12,6 +12,7 @@ const MAX_SECONDS = 300; // of the chart
 const MIN_SECONDS = 60;
 const RECONNECT_MS = 4000;
 const REFRESH_DELAY_MS = 150;
+const FIRST_ALERTS = 100;
 
 const state = { actions: null, connected: 0, refreshTimer: 0, ...closedState() };
 
@@ -26,6 +27,12 @@ export function open(id, actions) {
   $("alerts").replaceChildren();
   connect();
 }
+
+/**
+ * How many alerts of the open stream are shown, at most.
+ * @returns {number}
+ */
+export const alertLimit = () => state.alertLimit;
 
 /** Close the open stream. */
 export function close() {
@@ -48,11 +55,15 @@ export function update(stream) {
   showScore();
   scheduleChart();
   showAlerts(stream, state.actions);
+  $("more-alerts").hidden = stream.num_alerts <= stream.alerts.length;
   if (isNew) focusHeading($("stream-name"));
 }
 
 function closedState() {
-  return { id: null, eventSource: null, stream: null, times: [], scores: [], drawing: 0 };
+  return {
+    id: null, eventSource: null, stream: null, times: [], scores: [], drawing: 0,
+    alertLimit: FIRST_ALERTS,
+  };
 }
 
 function connect() {
@@ -154,6 +165,10 @@ function showLegend({ classes, threshold }, alerts) {
   });
 }
 
+$("more-alerts").addEventListener("click", () => {
+  state.alertLimit *= 2;
+  state.actions.refresh();
+});
 showReadout($("live-chart"), $("live-chart-readout"), (time, score, { to }) => {
   const age = formatDuration(Math.max(0, to - time));
   return `${age} ago · score ${formatScore(score)}`;

@@ -5,18 +5,19 @@ import { formatDuration, formatScore } from "../shared/format.js";
 import { LinkList } from "../shared/link-list.js";
 import { announceNewAlerts, markSeen } from "./new-alerts.js";
 import { Notice } from "../shared/notice.js";
+import { pauseFactor, requestNewest } from "../shared/pages.js";
 import { Poller } from "../shared/poller.js";
 import { initStreamForm } from "./stream-form.js";
 import * as stream from "./stream.js";
 
-const PAGE_SIZE = 20;
+const FIRST_SIZE = 20;
 const ACTIVE_PAUSE_MS = 2500; // while a stream is watched
 const IDLE_PAUSE_MS = 5000;
 const TONES = { waiting: "", watching: "normal", lost: "alarm", ended: "" };
 
-const notice = new Notice($("streams-notice"));
+const notice = new Notice();
 const poller = new Poller(load, show, notice);
-const list = new LinkList("streams", "live", PAGE_SIZE, refresh);
+const list = new LinkList("streams", "live", FIRST_SIZE, refresh);
 let openId = null;
 
 /**
@@ -40,18 +41,31 @@ function refresh() {
 }
 
 async function load() {
-  const page = await requestJson(`v1/streams?limit=${list.limit}`);
+  const page = await requestNewest("v1/streams", list.limit);
   const id = openId;
   return { page, id, status: id && await loadStatus(id) };
 }
 
 async function loadStatus(id) {
   try {
-    return await requestJson(`v1/streams/${encodeURIComponent(id)}`);
+    return await loadWithAlerts(`v1/streams/${encodeURIComponent(id)}`, stream.alertLimit());
   } catch (error) {
     if (error.status === 404) return null;
     throw error;
   }
+}
+
+// The server returns the newest alerts; those before them come in further requests.
+async function loadWithAlerts(path, limit) {
+  const status = await requestJson(path);
+  const numWanted = Math.min(limit, status.num_alerts);
+  while (status.alerts.length && status.alerts.length < numWanted) {
+    const before = status.alerts.at(-1).number;
+    const { alerts } = await requestJson(`${path}?alerts_before=${before}`);
+    if (!alerts.length) break;
+    status.alerts.push(...alerts);
+  }
+  return status;
 }
 
 function show({ page, id, status }) {
@@ -61,7 +75,8 @@ function show({ page, id, status }) {
     if (status) stream.update(status);
     else closeDeleted();
   }
-  return page.items.some((item) => item.state !== "ended") ? ACTIVE_PAUSE_MS : IDLE_PAUSE_MS;
+  const pause = page.items.some((item) => item.state !== "ended") ? ACTIVE_PAUSE_MS : IDLE_PAUSE_MS;
+  return pause * pauseFactor(page.items.length);
 }
 
 function closeDeleted() {

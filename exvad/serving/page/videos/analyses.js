@@ -5,19 +5,21 @@ import { $, announce, focusHeading, setText } from "../shared/dom.js";
 import { formatClass, formatPercent } from "../shared/format.js";
 import { LinkList } from "../shared/link-list.js";
 import { Notice } from "../shared/notice.js";
+import { pauseFactor, requestNewest } from "../shared/pages.js";
 import { Poller } from "../shared/poller.js";
 import { followProgress } from "./progress.js";
 import { uploadVideos } from "./upload.js";
 
-const PAGE_SIZE = 30;
+const FIRST_SIZE = 30;
 const ACTIVE_PAUSE_MS = 1500; // while an analysis is queued or running
 const IDLE_PAUSE_MS = 5000;
 const TICK_MS = 500;
 
-const notice = new Notice($("analyses-notice"));
-const poller = new Poller(() => requestJson(`v1/analyses?limit=${list.limit}`), showList, notice);
-const list = new LinkList("analyses", "videos", PAGE_SIZE, refresh);
-const state = { openId: null, eventSource: null };
+const notice = new Notice();
+const refusedUploads = new Notice();
+const poller = new Poller(load, showList, notice);
+const list = new LinkList("analyses", "videos", FIRST_SIZE, refresh);
+const state = { openId: null, shownId: null, eventSource: null, deletedId: null };
 
 /**
  * Upload videos and open the analysis of the first one.
@@ -25,13 +27,15 @@ const state = { openId: null, eventSource: null };
  */
 export async function upload(files) {
   let isFirst = true;
-  notice.show("");
   const onAccepted = async ({ id }) => {
     await refresh();
     if (isFirst) location.hash = `videos/${id}`;
     isFirst = false;
   };
-  await uploadVideos(files, onAccepted, (messages) => notice.show(messages.join("\n")));
+  const onRefused = (message) => {
+    refusedUploads.show(refusedUploads.text ? `${refusedUploads.text}\n${message}` : message);
+  };
+  await uploadVideos(files, onAccepted, onRefused);
 }
 
 /**
@@ -63,9 +67,37 @@ function refresh() {
   return poller.poll();
 }
 
-function showList(page) {
+// Other tabs and persons review and delete analyses, too.
+async function load() {
+  const page = await requestNewest("v1/analyses", list.limit);
+  const isShown = state.openId === state.shownId && state.openId !== state.deletedId;
+  const id = isShown ? state.openId : null; // requests for what was deleted here fail
+  const listed = page.items.find((item) => item.id === id);
+  return { page, id, status: listed ?? (id && await loadStatus(id)) };
+}
+
+async function loadStatus(id) {
+  try {
+    return await requestJson(`v1/analyses/${encodeURIComponent(id)}?result=false`);
+  } catch (error) {
+    if (error.status === 404) return null;
+    throw error;
+  }
+}
+
+function showList({ page, id, status }) {
   list.show(page, state.openId, describe);
-  return page.items.some(isActive) ? ACTIVE_PAUSE_MS : IDLE_PAUSE_MS;
+  if (id && id === state.openId && id !== state.deletedId) {
+    if (status) analysisResult.update(status);
+    else closeDeleted();
+  }
+  const pause = page.items.some(isActive) ? ACTIVE_PAUSE_MS : IDLE_PAUSE_MS;
+  return pause * pauseFactor(page.items.length);
+}
+
+function closeDeleted() {
+  notice.show("This analysis was deleted.");
+  location.hash = "videos";
 }
 
 function isActive(analysis) {
@@ -89,6 +121,7 @@ function show(analysis, isNew) {
   const reopen = () => {
     if (state.openId === analysis.id) open(analysis.id, true);
   };
+  state.shownId = analysis.id;
   refresh();
   $("analysis").hidden = false;
   setText($("analysis-name"), analysis.name);
@@ -112,6 +145,7 @@ async function deleteOpen() {
   if (!id || !confirm("Delete this video and its analysis?")) return;
   const nextFocus = list.findNeighbour(id, $("file"));
   analysisResult.clear(); // its images may still be loading
+  state.deletedId = id;
   try {
     await requestJson(`v1/analyses/${id}`, { method: "DELETE" });
     location.hash = "videos";
@@ -119,6 +153,7 @@ async function deleteOpen() {
     announce("Deleted.");
     nextFocus.focus();
   } catch (error) {
+    state.deletedId = null;
     notice.show(error.message);
     open(id, true);
   }

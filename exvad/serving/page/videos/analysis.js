@@ -8,7 +8,7 @@ import { describeDisagreement, makeTriageButtons, showTriage } from "../shared/r
 const MAX_EVIDENCE = 4;
 const STEP_TOLERANCE = 0.3; // seconds: an event that begins this close is the current one
 
-const state = { analysis: null, actions: null, time: 0 };
+const state = { analysis: null, actions: null, time: 0, isSaving: false };
 const player = $("player");
 
 /**
@@ -48,6 +48,15 @@ export function show(analysis, actions) {
   showCaptions(result);
   showTriage($("triage"), analysis.triage);
   showDetails(analysis);
+}
+
+/**
+ * Show what has changed about the analysis that is shown: its review, by another tab or person.
+ * @param {object} status - an AnalysisStatus of the HTTP API
+ */
+export function update(status) {
+  if (state.analysis?.id !== status.id) return;
+  if (!state.isSaving) showTriage($("triage"), status.triage);
 }
 
 /**
@@ -155,10 +164,15 @@ function makeSeekRow(time, ...content) {
 
 function seek(time) {
   state.time = time;
-  player.currentTime = time;
+  player.currentTime = time + lead();
   moveCursor($("timeline"), time);
   if (player.hidden) showFrame(time);
   (player.hidden ? $("frame") : player).scrollIntoView({ block: "nearest" });
+}
+
+// Sound may begin before the first frame: players count from the sound on, analyses from the frame.
+function lead() {
+  return state.analysis.result.lead ?? 0;
 }
 
 // Show the captioned frame at a time, for a video that the browser cannot play.
@@ -171,18 +185,21 @@ function showFrame(time) {
 
 async function saveTriage(triage) {
   if (!state.analysis) return;
+  state.isSaving = true;
   try {
     const saved = await sendJson(`v1/analyses/${state.analysis.id}`, "PATCH", { triage });
     showTriage($("triage"), saved.triage);
     state.actions.onChange();
   } catch (error) {
     state.actions.notice.show(error.message);
+  } finally {
+    state.isSaving = false;
   }
 }
 
 player.addEventListener("timeupdate", () => {
   if (!state.analysis) return;
-  state.time = player.currentTime;
+  state.time = player.currentTime - lead();
   moveCursor($("timeline"), state.time);
 });
 player.addEventListener("error", () => {

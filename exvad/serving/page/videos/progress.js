@@ -13,6 +13,7 @@ const RECONNECT_MS = 2000;
  * @returns {EventSource} closing it stops following
  */
 export function followProgress(analysis, onEnd) {
+  const firstScores = new Map(); // seconds → score
   $("first-scores").hidden = true;
   setText($("explanation-draft"), "");
   showProgress(analysis.progress);
@@ -25,7 +26,10 @@ export function followProgress(analysis, onEnd) {
     onEnd();
   };
   handle("progress", ({ progress }) => showProgress(progress));
-  handle("first_scores", showFirstScores);
+  handle("first_scores", ({ times, scores }) => {
+    times.forEach((time, index) => firstScores.set(time, scores[index]));
+    showFirstScores(firstScores);
+  });
   handle("writing", ({ text }) => setText($("explanation-draft"), `${text} …`));
   handle("done", end);
   handle("failed", end);
@@ -45,10 +49,12 @@ function describeStage(share) {
   return share < 1 ? `Analyzing: ${formatPercent(share)}` : "Writing the explanation";
 }
 
-function showFirstScores({ times, scores }) {
-  if (times.length < 2) return;
-  const step = times[1] - times[0];
+// The parts of a long video arrive one by one, in any order.
+function showFirstScores(firstScores) {
+  const times = [...firstScores.keys()].sort((a, b) => a - b);
+  const scores = times.map((time) => firstScores.get(time));
+  const step = times.length > 1 ? times[1] - times[0] : 1;
   const to = times.at(-1) + step;
-  $("first-scores").hidden = false;
-  drawChart($("first-scores"), { from: 0, to, times, scores, step, spans: [] });
+  $("first-scores").hidden = times.length === 0;
+  drawChart($("first-scores-chart"), { from: 0, to, times, scores, step, spans: [] });
 }

@@ -39,6 +39,23 @@ def test_create_analysis_returns_the_result_of_an_upload_within_wait(
     assert client.get(response.headers["location"]).json() == status
 
 
+@pytest.mark.parametrize(
+    ("parameters", "name"),
+    [
+        ('filename="the %22red%22 door.mp4"', 'the "red" door.mp4'),
+        ("filename*=UTF-8''T%C3%BCr%2F..%2F%E2%82%AC.mp4", "€.mp4"),
+    ],
+)
+def test_create_analysis_shows_the_name_that_the_file_has(
+    idle_client: TestClient, parameters: str, name: str
+) -> None:
+    head = f'--b\r\nContent-Disposition: form-data; name="video"; {parameters}\r\n\r\n'
+    headers = {"Content-Type": "multipart/form-data; boundary=b"}
+    form = f"{head}x\r\n--b--\r\n".encode()
+    response = idle_client.post("/v1/analyses", content=form, headers=headers)
+    assert response.json()["name"] == name
+
+
 def test_create_analysis_accepts_the_video_as_the_body(client: TestClient, clip: Path) -> None:
     response = client.post("/v1/analyses?wait=20&name=x.mp4", content=clip.read_bytes())
     assert response.json()["name"] == "x.mp4"
@@ -82,7 +99,7 @@ def test_create_analysis_fetches_a_url_only_from_allowed_networks(
     handler = partial(SimpleHTTPRequestHandler, directory=str(clip.parent))
     with ThreadingHTTPServer(("127.0.0.1", 0), handler) as site:
         threading.Thread(target=site.serve_forever, daemon=True).start()
-        url = f"http://127.0.0.1:{site.server_port}/clip.mp4?token=secret"
+        url = f"http://127.0.0.1:{site.server_port}/%63lip.mp4?token=secret"
         with open_client(make_settings(tmp_path)) as client:
             refused = client.post("/v1/analyses", json={"url": url})
             assert "public internet" in problem_detail(refused, 422)
@@ -128,6 +145,7 @@ def test_create_analysis_refuses_a_large_json_body(idle_client: TestClient) -> N
     ("request_options", "detail"),
     [
         ({"content": b""}, "no video"),
+        ({"files": {"video": ("a.mp4", b"")}}, "the file is empty: it has 0 bytes"),
         ({"files": {"film": ("a.mp4", b"x")}}, "form field 'film'"),
         ({"files": {"video": ("a.mp4", b"x"), "threshold": (None, "0.9")}}, "?threshold=0.7"),
         ({"content": b"x", "params": {"treshold": "0.9"}}, "did you mean 'threshold'"),
