@@ -35,7 +35,7 @@ CLASSES = len(planted.CLASSES)
 # Enough for planted anomalies of this strength; the published steps are for real footage.
 STEPS = 60
 # The head of CLIP-TSA is narrow and has a dropout of 0.7 after every layer; UR-DMU is slow.
-OTHER_STEPS = {"clip_tsa": 180, "ur_dmu": 25, "vador": 180}
+OTHER_STEPS = {"clip_tsa": 180, "ur_dmu": 25, "vador": 120}
 # Whole frames, and crops in which the same anomaly is weaker.
 CROPS = {"st_prompt": 3}
 # Planted features are shorter than those that the published margin of 100 is for.
