@@ -155,6 +155,7 @@ class _Conversation:
         self._client, self._address, self._report = client, address, report
         self._sending = threading.Lock()  # packets of UDP come from other threads
         self._setups: dict[int, bytes] = {}  # CSeq → a SETUP that is not answered yet
+        self._is_leaving = False  # FFmpeg ends the session, with success or after a problem
         self._tracks = UdpTracks(address.host, self._send, lambda: report(""))
 
     def run(self) -> None:
@@ -187,6 +188,7 @@ class _Conversation:
     def _forward_requests(self, camera: socket.socket) -> None:
         with suppress(RelayError, OSError), self._client.makefile("rb") as requests:
             while (request := read_message(requests)) is not None:
+                self._is_leaving |= request.startswith(b"TEARDOWN ")
                 if request.startswith(b"SETUP "):
                     self._setups[_sequence(request)] = request
                     if self._tracks.are_needed:
@@ -218,7 +220,7 @@ class _Conversation:
             return
         if status is not None and int(status[1]) >= 300:
             self._report(describe_status(int(status[1]), self._address.has_login))
-        elif status is not None:
+        elif status is not None and not self._is_leaving:
             self._report(NO_PACKETS if self._tracks.are_silent else "")
         _check_response(response)
         if setup is not None and self._tracks.are_needed:
