@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import logging
 import warnings
 from collections.abc import Iterator
@@ -54,3 +55,8 @@ def cluster_of_nodes(*num_cpus: float) -> Iterator[Any]:
         yield cluster
     finally:
         cluster.shutdown()
+        del cluster
+        with warnings.catch_warnings():
+            # Ray leaves the sockets open that it reserves ports with.
+            warnings.simplefilter("ignore", ResourceWarning)
+            gc.collect()

@@ -243,7 +243,10 @@ def _connect(path: Path) -> Iterator[sqlite3.Connection]:
 
 def _keep_from_others(path: Path) -> None:
     """Create the file for its owner only; take it from the users who are not in its group."""
-    os.close(os.open(path, os.O_RDWR | os.O_CREAT, PRIVATE))
+    if not path.exists():
+        # Never where it exists: to close a file releases the locks of all SQLite's connections of
+        # this process to it, and other processes then take away the log that these write to.
+        os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL, PRIVATE))
     # SQLite gives its log and its index the permissions of the file.
     for name in (path.name, f"{path.name}-wal", f"{path.name}-shm"):
         file = path.with_name(name)

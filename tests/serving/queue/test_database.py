@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import sqlite3
+import subprocess
+import sys
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from pathlib import Path
@@ -110,3 +112,23 @@ def test_check_database_refuses_places_that_cannot_work(
 def test_check_database_creates_no_file(tmp_path: Path) -> None:
     check_database(tmp_path / "none" / "queue.sqlite")
     assert list(tmp_path.iterdir()) == []
+
+
+def test_databases_of_one_process_keep_the_log_from_another_that_leaves(tmp_path: Path) -> None:
+    path = tmp_path / "queue.db"
+    first, second = Database(path), Database(path)
+    script = (
+        "import sys; from pathlib import Path; from exvad.serving.queue.database import Database\n"
+        "database = Database(Path(sys.argv[1]))\n"
+        "with database.write() as connection:\n"
+        "    connection.execute(\"insert into counters values ('there', 1)\")\n"
+    )
+    for database in (first, second):
+        with database.write() as connection:
+            connection.execute("insert or replace into counters values ('here', 1)")
+        subprocess.run([sys.executable, "-c", script.replace("there", str(id(database))), path],
+                       check=True)  # fmt: skip
+        assert path.with_name("queue.db-wal").exists()
+    with first.read() as connection:
+        assert connection.execute("pragma integrity_check").fetchone()[0] == "ok"
+        assert connection.execute("select count(*) from counters").fetchone()[0] == 3
