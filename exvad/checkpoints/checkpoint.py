@@ -33,7 +33,7 @@ from exvad.data.storage.places import Place, resolve_place
 from exvad.data.versions import OtherVersionError, same_series
 from exvad.inference.answers import compose_analysis
 from exvad.inference.calibration import Calibration
-from exvad.inference.domain import Domain, pop_domain
+from exvad.inference.domain import Domain, check_domain, pop_domain
 from exvad.inference.network import load_network
 from exvad.inference.prediction import Prediction, predict
 from exvad.inference.systems import predict_system
@@ -154,8 +154,7 @@ class Checkpoint:
             video=video,
             model=self.name,
             problems=[*problems, *limits],
-            domain=self.domain,
-            about=self.config.data.about,
+            domain=check_domain(self.domain, features.visual, self.config.data.about),
         )
 
 

@@ -258,7 +258,7 @@ class ZeroShotModel:
         video: str,
         problems: Sequence[str],
     ) -> Analysis:
-        analysis = compose_analysis(
+        return compose_analysis(
             features,
             prediction,
             self.calibration,
@@ -267,8 +267,6 @@ class ZeroShotModel:
             model=self.name,
             problems=problems,
         )
-        # Nothing was trained, so nothing can be unlike it.
-        return analysis.model_copy(update={"domain": None})
 
     def _predict(self, visual_TD: NDArray[np.floating]) -> Prediction:
         match = match_snippets(visual_TD, self.memory, self.config)

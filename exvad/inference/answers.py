@@ -10,15 +10,14 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from exvad.inference.domain import check_domain
 from exvad.inference.events import find_events
 from exvad.results import Analysis, Caption, Explanation
 from exvad.results.disagreement import describe_disagreement
 
 if TYPE_CHECKING:
     from exvad.inference.calibration import Calibration
-    from exvad.inference.domain import Domain
     from exvad.inference.prediction import Prediction
+    from exvad.results import DomainCheck
     from exvad.store.feature_bank import VideoFeatures
 
 
@@ -31,8 +30,7 @@ def compose_analysis(
     video: str,
     model: str,
     problems: Sequence[str] = (),
-    domain: Domain | None = None,
-    about: str = "",
+    domain: DomainCheck | None = None,
 ) -> Analysis:
     """Compose the analysis of one video.
 
@@ -44,8 +42,7 @@ def compose_analysis(
         video: name of the video in the analysis.
         model: name of the checkpoint in the analysis.
         problems: what could not be decoded.
-        domain: statistics of the training features; None without any.
-        about: a sentence about the checkpoint, part of the notice about its domain.
+        domain: whether the video is like those of the training; None where nothing was trained.
     """
     scores_T = prediction.scores[calibration.branch]
     caption_times = [float(features.times[snippet]) for snippet in features.caption_snippets]
@@ -59,7 +56,6 @@ def compose_analysis(
     explanation = None
     if features.record is not None:
         explanation = Explanation.model_validate(features.record)
-    check = check_domain(domain, features.visual, about)
     found = find_events(
         scores_T,
         prediction.probabilities_TC,
@@ -70,10 +66,8 @@ def compose_analysis(
         caption_times,
         features.gaps,
     )
-    events = [
-        event.model_copy(update={"confidence": event.confidence * check.confidence_weight})
-        for event in found
-    ]
+    weight = 1.0 if domain is None else domain.confidence_weight
+    events = [event.model_copy(update={"confidence": event.confidence * weight}) for event in found]
     probability_of = dict(
         zip(classes, prediction.video_class_probabilities().tolist(), strict=True)
     )
@@ -82,7 +76,7 @@ def compose_analysis(
     candidates = [name for name in classes if name in event_labels] or classes
     analysis = Analysis(
         video=video,
-        domain=check,
+        domain=domain,
         duration=duration,
         lead=features.lead,
         num_frames=features.num_frames,
