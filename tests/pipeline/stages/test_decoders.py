@@ -14,7 +14,7 @@ from PIL import Image
 from exvad.config import Config, load_config
 from exvad.pipeline.stages.decoders import frame_reader, job_decoder
 from exvad.video.container import VideoError
-from exvad.video.decoder import InProcessDecoder
+from exvad.video.decoder import Decoder, InProcessDecoder
 from exvad.video.decoding import read_frames
 from exvad.video.sandbox import DecodingProcess
 from tests.helpers.videos import draw_index, read_indices, write_video
@@ -25,15 +25,19 @@ def video(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write_video(tmp_path_factory.mktemp("decoders") / "v.mp4", 40)
 
 
-def configured(mode: str) -> Config:
-    return load_config("demo", [f"stages.sandbox={mode}"])
+def configured(mode: str, *settings: str) -> Config:
+    return load_config("demo", [f"stages.sandbox={mode}", *settings])
 
 
-def starter() -> psutil.Process:
-    """Return the process that starts those of the requests of the only sandbox."""
-    children = psutil.Process().children(recursive=True)
-    found = [child for child in children if "exvad.video.sandbox_child" in child.cmdline()]
-    return found[-1]
+def starter(decoder: Decoder) -> psutil.Process:
+    """Return the process that starts those of the requests of one decoder."""
+    assert isinstance(decoder, DecodingProcess)
+    # Earlier tests of this process may have left sandboxes, whose limits differ.
+    command = {"exvad.video.sandbox_child", str(decoder.max_bytes)}
+    children = psutil.Process().children()
+    (child,) = (child for child in children if command <= set(child.cmdline()))
+    (starter,) = child.children()
+    return starter
 
 
 def test_tasks_of_a_worker_process_share_a_confined_decoder(video: Path) -> None:
@@ -48,9 +52,9 @@ def test_tasks_of_a_worker_process_share_a_confined_decoder(video: Path) -> None
 
 
 def test_a_crash_fails_one_video_and_the_next_one_is_decoded(video: Path) -> None:
-    decoder = job_decoder(configured("best"))
+    decoder = job_decoder(configured("best", "data.short_side=1234"))
     decoder.plan("v", video, 16, 256)
-    process = starter()
+    process = starter(decoder)
     process.send_signal(signal.SIGSTOP)
     threading.Timer(0.3, process.kill).start()
     with pytest.raises(VideoError, match="crashed the decoding process"):
