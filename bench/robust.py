@@ -43,6 +43,7 @@ PAPER = {
     "model.skip": False,
     "model.centred_labels": False,
     "train.text_dropout": 0,
+    "train.adapter_dropout": 0,
     "train.learning_rate": 2e-5,
     "train.epochs": 10,
     "train.milestones": [4, 8],
@@ -55,6 +56,7 @@ VARIANTS: dict[str, dict[str, object]] = {
     "without_standardisation": {"model.features": "raw"},
     "without_centring": {"model.centred_labels": False},
     "without_text_dropout": {"train.text_dropout": 0},
+    "without_adapter_dropout": {"train.adapter_dropout": 0},
 }
 GOALS: dict[str, tuple[str, float]] = {
     **{f"auc_gain_over_paper_{encoder}": (">=", 0.1) for encoder in ENCODERS},

@@ -9,6 +9,8 @@ import pytest
 
 # The tests' tensors are small: threads would only wait for each other. Read when torch is imported.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
+# Ray runs its workers at a low priority, where they starve beside the other test processes.
+os.environ.setdefault("RAY_worker_niceness", "0")
 
 
 # Files that take minutes. They start first, so that the other process is not idle at the end.

@@ -47,8 +47,10 @@ class ModelConfig(Section):
 class TrainConfig(Section):
     """Training."""
 
-    epochs: Positive = Field(10, description="passes over the training videos")
-    batch_size: Positive = Field(128, description="videos per step")
+    epochs: Positive = Field(30, description="passes over the training videos")
+    batch_size: Positive | None = Field(
+        None, description="videos per step; null for a tenth of the training videos, 8 to 128"
+    )
     balanced: bool = Field(True, description="half of every batch normal, half abnormal")
     learning_rate: float | None = Field(
         None,
@@ -57,10 +59,15 @@ class TrainConfig(Section):
         "label embeddings",
     )
     weight_decay: float = Field(0.01, ge=0, description="of AdamW")
-    milestones: list[int] = Field([4, 8], description="epochs after which the rate drops tenfold")
+    milestones: list[int] = Field([20, 26], description="epochs after which the rate drops tenfold")
     lambda_: float = Field(1.0, ge=0, alias="lambda", description="λ, weight of L_cts")
     text_dropout: Fraction = Field(
-        0.5, description="share of the videos of a step that are trained without their text"
+        0.8, description="share of the videos of a step that are trained without their text"
+    )
+    adapter_dropout: Fraction = Field(
+        0.9,
+        description="share of the videos of a step that are trained without the LGT-Adapter; "
+        "nothing without model.skip",
     )
     divisor: Positive = Field(
         16, description="K = ⌊T / divisor⌋ + 1 snippets per video count in the losses"

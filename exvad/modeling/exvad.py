@@ -2,7 +2,7 @@
 
 `build_exvad` chooses the parts and their sizes.
 
-B videos · T snippets · D feature width · C classes
+B videos · T snippets · D feature width · C classes · K videos that are adapted
 """
 
 from __future__ import annotations
@@ -73,6 +73,7 @@ class ExVAD(nn.Module):
         lengths_B: torch.Tensor,
         text: torch.Tensor | None,
         label_CD: torch.Tensor,
+        adapted_K: torch.Tensor | None = None,
     ) -> Output:
         """Compute anomaly scores and the alignment map of every snippet.
 
@@ -81,6 +82,7 @@ class ExVAD(nn.Module):
             lengths_B: number of valid snippets of each video, integer, 1 to T.
             text: F_T, [B, D] of videos or [B, T, D] of snippets; None without text.
             label_CD: label embeddings F_L, [C, D], the normal class first.
+            adapted_K: the videos that go through the adapter; see `LGTAdapter.forward`.
 
         Raises:
             ValueError: T is larger than `max_snippets`, features have another width than those of
@@ -94,7 +96,7 @@ class ExVAD(nn.Module):
             visual_BTD = self.visual_input(visual_BTD)
         if self.text_input is not None and text is not None:
             text = self.text_input(text)
-        fused_BTD = self.fusion(self.adapter(visual_BTD, lengths_B), text)
+        fused_BTD = self.fusion(self.adapter(visual_BTD, lengths_B, adapted_K), text)
         return Output(self.classifier(fused_BTD), alignment_map(fused_BTD, label_CD), label_CD)
 
 

@@ -6,7 +6,7 @@ A transformer mixes the snippets of one window. Then two graph networks mix the 
 whole clip: one graph connects similar snippets, the other snippets that are close in time.
 
 B videos · T snippets · D feature width · W snippets per window · N windows of all videos
-S heads · d width of a head · H width of a graph layer
+S heads · d width of a head · H width of a graph layer · K videos that are adapted
 """
 
 from __future__ import annotations
@@ -262,12 +262,19 @@ class LGTAdapter(nn.Module):
             nn.init.zeros_(self.linear.weight)
             nn.init.zeros_(self.linear.bias)
 
-    def forward(self, visual_BTD: torch.Tensor, lengths_B: torch.Tensor) -> torch.Tensor:
+    def forward(
+        self,
+        visual_BTD: torch.Tensor,
+        lengths_B: torch.Tensor,
+        adapted_K: torch.Tensor | None = None,
+    ) -> torch.Tensor:
         """Adapt image features to video.
 
         Args:
             visual_BTD: F_I, padded at the end.
             lengths_B: number of valid snippets of each video, 1 to T.
+            adapted_K: indices of the videos that are adapted, integer, at least one; the others
+                stay as they are, which needs `skip`. None for all.
 
         Returns:
             F_V, [B, T, D]; rows of padding are undefined.
@@ -281,6 +288,15 @@ class LGTAdapter(nn.Module):
                 f"a clip has {length} snippets, but this network takes at most {max_snippets}: "
                 "cut the video into clips of that length, or raise model.max_snippets and retrain"
             )
+        if adapted_K is not None:
+            assert self.skip, "without the skip nothing is left of a video that is not adapted"
+            adapted_KTD = self._adapt(visual_BTD[adapted_K], lengths_B[adapted_K])
+            return visual_BTD.index_add(0, adapted_K, adapted_KTD.to(visual_BTD.dtype))
+        adapted_BTD = self._adapt(visual_BTD, lengths_B)
+        return adapted_BTD + visual_BTD if self.skip else adapted_BTD
+
+    def _adapt(self, visual_BTD: torch.Tensor, lengths_B: torch.Tensor) -> torch.Tensor:
+        length = visual_BTD.shape[1]
         valid_BT = torch.arange(length, device=lengths_B.device) < lengths_B[:, None]
         x_BTD = self.local(visual_BTD + self.position_TD[:length], valid_BT)
         # Else the convolution and the graphs would mix the padding into valid snippets.
@@ -288,4 +304,4 @@ class LGTAdapter(nn.Module):
         similar_BTH = self.similarity_branch(x_BTD, similarity_adjacency(x_BTD, valid_BT))
         near_BTH = self.distance_branch(x_BTD, self.distance_adjacency(valid_BT))
         adapted_BTD: torch.Tensor = self.linear(torch.cat([similar_BTH, near_BTH], -1))
-        return adapted_BTD + visual_BTD if self.skip else adapted_BTD
+        return adapted_BTD

@@ -15,9 +15,23 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 
+# What `train.batch_size=null` stands for: enough steps for small data sets, full steps for large.
+STEPS_PER_EPOCH = 10
+SMALLEST_BATCH, LARGEST_BATCH = 8, 128
+
+
+def default_batch_size(examples: int) -> int:
+    """Return the videos per step where `train.batch_size` is not set.
+
+    Args:
+        examples: number of training examples.
+    """
+    return min(max(examples // STEPS_PER_EPOCH, SMALLEST_BATCH), LARGEST_BATCH)
+
+
 def epoch_batches(
     targets_NC: NDArray[np.float32],
-    batch_size: int,
+    batch_size: int | None,
     balanced: bool,
     seed: int,
     epoch: int,
@@ -33,6 +47,7 @@ def epoch_batches(
     Args:
         targets_NC: multi-hot labels, the normal class first.
         batch_size: maximum number of videos per batch; balanced batches may exceed it by one.
+            None for `default_batch_size`.
         balanced: whether batches are balanced.
         seed: with the epoch and the rank it decides the order.
         epoch: index of the epoch.
@@ -43,7 +58,7 @@ def epoch_batches(
         The indices of the videos of each batch.
     """
     rng = np.random.default_rng([seed, epoch, rank])
-    steps = steps or max(1, math.ceil(len(targets_NC) / batch_size))
+    steps = steps or max(1, _steps(len(targets_NC), batch_size))
     parts = [
         np.array_split(rng.permutation(group), steps) for group in _groups(targets_NC, balanced)
     ]
@@ -83,7 +98,7 @@ def video_owners(
 def worker_batches(
     video_ids: Sequence[str],
     targets_NC: NDArray[np.float32],
-    batch_size: int,
+    batch_size: int | None,
     balanced: bool,
     seed: int,
     epoch: int,
@@ -98,7 +113,7 @@ def worker_batches(
     Args:
         video_ids: the video of each example of the whole training.
         targets_NC: their multi-hot labels, the normal class first.
-        batch_size: videos per step of all workers together.
+        batch_size: videos per step of all workers together; None for `default_batch_size`.
         balanced: whether batches are balanced.
         seed: with the epoch and the rank it decides the order.
         epoch: index of the epoch.
@@ -111,7 +126,7 @@ def worker_batches(
     if workers == 1:
         return epoch_batches(targets_NC, batch_size, balanced, seed, epoch)
     owners_N = video_owners(video_ids, targets_NC, workers)
-    steps = math.ceil(len(video_ids) / batch_size)
+    steps = _steps(len(video_ids), batch_size)
     for other in range(workers):
         # A batch is not empty as long as the larger group lasts: a step waits for all workers.
         largest = max(len(group) for group in _groups(targets_NC[owners_N == other], balanced))
@@ -121,6 +136,10 @@ def worker_batches(
         targets_NC[own], batch_size, balanced, seed, epoch, rank=rank, steps=steps
     )
     return [own[batch] for batch in batches]
+
+
+def _steps(examples: int, batch_size: int | None) -> int:
+    return math.ceil(examples / (batch_size or default_batch_size(examples)))
 
 
 def _groups(targets_NC: NDArray[np.float32], balanced: bool) -> list[NDArray[np.intp]]:

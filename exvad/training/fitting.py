@@ -175,6 +175,7 @@ def fit(
         replica.device,
         replica.rank,
         replica.world_size,
+        config.train.adapter_dropout if config.model.skip else 0.0,
     )
     state, first_epoch = resume, 0
     if state is not None:

@@ -1,6 +1,7 @@
-"""One epoch of training in one process: text dropout and gradient steps.
+"""One epoch of training in one process: batches, dropout of text and adapter, gradient steps.
 
-N videos · B videos of a batch · T snippets · D feature width · C classes
+N videos · B videos of a batch · K of them that are adapted · T snippets · D feature width
+C classes
 """
 
 from __future__ import annotations
@@ -59,6 +60,7 @@ class Trainer:
         device: the device of the network.
         rank: index of this worker.
         world_size: number of workers.
+        adapter_dropout: share of the videos of a step that do not go through the LGT-Adapter.
     """
 
     def __init__(
@@ -70,6 +72,7 @@ class Trainer:
         device: torch.device,
         rank: int = 0,
         world_size: int = 1,
+        adapter_dropout: float = 0.0,
     ) -> None:
         self.network = network
         self.label_CD = label_CD.to(device)
@@ -77,6 +80,7 @@ class Trainer:
         self.tau = tau
         self.device = device
         self.rank, self.world_size = rank, world_size
+        self.adapter_dropout = adapter_dropout
         rate = config.learning_rate or RATE_TIMES_WIDTH / label_CD.shape[1]
         self.optimizer = torch.optim.AdamW(
             network.parameters(), lr=rate, weight_decay=config.weight_decay
@@ -105,21 +109,27 @@ class Trainer:
             self.rank, self.world_size,
         )  # fmt: skip
         rng = np.random.default_rng([config.seed, epoch, self.rank, 1])
+        adapter_rng = np.random.default_rng([config.seed, epoch, self.rank, 2])
         padded = prefetched(collate([examples[row] for row in batch]) for batch in batches)
         with closing(padded):  # an error in a step stops the thread
             for batch in padded:
                 kept = drop_text(batch.to(self.device), config.text_dropout, rng)
-                terms = self._step(kept, epoch)
+                adapted_K = draw_adapted(len(batch.video_ids), self.adapter_dropout, adapter_rng)
+                terms = self._step(kept, adapted_K, epoch)
                 for name, value in zip(terms._fields, terms, strict=True):
                     sums[name] = sums.get(name, 0.0) + value.item()
         self.scheduler.step()
         return {name: total / len(batches) for name, total in sums.items()}
 
-    def _step(self, batch: Batch, epoch: int) -> LossTerms:
+    def _step(self, batch: Batch, adapted_K: torch.Tensor | None, epoch: int) -> LossTerms:
         half = self.config.precision == "bfloat16"
         with torch.autocast(self.device.type, torch.bfloat16, enabled=half):
             output: Output = self.network(
-                batch.visual_BTD, batch.lengths_B, batch.text, self.label_CD
+                batch.visual_BTD,
+                batch.lengths_B,
+                batch.text,
+                self.label_CD,
+                None if adapted_K is None else adapted_K.to(self.device),
             )
         terms = exvad_loss(
             output,
@@ -175,3 +185,23 @@ def drop_text(batch: Batch, share: float, rng: np.random.Generator) -> Batch:
         return batch
     kept_B = torch.from_numpy(rng.random(len(batch.video_ids)) >= share).to(batch.text)
     return replace(batch, text=batch.text * kept_B.view(-1, *[1] * (batch.text.ndim - 1)))
+
+
+def draw_adapted(count: int, share: float, rng: np.random.Generator) -> torch.Tensor | None:
+    """Draw the videos of a batch that go through the LGT-Adapter (adapter dropout).
+
+    The adapter sees a whole video at once, and soon knows the videos of a small data set by heart.
+    Videos that are trained without it teach the rest of the network to judge single snippets.
+
+    Args:
+        count: videos of the batch, B.
+        share: share of the videos that do not go through it, 0 to 1; one always does.
+        rng: draws the videos.
+
+    Returns:
+        Their indices in ascending order, [K] int64; None for all.
+    """
+    if share == 0:
+        return None
+    adapted = max(1, round((1 - share) * count))
+    return torch.from_numpy(np.sort(rng.permutation(count)[:adapted]))

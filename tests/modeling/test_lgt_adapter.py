@@ -180,3 +180,17 @@ def test_lgt_adapter_with_skip_starts_from_the_features_themselves() -> None:
             each.linear.weight.fill_(0.1)
     difference = adapter(visual_BTD, lengths_B) - plain(visual_BTD, lengths_B)
     torch.testing.assert_close(difference, visual_BTD)
+
+
+def test_videos_that_are_not_adapted_stay_as_they_are() -> None:
+    torch.manual_seed(0)
+    adapter = LGTAdapter(LocalTransformer([WindowBlock(WIDTH)], 4), WIDTH, 16, skip=True)
+    nn.init.normal_(adapter.linear.weight)
+    visual_BTD, lengths_B = torch.randn(4, 9, WIDTH), torch.tensor([9, 4, 7, 1])
+    whole_BTD = adapter(visual_BTD, lengths_B)
+    some_BTD = adapter(visual_BTD, lengths_B, torch.tensor([1, 2]))
+    torch.testing.assert_close(some_BTD[[0, 3]], visual_BTD[[0, 3]], rtol=0, atol=0)
+    for row in (1, 2):
+        valid = slice(0, int(lengths_B[row]))
+        torch.testing.assert_close(some_BTD[row, valid], whole_BTD[row, valid])
+        assert not torch.allclose(some_BTD[row, valid], visual_BTD[row, valid])

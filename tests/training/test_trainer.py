@@ -13,7 +13,7 @@ from torch._subclasses.fake_tensor import FakeTensorMode
 
 from exvad.inference.network import build_network
 from exvad.store.examples import Example, collate
-from exvad.training.trainer import NotFiniteError, Trainer, drop_text
+from exvad.training.trainer import NotFiniteError, Trainer, draw_adapted, drop_text
 from tests.helpers.planted import CLASSES, WIDTH, config, directions, examples
 
 
@@ -46,6 +46,23 @@ def test_drop_text_leaves_a_batch_without_text_as_it_is() -> None:
     assert drop_text(batch, 0.5, np.random.default_rng(0)).text is None
 
 
+@pytest.mark.parametrize(("share", "count"), [(0.9, 20), (0.5, 1), (1.0, 7), (0.25, 8)])
+def test_draw_adapted_draws_a_share_and_at_least_one(share: float, count: int) -> None:
+    rng, counts = np.random.default_rng(0), np.zeros(count)
+    for _ in range(400):
+        adapted_K = draw_adapted(count, share, rng)
+        assert adapted_K is not None
+        assert len(adapted_K) == max(1, round((1 - share) * count))
+        assert (adapted_K.diff() > 0).all()
+        counts[adapted_K.numpy()] += 1
+    expected = 400 * max(1, round((1 - share) * count)) / count
+    np.testing.assert_allclose(counts, expected, rtol=0.5)
+
+
+def test_draw_adapted_without_dropout_leaves_the_batch_whole() -> None:
+    assert draw_adapted(5, 0, np.random.default_rng(0)) is None
+
+
 def make_trainer(rank: int = 0, world_size: int = 1) -> Trainer:
     torch.manual_seed(0)
     settings = config()
@@ -53,6 +70,21 @@ def make_trainer(rank: int = 0, world_size: int = 1) -> Trainer:
     label_CD = torch.from_numpy(directions())
     device = torch.device("cpu")
     return Trainer(network, label_CD, settings.train, settings.model.tau, device, rank, world_size)
+
+
+def test_steps_with_adapter_dropout_train_every_part_of_the_network() -> None:
+    settings = config("model.skip=true", "train.adapter_dropout=0.9")
+    torch.manual_seed(0)
+    network = build_network(settings, WIDTH, len(CLASSES))
+    before = {name: weight.clone() for name, weight in network.named_parameters()}
+    label_CD = torch.from_numpy(directions())
+    trainer = Trainer(
+        network, label_CD, settings.train, 0.07, torch.device("cpu"), adapter_dropout=0.9
+    )
+    for epoch in range(2):  # before the first step the last layer of the adapter is zero
+        trainer.train_epoch(examples(24, seed=3), epoch)
+    unchanged = [name for name, weight in network.named_parameters() if before[name].equal(weight)]
+    assert not unchanged
 
 
 def test_train_epoch_lowers_the_loss() -> None:
@@ -78,9 +110,9 @@ def test_train_epoch_divides_every_batch_among_the_workers(monkeypatch: pytest.M
         trainer = make_trainer(rank, world_size=2)
         step = trainer._step
 
-        def record(batch, epoch, rank=rank, step=step):  # type: ignore[no-untyped-def]
+        def record(batch, *rest, rank=rank, step=step):  # type: ignore[no-untyped-def]
             trained[rank] += batch.video_ids
-            return step(batch, epoch)
+            return step(batch, *rest)
 
         monkeypatch.setattr(trainer, "_step", record)
         trainer.train_epoch(videos, 0)
