@@ -61,16 +61,22 @@ def ray_output_hidden() -> Iterator[None]:
 
 
 @contextmanager
-def ray_session() -> Iterator[None]:
+def ray_session(niceness: int | None = None) -> Iterator[None]:
     """Join the cluster that RAY_ADDRESS names, or start a private one on this machine.
 
     Without RAY_ADDRESS, the session never joins a Ray cluster that runs on this machine. The
     processes of a cluster get this process's variables of the Hugging Face hub, such as HF_TOKEN.
+
+    Args:
+        niceness: of the workers of a private cluster; None for Ray's, which gives way to all other
+            processes of the machine.
     """
     address = os.environ.get("RAY_ADDRESS", LOCAL)
     options: dict[str, Any] = {"include_dashboard": False}
     if is_on_cluster():  # the processes of a private session inherit all variables
         options = {"runtime_env": hub_runtime_env(os.environ)}
+    elif niceness is not None:
+        options["_system_config"] = {"worker_niceness": niceness}
     with ray_output_hidden():
         ray.init(address=address, logging_level=logging.ERROR, log_to_driver=False, **options)
     logging.getLogger("ray.data").setLevel(logging.ERROR)

@@ -166,17 +166,19 @@ def test_output_is_restored_after_an_error(capfd: pytest.CaptureFixture[str]) ->
     assert capfd.readouterr().out == "shown"
 
 
-def test_termination_ends_a_job_as_ctrl_c_does() -> None:
+def test_termination_ends_a_job_as_ctrl_c_does_and_workers_have_the_niceness_asked_for() -> None:
     code = (
-        "import time; from exvad.pipeline.session import ray_session\n"
-        "with ray_session():\n    print('ready', flush=True)\n    time.sleep(60)"
+        "import os, time, ray; from exvad.pipeline.session import ray_session\n"
+        "with ray_session(niceness=3):\n"
+        "    print(ray.get(ray.remote(lambda: os.nice(0)).remote()), flush=True)\n"
+        "    time.sleep(60)"
     )
     with subprocess.Popen(
         [sys.executable, "-c", code], cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
         text=True,
     ) as process:  # fmt: skip
         assert process.stdout is not None
-        assert process.stdout.readline() == "ready\n"
+        assert process.stdout.readline() == "3\n"
         process.terminate()
         _, messages = process.communicate(timeout=60)
     assert "TerminatedError" in messages

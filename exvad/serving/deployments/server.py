@@ -80,7 +80,8 @@ def run_server(host: str, port: int, settings: ServerSettings) -> None:
     check_port(host, port)
     settings, folder = prepare_application(settings)
     logging.getLogger("ray.serve").setLevel(logging.WARNING)
-    with ray_session():
+    # Who asks is waiting: Ray would let every other process of the machine go first.
+    with ray_session(niceness=0):
         application = assemble_application(settings, folder)
         serve.start(http_options={"host": host, "port": port})
         try:
