@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,8 +14,10 @@ from transformers.utils.logging import disable_progress_bar
 
 from exvad.checkpoints.registry import find_newest_checkpoint
 from exvad.checkpoints.zero_shot import zero_shot_config
+from exvad.cli.video_arguments import expand_videos, shown_name
 from exvad.config import Config, override_config
 from exvad.data.atomic import write_text_atomic
+from exvad.data.storage.writable import check_new_file
 from exvad.detector.detector import Detector
 from exvad.pipeline.preflight.models import require_clip
 from exvad.report.evidence import evidence_frames
@@ -86,7 +87,7 @@ def analyze_files(
     """Analyze video files and print the analyses; a file that can't be read fails alone.
 
     Args:
-        videos: the files.
+        videos: files, URIs, folders and patterns; see `expand_videos`.
         checkpoint: the folder of the checkpoint, or the configuration of detection without
             training; None for the checkpoint of the newest run, or for detection
             without training if there is none. Which one it is is printed.
@@ -104,7 +105,8 @@ def analyze_files(
     """
     notes = Console(stderr=True, highlight=False)
     if html is not None:
-        _check_writable(html)
+        check_new_file(html, "--html")
+    files, unmatched = expand_videos(videos)
     zero_shot = zero_shot or ZeroShotOptions()
     if checkpoint is None and not zero_shot.is_given:
         checkpoint = find_newest_checkpoint()
@@ -120,25 +122,41 @@ def analyze_files(
     output = Console(highlight=False)
     reported: list[ReportVideo] = []
     failed: dict[str, str] = {}
-    for video in videos:
+
+    def fail(name: str, reason: str) -> None:
+        failed[name] = reason
+        if as_json:
+            print(json.dumps({"video": name, "error": reason}), flush=True)
+        notes.print(f"failed: {reason}", style="red", markup=False, soft_wrap=True)
+
+    for argument, reason in unmatched.items():
+        fail(shown_name(argument), f"{shown_name(argument)}: {reason}")
+    for file in files:
+        name = shown_name(file)
         try:
-            analysis = detector.analyze(video)
+            analysis = detector.analyze(file).model_copy(update={"video": name})
         except ValueError as error:
-            failed[Path(video).name] = str(error)
-            if as_json:
-                print(json.dumps({"video": Path(video).name, "error": str(error)}), flush=True)
-            notes.print(f"failed: {error}", style="red", markup=False, soft_wrap=True)
+            fail(name, str(error))
             continue
         if as_json:
             print(analysis.model_dump_json(), flush=True)
         else:
             print_analysis(output, analysis)
         if html is not None:
-            reported.append(ReportVideo(analysis, evidence_frames(video, analysis)))
+            reported.append(ReportVideo(analysis, _frames(file, analysis, notes)))
     if html is not None and reported:
         write_text_atomic(html, render_analyses(reported, "exvad analysis", failed))
-        notes.print(f"report: {html}")
+        notes.print(f"report: {html}", markup=False, soft_wrap=True)
     return 1 if failed else 0
+
+
+def _frames(file: str, analysis: Analysis, notes: Console) -> dict[int, bytes]:
+    """Return the evidence frames of a video; none, and a note, if they can't be read any more."""
+    try:
+        return evidence_frames(file, analysis)
+    except ValueError as error:
+        notes.print(f"the report has no frames of {error}", markup=False, soft_wrap=True)
+        return {}
 
 
 def _zero_shot_detector(config: Config, notes: Console) -> Detector:
@@ -155,21 +173,6 @@ def _zero_shot_detector(config: Config, notes: Console) -> Detector:
         soft_wrap=True,
     )
     return detector
-
-
-def _check_writable(page: Path) -> None:
-    """Refuse a place for the report before the work, not after it.
-
-    Raises:
-        ValueError: the folder is missing, or nothing can be written there.
-    """
-    try:
-        if page.is_dir():
-            raise ValueError(f"--html {page}: is a folder; name a file")
-        with tempfile.TemporaryFile(dir=page.parent):
-            pass
-    except OSError as error:
-        raise ValueError(f"--html {page}: can't be written ({error.strerror})") from None
 
 
 def print_analysis(output: Console, analysis: Analysis) -> None:

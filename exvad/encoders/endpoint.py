@@ -218,10 +218,13 @@ class ChatEndpoint:
         """Return the JSON answer to a request."""
         url = f"{self.settings.base_url.rstrip('/')}/{route}"
         headers = {"Content-Type": "application/json"}
-        key = os.environ.get(self.settings.api_key_env, "")
+        key = read_api_key(self.settings.api_key_env)
         if key:
             headers["Authorization"] = f"Bearer {key}"
-        request = urllib.request.Request(url, json.dumps(body).encode(), headers)
+        try:
+            request = urllib.request.Request(url, json.dumps(body).encode(), headers)
+        except ValueError as error:
+            raise EndpointError(f"{error}: set base_url to an OpenAI-compatible endpoint") from None
         deadline = time.monotonic() + self.settings.patience
         pause = FIRST_PAUSE_SECONDS
         while True:
@@ -264,6 +267,21 @@ class ChatEndpoint:
             start = max(time.monotonic(), self._next_request_at)
             self._next_request_at = start + 60 / self.settings.requests_per_minute
         time.sleep(max(0.0, start - time.monotonic()))
+
+
+def read_api_key(variable: str) -> str:
+    """Return the API key that a variable holds; empty if there is none.
+
+    Args:
+        variable: name of the variable of the environment.
+
+    Raises:
+        EndpointError: the variable holds what no HTTP header may; the message does not quote it.
+    """
+    key = os.environ.get(variable, "").strip()  # files with keys end with the end of a line
+    if not (key.isascii() and key.isprintable()):
+        raise EndpointError(f"the variable {variable} holds no API key, but other characters")
+    return key
 
 
 def _is_event_stream(response: Any) -> bool:

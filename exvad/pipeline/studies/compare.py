@@ -22,6 +22,7 @@ from exvad.checkpoints.systems import SavedSystem, Way
 from exvad.checkpoints.tracking import check_tracking
 from exvad.config import override_config
 from exvad.data.dataset import read_run_manifest
+from exvad.evaluation.bootstrap import check_resamples
 from exvad.evaluation.comparison_tables import Row
 from exvad.evaluation.efficiency import measure_efficiency
 from exvad.evaluation.system_trial import EX_VAD, TrialPlan, run_trial
@@ -100,8 +101,9 @@ def compare(config: Config, options: CompareOptions) -> int:
     Raises:
         ValueError: an option is wrong, or features or labels are missing.
     """
-    if options.seeds < 1 or options.snippets < 1 or options.resamples < 0:
-        raise ValueError("--seeds and --snippets need at least 1, --resamples at least 0")
+    if options.seeds < 1 or options.snippets < 1:
+        raise ValueError("--seeds and --snippets need at least 1")
+    check_resamples(options.resamples)
     plans = read_plans(options.systems)
     check_tracking(config)
     config = with_full_places(config)
