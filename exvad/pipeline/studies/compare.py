@@ -7,7 +7,6 @@ kept, so a stopped comparison continues, and a finished one only writes its tabl
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, get_args
@@ -85,7 +84,7 @@ class Trial:
         """Return whether the trial must run; one that failed counts as missing with `retry`."""
         if not self.result.exists():
             return True
-        return retry and "error" in json.loads(self.result.read_text())
+        return retry and "error" in self.result.read_json()
 
 
 def compare(config: Config, options: CompareOptions) -> int:
@@ -115,7 +114,7 @@ def compare(config: Config, options: CompareOptions) -> int:
         _run_trials(config, labels, missing, options.resamples)
     rows = []
     for plan in plans:
-        records = [json.loads(t.result.read_text()) for t in trials if t.plan == plan]
+        records = [t.result.read_json() for t in trials if t.plan == plan]
         measured = all("error" in record for record in records)
         cost = None if measured else _efficiency(config, plan, labels, options.snippets)
         rows.append(Row(plan.title, plan.way, records, cost))
@@ -204,7 +203,7 @@ def _efficiency(
         shapes = {"none": (), "explanation": (width,)}
         cost = measure_efficiency(system, width, shapes.get(text, (0, width)), snippets)
         place.write_json(cost.to_dict())
-    record: dict[str, Any] = json.loads(place.read_text())
+    record: dict[str, Any] = place.read_json()
     return record
 
 
