@@ -111,7 +111,9 @@ def analyze_files(
     if checkpoint is None and not zero_shot.is_given:
         checkpoint = find_newest_checkpoint()
         if checkpoint is not None:
-            notes.print(f"using the checkpoint of the newest run, {checkpoint}", style="dim")
+            notes.print(
+                f"using the checkpoint of the newest run, {checkpoint}", style="dim", markup=False
+            )
     disable_progress_bar()
     if checkpoint is None:
         checkpoint, overrides = zero_shot.config(overrides or {}), {}
@@ -182,7 +184,8 @@ def print_analysis(output: Console, analysis: Analysis) -> None:
         output: where to print.
         analysis: the analysis of a video.
     """
-    output.print(f"[bold]{escape(analysis.video)}[/]  {_clock(analysis.duration)}")
+    title = f"[bold]{escape(analysis.video)}[/]  {_clock(analysis.duration)}"
+    output.print(title, soft_wrap=True, emoji=False)
     if analysis.domain is not None and analysis.domain.state != "inside":
         style = "bold yellow" if analysis.domain.state == "outside" else "dim"
         output.print(f"  {escape(analysis.domain.text)}", style=style, soft_wrap=True)
@@ -203,11 +206,12 @@ def print_analysis(output: Console, analysis: Analysis) -> None:
         output.print(f"  why: {escape(explanation.text)}", soft_wrap=True)
         for index in explanation.evidence:
             caption = analysis.captions[index - 1]
-            output.print(f"    {_clock(caption.time)}  {escape(caption.text)}", style="dim")
+            line = f"    {_clock(caption.time)}  {escape(caption.text)}"
+            output.print(line, style="dim", soft_wrap=True)
     if disagreement := describe_disagreement(analysis):
         output.print(f"  note: {escape(disagreement)}", style="yellow", soft_wrap=True)
     for problem in analysis.problems:
-        output.print(f"  note: {escape(problem)}", style="yellow")
+        output.print(f"  note: {escape(problem)}", style="yellow", soft_wrap=True)
 
 
 def _clock(seconds: float) -> str:

@@ -13,7 +13,7 @@ import urllib.request
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
-from http.client import HTTPException
+from http.client import HTTPException, InvalidURL
 from typing import TYPE_CHECKING, Any
 
 from exvad.encoders.answers import Answer, NoAnswerError
@@ -233,7 +233,7 @@ class ChatEndpoint:
                 with urllib.request.urlopen(request, timeout=self.settings.timeout) as response:
                     if on_text is not None and _is_event_stream(response):
                         return _read_events(response, on_text)
-                    return json.loads(response.read())
+                    return _read_json(response.read())
             except urllib.error.HTTPError as error:
                 with error:
                     reply = error.read(8192).decode("utf-8", "replace")
@@ -243,12 +243,16 @@ class ChatEndpoint:
                     raise _RefusedRequestError(error.code, reply) from None
                 reply_text = _error_message(reply)
                 if error.code not in RETRIED_STATUSES:
+                    hint = f"the key is read from {self.settings.api_key_env}"
+                    if error.code not in (401, 403):
+                        hint = "check base_url and the model"
                     raise EndpointError(
-                        f"{url} answers {error.code}: {reply_text} (the key is read from "
-                        f"{self.settings.api_key_env})"
+                        f"{url} answers {error.code}: {reply_text} ({hint})"
                     ) from None
                 problem = f"{error.code}: {reply_text}"
                 retry_after = error.headers.get("Retry-After", "")
+            except InvalidURL as error:
+                raise EndpointError(f"{url} is no URL: {error}") from None
             except (OSError, HTTPException, json.JSONDecodeError, UnicodeDecodeError) as error:
                 problem, retry_after = str(error), ""
             wait = float(retry_after) if retry_after.isdigit() else pause * (0.5 + random.random())
@@ -282,6 +286,19 @@ def read_api_key(variable: str) -> str:
     if not (key.isascii() and key.isprintable()):
         raise EndpointError(f"the variable {variable} holds no API key, but other characters")
     return key
+
+
+def _read_json(content: bytes) -> Any:
+    """Parse an answer.
+
+    Raises:
+        OSError: it is no JSON, as the pages of proxies; the message quotes its beginning.
+    """
+    try:
+        return json.loads(content)
+    except ValueError:
+        beginning = content[:80].decode("utf-8", "replace")
+        raise OSError(f"the answer is no JSON but {beginning!r}") from None
 
 
 def _is_event_stream(response: Any) -> bool:

@@ -21,9 +21,11 @@ def check_new_file(path: str | Path, what: str = "") -> None:
     """
     file, name = Path(path), f"{what} {path}".strip()
     try:
+        if "\0" in str(path):
+            raise ValueError("a name can't hold a zero byte")
         is_there, is_folder = file.exists(), file.is_dir()
         is_other = is_there and not file.is_file()
-    except (OSError, ValueError) as error:  # names that are too long or hold a zero byte
+    except (OSError, ValueError) as error:  # such as a name that is too long
         raise ValueError(f"{name}: can't be written ({_reason(error)})") from None
     if is_folder:
         raise ValueError(f"{name}: is a folder; name a file")

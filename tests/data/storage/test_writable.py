@@ -28,6 +28,7 @@ def test_the_message_names_the_option_the_file_and_the_reason(tmp_path: Path) ->
         tmp_path / "file/new": f"can't be written ({tmp_path}/file is no folder)",
         tmp_path / "file/far/new": f"can't be written ({tmp_path}/file is no folder)",
         tmp_path / "pipe": "is no regular file, and can't be replaced by one; name a file",
+        Path("a\0b"): "can't be written (a name can't hold a zero byte)",
         tmp_path / ("x" * 300): "can't be written (File name too long)",
         Path("/proc/no/new"): "can't be written (No such file or directory)",
     }.items():
