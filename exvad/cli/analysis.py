@@ -107,6 +107,20 @@ def analyze_files(
     if html is not None:
         check_new_file(html, "--html")
     files, unmatched = expand_videos(videos)
+    reported: list[ReportVideo] = []
+    failed: dict[str, str] = {}
+
+    def fail(name: str, reason: str) -> None:
+        reason = reason.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
+        failed[name] = reason
+        if as_json:
+            print(json.dumps({"video": name, "error": reason}), flush=True)
+        notes.print(f"failed: {reason}", style="red", markup=False, soft_wrap=True)
+
+    for argument, reason in unmatched.items():
+        fail(shown_name(argument), f"{shown_name(argument)}: {reason}")
+    if not files:
+        return 1
     zero_shot = zero_shot or ZeroShotOptions()
     if checkpoint is None and not zero_shot.is_given:
         checkpoint = find_newest_checkpoint()
@@ -122,17 +136,6 @@ def analyze_files(
     else:
         detector = Detector(checkpoint, overrides=overrides)
     output = Console(highlight=False)
-    reported: list[ReportVideo] = []
-    failed: dict[str, str] = {}
-
-    def fail(name: str, reason: str) -> None:
-        failed[name] = reason
-        if as_json:
-            print(json.dumps({"video": name, "error": reason}), flush=True)
-        notes.print(f"failed: {reason}", style="red", markup=False, soft_wrap=True)
-
-    for argument, reason in unmatched.items():
-        fail(shown_name(argument), f"{shown_name(argument)}: {reason}")
     for file in files:
         name = shown_name(file)
         try:

@@ -101,13 +101,15 @@ def import_text(source: str | Path, manifest: Manifest, store: Store) -> ImportS
             another width than the others.
     """
     store.read_stage("vision")
+    # First, because a stage remembers the name of its source, which may be the wrong file.
+    vectors = list(_read_vectors(Path(source), manifest))
     stage = store.stage("language", {"imported": Path(source).name})
     stored = {key[0] for key in stage.keys()}  # noqa: SIM118 - a method of the stage
     listed = {video.video_id for video in manifest.videos}
     imported: set[str] = set()
     rows = []
     width = stage.width
-    for video_id, text_D, where in _read_vectors(Path(source), manifest):
+    for video_id, text_D, where in vectors:
         _check_matrix(text_D[None], width, where)
         width = len(text_D)
         if video_id in listed:
