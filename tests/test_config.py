@@ -138,6 +138,7 @@ def test_load_config_lists_every_problem() -> None:
     ("content", "complaint"),
     [
         (b"run: [", "not YAML"),
+        (b"run: 2020-99-99", r"not YAML \(month must be in 1\.\.12\)"),
         (b"\xff\xfe\x00", "not YAML"),
         (b"- run", "a preset is a mapping of sections, not list"),
         (b"demo", "a preset is a mapping of sections, not str"),

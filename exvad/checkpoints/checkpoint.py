@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, ValidationError
 from safetensors import SafetensorError
 from safetensors.torch import load as load_tensors
 from safetensors.torch import save as save_tensors
@@ -302,7 +302,10 @@ def load_checkpoint(folder: str | Path, device: str = "cpu") -> Checkpoint:
             )
     except OtherVersionError:
         raise
-    # ValueError is that of pydantic, YAML and the checks above.
+    except ValidationError as error:
+        reason = f"{error.title}: {error.errors()[0]['msg']}"
+        raise CheckpointError(f"{folder} is damaged: {reason}") from error
+    # ValueError is that of YAML and the checks above.
     except (SafetensorError, KeyError, RuntimeError, ValueError) as error:
         raise CheckpointError(f"{folder} is damaged: {' '.join(str(error).split())}") from error
     network = network.to(device).eval()
@@ -336,7 +339,7 @@ def _load_network(
 class _Provenance(BaseModel):
     """What loading needs of provenance.json."""
 
-    model_config = ConfigDict(extra="allow")
+    model_config = ConfigDict(extra="allow", title=PROVENANCE)
 
     version: str
     weights: str
@@ -347,7 +350,7 @@ class _Provenance(BaseModel):
 class _Metrics(BaseModel):
     """What loading needs of metrics.json."""
 
-    model_config = ConfigDict(extra="allow")
+    model_config = ConfigDict(extra="allow", title=METRICS)
 
     calibration: Calibration
 

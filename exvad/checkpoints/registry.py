@@ -48,7 +48,7 @@ def resolve_checkpoint(reference: str | Path, tracking_uri: str = "") -> Path:
     if (database := database_path(uri)) is not None:
         adopt_artifacts(database)
     with _mlflow_errors(name, uri):
-        source = f"runs:/{name}/{CHECKPOINT}" if is_run else _model_version(name, uri).source
+        source = _run_source(name, uri) if is_run else _model_version(name, uri).source
         return Path(mlflow.artifacts.download_artifacts(source, tracking_uri=uri))
 
 
@@ -132,6 +132,20 @@ def _mlflow_errors(name: str, uri: str) -> Iterator[None]:
         raise ValueError(
             f"{name}: not found by the MLflow at {_without_password(uri)} ({reason})"
         ) from None
+
+
+def _run_source(run_id: str, uri: str) -> str:
+    """Return where MLflow keeps the checkpoint of a run: as its model, or among its artifacts."""
+    from mlflow import MlflowClient
+
+    client = MlflowClient(uri)
+    outputs = client.get_run(run_id).outputs
+    # MLflow resolves a model of a run in the database of its own setting, whatever the URI is.
+    for output in (outputs and outputs.model_outputs) or ():
+        model = client.get_logged_model(output.model_id)
+        if model.name == CHECKPOINT:
+            return str(model.artifact_location)
+    return f"runs:/{run_id}/{CHECKPOINT}"
 
 
 def _model_version(reference: str, uri: str) -> Any:

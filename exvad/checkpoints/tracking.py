@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from exvad.checkpoints.checkpoint import PROVENANCE, local_checkpoint, without_local_paths
 from exvad.checkpoints.local_tracking import (
+    SQLITE,
     adopt_artifacts,
     artifacts_beside,
     database_path,
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from exvad.config import Config
     from exvad.training.fitting import FitState
 
+DATABASE = "mlflow.db"
 MAX_TAG = 5000  # characters; MLflow refuses longer tags
 
 
@@ -36,6 +38,12 @@ def check_tracking(config: Config) -> None:
         raise ValueError(
             f"run={config.run}: a run in a bucket needs an MLflow server, because SQLite works on "
             "disks only: set mlflow.uri or MLFLOW_TRACKING_URI"
+        )
+    database = config.mlflow_uri.removeprefix(SQLITE)
+    if database == config.in_run(DATABASE) and any(mark in database for mark in "%?"):
+        raise ValueError(
+            f"run={config.run}: MLflow can't keep its database below a folder with '%' or '?' in "
+            "its name: give the run another one, or set mlflow.uri"
         )
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,8 +14,10 @@ from transformers.utils.logging import disable_progress_bar
 
 from exvad.checkpoints.registry import find_newest_checkpoint
 from exvad.checkpoints.zero_shot import zero_shot_config
+from exvad.cli.video_arguments import expand_videos, shown_name
 from exvad.config import Config, override_config
 from exvad.data.atomic import write_text_atomic
+from exvad.data.storage.writable import check_new_file
 from exvad.detector.detector import Detector
 from exvad.pipeline.preflight.models import require_clip
 from exvad.report.evidence import evidence_frames
@@ -86,7 +87,7 @@ def analyze_files(
     """Analyze video files and print the analyses; a file that can't be read fails alone.
 
     Args:
-        videos: the files.
+        videos: files, URIs, folders and patterns; see `expand_videos`.
         checkpoint: the folder of the checkpoint, or the configuration of detection without
             training; None for the checkpoint of the newest run, or for detection
             without training if there is none. Which one it is is printed.
@@ -104,12 +105,29 @@ def analyze_files(
     """
     notes = Console(stderr=True, highlight=False)
     if html is not None:
-        _check_writable(html)
+        check_new_file(html, "--html")
+    files, unmatched = expand_videos(videos)
+    reported: list[ReportVideo] = []
+    failed: dict[str, str] = {}
+
+    def fail(name: str, reason: str) -> None:
+        reason = reason.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
+        failed[name] = reason
+        if as_json:
+            print(json.dumps({"video": name, "error": reason}), flush=True)
+        notes.print(f"failed: {reason}", style="red", markup=False, soft_wrap=True)
+
+    for argument, reason in unmatched.items():
+        fail(shown_name(argument), f"{shown_name(argument)}: {reason}")
+    if not files:
+        return 1
     zero_shot = zero_shot or ZeroShotOptions()
     if checkpoint is None and not zero_shot.is_given:
         checkpoint = find_newest_checkpoint()
         if checkpoint is not None:
-            notes.print(f"using the checkpoint of the newest run, {checkpoint}", style="dim")
+            notes.print(
+                f"using the checkpoint of the newest run, {checkpoint}", style="dim", markup=False
+            )
     disable_progress_bar()
     if checkpoint is None:
         checkpoint, overrides = zero_shot.config(overrides or {}), {}
@@ -118,27 +136,32 @@ def analyze_files(
     else:
         detector = Detector(checkpoint, overrides=overrides)
     output = Console(highlight=False)
-    reported: list[ReportVideo] = []
-    failed: dict[str, str] = {}
-    for video in videos:
+    for file in files:
+        name = shown_name(file)
         try:
-            analysis = detector.analyze(video)
+            analysis = detector.analyze(file).model_copy(update={"video": name})
         except ValueError as error:
-            failed[Path(video).name] = str(error)
-            if as_json:
-                print(json.dumps({"video": Path(video).name, "error": str(error)}), flush=True)
-            notes.print(f"failed: {error}", style="red", markup=False, soft_wrap=True)
+            fail(name, str(error))
             continue
         if as_json:
             print(analysis.model_dump_json(), flush=True)
         else:
             print_analysis(output, analysis)
         if html is not None:
-            reported.append(ReportVideo(analysis, evidence_frames(video, analysis)))
+            reported.append(ReportVideo(analysis, _frames(file, analysis, notes)))
     if html is not None and reported:
         write_text_atomic(html, render_analyses(reported, "exvad analysis", failed))
-        notes.print(f"report: {html}")
+        notes.print(f"report: {html}", markup=False, soft_wrap=True)
     return 1 if failed else 0
+
+
+def _frames(file: str, analysis: Analysis, notes: Console) -> dict[int, bytes]:
+    """Return the evidence frames of a video; none, and a note, if they can't be read any more."""
+    try:
+        return evidence_frames(file, analysis)
+    except ValueError as error:
+        notes.print(f"the report has no frames of {error}", markup=False, soft_wrap=True)
+        return {}
 
 
 def _zero_shot_detector(config: Config, notes: Console) -> Detector:
@@ -157,21 +180,6 @@ def _zero_shot_detector(config: Config, notes: Console) -> Detector:
     return detector
 
 
-def _check_writable(page: Path) -> None:
-    """Refuse a place for the report before the work, not after it.
-
-    Raises:
-        ValueError: the folder is missing, or nothing can be written there.
-    """
-    try:
-        if page.is_dir():
-            raise ValueError(f"--html {page}: is a folder; name a file")
-        with tempfile.TemporaryFile(dir=page.parent):
-            pass
-    except OSError as error:
-        raise ValueError(f"--html {page}: can't be written ({error.strerror})") from None
-
-
 def print_analysis(output: Console, analysis: Analysis) -> None:
     """Print an analysis as text.
 
@@ -179,7 +187,8 @@ def print_analysis(output: Console, analysis: Analysis) -> None:
         output: where to print.
         analysis: the analysis of a video.
     """
-    output.print(f"[bold]{escape(analysis.video)}[/]  {_clock(analysis.duration)}")
+    title = f"[bold]{escape(analysis.video)}[/]  {_clock(analysis.duration)}"
+    output.print(title, soft_wrap=True, emoji=False)
     if analysis.domain is not None and analysis.domain.state != "inside":
         style = "bold yellow" if analysis.domain.state == "outside" else "dim"
         output.print(f"  {escape(analysis.domain.text)}", style=style, soft_wrap=True)
@@ -200,11 +209,12 @@ def print_analysis(output: Console, analysis: Analysis) -> None:
         output.print(f"  why: {escape(explanation.text)}", soft_wrap=True)
         for index in explanation.evidence:
             caption = analysis.captions[index - 1]
-            output.print(f"    {_clock(caption.time)}  {escape(caption.text)}", style="dim")
+            line = f"    {_clock(caption.time)}  {escape(caption.text)}"
+            output.print(line, style="dim", soft_wrap=True)
     if disagreement := describe_disagreement(analysis):
         output.print(f"  note: {escape(disagreement)}", style="yellow", soft_wrap=True)
     for problem in analysis.problems:
-        output.print(f"  note: {escape(problem)}", style="yellow")
+        output.print(f"  note: {escape(problem)}", style="yellow", soft_wrap=True)
 
 
 def _clock(seconds: float) -> str:

@@ -13,6 +13,7 @@ import shtab
 import exvad
 from exvad.cli.errors import user_error
 from exvad.cli.options import is_override
+from exvad.cli.streams import CLOSED, output_failure, prepare_streams, print_error
 from exvad.cli.verbs import (
     analyze,
     check,
@@ -30,6 +31,7 @@ from exvad.cli.verbs import (
     train,
 )
 from exvad.cli.verbs.studies import ablate, compare, reproduce
+from exvad.data.storage.errors import is_full
 
 VERBS: dict[str, ModuleType] = {
     "demo": demo,
@@ -65,6 +67,9 @@ QUIET = {
     "MLFLOW_LOGGING_LEVEL": "WARNING",
 }
 
+EXIT_REFUSED = 2
+EXIT_INTERRUPTED = 130
+
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line; return the exit code.
@@ -72,19 +77,36 @@ def main(arguments: Sequence[str] | None = None) -> int:
     Args:
         arguments: the arguments without the program's name; None for those of the process.
     """
-    options = _parse(sys.argv[1:] if arguments is None else list(arguments))
-    for name, value in QUIET.items():
-        os.environ.setdefault(name, value)
+    if not prepare_streams():
+        return _fail(CLOSED)
     try:
+        code = _run(sys.argv[1:] if arguments is None else list(arguments))
+    except SystemExit:  # help, version and wrong arguments
+        failure = output_failure()
+        if failure is None:
+            raise
+        return failure
+    failure = output_failure()
+    return code if failure is None else failure
+
+
+def _run(arguments: list[str]) -> int:
+    """Run a verb; return the exit code, after the message if it failed."""
+    try:
+        options = _parse(arguments)
+        for name, value in QUIET.items():
+            os.environ.setdefault(name, value)
         code: int = options.run(options)
     except ValueError as error:
         return _fail(str(error))
     except OSError as error:
-        reason = error.strerror or str(error)
-        return _fail(f"{error.filename}: {reason}" if error.filename else reason)
+        failure = output_failure(error)
+        if failure is not None:
+            return failure
+        return _fail(_describe(error))
     except KeyboardInterrupt:
-        print("exvad: stopped; run the same command again to continue", file=sys.stderr)
-        return 130
+        print_error("stopped; run the same command again to continue")
+        return EXIT_INTERRUPTED
     except Exception as error:  # Ray wraps the errors of actors in types of its own
         message = user_error(str(error))
         if message is None:
@@ -130,6 +152,13 @@ def _print_help(parser: argparse.ArgumentParser) -> int:
     return 0
 
 
+def _describe(error: OSError) -> str:
+    reason = error.strerror or str(error)
+    if error.filename:
+        return f"{error.filename}: {reason}"
+    return f"the output or a file can't be written ({reason})" if is_full(error) else reason
+
+
 def _fail(message: str) -> int:
-    print(f"exvad: {message}", file=sys.stderr)
-    return 2
+    print_error(message)
+    return EXIT_REFUSED

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from rich.console import Console
 
 from exvad.data.atomic import write_text_atomic
+from exvad.data.storage.writable import check_new_file
 from exvad.encoders.loading import load_llm
 from exvad.zero_shot.memory import SceneMemory
 from exvad.zero_shot.writing import answer_tokens, write_memory
@@ -35,8 +36,9 @@ def build_memory(
         The exit code.
 
     Raises:
-        ValueError: the model wrote too few scenes, or the file can't be written.
+        ValueError: the file can't be written, or the model wrote too few scenes.
     """
+    check_new_file(output, "--output")
     shipped = SceneMemory.read(SHIPPED)
     memory = write_memory(
         load_llm(config, answer_tokens()),

@@ -44,6 +44,8 @@ def parse_yaml(text: str, where: str) -> Any:
         raise ValueError(f"{where}: not YAML ({' '.join(str(error).split())})") from None
     except RecursionError:
         raise ValueError(f"{where}: not YAML (nested too deeply)") from None
+    except ValueError as error:  # a date that does not exist, a number with thousands of digits
+        raise ValueError(f"{where}: not YAML ({error})") from None
 
 
 def read_yaml(path: str | Path) -> Any:

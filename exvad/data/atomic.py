@@ -115,8 +115,10 @@ def _temporary_file(target: Path) -> Iterator[tuple[IO[bytes], Path]]:
     try:
         with temporary.open("xb") as file:
             yield file, temporary
-    except BaseException:
+    except BaseException as error:
         temporary.unlink(missing_ok=True)
+        if isinstance(error, OSError) and error.filename in (None, str(temporary)):
+            error.filename = str(target)  # the user's file, where the disk is full
         raise
 
 

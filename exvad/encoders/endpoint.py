@@ -13,7 +13,7 @@ import urllib.request
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
-from http.client import HTTPException
+from http.client import HTTPException, InvalidURL
 from typing import TYPE_CHECKING, Any
 
 from exvad.encoders.answers import Answer, NoAnswerError
@@ -218,10 +218,13 @@ class ChatEndpoint:
         """Return the JSON answer to a request."""
         url = f"{self.settings.base_url.rstrip('/')}/{route}"
         headers = {"Content-Type": "application/json"}
-        key = os.environ.get(self.settings.api_key_env, "")
+        key = read_api_key(self.settings.api_key_env)
         if key:
             headers["Authorization"] = f"Bearer {key}"
-        request = urllib.request.Request(url, json.dumps(body).encode(), headers)
+        try:
+            request = urllib.request.Request(url, json.dumps(body).encode(), headers)
+        except ValueError as error:
+            raise EndpointError(f"{error}: set base_url to an OpenAI-compatible endpoint") from None
         deadline = time.monotonic() + self.settings.patience
         pause = FIRST_PAUSE_SECONDS
         while True:
@@ -230,7 +233,7 @@ class ChatEndpoint:
                 with urllib.request.urlopen(request, timeout=self.settings.timeout) as response:
                     if on_text is not None and _is_event_stream(response):
                         return _read_events(response, on_text)
-                    return json.loads(response.read())
+                    return _read_json(response.read())
             except urllib.error.HTTPError as error:
                 with error:
                     reply = error.read(8192).decode("utf-8", "replace")
@@ -240,12 +243,16 @@ class ChatEndpoint:
                     raise _RefusedRequestError(error.code, reply) from None
                 reply_text = _error_message(reply)
                 if error.code not in RETRIED_STATUSES:
+                    hint = f"the key is read from {self.settings.api_key_env}"
+                    if error.code not in (401, 403):
+                        hint = "check base_url and the model"
                     raise EndpointError(
-                        f"{url} answers {error.code}: {reply_text} (the key is read from "
-                        f"{self.settings.api_key_env})"
+                        f"{url} answers {error.code}: {reply_text} ({hint})"
                     ) from None
                 problem = f"{error.code}: {reply_text}"
                 retry_after = error.headers.get("Retry-After", "")
+            except InvalidURL as error:
+                raise EndpointError(f"{url} is no URL: {error}") from None
             except (OSError, HTTPException, json.JSONDecodeError, UnicodeDecodeError) as error:
                 problem, retry_after = str(error), ""
             wait = float(retry_after) if retry_after.isdigit() else pause * (0.5 + random.random())
@@ -264,6 +271,34 @@ class ChatEndpoint:
             start = max(time.monotonic(), self._next_request_at)
             self._next_request_at = start + 60 / self.settings.requests_per_minute
         time.sleep(max(0.0, start - time.monotonic()))
+
+
+def read_api_key(variable: str) -> str:
+    """Return the API key that a variable holds; empty if there is none.
+
+    Args:
+        variable: name of the variable of the environment.
+
+    Raises:
+        EndpointError: the variable holds what no HTTP header may; the message does not quote it.
+    """
+    key = os.environ.get(variable, "").strip()  # files with keys end with the end of a line
+    if not (key.isascii() and key.isprintable()):
+        raise EndpointError(f"the variable {variable} holds no API key, but other characters")
+    return key
+
+
+def _read_json(content: bytes) -> Any:
+    """Parse an answer.
+
+    Raises:
+        OSError: it is no JSON, as the pages of proxies; the message quotes its beginning.
+    """
+    try:
+        return json.loads(content)
+    except ValueError:
+        beginning = content[:80].decode("utf-8", "replace")
+        raise OSError(f"the answer is no JSON but {beginning!r}") from None
 
 
 def _is_event_stream(response: Any) -> bool:

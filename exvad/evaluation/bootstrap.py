@@ -16,6 +16,22 @@ MetricFunction = Callable[[NDArray[np.intp]], Mapping[str, float | None]]
 """Maps the indices of videos to metrics; repeated indices count again."""
 
 
+def check_resamples(resamples: int) -> None:
+    """Refuse a number of resamples that no intervals can be computed from.
+
+    Args:
+        resamples: the number; 0 stands for no intervals.
+
+    Raises:
+        ValueError: it is neither 0 nor in the range of `bootstrap_intervals`.
+    """
+    if resamples and not 2 <= resamples <= MAX_RESAMPLES:
+        raise ValueError(
+            f"--resamples {resamples}: give at least 2 and at most {MAX_RESAMPLES}, or 0 for no "
+            "intervals"
+        )
+
+
 def bootstrap_intervals(
     compute_metrics: MetricFunction,
     abnormal_N: NDArray[np.bool_],

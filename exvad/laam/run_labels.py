@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from exvad.data.storage.arrays import read_arrays
 from exvad.data.storage.places import resolve_place
 from exvad.encoders.loading import load_clip
 from exvad.laam.label_vectors import LabelVectors
@@ -81,9 +82,8 @@ def import_labels(source: str | Path, classes: Sequence[str], config: Config) ->
         ValueError: the file is unreadable, a class is missing, or an array has a wrong shape.
     """
     try:
-        with np.load(source, allow_pickle=False) as file:
-            arrays = {name: np.atleast_2d(np.asarray(file[name])) for name in file.files}
-    except (OSError, ValueError, EOFError) as error:
+        arrays = {name: np.atleast_2d(rows) for name, rows in read_arrays(source).items()}
+    except ValueError as error:
         raise ValueError(f"{source}: no .npz file that can be read ({error})") from None
     missing = [label for label in classes if label not in arrays]
     if missing:
@@ -91,7 +91,8 @@ def import_labels(source: str | Path, classes: Sequence[str], config: Config) ->
     widths = {arrays[label].shape[-1] for label in classes}
     for label in classes:
         rows = arrays[label]
-        if rows.ndim != 2 or len(widths) > 1 or not np.isfinite(rows).all():
+        is_number = np.issubdtype(rows.dtype, np.number)
+        if rows.ndim != 2 or len(widths) > 1 or not is_number or not np.isfinite(rows).all():
             raise ValueError(
                 f"{source}[{label}]: shape {rows.shape}; each class needs finite [1 + m, D] "
                 "with one D for all"
@@ -108,7 +109,6 @@ def _read_imported(place: Place) -> dict[str, NDArray[np.float32]] | None:
     except FileNotFoundError:
         return None
     try:
-        with np.load(io.BytesIO(content), allow_pickle=False) as file:
-            return {name: file[name] for name in file.files}
-    except (OSError, ValueError, EOFError) as error:
+        return read_arrays(io.BytesIO(content))
+    except ValueError as error:
         raise ValueError(f"{place} is damaged ({error}): import the labels again") from None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -29,6 +30,14 @@ def run_job(verb: str, arguments: Sequence[str]) -> None:
     )
     if finished.returncode:
         raise JobFailedError(
-            f"exvad {verb} ended with exit code {finished.returncode}; its messages are above. "
+            f"exvad {verb} {_describe_end(finished.returncode)}; its messages are above. "
             "Run the same command again to continue from there."
         )
+
+
+def _describe_end(code: int) -> str:
+    """Return what ended a job, from the return code of its process."""
+    if code >= 0:
+        return f"ended with exit code {code}"
+    name = signal.Signals(-code).name
+    return f"was killed ({name})" + (", perhaps for lack of memory" if name == "SIGKILL" else "")

@@ -16,6 +16,7 @@ from rich.table import Table
 from exvad.config import Config, load_config
 from exvad.data.atomic import write_json_atomic
 from exvad.pipeline.child_jobs import run_job
+from exvad.pipeline.preflight.places import require_places
 from exvad.pipeline.progress.manifest import load_manifest_with_progress
 
 # Each job with its flags, in the order in which they run.
@@ -46,12 +47,13 @@ def run_demo(preset: str, overrides: Sequence[str], fresh: bool) -> int:
 
     Raises:
         JobFailedError: a job failed; the same command continues there.
-        ValueError: the configuration is wrong.
+        ValueError: the configuration is wrong, or the run can't be written.
     """
     console = Console()
     config = load_config(preset, overrides)
     if not config.is_run_local:
         raise ValueError(f"run={config.run}: the demo works in a local folder")
+    require_places(config)
     run = Path(config.run)
     if fresh:
         _delete_run(run)

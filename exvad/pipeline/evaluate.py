@@ -18,6 +18,7 @@ from exvad.data.dataset import read_run_manifest
 from exvad.data.storage.errors import StorageError
 from exvad.data.storage.places import resolve_place
 from exvad.encoders.devices import resolve_device
+from exvad.evaluation.bootstrap import check_resamples
 from exvad.evaluation.evaluation import Evaluation, evaluate
 from exvad.evaluation.experiment import summary_metrics
 from exvad.laam.run_labels import RunLabels
@@ -58,8 +59,10 @@ def evaluate_run(
         The exit code.
 
     Raises:
-        ValueError: there is no checkpoint, or no test video has the features that it needs.
+        ValueError: there is no checkpoint, no test video has the features that it needs, or there
+            can't be so many resamples.
     """
+    check_resamples(resamples)
     if is_on_cluster():
         config = with_full_places(config)
         checkpoint_reference = full_path(checkpoint_reference)

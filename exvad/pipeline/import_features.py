@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from exvad.data.dataset import run_manifest_path
 from exvad.data.manifest_files import write_manifest
 from exvad.laam.run_labels import import_labels
+from exvad.pipeline.preflight.places import require_places
 from exvad.pipeline.progress.manifest import load_manifest_with_progress
 from exvad.pipeline.progress.names import short_list
 from exvad.pipeline.progress.terminal import console
@@ -35,10 +36,14 @@ def import_into_run(
         The exit code.
 
     Raises:
-        ValueError: a file is missing or has another shape.
+        ValueError: a file is missing or has another shape, or the run can't be written.
     """
     if not features.is_dir():
         raise ValueError(f"{features}: there is no such folder")
+    for source in (text, labels):
+        if source is not None and not source.exists():
+            raise ValueError(f"{source}: there is no such file")
+    require_places(config)
     manifest = load_manifest_with_progress(_without_videos(config))
     store = Store(config.store_path)
     unknown = [video.video_id for video in manifest.videos if video.timed_events and not video.fps]

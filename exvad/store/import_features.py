@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from exvad.data.storage.arrays import read_array, read_arrays
 from exvad.store.store import Store
 
 if TYPE_CHECKING:
@@ -100,13 +101,15 @@ def import_text(source: str | Path, manifest: Manifest, store: Store) -> ImportS
             another width than the others.
     """
     store.read_stage("vision")
+    # First, because a stage remembers the name of its source, which may be the wrong file.
+    vectors = list(_read_vectors(Path(source), manifest))
     stage = store.stage("language", {"imported": Path(source).name})
     stored = {key[0] for key in stage.keys()}  # noqa: SIM118 - a method of the stage
     listed = {video.video_id for video in manifest.videos}
     imported: set[str] = set()
     rows = []
     width = stage.width
-    for video_id, text_D, where in _read_vectors(Path(source), manifest):
+    for video_id, text_D, where in vectors:
         _check_matrix(text_D[None], width, where)
         width = len(text_D)
         if video_id in listed:
@@ -133,8 +136,8 @@ def read_matrix(path: Path, width: int | None = None) -> Array:
             width than `width`.
     """
     try:
-        matrix_TD = np.load(path, allow_pickle=False)
-    except (OSError, ValueError, EOFError) as error:
+        matrix_TD = read_array(path)
+    except ValueError as error:
         raise ImportFeaturesError(f"{path}: not a readable array ({error})") from None
     _check_matrix(matrix_TD, width, str(path))
     return np.asarray(matrix_TD, np.float32)
@@ -208,16 +211,22 @@ def _read_vectors(source: Path, manifest: Manifest) -> Iterator[tuple[str, Array
     """Yield video id, feature [D] and origin of each text feature."""
     if source.is_dir():
         for video, crop_files in _find_files(source, manifest).items():
-            path = crop_files[0]
-            matrix = np.load(path, allow_pickle=False)
-            yield video, np.asarray(matrix, np.float32).reshape(-1), str(path)
+            path = crop_files.get(0) or next(iter(crop_files.values()))
+            try:
+                yield video, _as_vector(read_array(path)), str(path)
+            except ValueError as error:
+                raise ImportFeaturesError(f"{path}: not a readable array ({error})") from None
         return
     try:
-        with np.load(source, allow_pickle=False) as arrays:
-            for name in arrays.files:
-                yield name, np.asarray(arrays[name], np.float32).reshape(-1), f"{source}[{name}]"
-    except (OSError, ValueError, EOFError) as error:
+        vectors = {name: _as_vector(array) for name, array in read_arrays(source).items()}
+    except ValueError as error:
         raise ImportFeaturesError(f"{source}: not a readable .npz file ({error})") from None
+    for name, text_D in vectors.items():
+        yield name, text_D, f"{source}[{name}]"
+
+
+def _as_vector(array: Array) -> Array:
+    return np.asarray(array, np.float32).reshape(-1)
 
 
 def _check_matrix(matrix_TD: Array, width: int | None, where: str) -> None:

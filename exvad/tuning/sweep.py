@@ -152,7 +152,7 @@ def _check_same_plan(folder: Place, config: Config, options: SweepOptions) -> No
     path = folder / PLAN
     if not path.exists():
         raise ValueError(f"{folder} holds no sweep that can be resumed: start a new one")
-    before, now = json.loads(path.read_text()), _plan(config, options)
+    before, now = path.read_json(), _plan(config, options)
     different = [name for name in now if before.get(name) != now[name]]
     if different:
         raise ValueError(

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from exvad.aegm.prompts import Prompt, load_prompt
 from exvad.laam.phrases import parse_phrases, phrase_prompt
-from exvad.zero_shot.memory import MAX_SCENE, SceneMemory
+from exvad.zero_shot.memory import MAX_SCENE, NORMAL, SceneMemory
 
 if TYPE_CHECKING:
     from exvad.encoders.protocols import LanguageModel
@@ -38,6 +38,10 @@ def write_memory(
     """
     if count < 1:
         raise ValueError(f"{count} scenes per kind: ask for at least 1")
+    if not all(name.strip() for name in (*kinds, *places)):
+        raise ValueError("a kind of incident or a place has no name: give each one a name")
+    if NORMAL in kinds:
+        raise ValueError(f"no kind of incident may be called {NORMAL!r}: give it another name")
     taken: set[str] = set()  # a scene stands in a memory once
     incidents = _write(
         llm, list(dict.fromkeys(kinds)), load_prompt("zero_shot/scenes_incident"), count, taken

@@ -149,7 +149,7 @@ def test_load_checkpoint_names_the_folder_of_a_record_of_another_shape(
     folder: Path, name: str, content: str
 ) -> None:
     (folder / name).write_text(content)
-    with pytest.raises(CheckpointError, match="checkpoint is damaged: "):
+    with pytest.raises(CheckpointError, match=f"checkpoint is damaged: {name}: "):
         load_checkpoint(folder)
 
 

@@ -47,3 +47,10 @@ def test_log_checkpoint_gives_a_model_that_mlflow_loads_and_describes(
     assert row["label"] == analysis["label"]
     assert row["score"] == analysis["anomaly_score"]
     assert analysis["scores"]
+    # The same by the URI alone, where MLflow itself has no address.
+    mlflow.set_tracking_uri(None)
+    monkeypatch.delenv("MLFLOW_TRACKING_URI")
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    assert (resolve_checkpoint(run.info.run_id, tracking_uri) / "model.safetensors").exists()
+    assert list(Path().iterdir()) == []

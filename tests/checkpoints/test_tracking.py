@@ -35,6 +35,17 @@ def test_run_in_a_bucket_needs_a_tracking_server(monkeypatch: pytest.MonkeyPatch
     check_tracking(load_config("demo", []))
 
 
+def test_a_run_in_a_folder_that_mlflow_cannot_name_is_refused_before_training(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    for name in ("runs/100%", "runs/what?"):
+        with pytest.raises(ValueError, match=r"give the run another one, or set mlflow\.uri"):
+            check_tracking(load_config("demo", [f"run={name}"]))
+        check_tracking(load_config("demo", [f"run={name}", "mlflow.uri=http://server:5000"]))
+    check_tracking(load_config("demo", ["run=runs/a#b [c] d"]))
+
+
 def test_provenance_tags_are_prefixed_and_short_enough_for_mlflow() -> None:
     tags = provenance_tags({"seed": 3, "space": "x" * 10_000})
     assert tags == {"exvad.seed": "3", "exvad.space": "x" * 5000}

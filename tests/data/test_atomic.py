@@ -51,6 +51,7 @@ def test_a_failed_write_leaves_the_old_file_and_no_other(
     with pytest.raises(OSError, match="No space left") as caught:
         write_bytes_atomic(target, b"new")
     assert caught.value.errno == errno.ENOSPC
+    assert caught.value.filename == str(target)
     assert target.read_bytes() == b"old"
     assert list(tmp_path.iterdir()) == [target]
 

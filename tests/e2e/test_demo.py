@@ -91,7 +91,7 @@ def test_analyze_prints_json_and_writes_html(folder: Path) -> None:
     assert finished.returncode == 0, finished.stderr
     assert "newest run" in finished.stderr
     analysis = Analysis.model_validate_json(finished.stdout)
-    assert analysis.video == "test0000.mp4"
+    assert analysis.video == video
     assert analysis.explanation is not None
     assert len(analysis.scores) == len(analysis.times) == len(analysis.probabilities)
     assert all(event.end <= analysis.duration + 0.2 for event in analysis.events)

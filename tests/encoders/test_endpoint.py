@@ -116,6 +116,26 @@ def test_complete_reports_a_rejected_key_at_once_and_without_the_key(
     assert "secret-123" not in str(caught.value)
 
 
+def test_complete_says_what_is_wrong_with_an_address(serving: Callable[..., ChatServer]) -> None:
+    server = serving(lambda *_: (404, b"nothing here", {}))
+    with pytest.raises(EndpointError, match=r"404: nothing here \(check base_url and the model\)"):
+        EndpointLLM(endpoint(server.url)).complete(["a"])
+    page = serving(lambda *_: (200, b"<html>a proxy</html>", {}))
+    with pytest.raises(EndpointError, match=r"no JSON but '<html>a proxy</html>'"):
+        EndpointLLM(endpoint(page.url, patience=0.1)).complete(["a"])
+    for url in ("http://a b/v1", "nowhere", "http://[::1/v1"):
+        with pytest.raises(EndpointError, match=r"URL"):
+            EndpointLLM(endpoint(url)).complete(["a"])
+
+
+def test_complete_does_not_quote_a_key_that_is_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    for key in ("sécret", "se\ncret"):
+        monkeypatch.setenv("MY_KEY", key)
+        with pytest.raises(EndpointError, match=r"MY_KEY holds no API key") as caught:
+            EndpointLLM(endpoint("http://127.0.0.1:9/v1", api_key_env="MY_KEY")).complete(["a"])
+        assert "cret" not in str(caught.value)
+
+
 def test_complete_returns_a_refusal_in_place_of_a_rejected_prompt(
     serving: Callable[..., ChatServer],
 ) -> None:

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from exvad.evaluation.bootstrap import bootstrap_intervals
+from exvad.evaluation.bootstrap import bootstrap_intervals, check_resamples
 
 
 def test_bootstrap_interval_of_a_mean_has_its_known_width() -> None:
@@ -37,3 +37,11 @@ def test_bootstrap_resamples_have_as_many_abnormal_videos_as_the_test_set() -> N
 def test_bootstrap_refuses_a_single_resample() -> None:
     with pytest.raises(ValueError, match="at least 2"):
         bootstrap_intervals(lambda _: {}, np.array([True, False]), resamples=1)
+
+
+def test_check_resamples_takes_none_or_enough() -> None:
+    for number in (0, 2, 1000):
+        check_resamples(number)
+    for number in (-1, 1, 10**6):
+        with pytest.raises(ValueError, match=f"--resamples {number}: give at least 2"):
+            check_resamples(number)

@@ -142,6 +142,23 @@ def test_import_text_takes_one_width_that_may_be_another_than_that_of_the_images
         import_text(tmp_path / "text.npz", small_manifest(), store)
 
 
+def test_import_text_names_a_file_of_another_kind(tmp_path: Path) -> None:
+    write(tmp_path / "in", "f1")
+    store = Store(tmp_path / "store")
+    import_visual(tmp_path / "in", small_manifest(), store, 16)
+    with pytest.raises(ImportFeaturesError, match=r"f1\.npy: not a readable .npz file \(it is an"):
+        import_text(tmp_path / "in/f1.npy", small_manifest(), store)
+    (tmp_path / "cut.npz").write_bytes(b"PK\x03\x04 cut off")
+    with pytest.raises(ImportFeaturesError, match=r"cut\.npz: not a readable .npz file"):
+        import_text(tmp_path / "cut.npz", small_manifest(), store)
+    (tmp_path / "in/f1.npy").write_text("no array")
+    with pytest.raises(ImportFeaturesError, match=r"f1\.npy: not a readable array"):
+        import_text(tmp_path / "in", small_manifest(), store)
+    (tmp_path / "in/f1.npy").unlink()
+    write(tmp_path / "in", "f1__1", (1, 8))
+    assert import_text(tmp_path / "in", small_manifest(), store).videos == 1
+
+
 @pytest.mark.slow
 def test_training_and_evaluation_on_imported_features_need_no_encoder(tmp_path: Path) -> None:
     rng = np.random.default_rng(0)

@@ -44,3 +44,16 @@ def test_write_memory_names_what_is_missing_if_the_model_repeats_itself() -> Non
         write_memory(Writer(repeats=True), ["Fire"], ["car park"], 45, "a test")
     with pytest.raises(ValueError, match="ask for at least 1"):
         write_memory(Writer(), ["Fire"], ["car park"], 0, "a test")
+
+
+@pytest.mark.parametrize(
+    ("kind", "place", "reason"),
+    [("Normal", "car park", "may be called 'Normal'"), (" ", "car park", "has no name")],
+)
+def test_write_memory_refuses_names_before_it_asks_the_model(
+    kind: str, place: str, reason: str
+) -> None:
+    writer = Writer()
+    with pytest.raises(ValueError, match=reason):
+        write_memory(writer, [kind], [place], 20, "a test")
+    assert writer.calls == 0

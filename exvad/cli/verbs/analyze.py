@@ -18,7 +18,12 @@ DESCRIPTION = (
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments."""
-    videos = parser.add_argument("videos", nargs="+", metavar="VIDEO", help="video files")
+    videos = parser.add_argument(
+        "videos",
+        nargs="+",
+        metavar="VIDEO",
+        help="video files, folders of videos, patterns such as 'cam*/*.mp4'",
+    )
     videos.complete = shtab.FILE  # type: ignore[attr-defined]
     parser.add_argument(
         "--checkpoint",

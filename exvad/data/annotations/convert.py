@@ -20,6 +20,7 @@ from exvad.data.manifest import Manifest
 from exvad.data.manifest_files import write_manifest
 from exvad.data.records import Split
 from exvad.data.storage.frame_folders import is_frame_folder
+from exvad.data.storage.writable import check_new_file, check_new_folder
 
 VideoLength = Callable[[Path], tuple[int, float]]
 """From the path of a video to its number of frames and its frame rate."""
@@ -78,6 +79,7 @@ def convert_annotations(
     if fps is not None and not 0 < fps < 1e6:
         raise AnnotationError(f"the rate is {fps:g} frames per second; it must be above 0")
     to = kinds[1] or _target_format(target)
+    _check_target(target, to)
     kind = kinds[0] or recognize(source)
     read = read_annotations(source, kind, fps)
     paths = _locate(read, videos, is_manifest=kind == "manifest")
@@ -103,6 +105,21 @@ def convert_annotations(
         files = write_annotations(_with_short_names(annotations, base), target, to, prefix)
     events = sum(len(video.events) + len(video.timed_events) for video in known)
     return Conversion(files, (kind, to), len(known), events, notes)
+
+
+def _check_target(target: Path, to: str) -> None:
+    """Refuse a target that can't be written, before videos are measured.
+
+    Raises:
+        AnnotationError: it can't be written.
+    """
+    try:
+        if to == "cvat" and target.suffix.lower() != ".xml":
+            check_new_folder(target)
+        else:
+            check_new_file(target)
+    except ValueError as error:
+        raise AnnotationError(str(error)) from None
 
 
 def _target_format(target: Path) -> str:

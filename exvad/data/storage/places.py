@@ -6,6 +6,7 @@ The packages of object stores and other file systems are imported on use: the de
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import shutil
@@ -89,6 +90,18 @@ class Place:
     def read_text(self) -> str:
         """Return the content of the file, which is UTF-8."""
         return self.read_bytes().decode()
+
+    def read_json(self) -> Any:
+        """Return the content of the JSON file.
+
+        Raises:
+            ValueError: the file is no JSON; the message names it.
+        """
+        content = self.read_bytes()
+        try:
+            return json.loads(content)
+        except ValueError as error:
+            raise ValueError(f"{self} is damaged: {error}") from None
 
     def write_bytes(self, data: bytes | memoryview) -> None:
         """Write the file, or replace it, atomically."""

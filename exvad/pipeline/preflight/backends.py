@@ -13,6 +13,7 @@ from http.client import HTTPException
 from importlib.metadata import version
 from typing import TYPE_CHECKING
 
+from exvad.encoders.endpoint import EndpointError, read_api_key
 from exvad.pipeline.preflight.findings import Finding
 
 if TYPE_CHECKING:
@@ -40,7 +41,10 @@ def check_endpoint(kind: str, model: str, settings: EndpointConfig, waits: bool)
         waits: whether the caller waits for an endpoint that does not answer yet.
     """
     what, url = f"{kind}.endpoint", f"{settings.base_url.rstrip('/')}/models"
-    key = os.environ.get(settings.api_key_env, "")
+    try:
+        key = read_api_key(settings.api_key_env)
+    except EndpointError as error:
+        return Finding(what, False, str(error))
     headers = {"Authorization": f"Bearer {key}"} if key else {}
     try:
         request = urllib.request.Request(url, headers=headers)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import shutil
-import tempfile
 import time
 import uuid
 from itertools import islice
@@ -16,6 +15,7 @@ from exvad.data.annotations.measuring import clocks_read_by
 from exvad.data.dataset import load_manifest
 from exvad.data.storage.errors import StorageError, without_secrets
 from exvad.data.storage.places import is_uri, resolve_place
+from exvad.data.storage.writable import PROBE_BYTES, nearest_existing, write_probe
 from exvad.pipeline.preflight.findings import Finding, gib
 from exvad.video.container import VideoError
 from exvad.video.sandbox import DecodingProcess
@@ -24,7 +24,6 @@ if TYPE_CHECKING:
     from exvad.config import Config, DataConfig
     from exvad.data.manifest import Manifest
 
-PROBE_BYTES = 4096
 TRIED_VIDEOS = 3
 SHOWN_NOTES = 3
 COMPARING_SECONDS = 5.0
@@ -42,20 +41,30 @@ def check_place(what: str, location: str) -> Finding:
         return _check_remote_place(what, location)
     folder = Path(location).absolute()
     try:
-        existing = next(parent for parent in (folder, *folder.parents) if parent.exists())
+        existing = nearest_existing(folder)
     except OSError as error:
         return Finding(what, False, f"{error.strerror}: set {what}= to another folder")
     if not existing.is_dir():
         return Finding(what, False, f"{existing} is a file, not a folder: set {what}= to a folder")
     try:
-        with tempfile.TemporaryFile(dir=existing, prefix=".exvad-check-") as file:
-            file.write(bytes(PROBE_BYTES))
-            file.flush()
+        write_probe(existing)
     except OSError as error:
         advice = f"make room or rights there, or set {what}= to another folder"
         return Finding(what, False, f"{existing} can't be written to ({error.strerror}): {advice}")
     free = shutil.disk_usage(existing).free
     return Finding(what, True, f"{location}: can be written, {gib(free)} free")
+
+
+def require_places(config: Config) -> None:
+    """Refuse a run whose folder or store can't be written to.
+
+    Raises:
+        ValueError: it can't; the message names every problem.
+    """
+    places = {"run": config.run, "store": config.store_path}
+    findings = [check_place(what, location) for what, location in places.items()]
+    if problems := [f"{found.what}: {found.detail}" for found in findings if not found.ok]:
+        raise ValueError("; ".join(problems))
 
 
 def _check_remote_place(what: str, location: str) -> Finding:

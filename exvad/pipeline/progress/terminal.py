@@ -7,7 +7,8 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from exvad.pipeline.progress.lines import ProgressLines
 
-console = Console(stderr=True)
+# Names of videos and paths may hold brackets and colons, which are no markup.
+console = Console(stderr=True, markup=False, emoji=False)
 
 
 def progress_bar() -> Progress:

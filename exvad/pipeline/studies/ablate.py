@@ -7,7 +7,6 @@ RUN/ablations/. Results that are there already are kept, so a stopped run contin
 from __future__ import annotations
 
 import hashlib
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -61,9 +60,7 @@ def ablate(config: Config, plan_file: Path | None, seeds: int, protocol: str) ->
     console.print(f"{len(missing)} of {sum(map(len, cells.values()))} trainings are missing")
     if missing:
         run_cells(config, missing)
-    results = {
-        name: [json.loads(path.read_text()) for path in of_seed] for name, of_seed in cells.items()
-    }
+    results = {name: [path.read_json() for path in of_seed] for name, of_seed in cells.items()}
     _write_results(config, plan, results, protocol)
     return 0
 

@@ -7,7 +7,6 @@ kept, so a stopped comparison continues, and a finished one only writes its tabl
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, get_args
@@ -22,6 +21,7 @@ from exvad.checkpoints.systems import SavedSystem, Way
 from exvad.checkpoints.tracking import check_tracking
 from exvad.config import override_config
 from exvad.data.dataset import read_run_manifest
+from exvad.evaluation.bootstrap import check_resamples
 from exvad.evaluation.comparison_tables import Row
 from exvad.evaluation.efficiency import measure_efficiency
 from exvad.evaluation.system_trial import EX_VAD, TrialPlan, run_trial
@@ -84,7 +84,7 @@ class Trial:
         """Return whether the trial must run; one that failed counts as missing with `retry`."""
         if not self.result.exists():
             return True
-        return retry and "error" in json.loads(self.result.read_text())
+        return retry and "error" in self.result.read_json()
 
 
 def compare(config: Config, options: CompareOptions) -> int:
@@ -100,8 +100,9 @@ def compare(config: Config, options: CompareOptions) -> int:
     Raises:
         ValueError: an option is wrong, or features or labels are missing.
     """
-    if options.seeds < 1 or options.snippets < 1 or options.resamples < 0:
-        raise ValueError("--seeds and --snippets need at least 1, --resamples at least 0")
+    if options.seeds < 1 or options.snippets < 1:
+        raise ValueError("--seeds and --snippets need at least 1")
+    check_resamples(options.resamples)
     plans = read_plans(options.systems)
     check_tracking(config)
     config = with_full_places(config)
@@ -113,7 +114,7 @@ def compare(config: Config, options: CompareOptions) -> int:
         _run_trials(config, labels, missing, options.resamples)
     rows = []
     for plan in plans:
-        records = [json.loads(t.result.read_text()) for t in trials if t.plan == plan]
+        records = [t.result.read_json() for t in trials if t.plan == plan]
         measured = all("error" in record for record in records)
         cost = None if measured else _efficiency(config, plan, labels, options.snippets)
         rows.append(Row(plan.title, plan.way, records, cost))
@@ -202,7 +203,7 @@ def _efficiency(
         shapes = {"none": (), "explanation": (width,)}
         cost = measure_efficiency(system, width, shapes.get(text, (0, width)), snippets)
         place.write_json(cost.to_dict())
-    record: dict[str, Any] = json.loads(place.read_text())
+    record: dict[str, Any] = place.read_json()
     return record
 
 

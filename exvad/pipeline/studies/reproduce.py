@@ -73,12 +73,12 @@ def _train_and_evaluate(config: Config, seed: int, arguments: Sequence[str]) -> 
     for name in inputs:
         (folder / name).write_bytes((run / name).read_bytes())
     signature_file, signature = folder / SIGNATURE, _signature(config, folder, inputs)
-    if not signature_file.exists() or json.loads(signature_file.read_text()) != signature:
+    if not signature_file.exists() or signature_file.read_json() != signature:
         of_seed = [f"run={folder}", f"store={config.store_path}", f"train.seed={seed}"]
         run_job("train", [*arguments, *of_seed])
         run_job("evaluate", [*arguments, *of_seed])
         signature_file.write_json(signature)
-    summary: dict[str, Any] = json.loads((folder / "summary.json").read_text())
+    summary: dict[str, Any] = (folder / "summary.json").read_json()
     return summary
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import ipaddress
 import logging
 import signal
@@ -50,17 +51,23 @@ def check_port(host: str, port: int) -> None:
         port: the port.
 
     Raises:
-        ValueError: another process uses the port, or the port is not permitted.
+        ValueError: another process uses the port, the port is not permitted, or this machine does
+            not have the address.
     """
     if not 0 <= port < 65536:
         raise ValueError(f"--port {port}: a port is a number up to 65535; 0 takes any free one")
     try:
-        with socket.create_server((host, port)):
+        family = socket.AF_INET6 if ":" in host else socket.AF_INET
+        with socket.create_server((host, port), family=family):
             pass
     except OSError as error:
-        raise ValueError(
-            f"--port {port} can't be used ({error.strerror}): choose another port"
-        ) from None
+        if error.errno in (errno.EADDRINUSE, errno.EACCES):
+            problem = f"--port {port} can't be used ({error.strerror}): choose another port"
+        else:
+            problem = (
+                f"--host {host} can't be used ({error.strerror}): name an address of this machine"
+            )
+        raise ValueError(problem) from None
 
 
 def run_server(host: str, port: int, settings: ServerSettings) -> None:

@@ -143,6 +143,22 @@ def test_a_missing_video_is_noted(tmp_path: Path) -> None:
     assert conversion.notes == [f"shop_door.mp4: not found below {tmp_path / 'clips'}"]
 
 
+def test_a_target_that_cannot_be_written_is_refused_before_videos_are_measured(
+    tmp_path: Path,
+) -> None:
+    source = write(tmp_path / "a.xml", CVAT_VIDEO)
+    for target, kind in (("a.xml/new.csv", ""), ("a.xml/new", "cvat"), ("", "manifest")):
+        with pytest.raises(AnnotationError, match=r"can't be written|is a folder; name a file"):
+            convert_annotations(
+                source, tmp_path / target, ("", kind), videos=tmp_path, measure=never
+            )
+
+
+def never(path: Path) -> tuple[int, float]:
+    """Fail where a video would be measured."""
+    raise AssertionError(path)
+
+
 def test_analyses_become_predictions_that_people_correct(tmp_path: Path) -> None:
     failed = {"video": "c.mp4", "error": "it is no video"}
     text = f"{json.dumps(ANALYSIS)}\n{json.dumps({**ANALYSIS, 'video': 'd.mp4', 'events': []})}\n"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+import re
 import threading
 import uuid
 from collections.abc import Iterator
@@ -52,6 +53,16 @@ def test_a_file_is_written_listed_read_and_deleted(folder: Place) -> None:
     place.delete()
     (folder / "a").delete_files(["τ.txt", "none"])
     assert folder.list_files(recursive=True) == ["b.bin"]
+
+
+def test_a_damaged_json_file_is_named(folder: Place) -> None:
+    place = folder / "a.json"
+    place.write_json({"a": 1})
+    assert place.read_json() == {"a": 1}
+    for content in (b"", b"{", b"\xff"):
+        place.write_bytes(content)
+        with pytest.raises(ValueError, match=rf"^{re.escape(str(place))} is damaged: "):
+            place.read_json()
 
 
 def test_folders_are_listed_and_deleted(folder: Place) -> None:

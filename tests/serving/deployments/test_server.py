@@ -15,6 +15,8 @@ from exvad.cli.main import main
 from exvad.client import Client
 from exvad.data.world.render import render_video
 from exvad.data.world.scene import Scene
+from exvad.serving.deployments.server import check_host, check_port
+from exvad.serving.settings import ServerSettings
 from tests.helpers.checkpoints import save_untrained_checkpoint
 from tests.helpers.processes import exvad_command, free_port, stop
 
@@ -32,6 +34,15 @@ def test_serve_refuses_a_port_that_is_in_use(capsys: pytest.CaptureFixture[str])
         port = server.getsockname()[1]
         assert main(["serve", "--port", str(port)]) == 2
     assert f"--port {port} can't be used" in capsys.readouterr().err
+
+
+def test_serve_says_whether_the_address_or_the_port_is_wrong(tmp_path: Path) -> None:
+    keys = ServerSettings(api_keys=tmp_path / "keys")
+    check_host("no.such.invalid", keys)
+    with pytest.raises(ValueError, match=r"--host no\.such\.invalid can't be used"):
+        check_port("no.such.invalid", 0)
+    with pytest.raises(ValueError, match=r"--port 70000: a port is a number up to 65535"):
+        check_port("127.0.0.1", 70000)
 
 
 def test_serve_names_a_missing_settings_file(capsys: pytest.CaptureFixture[str]) -> None:

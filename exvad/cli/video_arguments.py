@@ -1,0 +1,67 @@
+"""The videos that arguments of a command name: files, URIs, folders and patterns."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable
+from glob import glob, has_magic
+from pathlib import Path
+
+from exvad.data.folders import video_files
+from exvad.data.storage.errors import without_secrets
+from exvad.data.storage.frame_folders import is_frame_folder
+
+
+def expand_videos(arguments: Iterable[str]) -> tuple[list[str], dict[str, str]]:
+    """Return the videos that arguments name, in their order, and the arguments that name none.
+
+    A file is taken as it is, whatever its name and suffix, and so is a URI. A folder of frames is
+    one video; any other folder stands for the videos below it. What does not exist and holds `*`,
+    `?` or `[` is a pattern, where `**` stands for folders at any depth.
+
+    Args:
+        arguments: the arguments.
+
+    Returns:
+        The videos, and argument → why it names none.
+    """
+    videos: dict[str, None] = {}
+    problems: dict[str, str] = {}
+    for argument in arguments:
+        if _is_there(argument):
+            found = _videos_at(argument)
+            reason = "the folder has no videos"
+        elif has_magic(argument) and "://" not in argument:
+            matches = sorted(glob(argument, recursive=True))  # noqa: PTH207 - keeps the form
+            found = [video for match in matches for video in _videos_at(match)]
+            reason = "no video matches this pattern" if matches else "nothing matches this pattern"
+        else:
+            found, reason = [argument], ""  # reading it says what is wrong
+        if not found:
+            problems[argument] = reason
+        videos.update(dict.fromkeys(found))
+    return list(videos), problems
+
+
+def shown_name(video: str) -> str:
+    """Return the path or URI of a video for output: without passwords, and as UTF-8.
+
+    Args:
+        video: the path or URI as it was given.
+    """
+    return os.fsencode(without_secrets(video)).decode("utf-8", "replace")
+
+
+def _is_there(argument: str) -> bool:
+    try:
+        return bool(argument) and Path(argument).exists()
+    except (OSError, ValueError):  # a name that is too long, or holds a zero byte
+        return False
+
+
+def _videos_at(path: str) -> list[str]:
+    """Return the path itself, or the videos below it if it is a folder but no video."""
+    folder = Path(path)
+    if not folder.is_dir() or is_frame_folder(folder):
+        return [path]
+    return [str(video) for video in video_files(folder)]

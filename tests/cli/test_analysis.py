@@ -1,0 +1,77 @@
+"""`exvad analyze`: what it takes, how it names videos, and what it refuses before the work."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from exvad.cli.main import main
+from exvad.zero_shot.memory import SceneMemory
+from tests.helpers.videos import write_video
+
+
+@pytest.fixture
+def footage(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A working directory with a memory, two videos of one name, and a broken one."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    memory = SceneMemory(normal={"yard": ["a yard"]}, incidents={"Fire": ["fire"]}, origin="test")
+    (tmp_path / "memory.json").write_text(memory.model_dump_json())
+    for folder in ("cam1", "cam2"):
+        (tmp_path / folder).mkdir()
+        write_video(tmp_path / folder / "0001.mp4", 8, size=(64, 48))
+    (tmp_path / "cam2/[broken] [bold].mp4").write_text("no video")
+    return tmp_path
+
+
+def analyze(*arguments: str) -> int:
+    """Analyze without a checkpoint, by a memory of two scenes."""
+    settings = ["--memory", "memory.json", "--set", "clip.model=package:clip"]
+    return main(["analyze", *arguments, *settings])
+
+
+def test_videos_keep_the_names_they_were_given_by(
+    footage: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert analyze("cam1/0001.mp4", "cam2", "no*", "--json", "--html", "new/page.html") == 1
+    captured = capsys.readouterr()
+    records = {record["video"]: record for record in map(json.loads, captured.out.splitlines())}
+    broken = "cam2/[broken] [bold].mp4"
+    assert set(records) == {"cam1/0001.mp4", "cam2/0001.mp4", broken, "no*"}
+    assert records["no*"]["error"] == "no*: nothing matches this pattern"
+    assert "can't be read as a video" in records[broken]["error"]
+    assert broken in captured.err
+    page = (footage / "new/page.html").read_text()
+    assert all(name in page for name in records)
+
+
+def test_text_keeps_brackets_and_does_not_fold_names(
+    footage: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    deep = Path("[a] folder of a camera/with a name/that is longer/than a terminal is wide/x.mp4")
+    (footage / deep).parent.mkdir(parents=True)
+    (footage / "cam1/0001.mp4").rename(footage / deep)
+    assert analyze(str(deep)) == 0
+    assert f"{deep}  0:00" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("page", "reason"),
+    [
+        ("cam1", "is a folder; name a file"),
+        ("memory.json/page.html", "is no folder"),
+        ("", "is a folder; name a file"),
+        ("/dev/null", "is no regular file"),
+    ],
+)
+def test_a_report_that_cannot_be_written_is_refused_before_the_work(
+    footage: Path, page: str, reason: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert footage.is_dir()
+    assert analyze("missing.mp4", "--html", page) == 2
+    captured = capsys.readouterr()
+    assert captured.err.startswith("exvad: --html ")
+    assert reason in captured.err
+    assert len(captured.err.splitlines()) == 1
