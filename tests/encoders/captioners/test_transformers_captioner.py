@@ -106,7 +106,17 @@ def test_captions_of_an_old_blip2_depend_on_the_frame(prompt: str, tmp_path: Pat
     assert any(caption != first for caption in others)
 
 
-@pytest.mark.parametrize("builder", [blip2_opt, blip, git])
+@pytest.mark.parametrize("builder", [blip2_opt, blip2_t5, blip, git])
+def test_plain_models_caption_frames_in_batches_as_alone(
+    builder: Callable[[Path], Any], tmp_path: Path
+) -> None:
+    captioner = load(write_model(tmp_path, builder), batch_size=3)
+    captions = captioner.caption(FRAMES)
+    assert len(set(captions)) > 1, "captions depend on the frame"
+    assert captions == [captioner.caption(frame[None])[0] for frame in FRAMES]
+
+
+@pytest.mark.parametrize("builder", [blip2_opt, blip2_t5, blip, git])
 def test_captions_do_not_repeat_the_prompt(builder: Callable[[Path], Any], tmp_path: Path) -> None:
     captions = load(write_model(tmp_path, builder), PROMPT).caption(FRAMES)
     assert len(captions) == 4
