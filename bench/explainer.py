@@ -25,6 +25,7 @@ import importlib.util
 import json
 import os
 import random
+import signal
 import socket
 import statistics
 import subprocess
@@ -56,7 +57,8 @@ CLASSES = ("Normal", "Fighting", "Arson")
 MAX_TOKENS = 2048  # of a prompt and its answer
 LONG_CAPTIONS, CAPTIONS = 32, 16
 MAX_PAUSE_SECONDS = 0.3  # so that requests come at any moment of a step of the model
-STARTUP_SECONDS = 300
+STARTUP_SECONDS = 900  # vLLM is imported three times, which takes minutes on a busy machine
+STOP_SECONDS = 60
 PAIRS, ANSWER_TOKENS = 9, 256
 QUICK_PAIRS, QUICK_ANSWER_TOKENS = 3, 96
 
@@ -190,13 +192,19 @@ def vllm_server(environment: Path, model: Path) -> Iterator[str]:
     ]  # fmt: skip
     with (
         log.open("w") as output,
-        subprocess.Popen(command, env=vllm_variables(), stdout=output, stderr=output) as server,
+        subprocess.Popen(
+            command, env=vllm_variables(), stdout=output, stderr=output, start_new_session=True
+        ) as server,
     ):
         try:
             wait_for_health(server, f"http://127.0.0.1:{port}/health", log)
             yield f"http://127.0.0.1:{port}/v1"
         finally:
             server.terminate()
+            try:
+                server.wait(STOP_SECONDS)
+            except subprocess.TimeoutExpired:
+                os.killpg(server.pid, signal.SIGKILL)
 
 
 def wait_for_health(server: subprocess.Popen[bytes], url: str, log: Path) -> None:
