@@ -185,10 +185,10 @@ def vllm_server(environment: Path, model: Path) -> Iterator[str]:
     template, log = model.parent / "template.jinja", model.parent / "log"
     template.write_text("{{ bos_token }}{{ messages[0]['content'] }}")
     command = [
-        environment / "bin/vllm", "serve", model, "--served-model-name", model,
+        str(environment / "bin/vllm"), "serve", str(model), "--served-model-name", str(model),
         "--dtype", "float32", "--enforce-eager", "--max-model-len", str(MAX_TOKENS),
         "--host", "127.0.0.1", "--port", str(port),
-        "--chat-template", template, "--chat-template-content-format", "string",
+        "--chat-template", str(template), "--chat-template-content-format", "string",
     ]  # fmt: skip
     with (
         log.open("w") as output,
@@ -234,8 +234,8 @@ def vllm_variables() -> dict[str, str]:
 
 def measure_elsewhere(environment: Path, model: Path, quick: bool) -> dict[str, float]:
     """Measure backend `vllm` with the Python that has it."""
-    command = [environment / "bin/python", "-W", "ignore", "-m", "bench.explainer"]
-    command += ["--backends", "vllm", "--model", model, *(["--quick"] if quick else [])]
+    command = [str(environment / "bin/python"), "-W", "ignore", "-m", "bench.explainer"]
+    command += ["--backends", "vllm", "--model", str(model), *(["--quick"] if quick else [])]
     finished = subprocess.run(
         command, cwd=ROOT, env=vllm_variables(), stdout=subprocess.PIPE, text=True, check=True
     )
