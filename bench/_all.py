@@ -16,6 +16,7 @@ from scripts.scale import MEASURED, RECORD, read_measurement
 BENCHMARKS = (
     "compare",
     "demo",
+    "explainer",
     "export",
     "grounded",
     "head",

@@ -98,7 +98,7 @@ def blip(folder: Path) -> PreTrainedModel:
             "vocab_size": len(tokenizer), "bos_token_id": 5, "sep_token_id": 3, "pad_token_id": 0,
             "eos_token_id": 3,
         },
-        vision_config=VISION,
+        vision_config={**VISION, "initializer_range": 0.02},  # 1e-10 by default: it sees nothing
     )  # fmt: skip
     return BlipForConditionalGeneration(config)
 

@@ -32,7 +32,7 @@ from exvad.pipeline.progress.terminal import console
 from exvad.serving.api.application import create_api
 from exvad.serving.api.keys import ApiKeys
 from exvad.serving.deployments.analyst import AnalystDeployment
-from exvad.serving.deployments.explainer import ExplainerDeployment
+from exvad.serving.deployments.explainer import build_explainer
 from exvad.serving.deployments.gpus import demands, find_gpus, share_gpus
 from exvad.serving.deployments.models import (
     CaptionerDeployment,
@@ -40,9 +40,10 @@ from exvad.serving.deployments.models import (
     DecoderDeployment,
 )
 from exvad.serving.deployments.one_node import choose_node, on_node
-from exvad.serving.language.ray_engine import build_engine, require_vllm
+from exvad.serving.deployments.scaling import actor_options, scale
+from exvad.serving.language.ray_engine import require_vllm
 from exvad.serving.queue.database import check_database, check_folder
-from exvad.serving.settings import Replicas, ServerSettings, load_settings, parse_settings
+from exvad.serving.settings import ServerSettings, load_settings, parse_settings
 from exvad.serving.workers.webhook_sender import read_secret
 from exvad.video.sandbox import DecodingProcess
 
@@ -121,15 +122,15 @@ def assemble_application(settings: ServerSettings, folder: Path) -> serve.Applic
         check_placement("the server", reserved)
     node = on_node(choose_node(reserved, settings.node))
     handles = {
-        "Decoder": _scale(DecoderDeployment, settings.decoder, node).bind(settings),
-        "Clip": _scale(ClipDeployment, settings.clip, node).bind(config),
-        "Captioner": _scale(CaptionerDeployment, settings.captioner, node).bind(config),
-        "Explainer": _explainer(config, classes, settings.explainer, node),
+        "Decoder": scale(DecoderDeployment, settings.decoder, node).bind(settings),
+        "Clip": scale(ClipDeployment, settings.clip, node).bind(config),
+        "Captioner": scale(CaptionerDeployment, settings.captioner, node).bind(config),
+        "Explainer": build_explainer(config, classes, settings.explainer, node),
     }
     # The analysts take work from the queue. They get no requests to scale by.
     analyst = AnalystDeployment.options(  # type: ignore[attr-defined]
         num_replicas=settings.analyst.max_replicas,
-        ray_actor_options=_actor_options(settings.analyst, node),
+        ray_actor_options=actor_options(settings.analyst, node),
     ).bind(settings, handles)
     # The front holds no model, so that it answers while videos are analyzed. It is bound to the
     # analyst only to deploy both together.
@@ -161,19 +162,6 @@ def _served(folder: Path, settings: ServerSettings) -> tuple[Config, tuple[str, 
         return config, memory_classes(zero_shot)
     checkpoint = load_checkpoint(folder)
     return override_models(checkpoint.config, settings.models), checkpoint.classes
-
-
-def _explainer(
-    config: Config, classes: tuple[str, ...], replicas: Replicas, node: dict[str, Any]
-) -> Any:
-    """Return the explainer; with backend vllm, it is the client of an engine with the resources."""
-    if config.llm.backend != "vllm":
-        return _scale(ExplainerDeployment, replicas, node).bind(config, classes)
-    client = ExplainerDeployment.options(  # type: ignore[attr-defined]
-        max_ongoing_requests=2 * replicas.concurrency * replicas.max_replicas,
-        ray_actor_options={"num_cpus": FRONT_CPUS, **node},
-    )
-    return client.bind(config, classes, build_engine(config, replicas))
 
 
 def _resolve(settings: ServerSettings) -> tuple[ServerSettings, Path]:
@@ -212,20 +200,3 @@ def _check_files(settings: ServerSettings) -> None:
     ApiKeys(settings.api_keys)
     if settings.allowed_root is not None and not settings.allowed_root.is_dir():
         raise ValueError(f"allowed_root: {settings.allowed_root} is no folder")
-
-
-def _scale(deployment: Any, replicas: Replicas, node: dict[str, Any]) -> Any:
-    """Return a deployment with the resources and the autoscaling of the settings."""
-    return deployment.options(
-        max_ongoing_requests=max(replicas.concurrency, 1) * 2,
-        autoscaling_config={
-            "min_replicas": replicas.min_replicas,
-            "max_replicas": replicas.max_replicas,
-            "target_ongoing_requests": replicas.concurrency,
-        },
-        ray_actor_options=_actor_options(replicas, node),
-    )
-
-
-def _actor_options(replicas: Replicas, node: dict[str, Any]) -> dict[str, Any]:
-    return {"num_cpus": replicas.cpus, "num_gpus": replicas.gpus or 0, **node}

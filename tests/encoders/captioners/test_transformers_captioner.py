@@ -19,6 +19,7 @@ from tests.helpers.vision_models import CHAT_FAMILIES, edit_json, qwen2_5_vl, wr
 
 RNG = np.random.default_rng(0)
 FRAMES = RNG.integers(0, 256, (4, 60, 80, 3), np.uint8)
+CONTRASTS = np.stack([np.zeros_like(FRAMES[0]), np.full_like(FRAMES[0], 255), *FRAMES])
 PORTRAITS = RNG.integers(0, 256, (2, 90, 60, 3), np.uint8)
 PROMPT = "What happens at Night?"
 
@@ -101,12 +102,21 @@ def test_captions_of_an_old_blip2_depend_on_the_frame(prompt: str, tmp_path: Pat
     folder = write_model(tmp_path, blip2_opt)
     save_as_before_2024(folder)
     captioner = load(folder, prompt)
-    frames = np.stack([np.zeros_like(FRAMES[0]), np.full_like(FRAMES[0], 255), *FRAMES])
-    first, *others = captioner.caption(frames)
+    first, *others = captioner.caption(CONTRASTS)
     assert any(caption != first for caption in others)
 
 
-@pytest.mark.parametrize("builder", [blip2_opt, blip, git])
+@pytest.mark.parametrize("builder", [blip2_opt, blip2_t5, blip, git])
+def test_plain_models_caption_frames_in_batches_as_alone(
+    builder: Callable[[Path], Any], tmp_path: Path
+) -> None:
+    captioner = load(write_model(tmp_path, builder), batch_size=3)
+    captions = captioner.caption(CONTRASTS)
+    assert len(set(captions)) > 1, "captions depend on the frame"
+    assert captions == [captioner.caption(frame[None])[0] for frame in CONTRASTS]
+
+
+@pytest.mark.parametrize("builder", [blip2_opt, blip2_t5, blip, git])
 def test_captions_do_not_repeat_the_prompt(builder: Callable[[Path], Any], tmp_path: Path) -> None:
     captions = load(write_model(tmp_path, builder), PROMPT).caption(FRAMES)
     assert len(captions) == 4
