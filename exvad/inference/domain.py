@@ -3,9 +3,9 @@
 A network answers about any features, and most confidently about some that are unlike all it was
 trained on. So a checkpoint keeps where the profiles of its training videos lie
 (`exvad.inference.feature_profile`). The profile of a video is the median of those of its snippets.
-Its distance is a Mahalanobis distance from the profiles of training videos, whether it has more of
-something or less. The limit is a quantile of the distances of training videos, each measured by
-the statistics of the others. The test split is never used.
+Its distance is the root mean square of its differences from the mean of the training videos, each
+in standard deviations: too little counts like too much. The limit is a quantile of the distances of
+training videos, each measured by the statistics of the others. The test split is never used.
 
 N videos · T snippets · D feature width · P numbers of a profile · L lengths of stretches
 """
@@ -33,7 +33,6 @@ STRETCHES = (1, 2, 4, 8, 16, 32)  # snippets; a stream is judged before it is lo
 PREFIX = "domain."  # of the tensors in a checkpoint
 SPACE, TYPICAL = f"{PREFIX}space.", f"{PREFIX}typical."
 LIMITS, VIDEOS = f"{PREFIX}limits_L", f"{PREFIX}videos"
-SHRINKAGE = 0.01  # of correlations: two numbers that always agree do not decide alone
 MIN_DEVIATION = 1e-3  # of a number that is the same in all training videos
 MIN_LIMIT = 1e-3  # of training videos that are all equal
 
@@ -44,29 +43,22 @@ class TypicalProfile:
 
     Args:
         centre_P: their mean; float32.
-        whitening_PP: makes the difference of a profile from the mean one of variance 1 in every
-            direction; float32.
+        deviation_P: their standard deviation; float32.
     """
 
     centre_P: NDArray[np.float32]
-    whitening_PP: NDArray[np.float32]
+    deviation_P: NDArray[np.float32]
 
     @classmethod
     def of(cls, profiles_NP: NDArray[np.float64]) -> TypicalProfile:
         """Compute it from the profiles of videos."""
-        centre_P = profiles_NP.mean(0)
         deviation_P = np.maximum(profiles_NP.std(0), MIN_DEVIATION)
-        scaled_NP = (profiles_NP - centre_P) / deviation_P
-        correlation_PP = scaled_NP.T @ scaled_NP / len(profiles_NP)
-        shrunk_PP = (1 - SHRINKAGE) * correlation_PP + SHRINKAGE * np.eye(len(centre_P))
-        variances_P, vectors_PP = np.linalg.eigh(shrunk_PP)
-        whitening_PP = vectors_PP / np.sqrt(variances_P) / deviation_P[:, None]
-        return cls(centre_P.astype(np.float32), np.ascontiguousarray(whitening_PP, np.float32))
+        return cls(profiles_NP.mean(0).astype(np.float32), deviation_P.astype(np.float32))
 
     def distances(self, profiles_NP: NDArray[np.float64]) -> NDArray[np.float64]:
         """Return the distance of each profile, [N]; about 1 for those of training."""
-        whitened_NP = (profiles_NP - self.centre_P) @ self.whitening_PP.astype(np.float64)
-        distances_N: NDArray[np.float64] = np.sqrt((whitened_NP**2).mean(1))
+        scaled_NP = (profiles_NP - self.centre_P) / self.deviation_P
+        distances_N: NDArray[np.float64] = np.sqrt((scaled_NP**2).mean(1))
         return distances_N
 
 
