@@ -1,12 +1,13 @@
 """The domain of a checkpoint: how far the features of a video lie from those of training.
 
 A network answers about any features, and most confidently about some that are unlike all it was
-trained on. So a checkpoint keeps the mean of its training features and their principal components.
-The distance of a snippet is the root mean square of its whitened coordinates, and that of a video
-is the median over its snippets. The limit is a quantile of the distances of training videos, each
-measured by the statistics of the others. The test split is never used.
+trained on. So a checkpoint keeps where the profiles of its training videos lie
+(`exvad.inference.feature_profile`). The profile of a video is the median of those of its snippets.
+Its distance is the root mean square of its differences from the mean of the training videos, each
+in standard deviations: too little counts like too much. The limit is a quantile of the distances of
+training videos, each measured by the statistics of the others. The test split is never used.
 
-N videos · T snippets · D feature width · K principal components · Q quantiles
+N videos · T snippets · D feature width · P numbers of a profile · L lengths of stretches
 """
 
 from __future__ import annotations
@@ -17,69 +18,103 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
+from numpy.lib.stride_tricks import sliding_window_view
 
+from exvad.inference.feature_profile import FeatureSpace, Moments
 from exvad.results import DomainCheck
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 MIN_VIDEOS = 20  # fewer give no quantile of their distances worth the name
-MAX_COMPONENTS = 64
 FOLDS = 5
 LIMIT = 0.99  # of the training videos are within the limit
+STRETCHES = (1, 2, 4, 8, 16, 32)  # snippets; a stream is judged before it is long
 PREFIX = "domain."  # of the tensors in a checkpoint
-MIN_VARIANCE_SHARE = 1e-4  # of the mean variance: features that never vary do not decide alone
-MIN_LIMIT = 1e-3  # of training features that are all equal
-MIN_VARIANCE = 1e-30  # where all features are equal
+SPACE, TYPICAL = f"{PREFIX}space.", f"{PREFIX}typical."
+LIMITS, VIDEOS = f"{PREFIX}limits_L", f"{PREFIX}videos"
+MIN_DEVIATION = 1e-3  # of a number that is the same in all training videos
+MIN_LIMIT = 1e-3  # of training videos that are all equal
 
 
-@dataclass(frozen=True)
-class Domain:
-    """The statistics of the image features that a network was trained on.
+@dataclass(frozen=True, eq=False)
+class TypicalProfile:
+    """Where the profiles of training videos lie.
 
     Args:
-        mean_D: mean of the features.
-        basis_KD: principal components, orthonormal.
-        variances_K: variance of the features along each of them.
-        residual: variance in every other direction; a tensor of one number.
-        distances_Q: 101 quantiles, 0 to 100 %, of the distances of training videos.
-        videos: N, the number of training videos; a tensor of one number.
+        centre_P: their mean; float32.
+        deviation_P: their standard deviation; float32.
     """
 
-    mean_D: torch.Tensor
-    basis_KD: torch.Tensor
-    variances_K: torch.Tensor
-    residual: torch.Tensor
-    distances_Q: torch.Tensor
-    videos: torch.Tensor
+    centre_P: NDArray[np.float32]
+    deviation_P: NDArray[np.float32]
+
+    @classmethod
+    def of(cls, profiles_NP: NDArray[np.float64]) -> TypicalProfile:
+        """Compute it from the profiles of videos."""
+        deviation_P = np.maximum(profiles_NP.std(0), MIN_DEVIATION)
+        return cls(profiles_NP.mean(0).astype(np.float32), deviation_P.astype(np.float32))
+
+    def distances(self, profiles_NP: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Return the distance of each profile, [N]; about 1 for those of training."""
+        scaled_NP = (profiles_NP - self.centre_P) / self.deviation_P
+        distances_N: NDArray[np.float64] = np.sqrt((scaled_NP**2).mean(1))
+        return distances_N
+
+
+@dataclass(frozen=True, eq=False)
+class Domain:
+    """What a checkpoint knows about the image features that its network was trained on.
+
+    Args:
+        space: mean and principal components of the features.
+        typical: where the profiles of the training videos lie.
+        limits_L: the distance that 99 % of the training videos do not exceed in any stretch of 1,
+            2, 4, 8, 16 and 32 snippets, and as a whole; float32.
+        videos: number of training videos; int64, one number.
+    """
+
+    space: FeatureSpace
+    typical: TypicalProfile
+    limits_L: NDArray[np.float32]
+    videos: NDArray[np.int64]
 
     @property
     def limit(self) -> float:
         """The distance that 99 % of the training videos do not exceed."""
-        return max(float(np.quantile(self.distances_Q.numpy(), LIMIT)), MIN_LIMIT)
+        return float(self.limits_L[-1])
 
-    def distances(self, visual_TD: NDArray[np.floating]) -> NDArray[np.float64]:
-        """Return the distance of each snippet, [T], at least 0; about 1 for those of training.
+    def stretch_limit(self, snippets: int) -> float:
+        """Return the distance that no stretch of 99 % of the training videos exceeds.
+
+        A few snippets vary more than a whole video, and may show nothing but an incident.
+
+        Args:
+            snippets: length of the stretch, at least 1; that of the next shorter one counts.
+        """
+        index = int(np.searchsorted(STRETCHES, snippets, side="right")) - 1
+        return float(self.limits_L[index])
+
+    def profiles(self, visual_TD: NDArray[np.floating]) -> NDArray[np.float64]:
+        """Return the profile of each snippet, [T, P]; see `FeatureSpace.profiles`.
 
         Args:
             visual_TD: image features.
         """
-        components = _Components(
-            self.mean_D.double().numpy(),
-            self.basis_KD.double().numpy(),
-            self.variances_K.double().numpy(),
-            float(self.residual),
-        )
-        return components.distances(visual_TD)
+        return self.space.profiles(visual_TD)
 
-    def check(self, distances_T: NDArray[np.float64], about: str = "") -> DomainCheck:
+    def check(
+        self, profiles_TP: NDArray[np.float64], about: str = "", *, stretch: bool = False
+    ) -> DomainCheck:
         """Return whether snippets of one video, or of one stretch of a stream, lie outside.
 
         Args:
-            distances_T: their distances, at least one.
+            profiles_TP: their profiles, at least one.
             about: a sentence about the checkpoint, part of the notice.
+            stretch: whether the snippets are a stretch of a stream; else they are a whole video.
         """
-        distance = float(np.median(distances_T)) / self.limit
+        limit = self.stretch_limit(len(profiles_TP)) if stretch else self.limit
+        distance = float(self.typical.distances(_middle(profiles_TP)[None])[0]) / limit
         if distance <= 1:
             text = f"The images are like those of training ({distance:.2f} of the limit)."
             return DomainCheck(state="inside", distance=distance, text=text)
@@ -95,7 +130,13 @@ class Domain:
 
     def to_tensors(self) -> dict[str, torch.Tensor]:
         """Return the statistics as tensors to store beside the weights."""
-        return {f"{PREFIX}{item.name}": getattr(self, item.name) for item in fields(self)}
+        arrays = {
+            **{f"{SPACE}{name}": array for name, array in vars(self.space).items()},
+            **{f"{TYPICAL}{name}": array for name, array in vars(self.typical).items()},
+            LIMITS: self.limits_L,
+            VIDEOS: self.videos,
+        }
+        return {name: torch.from_numpy(array) for name, array in arrays.items()}
 
 
 def pop_domain(tensors: dict[str, torch.Tensor]) -> Domain | None:
@@ -105,15 +146,24 @@ def pop_domain(tensors: dict[str, torch.Tensor]) -> Domain | None:
         tensors: name → tensor; those of `Domain.to_tensors` are removed.
 
     Returns:
-        None if there are none.
+        None if there are none, or only those of an earlier measure.
 
     Raises:
         KeyError: some of them are missing.
     """
-    stored = {name: tensors.pop(name) for name in list(tensors) if name.startswith(PREFIX)}
-    if not stored:
+    stored = {name: tensors.pop(name).numpy() for name in list(tensors) if name.startswith(PREFIX)}
+    if not any(name.startswith((SPACE, TYPICAL)) for name in stored):
         return None
-    return Domain(**{item.name: stored[f"{PREFIX}{item.name}"] for item in fields(Domain)})
+
+    def read(prefix: str, section: type) -> dict[str, NDArray[np.float32]]:
+        return {item.name: stored[f"{prefix}{item.name}"] for item in fields(section)}
+
+    return Domain(
+        FeatureSpace(**read(SPACE, FeatureSpace)),
+        TypicalProfile(**read(TYPICAL, TypicalProfile)),
+        stored[LIMITS],
+        stored[VIDEOS],
+    )
 
 
 def check_domain(
@@ -128,7 +178,7 @@ def check_domain(
     """
     if domain is None:
         return UNKNOWN
-    return domain.check(domain.distances(visual_TD), about)
+    return domain.check(domain.profiles(visual_TD), about)
 
 
 UNKNOWN = DomainCheck(
@@ -151,102 +201,52 @@ def confidence_weight(distance: float) -> float:
 def fit_domain(videos: Sequence[NDArray[np.floating]]) -> Domain | None:
     """Compute the statistics of training features.
 
-    Every video has the same weight, however long it is. The distances come from five folds, because
-    videos lie nearer to statistics that they are part of than unseen videos do.
+    Every video has the same weight, however long it is. The profiles and the distances come from
+    five folds, because videos lie nearer to statistics that they are part of than unseen videos do.
 
     Args:
-        videos: image features [T, D] of each training video, or of a sample of its snippets.
+        videos: image features [T, D] of each training video, or of a sample of its snippets; in
+            order of time.
 
     Returns:
         None for fewer than 20 videos.
     """
     if len(videos) < MIN_VIDEOS:
         return None
-    moments = [_Moments.of(videos[fold::FOLDS]) for fold in range(FOLDS)]
+    moments = [Moments.of(videos[fold::FOLDS]) for fold in range(FOLDS)]
     whole = sum(moments[1:], moments[0])
-    distances_N = np.empty(len(videos))
-    for fold in range(FOLDS):
-        others = (whole - moments[fold]).components()
-        for row in range(fold, len(videos), FOLDS):
-            distances_N[row] = np.median(others.distances(videos[row]))
-    components = whole.components()
-
-    def tensor(values: NDArray[np.float64] | float) -> torch.Tensor:
-        return torch.from_numpy(np.array(values, np.float32, order="C"))
-
+    spaces = [(whole - moments[fold]).space() for fold in range(FOLDS)]
+    profiles = [spaces[row % FOLDS].profiles(visual_TD) for row, visual_TD in enumerate(videos)]
+    middles_NP = np.stack([_middle(profiles_TP) for profiles_TP in profiles])
+    others = [
+        TypicalProfile.of(np.delete(middles_NP, slice(fold, None, FOLDS), axis=0))
+        for fold in range(FOLDS)
+    ]
+    distances_NL = [
+        _largest_distances(profiles_TP, others[row % FOLDS])
+        for row, profiles_TP in enumerate(profiles)
+    ]
+    limits_L = np.maximum(np.quantile(distances_NL, LIMIT, axis=0), MIN_LIMIT)
+    # A longer stretch has no larger limit, so that a stream is not outside by its length.
+    limits_L = np.maximum.accumulate(limits_L[::-1])[::-1]
     return Domain(
-        mean_D=tensor(components.mean_D),
-        basis_KD=tensor(components.basis_KD),
-        variances_K=tensor(components.variances_K),
-        residual=tensor(components.residual),
-        distances_Q=tensor(np.quantile(distances_N, np.linspace(0, 1, 101))),
-        videos=torch.tensor(len(videos)),
+        whole.space(),
+        TypicalProfile.of(middles_NP),
+        np.ascontiguousarray(limits_L, np.float32),
+        np.array(len(videos)),
     )
 
 
-@dataclass(frozen=True)
-class _Components:
-    """Mean and principal components of features; see `Domain`."""
-
-    mean_D: NDArray[np.float64]
-    basis_KD: NDArray[np.float64]
-    variances_K: NDArray[np.float64]
-    residual: float
-
-    def distances(self, visual_TD: NDArray[np.floating]) -> NDArray[np.float64]:
-        centred_TD = np.asarray(visual_TD, np.float64) - self.mean_D
-        along_TK = centred_TD @ self.basis_KD.T
-        rest_T = np.maximum((centred_TD**2).sum(1) - (along_TK**2).sum(1), 0)
-        squares_T = (along_TK**2 / self.variances_K).sum(1) + rest_T / self.residual
-        distances_T: NDArray[np.float64] = np.sqrt(squares_T / len(self.mean_D))
-        return distances_T
+def _middle(profiles_TP: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return the profile of a video, [P], on which a short event has no influence."""
+    middle_P: NDArray[np.float64] = np.median(profiles_TP, axis=0)
+    return middle_P
 
 
-@dataclass(frozen=True)
-class _Moments:
-    """Sums over videos, each of weight 1, of which statistics are made.
-
-    Args:
-        weight: number of videos.
-        sum_D: sum of the features.
-        products_DD: sum of their outer products.
-    """
-
-    weight: float
-    sum_D: NDArray[np.float64]
-    products_DD: NDArray[np.float64]
-
-    @classmethod
-    def of(cls, videos: Sequence[NDArray[np.floating]]) -> _Moments:
-        width = videos[0].shape[1]
-        sum_D, products_DD = np.zeros(width), np.zeros((width, width))
-        for visual_TD in videos:
-            rows_TD = np.asarray(visual_TD, np.float64)
-            sum_D += rows_TD.mean(0)
-            products_DD += rows_TD.T @ rows_TD / len(rows_TD)
-        return cls(len(videos), sum_D, products_DD)
-
-    def __add__(self, other: _Moments) -> _Moments:
-        return _Moments(
-            self.weight + other.weight,
-            self.sum_D + other.sum_D,
-            self.products_DD + other.products_DD,
-        )
-
-    def __sub__(self, other: _Moments) -> _Moments:
-        return _Moments(
-            self.weight - other.weight,
-            self.sum_D - other.sum_D,
-            self.products_DD - other.products_DD,
-        )
-
-    def components(self) -> _Components:
-        mean_D = self.sum_D / self.weight
-        covariance_DD = self.products_DD / self.weight - np.outer(mean_D, mean_D)
-        variances_D, vectors_DD = np.linalg.eigh(covariance_DD)
-        floor = max(MIN_VARIANCE_SHARE * float(variances_D.mean()), MIN_VARIANCE)
-        variances_D = np.maximum(variances_D, floor)
-        count = min(MAX_COMPONENTS, len(mean_D) // 2)
-        kept = slice(len(mean_D) - count, None)
-        residual = float(variances_D[: len(mean_D) - count].mean())
-        return _Components(mean_D, vectors_DD[:, kept].T, variances_D[kept], residual)
+def _largest_distances(profiles_TP: NDArray[np.float64], others: TypicalProfile) -> list[float]:
+    """Return the largest distance of any stretch of each length, and that of the whole, [L]."""
+    largest = []
+    for length in (*STRETCHES, len(profiles_TP)):
+        windows = sliding_window_view(profiles_TP, min(length, len(profiles_TP)), axis=0)
+        largest.append(float(others.distances(np.median(windows, axis=-1)).max()))
+    return largest

@@ -1,6 +1,6 @@
 """Whether a stream lies outside of what its checkpoint was trained on.
 
-D feature width
+D feature width · P numbers of a profile
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ class LiveDomain:
 
     def __init__(self, domain: Domain | None, about: str, settings: LiveSettings) -> None:
         self._domain, self._about = domain, about
-        self._distances: deque[float] = deque(maxlen=settings.window)
+        self._profiles: deque[NDArray[np.float64]] = deque(maxlen=settings.window)
         self._least = min(settings.context, settings.window)
         self._outside: DomainCheck | None = None  # the newest check while the stream is outside
 
@@ -55,15 +55,13 @@ class LiveDomain:
         """
         if self._domain is None:
             return []
-        self._distances.append(float(self._domain.distances(visual_D[None])[0]))
-        if len(self._distances) < self._least:
+        self._profiles.append(self._domain.profiles(visual_D[None])[0])
+        if len(self._profiles) < self._least:
             return []
         was_outside = self._outside is not None
-        check = self._domain.check(np.array(self._distances), self._about)
+        check = self._domain.check(np.stack(self._profiles), self._about, stretch=True)
         assert check.distance is not None
-        # The median of a few snippets varies more than those of whole videos, which set the limit.
-        margin = 1 + 1 / len(self._distances)
-        if check.distance > (1 if was_outside else margin):
+        if check.state == "outside":
             self._outside = check
             return [] if was_outside else [LiveNotice(kind="domain", text=check.text)]
         if not was_outside or check.distance > BACK_INSIDE:

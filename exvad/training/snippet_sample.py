@@ -34,14 +34,14 @@ def sample_snippets(
 
     Returns:
         Image features of at most 32 snippets of each of at most 2,000 videos; the snippets of a
-        video may be in any order.
+        video in order of time.
 
     Raises:
         ValueError: there is no vision stage.
         CorruptPartError: a file of the store is damaged.
     """
     wanted = {video: spread(lengths[video], MAX_SNIPPETS) for video in sampled_videos(lengths)}
-    parts: dict[str, list[NDArray[Any]]] = {video: [] for video in wanted}
+    parts: dict[str, dict[int, NDArray[Any]]] = {video: {} for video in wanted}
     stage = store.read_stage("vision")
     for table in stage.iter_tables(["visual", "first_snippet"], wanted):
         columns = (table[name].to_pylist() for name in ("video_id", "crop", "first_snippet"))
@@ -50,8 +50,12 @@ def sample_snippets(
             snippets = wanted[video] - first
             inside = snippets[(snippets >= 0) & (snippets < len(visual_tD))]
             if row_crop == crop and len(inside):
-                parts[video].append(visual_tD[inside])
-    return [np.concatenate(arrays) for arrays in parts.values() if arrays]
+                parts[video][first] = visual_tD[inside]
+    return [
+        np.concatenate([chunks[first] for first in sorted(chunks)])
+        for chunks in parts.values()
+        if chunks
+    ]
 
 
 def bank_snippets(bank: FeatureBank, video_ids: Iterable[str]) -> list[NDArray[np.float16]]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+import torch
 from numpy.typing import NDArray
 
 from exvad.inference.domain import (
@@ -47,13 +48,54 @@ def test_check_domain_is_not_decided_by_a_few_snippets() -> None:
     assert check_domain(domain, visual_TD).state == "inside"
 
 
+def test_check_domain_notices_features_in_the_middle_of_those_of_training() -> None:
+    # An average over directions calls this the most typical feature of all.
+    domain = fitted()
+    middle_D = domain.space.mean_D / np.linalg.norm(domain.space.mean_D)
+    length = float(np.median(np.linalg.norm(np.concatenate(planted(20, seed=1)), axis=1)))
+    assert check_domain(domain, np.tile(length * middle_D, (12, 1))).state == "outside"
+
+
+def test_check_domain_notices_features_that_leave_the_axis_of_training_alone() -> None:
+    # Of another mean, but with as much variance and of the same length as those of training.
+    rng = np.random.default_rng(0)
+    axis_D = np.eye(64)[0] * 20
+
+    def videos(lean: float) -> list[NDArray[np.float64]]:
+        rows = (rng.normal(size=(12, 64)) + axis_D * (1 - lean) for _ in range(60))
+        return [20 * row_TD / np.linalg.norm(row_TD, axis=1)[:, None] for row_TD in rows]
+
+    domain = fit_domain(videos(0))
+    assert domain is not None
+    assert share_outside(domain, videos(0)) <= 0.05
+    assert share_outside(domain, videos(0.15)) == 1
+
+
+def test_stretch_limit_holds_for_the_most_unusual_stretch_of_nearly_every_video() -> None:
+    domain = fitted()
+    limits = [domain.stretch_limit(snippets) for snippets in (1, 2, 3, 4, 8, 16, 32, 64)]
+    assert limits == sorted(limits, reverse=True)
+    assert limits[1] == limits[2] > limits[3] > domain.limit
+    unseen = [domain.profiles(visual_TD) for visual_TD in planted(100, seed=6)]
+    outside = [
+        any(
+            domain.check(profiles_TP[start : start + 4], stretch=True).state == "outside"
+            for start in range(len(profiles_TP) - 3)
+        )
+        for profiles_TP in unseen
+    ]
+    assert np.mean(outside) <= 0.05
+    assert domain.check(unseen[0] + 1, stretch=True).state == "outside"
+
+
 def test_fit_domain_weighs_videos_equally_however_long_they_are() -> None:
     videos = planted(60, seed=3)
     long = np.repeat(videos[0] + 30, 100, axis=0)
     domain, plain = fit_domain([*videos, long]), fit_domain(videos)
     assert domain is not None
     assert plain is not None
-    assert float(abs(domain.mean_D - plain.mean_D).max()) < 1, "one video of 61 moves it by 30 / 61"
+    moved_D = domain.space.mean_D - plain.space.mean_D
+    assert float(np.linalg.norm(moved_D)) < 2 / 61, "one direction of 61 moves the mean by so much"
 
 
 def test_fit_domain_needs_twenty_videos() -> None:
@@ -87,13 +129,21 @@ def test_check_says_so_in_words_with_the_sentence_about_the_checkpoint() -> None
 
 def test_pop_domain_returns_what_to_tensors_gave_and_leaves_the_weights() -> None:
     domain = fitted()
-    tensors = {"weight": domain.mean_D, **domain.to_tensors()}
+    tensors = {"weight": torch.ones(3), **domain.to_tensors()}
     restored = pop_domain(tensors)
     assert list(tensors) == ["weight"]
     assert restored is not None
     assert restored.limit == domain.limit
-    visual_TD = planted(1, seed=5)[0]
-    np.testing.assert_array_equal(restored.distances(visual_TD), domain.distances(visual_TD))
+    assert restored.stretch_limit(3) == domain.stretch_limit(3)
+    profiles_TP = domain.profiles(planted(1, seed=5)[0])
+    np.testing.assert_array_equal(restored.profiles(planted(1, seed=5)[0]), profiles_TP)
+    assert restored.check(profiles_TP) == domain.check(profiles_TP)
     assert pop_domain(tensors) is None
-    with pytest.raises(KeyError, match=f"{PREFIX}basis_KD"):
-        pop_domain({f"{PREFIX}mean_D": domain.mean_D})
+    with pytest.raises(KeyError, match=f"{PREFIX}space.basis_KD"):
+        pop_domain({f"{PREFIX}space.mean_D": torch.ones(3)})
+
+
+def test_pop_domain_leaves_out_the_statistics_of_an_earlier_measure() -> None:
+    tensors = {"weight": torch.ones(3), f"{PREFIX}distances_Q": torch.ones(101)}
+    assert pop_domain(tensors) is None
+    assert list(tensors) == ["weight"]
