@@ -194,6 +194,7 @@ def _resolve(settings: ServerSettings) -> tuple[ServerSettings, Path]:
         "checkpoint": reference if is_name else str(folder.resolve()),
         "tracking_uri": uri,
         "spool": settings.spool.resolve(),
+        "manifest": settings.manifest and settings.manifest.absolute(),
         "database": f"{SQLITE}{settings.database_path.resolve()}",
     }
     return settings.model_copy(update=update), folder
