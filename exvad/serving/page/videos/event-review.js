@@ -67,12 +67,22 @@ function showEvents() {
     option.value = label;
     return option;
   }));
-  $("reviewed-events").replaceChildren(...events.map(makeRow));
+  keepFocus($("reviewed-events"), () => $("reviewed-events").replaceChildren(...events.map(makeRow)));
   const isOpen = events.some(({ decision }) => decision === "open");
   $("no-event").hidden = !isOpen && (events.length > 0 || Boolean(review));
   setText($("no-event"), events.length ? "Reject all others" : "Nothing abnormal happens");
   $("undo-review").hidden = !review;
   setText($("review-state"), describeReview(review));
+}
+
+// Draw a list anew. The same control of the same row has the focus afterwards.
+function keepFocus(list, draw) {
+  const controls = (row) => [...(row?.querySelectorAll("input, button") ?? [])];
+  const rows = [...list.children];
+  const index = rows.findIndex((row) => row.contains(document.activeElement));
+  const control = controls(rows[index]).indexOf(document.activeElement);
+  draw();
+  controls(list.children[index])[control]?.focus();
 }
 
 function describeReview(review) {
@@ -131,8 +141,10 @@ function makeTime(name, event, key) {
     event[key] = limit(state.actions.player.time());
     saveCorrection(event);
   });
-  field.append(now);
-  return field;
+  now.setAttribute("aria-label", `${name}: now`);
+  const group = makeElement("span");
+  group.append(field, now);
+  return group;
 }
 
 // A correction confirms an event.
