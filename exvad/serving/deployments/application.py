@@ -40,6 +40,7 @@ from exvad.serving.deployments.models import (
     DecoderDeployment,
 )
 from exvad.serving.deployments.one_node import choose_node, on_node
+from exvad.serving.labelling.reviewed_manifest import check_manifest
 from exvad.serving.language.ray_engine import build_engine, require_vllm
 from exvad.serving.queue.database import check_database, check_folder
 from exvad.serving.settings import Replicas, ServerSettings, load_settings, parse_settings
@@ -204,6 +205,8 @@ def _check_files(settings: ServerSettings) -> None:
     """Check the files that the settings name, so that errors appear here and not in a replica."""
     check_folder(settings.spool)
     check_database(settings.database_path)
+    if settings.manifest is not None:
+        check_manifest(settings.manifest, settings.spool)
     if settings.public_url and settings.api_keys is None:
         raise ValueError(
             "public_url: other machines reach the server through it: set api_keys in the settings"

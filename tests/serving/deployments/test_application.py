@@ -83,6 +83,7 @@ def test_from_args_without_args_reads_the_file_of_the_environment(
         ({"webhook_secret": "/none"}, "webhook_secret: /none: No such file"),
         ({"api_keys": "/none"}, "api_keys"),
         ({"allowed_root": "/none"}, "allowed_root: /none is no folder"),
+        ({"manifest": "/none/labels.csv"}, "/none/labels.csv: its folder does not exist"),
         ({"public_url": "https://a.example"}, "public_url: other machines reach .*: set api_keys"),
         ({"spool": "/etc/hostname"}, "/etc/hostname is no folder: set another spool folder"),
         ({"models": {"llm.backend": "vllm"}}, "the server needs vLLM in its own environment"),
