@@ -17,12 +17,10 @@ from exvad.cli.verbs import (
     analyze,
     check,
     config,
-    convert_annotations,
     demo,
     evaluate,
     export,
     import_features,
-    label,
     labels,
     memory,
     preprocess,
@@ -30,6 +28,7 @@ from exvad.cli.verbs import (
     sweep,
     train,
 )
+from exvad.cli.verbs.annotations import convert_annotations, label
 from exvad.cli.verbs.studies import ablate, compare, reproduce
 
 VERBS: dict[str, ModuleType] = {
