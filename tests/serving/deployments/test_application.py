@@ -39,6 +39,7 @@ def test_from_args_builds_the_application_without_ray(checkpoint: Path, tmp_path
 def test_from_args_builds_detection_without_training(tmp_path: Path) -> None:
     settings = tmp_path / "gate.yaml"
     args = {"checkpoint": str(settings), "spool": str(tmp_path / "spool")}
+    args["manifest"] = str(tmp_path / "labels.csv")
     settings.write_text("clip: {model: 'package:clip'}\n")
     assert isinstance(from_args(args), serve.Application)
     assert not ray.is_initialized()

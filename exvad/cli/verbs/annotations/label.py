@@ -29,9 +29,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--manifest",
         type=Path,
-        required=True,
+        default=Path("labels.csv"),
         metavar="FILE",
-        help="manifest to write, .csv or .parquet; the session is in a folder beside it",
+        help="manifest to write, .csv or .parquet; the session is in a folder beside it "
+        "[%(default)s]",
     )
     parser.add_argument(
         "--checkpoint",
