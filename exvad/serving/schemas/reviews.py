@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, Strict, model_validator
 
 Decision = Literal["open", "confirmed", "rejected", "added"]
 
@@ -15,14 +15,17 @@ EventLabel = Annotated[
     str, Field(min_length=1, max_length=100, pattern=f"^{_OUTER}({_INNER}*{_OUTER})?$")
 ]
 
+# To a microsecond: a manifest has no exponents. JSON's true and false are no numbers.
+Seconds = Annotated[float, Strict(), AfterValidator(lambda seconds: round(seconds, 6))]
+
 
 class ReviewedEvent(BaseModel):
     """An event of a video, and what a person decided about it."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
-    start: float = Field(ge=0, description="seconds")
-    end: float = Field(gt=0, description="seconds, above the start")
+    start: Seconds = Field(ge=0, description="seconds")
+    end: Seconds = Field(gt=0, description="seconds, above the start")
     label: EventLabel = Field(
         description="class of the event; not the normal class, without commas, semicolons, colons "
         "and quotes"

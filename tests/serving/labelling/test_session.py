@@ -62,7 +62,7 @@ def test_reviews_are_read_back_by_the_jobs_with_equal_events_classes_and_times(
 ) -> None:
     client, ids = served
     assert not manifest.exists()
-    corrected = event(1.2345678901, 3.2, "Road accident")
+    corrected = event(1.234567, 3.2, "Road accident")
     missed = event(0, 1 / 3, "Arson", "added")
     review(client, ids["cam1/a.mp4"], corrected, missed)
     review(client, ids["cam1/b.mp4"], event(1.6, 3.2, "Arson", "rejected"))
@@ -80,8 +80,8 @@ def test_reviews_are_read_back_by_the_jobs_with_equal_events_classes_and_times(
     assert abnormal.path == str(videos / "cam1" / "a.mp4")
     assert abnormal.labels == ("Arson", "Road accident")
     assert abnormal.timed_events == (
-        TimedEvent(0, 1 / 3, "Arson"),
-        TimedEvent(1.2345678901, 3.2, "Road accident"),
+        TimedEvent(0, 0.333333, "Arson"),
+        TimedEvent(1.234567, 3.2, "Road accident"),
     )
     assert (abnormal.num_frames, abnormal.fps) == (48, 10)
     assert normal.video_id == "videos/cam1/b"

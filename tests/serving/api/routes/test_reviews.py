@@ -22,6 +22,8 @@ def test_review_of_wrong_events_is_refused_with_the_reason(client: TestClient, c
         ([event(0, 1, "Arson"), event(0, duration + 1, "Arson")], "event 2: it ends at"),
         ([event(0, 1, "normal")], "the normal class"),
         ([event(1, 1, "Arson")], "the end of an event must be above its start"),
+        ([event(0, 1e-9, "Arson")], "the end of an event must be above its start"),
+        ([event(False, 1, "Arson")], "start"),
         ([event(0, 1, "Arson, fire")], "label"),
         ([event(0, 1, " Arson")], "label"),
         ([event(0, 1, "Arson", "perhaps")], "decision"),
