@@ -44,7 +44,7 @@ def test_labels_of_a_person_are_in_the_manifest(
         expect(page.locator("#review-state")).to_have_text("Reviewed: abnormal")
         expect(page.locator("#analyses small").first).to_contain_text("reviewed")
 
-        end = first.get_by_label("End")
+        end = first.get_by_role("textbox", name="End")
         end.fill("0:01")
         end.press("Tab")
         expect(page.locator("#notice")).to_contain_text("the end of an event must be above")
@@ -54,8 +54,8 @@ def test_labels_of_a_person_are_in_the_manifest(
         expect(page.locator("#notice")).to_have_text("")
         page.get_by_role("button", name="Add an event here").click()
         third = page.get_by_role("group", name="Event 3")
-        third.get_by_label("Class").fill("Fall")
-        third.get_by_label("Class").press("Tab")
+        third.get_by_role("combobox", name="Class").fill("Fall")
+        third.get_by_role("combobox", name="Class").press("Tab")
         expect(page.locator("#label-summary")).to_contain_text("1 video (1 abnormal, 0 normal)")
         (video,) = read_manifest(tmp_path / "labels.csv").videos
         assert set(video.timed_events) == {
