@@ -43,7 +43,7 @@ SECTIONS = tuple(name for name in Config.model_fields if "." not in name)
 KEY = re.compile(rf"(?:{'|'.join(SECTIONS)})(?:\.[a-z_]+)+")
 # Keys of scripts/scale.yaml, which scripts/scale.py takes as overrides of the same form.
 SCALE = set(yaml.safe_load((ROOT / "scripts" / "scale.yaml").read_text("utf-8")))
-FILE_SUFFIXES = (".db", ".json", ".npz", ".parquet", ".py", ".safetensors", ".yaml")
+FILE_SUFFIXES = (".csv", ".db", ".json", ".npz", ".parquet", ".py", ".safetensors", ".yaml")
 # Names that look like a module: a key in the metadata of Parquet manifests.
 NO_MODULES = {"exvad.classes"}
 FOLDERS = ("exvad", "jobs", "tune", "serve", "bench", "scripts", "deploy", "examples", "tests")

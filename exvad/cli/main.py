@@ -18,7 +18,6 @@ from exvad.cli.verbs import (
     analyze,
     check,
     config,
-    convert_annotations,
     demo,
     evaluate,
     export,
@@ -30,6 +29,7 @@ from exvad.cli.verbs import (
     sweep,
     train,
 )
+from exvad.cli.verbs.annotations import convert_annotations, label
 from exvad.cli.verbs.studies import ablate, compare, reproduce
 from exvad.data.storage.errors import is_full
 
@@ -37,6 +37,7 @@ VERBS: dict[str, ModuleType] = {
     "demo": demo,
     "analyze": analyze,
     "serve": serve,
+    "label": label,
     "check": check,
     "preprocess": preprocess,
     "labels": labels,

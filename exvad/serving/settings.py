@@ -130,6 +130,11 @@ class ServerSettings(BaseModel):
     allowed_root: Path | None = Field(
         None, description="folder of the videos that clients may name by path; none without it"
     )
+    manifest: Path | None = Field(
+        None,
+        description="manifest (.csv or .parquet) of the events that persons confirm, correct and "
+        "add on the page, written after each review; without it the page does not ask for them",
+    )
     url_networks: list[IPvAnyNetwork] = Field(
         [], description="private networks whose URLs are fetched too, such as 10.1.0.0/16"
     )

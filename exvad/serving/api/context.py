@@ -6,6 +6,7 @@ import asyncio
 
 from exvad.serving.api.keys import ApiKeys
 from exvad.serving.api.public_address import PublicAddress
+from exvad.serving.labelling.reviewed_manifest import ReviewedManifest
 from exvad.serving.queue.analyses import AnalysisQueue
 from exvad.serving.queue.notifier import EventNotifier
 from exvad.serving.queue.streams import StreamQueue
@@ -32,6 +33,7 @@ class Context:
         self.analyses = AnalysisQueue(settings.database_path, settings.lease_seconds)
         self.streams = StreamQueue(settings.database_path, settings.lease_seconds)
         self.notifier = EventNotifier(self.analyses, settings.max_followers)
+        self.reviews = ReviewedManifest(settings.manifest, self.analyses, settings.spool)
         self.spool = Spool(settings.spool / "videos", settings.max_bytes)
         self.keys = ApiKeys(settings.api_keys)
         self.address = PublicAddress(settings.public_url)

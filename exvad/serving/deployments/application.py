@@ -41,6 +41,7 @@ from exvad.serving.deployments.models import (
 )
 from exvad.serving.deployments.one_node import choose_node, on_node
 from exvad.serving.deployments.scaling import actor_options, scale
+from exvad.serving.labelling.reviewed_manifest import check_manifest
 from exvad.serving.language.ray_engine import require_vllm
 from exvad.serving.queue.database import check_database, check_folder
 from exvad.serving.settings import ServerSettings, load_settings, parse_settings
@@ -182,6 +183,7 @@ def _resolve(settings: ServerSettings) -> tuple[ServerSettings, Path]:
         "checkpoint": reference if is_name else str(folder.resolve()),
         "tracking_uri": uri,
         "spool": settings.spool.resolve(),
+        "manifest": settings.manifest and settings.manifest.absolute(),
         "database": f"{SQLITE}{settings.database_path.resolve()}",
     }
     return settings.model_copy(update=update), folder
@@ -191,6 +193,8 @@ def _check_files(settings: ServerSettings) -> None:
     """Check the files that the settings name, so that errors appear here and not in a replica."""
     check_folder(settings.spool)
     check_database(settings.database_path)
+    if settings.manifest is not None:
+        check_manifest(settings.manifest, settings.spool)
     if settings.public_url and settings.api_keys is None:
         raise ValueError(
             "public_url: other machines reach the server through it: set api_keys in the settings"

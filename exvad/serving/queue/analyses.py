@@ -21,6 +21,7 @@ from exvad.serving.queue.leased import LeasedQueue, QueueFullError
 from exvad.serving.queue.webhooks import add_webhook
 from exvad.serving.schemas.analyses import AnalysisOptions, AnalysisState, AnalysisStatus, Triage
 from exvad.serving.schemas.operations import ServedModel
+from exvad.serving.schemas.reviews import Review
 
 MAX_ATTEMPTS = 3
 CRASHED_ERROR = f"processing crashed the worker {MAX_ATTEMPTS} times; the file was given up"
@@ -220,7 +221,7 @@ class AnalysisQueue(LeasedQueue):
 
     def status(self, analysis_id: str, with_result: bool = True) -> AnalysisStatus | None:
         """Return the status of an analysis; None if it does not exist."""
-        columns = f"{_STATUS_COLUMNS}, result" if with_result else _STATUS_COLUMNS
+        columns = f"{_STATUS_COLUMNS}, result, review" if with_result else _STATUS_COLUMNS
         with self.read() as connection:
             row = connection.execute(
                 f"select {columns} from analyses where id = ?", (analysis_id,)
@@ -332,7 +333,7 @@ def _record_end(
 def _to_status(row: sqlite3.Row) -> AnalysisStatus:
     values = dict(row)
     started, score, timings = values.pop("started"), values.pop("score"), values.pop("timings")
-    result = values.pop("result", None)
+    result, review = values.pop("result", None), values.pop("review", None)
     ended = started is not None and values["finished"] is not None
     return AnalysisStatus(
         **values,
@@ -340,4 +341,5 @@ def _to_status(row: sqlite3.Row) -> AnalysisStatus:
         anomaly_score=score,
         timings=None if timings is None else json.loads(timings),
         result=None if result is None else Analysis.model_validate_json(result),
+        review=None if review is None else Review.model_validate_json(review),
     )

@@ -12,7 +12,7 @@ from collections.abc import Mapping
 import exvad
 
 FIRST_VERSION = 7  # of exvad 0.2.0; tables of 0.1 are refused
-SCHEMA_VERSION = 8
+SCHEMA_VERSION = 9
 SCHEMA = """
 create table analyses (
     id text primary key, name text not null, path text not null, uploaded integer not null,
@@ -20,7 +20,7 @@ create table analyses (
     created real not null, started real, finished real,
     holder text, lease real, attempts integer not null default 0,
     score real, label text, events integer, result text, error text, timings text,
-    triage text not null default 'open'
+    triage text not null default 'open', review text
 );
 create index analyses_by_state on analyses (state, created);
 create table streams (
@@ -52,6 +52,7 @@ FORGET_SOURCE = "source = '{}'"
 # Version of the tables → the statements that make them those of the next version.
 UPGRADES: Mapping[int, str] = {
     7: f"update streams set {FORGET_SOURCE} where state = 'ended';",
+    8: "alter table analyses add column review text;",
 }
 
 

@@ -8,6 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from exvad.results import Analysis
 from exvad.serving.schemas.categories import EXAMPLE, Categories, NormalScenes, parse_categories
+from exvad.serving.schemas.reviews import Review
 from exvad.serving.schemas.sources import ONE_SOURCE, PathOrUrl
 
 AnalysisState = Literal["queued", "running", "done", "failed"]
@@ -116,6 +117,9 @@ class AnalysisStatus(BaseModel):
     triage: Triage = "open"
     error: str | None = Field(None, description="why the analysis failed")
     result: Analysis | None = Field(None, description="the result of an analysis that is done")
+    review: Review | None = Field(
+        None, description="what a person decided about its events; given with the result"
+    )
 
 
 class AnalysisList(BaseModel):

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from exvad.cli.main import main
-from exvad.cli.verbs.convert_annotations import INPUTS, OUTPUTS
+from exvad.cli.verbs.annotations.convert_annotations import INPUTS, OUTPUTS
 from exvad.data.annotations.annotated import AnnotationError
 from exvad.data.annotations.convert import VideoLength, convert_annotations
 from exvad.data.annotations.formats import (

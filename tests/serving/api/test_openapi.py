@@ -29,16 +29,16 @@ from tests.helpers.videos import write_video
 
 VIDEO = "cameras/entrance.mp4"  # the example in the document
 HOLDER = "the test"
-NUM_OPERATIONS = 23
+NUM_OPERATIONS = 26
 MAX_CATEGORIES_LENGTH = 36_000  # after quoting: HTTP servers cut URLs at 64 KiB
 
 # Operations that refuse requests for reasons that no schema can express: a file that does not
-# exist, a host that the server may not contact.
-NAMING_A_SOURCE = ["create_analysis", "create_stream"]
+# exist, a host that the server may not contact, an event after the end of a video.
+REFUSING_WELL_FORMED = ["create_analysis", "create_stream", "review_analysis"]
 # Operations whose only parameter is an id. Any text is a valid id, so no request is invalid.
 WITH_ONLY_AN_ID = [
     "follow_analysis", "get_report", "get_video", "delete_analysis", "get_stream",
-    "follow_stream", "delete_stream",
+    "follow_stream", "delete_stream", "delete_review",
 ]  # fmt: skip
 
 
@@ -200,7 +200,7 @@ def explore(
             "phases": {"stateful": {"max-steps": max_steps}},
             "operations": [
                 {
-                    "include-operation-id": NAMING_A_SOURCE,
+                    "include-operation-id": REFUSING_WELL_FORMED,
                     "checks": {"positive_data_acceptance": {"enabled": False}},
                 },
                 {"include-operation-id": WITH_ONLY_AN_ID, "generation": {"mode": "positive"}},

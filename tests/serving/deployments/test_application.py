@@ -39,6 +39,7 @@ def test_from_args_builds_the_application_without_ray(checkpoint: Path, tmp_path
 def test_from_args_builds_detection_without_training(tmp_path: Path) -> None:
     settings = tmp_path / "gate.yaml"
     args = {"checkpoint": str(settings), "spool": str(tmp_path / "spool")}
+    args["manifest"] = str(tmp_path / "labels.csv")
     settings.write_text("clip: {model: 'package:clip'}\n")
     assert isinstance(from_args(args), serve.Application)
     assert not ray.is_initialized()
@@ -83,6 +84,7 @@ def test_from_args_without_args_reads_the_file_of_the_environment(
         ({"webhook_secret": "/none"}, "webhook_secret: /none: No such file"),
         ({"api_keys": "/none"}, "api_keys"),
         ({"allowed_root": "/none"}, "allowed_root: /none is no folder"),
+        ({"manifest": "/none/labels.csv"}, "/none/labels.csv: its folder does not exist"),
         ({"public_url": "https://a.example"}, "public_url: other machines reach .*: set api_keys"),
         ({"spool": "/etc/hostname"}, "/etc/hostname is no folder: set another spool folder"),
         ({"models": {"llm.backend": "vllm"}}, "the server needs vLLM in its own environment"),

@@ -17,6 +17,7 @@ from exvad.serving.api.analysis_status import (
 )
 from exvad.serving.api.dependencies import CAN_READ, CAN_SUBMIT, AnalysesDep, ContextDep
 from exvad.serving.api.event_stream import Ending, follow_events
+from exvad.serving.api.labels import write_labels
 from exvad.serving.api.links import FIRST_ITEM_ID, RESPONSE_ID, links_to
 from exvad.serving.api.problems import documented
 from exvad.serving.queue.analyses import AnalysisQueue
@@ -93,12 +94,17 @@ def update_analysis(
 
 
 @router.delete(
-    "/{analysis_id}", operation_id="delete_analysis", status_code=204, dependencies=[CAN_SUBMIT]
+    "/{analysis_id}",
+    operation_id="delete_analysis",
+    status_code=204,
+    dependencies=[CAN_SUBMIT],
+    responses=documented(500, 507),
 )
-def delete_analysis(analysis_id: str, analyses: AnalysesDep) -> None:
-    """Delete an analysis and its uploaded video. Work on the analysis stops."""
-    if not analyses.delete(analysis_id):
+def delete_analysis(analysis_id: str, context: ContextDep) -> None:
+    """Delete an analysis, its uploaded video and its labels. Work on the analysis stops."""
+    if not context.analyses.delete(analysis_id):
         raise analysis_not_found(analysis_id)
+    write_labels(context)
 
 
 @router.get(

@@ -43,8 +43,8 @@ _REQUEST_BODY = {
     }
 }
 _LINKS = links_to(
-    "get_analysis", "update_analysis", "delete_analysis", "follow_analysis", "get_report",
-    "get_video", analysis_id=RESPONSE_ID,
+    "get_analysis", "update_analysis", "review_analysis", "delete_review", "delete_analysis",
+    "follow_analysis", "get_report", "get_video", analysis_id=RESPONSE_ID,
 )  # fmt: skip
 
 router = APIRouter(prefix="/v1/analyses", tags=["analyses"])

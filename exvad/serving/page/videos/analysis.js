@@ -4,6 +4,7 @@ import { classColour, describeChart, drawChart, moveCursor, showReadout, timeAtP
 import { $, makeButton, makeElement, setText } from "../shared/dom.js";
 import { formatClass, formatDuration, formatPercent, formatScore } from "../shared/format.js";
 import { describeDisagreement, makeTriageButtons, showTriage } from "../shared/review.js";
+import { clearReview, showReview } from "./event-review.js";
 
 const MAX_EVIDENCE = 4;
 const STEP_TOLERANCE = 0.3; // seconds: an event that begins this close is the current one
@@ -20,6 +21,7 @@ export const isShown = () => state.analysis !== null;
 /** Hide the result and stop loading its video and images. */
 export function clear() {
   state.analysis = null;
+  clearReview();
   $("result").hidden = true;
   $("evidence").replaceChildren();
   $("frame").removeAttribute("src");
@@ -47,6 +49,7 @@ export function show(analysis, actions) {
   showEvidence(analysis);
   showCaptions(result);
   showTriage($("triage"), analysis.triage);
+  showReview(analysis, { ...actions, player: { time: () => state.time, seek } });
   showDetails(analysis);
 }
 

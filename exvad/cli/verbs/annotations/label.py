@@ -1,0 +1,87 @@
+"""`exvad label`: persons confirm and correct the events of videos; a manifest has their labels."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+import shtab
+
+from exvad.cli.options import DETECTOR_HELP
+
+HELP = "confirm and correct the events of your videos on a page, and train on the labels"
+DESCRIPTION = (
+    "Detect events in videos, and ask for them on a page: which ones are right, which are not, and "
+    "which are missing. The labels are written to a manifest after each decision, and training "
+    "starts from there. Stop with Ctrl-C; the same command continues, also with more videos."
+)
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the arguments."""
+    videos = parser.add_argument(
+        "videos",
+        nargs="*",
+        metavar="VIDEO",
+        help="videos, folders of videos, or patterns [those of the session]",
+    )
+    videos.complete = shtab.FILE  # type: ignore[attr-defined]
+    parser.add_argument(
+        "--manifest",
+        type=Path,
+        default=Path("labels.csv"),
+        metavar="FILE",
+        help="manifest to write, .csv or .parquet; the session is in a folder beside it "
+        "[%(default)s]",
+    )
+    parser.add_argument(
+        "--checkpoint",
+        metavar="REF",
+        help=f"{DETECTOR_HELP} [the settings' checkpoint, else zero-shot]",
+    )
+    parser.add_argument(
+        "--no-explain",
+        action="store_true",
+        help="no captions and no explanations for videos that are new, which is much faster",
+    )
+    parser.add_argument(
+        "--export", action="store_true", help="write the manifest of the session, and serve nothing"
+    )
+    parser.add_argument(
+        "--host",
+        default="127.0.0.1",
+        help="address to listen on; any address but this machine's needs API keys [%(default)s]",
+    )
+    parser.add_argument("--port", type=int, default=8000, help="port to listen on [%(default)s]")
+    parser.add_argument(
+        "--settings",
+        default="",
+        metavar="FILE",
+        help="YAML file of further settings of the server [$EXVAD_SERVE, if set]",
+    )
+
+
+def run(options: argparse.Namespace) -> int:
+    """Run the verb; return the exit code."""
+    from exvad.serving.labelling.session import open_session
+    from exvad.serving.schemas.analyses import AnalysisOptions
+    from exvad.serving.settings import load_settings
+
+    settings = load_settings(options.settings)
+    if options.checkpoint:
+        settings = settings.model_copy(update={"checkpoint": options.checkpoint})
+    session = open_session(
+        options.videos,
+        options.manifest,
+        settings,
+        AnalysisOptions(explain=not options.no_explain),
+    )
+    for note in session.notes:
+        print(f"note: {note}")
+    print(f"{session.queued.added} videos are new, {session.queued.known} were queued earlier")
+    if not options.export:
+        from exvad.serving.deployments.server import run_server
+
+        run_server(options.host, options.port, session.settings)
+    print(session.manifest.summary().text)
+    return 0
