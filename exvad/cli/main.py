@@ -15,6 +15,7 @@ from exvad.cli.errors import user_error
 from exvad.cli.options import is_override
 from exvad.cli.verbs import (
     analyze,
+    cameras,
     check,
     config,
     convert_annotations,
@@ -35,6 +36,7 @@ VERBS: dict[str, ModuleType] = {
     "demo": demo,
     "analyze": analyze,
     "serve": serve,
+    "cameras": cameras,
     "check": check,
     "preprocess": preprocess,
     "labels": labels,

@@ -31,6 +31,7 @@ json.dump([helps, seconds, sorted({HEAVY} & set(sys.modules))], sys.stdout)
 SETTING_VERBS = set(VERBS) - {
     "analyze",
     "serve",
+    "cameras",
     "export",
     "config",
     "memory",
