@@ -16,6 +16,7 @@ from exvad.cli.options import is_override
 from exvad.cli.streams import CLOSED, output_failure, prepare_streams, print_error
 from exvad.cli.verbs import (
     analyze,
+    cameras,
     check,
     config,
     demo,
@@ -38,6 +39,7 @@ VERBS: dict[str, ModuleType] = {
     "analyze": analyze,
     "serve": serve,
     "label": label,
+    "cameras": cameras,
     "check": check,
     "preprocess": preprocess,
     "labels": labels,

@@ -45,6 +45,8 @@ class WatchOptions(TypedDict, total=False):
         least_seconds: an alert begins after the score was above `on` for so long.
         cool_down_seconds: no alert begins for so long after the last one ended.
         explain: False for no captions and no explanations.
+        keep_hours: the recording is kept for so long, so that an alert has its clip; 0 for none;
+            without it, what the server's settings say.
         categories: additional classes, class name → phrases that describe it.
         webhook: URL that receives each alert when it begins, changes and ends.
     """
@@ -55,6 +57,7 @@ class WatchOptions(TypedDict, total=False):
     least_seconds: float
     cool_down_seconds: float
     explain: bool
+    keep_hours: float | None
     categories: Categories
     webhook: str | None
 

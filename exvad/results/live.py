@@ -55,7 +55,7 @@ class LiveNotice(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     kind: str = Field(
-        description="connected, lost, dropped, ended, unexplained, rejected or domain"
+        description="connected, lost, dropped, ended, unexplained, rejected, domain or recording"
     )
     text: str = Field(description="what happened, in words")
     count: int = Field(0, description="number of dropped frames")

@@ -118,6 +118,18 @@ class ServerSettings(BaseModel):
     stream_idle_seconds: float = Field(
         30, gt=0, description="a file that has not grown for so long has ended"
     )
+    keep_hours: float = Field(
+        0,
+        ge=0,
+        le=24 * 366,
+        description="the recording of a stream is kept for so long, unless its request says "
+        "otherwise; 0 records nothing",
+    )
+    keep_bytes: int = Field(
+        20 * 2**30,
+        ge=1,
+        description="maximum size of the recording of one stream; the oldest of it is deleted",
+    )
     retention_hours: float = Field(
         24 * 7, gt=0, description="uploads and results are deleted after so long"
     )
@@ -184,6 +196,11 @@ class ServerSettings(BaseModel):
         for network in value if isinstance(value, list) else ():
             ip_network(network)  # its error says what is wrong; that of pydantic does not
         return value
+
+    @property
+    def recordings(self) -> Path:
+        """The folder of the recordings of streams, one folder each."""
+        return self.spool / "recordings"
 
     @property
     def database_path(self) -> Path:

@@ -32,8 +32,8 @@ class Notice:
     """A change in the state of the stream itself.
 
     Args:
-        kind: `connected`, `lost`, `dropped` (frames that came faster than they were taken) or
-            `ended`.
+        kind: `connected`, `lost`, `dropped` (frames that came faster than they were taken),
+            `recording` (a problem of the recording, or its end) or `ended`.
         text: what happened, in words.
         count: number of dropped frames.
     """

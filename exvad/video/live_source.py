@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager, suppress
+from collections.abc import Callable, Generator, Iterator
+from contextlib import AbstractContextManager, closing, contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -21,12 +21,15 @@ from exvad.video.container import (
     choose_stream,
 )
 from exvad.video.footage.picture import read_geometry, to_rgb
+from exvad.video.footage.recorder import Recorder
 from exvad.video.footage.sampling import Sampling
 from exvad.video.footage.stream_clock import MIN_STEP, StreamClock
 from exvad.video.frame_buffer import FrameBuffer, LiveFrame, Notice
 
 if TYPE_CHECKING:
     import numpy as np
+    from av.container import InputContainer
+    from av.packet import Packet
     from av.video.frame import VideoFrame
     from av.video.reformatter import VideoReformatter
     from av.video.stream import VideoStream
@@ -63,6 +66,10 @@ class LiveSource:
         start_time: seconds since the stream began, if it was watched before.
         stride_seconds: one frame in so many seconds is yielded, in place of `stride`; 0 to count
             frames.
+
+    Attributes:
+        recorder: receives all packets; None to record nothing.
+        ended: set it where the end of the bytes turns out to be the end of the stream.
     """
 
     def __init__(
@@ -78,8 +85,11 @@ class LiveSource:
         stride_seconds: float = 0.0,
     ) -> None:
         self.open, self.name = open, name
+        self.recorder: Recorder | None = None
+        self.ended = threading.Event()
+        self._buffer = FrameBuffer(buffer_size)
         self.sampling = Sampling(stride, stride_seconds)
-        self.short_side, self.buffer_size = short_side, buffer_size
+        self.short_side = short_side
         self.max_retries, self.ends_with_data = max_retries, ends_with_data
         self.start_time = start_time
 
@@ -89,7 +99,7 @@ class LiveSource:
         Args:
             stopped: set it to stop; the generator does not wait for a read in progress.
         """
-        buffer = FrameBuffer(self.buffer_size)
+        buffer = self._buffer
         thread = threading.Thread(target=self._read, args=(buffer, stopped), daemon=True)
         thread.start()
         while not stopped.is_set():
@@ -97,6 +107,10 @@ class LiveSource:
             yield from items
             if not items and not thread.is_alive():
                 return
+
+    def notify(self, notice: Notice) -> None:
+        """Yield a notice of somebody else among the source's own."""
+        self._buffer.put_notice(notice)
 
     def _read(self, buffer: FrameBuffer, stopped: threading.Event) -> None:
         """Fill the buffer, and open the source again whenever it breaks."""
@@ -113,7 +127,7 @@ class LiveSource:
                     if stopped.is_set():
                         return
                 reason = "it ended"
-                if self.ends_with_data:
+                if self.ends_with_data or self.ended.is_set():
                     buffer.put_notice(Notice("ended", f"{self.name}: {reason}"))
                     return
             except ValueError as error:
@@ -142,17 +156,37 @@ class LiveSource:
                 with av.open(source, metadata_errors="replace", **_options(source)) as container:
                     stream = choose_stream(self.name, container)
                     buffer.put_notice(Notice("connected", "the source is open"))
-                    for index, frame in enumerate(_decode(container, stream)):
-                        if stopped.is_set():
-                            return
-                        seconds = clock.read(self._own_time(frame, index, stream))
-                        first = first if index else seconds
-                        last, snippet = snippet, self.sampling.snippet_of(index, seconds - first)
-                        if snippet > last:
-                            pixels = _show(reformatter, frame, stream, self.short_side)
-                            yield LiveFrame(pixels, seconds, time.time())
+                    with closing(self._packets(container, stream, connected_at)) as packets:
+                        for index, frame in enumerate(_decode(packets)):
+                            if stopped.is_set():
+                                return
+                            seconds = clock.read(self._own_time(frame, index, stream))
+                            if self.recorder is not None:
+                                self.recorder.place(frame.time, seconds)
+                            first = first if index else seconds
+                            last = snippet
+                            snippet = self.sampling.snippet_of(index, seconds - first)
+                            if snippet > last:
+                                pixels = _show(reformatter, frame, stream, self.short_side)
+                                yield LiveFrame(pixels, seconds, time.time())
             except (av.error.FFmpegError, OSError) as error:
                 raise VideoError(self.name, f"broke off ({error.strerror or error})") from None
+
+    def _packets(
+        self, container: InputContainer, stream: VideoStream, connected_at: float
+    ) -> Generator[Packet]:
+        """Yield the packets of a connection, which the recorder receives too."""
+        recorder = self.recorder
+        if recorder is None:
+            yield from container.demux(stream)
+            return
+        recorder.open(stream, connected_at)
+        try:
+            for packet in container.demux(stream):
+                recorder.take(packet)
+                yield packet
+        finally:
+            recorder.finish()
 
     def _own_time(self, frame: VideoFrame, index: int, stream: VideoStream) -> float | None:
         """Return the time that the source gives a frame; a file without times has a rate."""
@@ -222,13 +256,13 @@ def _show(
     return geometry.upright(to_rgb(reformatter, frame, size))
 
 
-def _decode(container: Any, stream: Any) -> Iterator[Any]:
+def _decode(packets: Iterator[Any]) -> Iterator[Any]:
     import av
 
     # PyAV raises IndexError for a stream that begins later than FFmpeg's probing reaches; see
     # `exvad.video.container.read_packets`.
     with suppress(IndexError):
-        for packet in container.demux(stream):
+        for packet in packets:
             try:
                 yield from packet.decode()
             except av.error.InvalidDataError:

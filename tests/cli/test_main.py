@@ -32,6 +32,7 @@ SETTING_VERBS = set(VERBS) - {
     "analyze",
     "serve",
     "label",
+    "cameras",
     "export",
     "config",
     "memory",

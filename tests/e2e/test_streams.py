@@ -15,6 +15,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
+import av
 import psutil
 import pytest
 from PIL import Image
@@ -118,7 +119,7 @@ def test_a_growing_file_is_scored_while_it_grows_and_its_alert_is_explained(
 ) -> None:
     path = live.root / "door.ts"
     path.write_bytes(broadcast[: len(broadcast) // 2])
-    submitted = live.watch(path="door.ts", **ALWAYS)
+    submitted = live.watch(path="door.ts", keep_hours=1, **ALWAYS)
     stream_id = submitted["id"]
     assert submitted["state"] == "waiting"
     assert submitted["name"] == "door.ts"
@@ -142,6 +143,11 @@ def test_a_growing_file_is_scored_while_it_grows_and_its_alert_is_explained(
     assert frame.headers["content-type"] == "image/jpeg"
     assert Image.open(io.BytesIO(frame.content)).size[0] >= 100
     assert live.client.get(f"{alerts}/2/frame").status_code == 404
+    clip = live.client.get(f"{alerts}/1/clip")
+    with av.open(io.BytesIO(clip.content)) as video:
+        times = [float(shown.time or 0) for shown in video.decode(video=0)]
+    assert times[0] == 0
+    assert times[-1] > alert["end"] - alert["start"]
     triaged = live.client.patch(f"{alerts}/1", json={"triage": "false alarm"}).json()
     assert triaged["triage"] == "false alarm"
     assert live.get_stream(stream_id)["alerts"][0]["triage"] == "false alarm"

@@ -115,10 +115,10 @@ class StreamServer(Server):
         )
         self.streams = StreamQueue(self.settings.database_path)
 
-    def watch(self, name: str) -> str:
+    def watch(self, name: str, options: StreamOptions | None = None) -> str:
         """Start watching a stream; return its id."""
         source = StreamSource(url="rtsp://127.0.0.1/x")
-        stream_id = self.streams.add(name, source, StreamOptions())
+        stream_id = self.streams.add(name, source, options or StreamOptions())
         claim = self.streams.claim(HOLDER)
         assert claim is not None
         assert claim.stream_id == stream_id

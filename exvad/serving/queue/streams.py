@@ -348,6 +348,7 @@ def _to_status(
         **{column: row[column] for column in columns},
         classes=json.loads(row["classes"]),
         untrained=list(options.categories),
+        keep_hours=options.keep_hours or 0,
         untriaged=untriaged,
         num_alerts=num_alerts,
         alerts=read_alerts(connection, row["id"], max_alerts, alerts_before),

@@ -36,6 +36,13 @@ class StreamOptions(BaseModel):
         10, ge=0, le=86400, description="no alert begins for so long after the last one ended"
     )
     explain: bool = Field(True, description="false: no captions and no explanations")
+    keep_hours: float | None = Field(
+        None,
+        ge=0,
+        le=24 * 366,
+        description="the recording is kept for so long, so that an alert has its clip; 0 records "
+        "nothing; without it, what the server's setting `keep_hours` says",
+    )
     categories: Categories = {}
     normal: NormalScenes = []
     webhook: str | None = Field(
@@ -102,6 +109,7 @@ class StreamStatus(BaseModel):
     untrained: list[str] = Field([], description="classes that the training did not include")
     untriaged: int = Field(0, description="number of alerts whose triage is open")
     num_alerts: int = Field(0, description="number of its alerts, also of those not listed here")
+    keep_hours: float = Field(0, description="its recording is kept for so long; 0: none is made")
     alerts: list[AlertStatus] = Field(
         [], description="newest first: at most 100 of one stream, at most 3 of each in a list"
     )

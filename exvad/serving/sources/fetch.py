@@ -80,14 +80,26 @@ class Fetcher:
 
     @asynccontextmanager
     async def open(self, url: str, endless: bool = False) -> AsyncIterator[AsyncIterator[bytes]]:
-        """Open a URL.
+        """Open a URL; see `open_located`.
+
+        Yields:
+            The body in parts.
+        """
+        async with self.open_located(url, endless) as (_, parts):
+            yield parts
+
+    @asynccontextmanager
+    async def open_located(
+        self, url: str, endless: bool = False
+    ) -> AsyncIterator[tuple[str, AsyncIterator[bytes]]]:
+        """Open a URL, and say where it led.
 
         Args:
             url: http or https.
             endless: whether the body is a stream that never ends, which has no time limit.
 
         Yields:
-            The body in parts.
+            The URL after redirects, and the body in parts.
 
         Raises:
             ForbiddenURLError: the server may not open the URL, or it redirects too often.
@@ -109,7 +121,7 @@ class Fetcher:
                             raise ValueError(
                                 f"{location.host} answered with status {response.status_code}"
                             )
-                        yield response.aiter_bytes()
+                        yield str(location), response.aiter_bytes()
                         return
                 raise ForbiddenURLError(f"the URL redirects more than {MAX_REDIRECTS} times")
         except httpx.InvalidURL:

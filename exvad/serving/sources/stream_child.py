@@ -25,6 +25,7 @@ import httpx2 as httpx
 from exvad.serving.settings import ServerSettings
 from exvad.serving.sources.camera_url import has_login
 from exvad.serving.sources.fetch import Fetcher
+from exvad.serving.sources.hls import HlsReader, Position, is_playlist, read_rest, read_start
 from exvad.serving.sources.rtsp_relay import CameraAddress, serve
 from exvad.serving.sources.stream_reader import MAX_MESSAGE, SourceSpec, read_source
 from exvad.video.sandbox_child import limit_resources
@@ -42,6 +43,8 @@ def main() -> None:
         control.close()
         run_reader(theirs, spec, parent)
     theirs.close()
+    if spec.recording is not None:
+        os.close(spec.recording)
     os.dup2(2, 1)  # the end of the reader has to be the end of standard output
     limit_resources(spec.max_bytes)
     threading.Thread(target=exit_with_parent, args=(os.getppid(),), daemon=True).start()
@@ -81,6 +84,7 @@ class SourceServer:
         self._camera = CameraAddress("", 0)
         self._relay: socket.socket | None = None
         self._error = ""
+        self._position, self._has_ended = Position(), False
 
     def run(self) -> None:
         """Answer until the other process ends."""
@@ -93,7 +97,7 @@ class SourceServer:
                 arguments = (self._relay, lambda: self._camera, self._set_error)
                 threading.Thread(target=serve, args=arguments, daemon=True).start()
             elif question == b"why":
-                self._answer({"error": self._error})
+                self._answer({"error": self._error, "ended": "yes" if self._has_ended else ""})
             else:
                 self._open()
 
@@ -165,10 +169,18 @@ class SourceServer:
         return theirs.detach()
 
     async def _copy(self, url: str, target: socket.socket, opened: Future[None]) -> None:
-        async with self._fetcher.open(url, endless=True) as parts:
+        async with self._fetcher.open_located(url, endless=True) as (location, parts):
             opened.set_result(None)
-            async for part in parts:
-                target.sendall(part)
+            start = await read_start(parts)
+            if not is_playlist(start):
+                target.sendall(start)
+                async for part in parts:
+                    target.sendall(part)
+                return
+            playlist = await read_rest(start, parts)
+        reader = HlsReader(self._fetcher, self._spec.short_side, self._position, target.sendall)
+        await reader.follow(location, playlist)
+        self._has_ended = True
 
 
 def _open_file(path: Path) -> int:

@@ -6,16 +6,20 @@ import json
 import math
 import os
 import select
+import socket
 import subprocess
 import sys
 import threading
 import time
 from collections.abc import Iterator
+from contextlib import ExitStack
 from dataclasses import asdict, replace
 from typing import IO
 
 import numpy as np
 
+from exvad.serving.recording.channel import receive
+from exvad.serving.recording.ring import RecordingRing
 from exvad.serving.sources.stream_reader import SourceSpec
 from exvad.video.frame_buffer import LiveFrame, Notice
 from exvad.video.sandbox import sandbox_environment
@@ -35,10 +39,11 @@ class StreamProcess:
 
     Args:
         spec: the source and the limits of the process.
+        ring: receives all that the source sends, as it is encoded; None to record nothing.
     """
 
-    def __init__(self, spec: SourceSpec) -> None:
-        self._spec = spec
+    def __init__(self, spec: SourceSpec, ring: RecordingRing | None = None) -> None:
+        self._spec, self._ring = spec, ring
 
     def follow(self, stopped: threading.Event) -> Iterator[list[LiveFrame] | Notice]:
         """Read the source until it ends.
@@ -51,7 +56,7 @@ class StreamProcess:
         """
         began, spec = time.monotonic(), self._spec
         while not stopped.is_set():
-            process = _start(spec)
+            process = _start(spec, self._ring)
             ended = False
             try:
                 for item in _read(process, stopped):
@@ -78,15 +83,23 @@ class _ProtocolError(Exception):
     """The child process crashed, or its output is malformed."""
 
 
-def _start(spec: SourceSpec) -> subprocess.Popen[bytes]:
+def _start(spec: SourceSpec, ring: RecordingRing | None) -> subprocess.Popen[bytes]:
     trusted = {name: os.environ[name] for name in CERTIFICATES if name in os.environ}
-    process = subprocess.Popen(
-        COMMAND,
-        env=sandbox_environment() | trusted,
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.DEVNULL,
-    )
+    with ExitStack() as passed:
+        if ring is not None:
+            ours, theirs = socket.socketpair()
+            passed.enter_context(theirs)
+            spec = replace(spec, recording=theirs.fileno())
+            # It ends with the process, and may have to wait for the disk: nobody waits for it.
+            threading.Thread(target=receive, args=(ours, ring), daemon=True).start()
+        process = subprocess.Popen(
+            COMMAND,
+            env=sandbox_environment() | trusted,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            pass_fds=[] if spec.recording is None else [spec.recording],
+        )
     assert process.stdin is not None
     process.stdin.write(json.dumps(asdict(spec)).encode() + b"\n")
     process.stdin.flush()

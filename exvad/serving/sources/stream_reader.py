@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from typing import IO, Any
 
 from exvad.config import SandboxMode
+from exvad.serving.recording.channel import FragmentSender
 from exvad.serving.sources.camera_url import is_camera_url
 from exvad.video.confinement.kernel import end_with_parent
 from exvad.video.confinement.landlock import landlock_version
@@ -24,12 +25,14 @@ from exvad.video.confinement.namespaces import connect_to_itself
 from exvad.video.confinement.seccomp import COMPUTE, TCP, calls
 from exvad.video.confinement.trial import find_reachable
 from exvad.video.container import VideoError
+from exvad.video.footage.recorder import Recorder
 from exvad.video.frame_buffer import Notice
 from exvad.video.live_source import GrowingFile, LiveSource, Readable
 from exvad.video.sandbox_child import limit_resources
 
 MAX_MESSAGE = 2**16
 LANDLOCK_WITH_TCP = 4
+LAST_FRAGMENTS_SECONDS = 5.0
 
 
 @dataclass(frozen=True)
@@ -49,6 +52,7 @@ class SourceSpec:
         sandbox: confinement of the process; see the server's setting.
         stride_seconds: one frame in so many seconds is read, in place of `stride`; 0 to count
             frames.
+        recording: descriptor of the socket to which all packets go; None to record nothing.
     """
 
     name: str
@@ -62,6 +66,7 @@ class SourceSpec:
     start_time: float
     sandbox: SandboxMode = "best"
     stride_seconds: float = 0.0
+    recording: int | None = None
 
     @property
     def is_rtsp(self) -> bool:
@@ -86,8 +91,9 @@ def read_source(control: socket.socket, output: IO[bytes], spec: SourceSpec, par
         _write_line(output, {"notice": ["ended", text, 0]})
         output.flush()
         return
+    opener = _Opener(control, spec)
     source = LiveSource(
-        _Opener(control, spec).open,
+        opener.open,
         spec.name,
         spec.stride,
         spec.short_side,
@@ -95,6 +101,8 @@ def read_source(control: socket.socket, output: IO[bytes], spec: SourceSpec, par
         start_time=spec.start_time,
         stride_seconds=spec.stride_seconds,
     )
+    source.ended = opener.ended
+    sender = _record(source, spec)
     for item in source.follow(threading.Event()):
         if isinstance(item, Notice):
             _write_line(output, {"notice": [item.kind, item.text, item.count]})
@@ -104,6 +112,21 @@ def read_source(control: socket.socket, output: IO[bytes], spec: SourceSpec, par
                 _write_line(output, {"shape": shape, "time": frame.time, "decoded_at": decoded_at})
                 output.write(frame.frame.tobytes())
         output.flush()
+    if sender is not None:
+        sender.wait(LAST_FRAGMENTS_SECONDS)
+
+
+def _record(source: LiveSource, spec: SourceSpec) -> FragmentSender | None:
+    """Let a source be recorded by the process at the other end of a socket."""
+    if spec.recording is None:
+        return None
+
+    def report(text: str) -> None:
+        source.notify(Notice("recording", f"{spec.name}: {text}"))
+
+    sender = FragmentSender(spec.recording, report)
+    source.recorder = Recorder(sender.put, report)
+    return sender
 
 
 def _confine(control: socket.socket, spec: SourceSpec, parent: int) -> Confinement:
@@ -136,10 +159,14 @@ class _Opener:
     Args:
         control: connection to the parent.
         spec: the source.
+
+    Attributes:
+        ended: set once the source has said that nothing will follow.
     """
 
     def __init__(self, control: socket.socket, spec: SourceSpec) -> None:
         self._control, self._spec = control, spec
+        self.ended = threading.Event()
 
     @contextmanager
     def open(self, stopped: threading.Event) -> Iterator[Readable | str]:
@@ -165,9 +192,16 @@ class _Opener:
                 file = _Descriptor(descriptor)
                 yield GrowingFile(file, self._spec.idle_seconds, stopped)
             else:
-                yield _Body(descriptor, lambda: str(self._ask(b"why")[0].get("error", "")))
+                yield _Body(descriptor, self._find_end)
         finally:
             os.close(descriptor)
+
+    def _find_end(self) -> str:
+        """Return why a body has ended: an error, or empty for its regular end."""
+        answer, _ = self._ask(b"why")
+        if answer.get("ended"):
+            self.ended.set()
+        return str(answer.get("error", ""))
 
     def _ask(self, question: bytes) -> tuple[dict[str, Any], list[int]]:
         os.write(self._control.fileno(), question)

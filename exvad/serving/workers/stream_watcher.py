@@ -16,6 +16,7 @@ from exvad.live.live_detector import LiveDetector, watch
 from exvad.live.settings import LiveSettings
 from exvad.results.live import LiveNotice, LiveScores, Record
 from exvad.serving.queue.retrying import retry_while_disk_full
+from exvad.serving.recording.ring import Limits, RecordingRing, clean_up
 from exvad.serving.sources.paths import path_below
 from exvad.serving.sources.stream_process import StreamProcess
 from exvad.serving.sources.stream_reader import SourceSpec
@@ -93,6 +94,8 @@ class StreamWatcher:
             if cleanup.is_due():
                 delete = partial(self.streams.delete_older, self.settings.retention_hours)
                 retry_while_disk_full(delete, stopped)
+                delete = partial(clean_up, self.settings.recordings, self._has_stream)
+                retry_while_disk_full(delete, stopped)
         for thread in self._threads:
             thread.join()
 
@@ -147,7 +150,7 @@ class StreamWatcher:
         def on_peak(alert: Alert, frame: NDArray[np.uint8]) -> None:
             peak_frames[alert.number] = encode_jpeg(frame)
 
-        process = StreamProcess(self._source_spec(claim, path, checkpoint))
+        process = StreamProcess(self._source_spec(claim, path, checkpoint), self._ring(claim))
         last_seconds = claim.seconds if path is not None else None
         frames = arrivals.track(process.follow(released), last_seconds)
         with ThreadPoolExecutor(1) as explainer:
@@ -158,6 +161,16 @@ class StreamWatcher:
                 yield StreamEvent(record, arrivals.last, peak_frames)
                 if released.is_set():
                     return
+
+    def _has_stream(self, stream_id: str) -> bool:
+        return self.streams.status(stream_id) is not None
+
+    def _ring(self, claim: StreamClaim) -> RecordingRing | None:
+        hours = claim.options.keep_hours
+        if not hours:
+            return None
+        limits = Limits(hours, self.settings.keep_bytes)
+        return RecordingRing(self.settings.recordings / claim.stream_id, limits)
 
     def _source_spec(
         self, claim: StreamClaim, path: str | None, checkpoint: AnyCheckpoint

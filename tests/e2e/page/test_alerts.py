@@ -61,7 +61,7 @@ def test_alerts_of_other_streams_are_announced(
         page.get_by_role("alert").filter(has_text=text).wait_for(state="attached")
     expect(page).to_have_title("(2) new alerts · exvad")
     page.get_by_role("link", name="Live 2 new").click()
-    page.get_by_role("link", name="yard").click()
+    page.locator("#streams").get_by_role("link", name="yard").click()
     expect(page.get_by_role("heading", name="road accidents")).to_be_visible()
     page.keyboard.press("Tab")
     expect(page).to_have_title("(1) new alert · exvad")

@@ -18,6 +18,7 @@ from exvad.serving.api.problems import documented, unprocessable
 from exvad.serving.api.webhooks import check_webhook
 from exvad.serving.queue.leased import QueueFullError
 from exvad.serving.queue.streams import StreamQueue
+from exvad.serving.recording.ring import delete_recording
 from exvad.serving.schemas.streams import (
     StreamList,
     StreamOptions,
@@ -46,6 +47,8 @@ async def create_stream(
 ) -> StreamStatus:
     """Watch a live source (RTSP, HTTP or a growing file) until it ends or is deleted."""
     options = StreamOptions(**stream.model_dump(include=set(StreamOptions.model_fields)))
+    if options.keep_hours is None:
+        options.keep_hours = context.settings.keep_hours or None
     try:
         await check_webhook(context, stream.webhook)
         source, source_name = await _check_source(context, stream)
@@ -104,10 +107,11 @@ def get_stream(
 @router.delete(
     "/{stream_id}", operation_id="delete_stream", status_code=204, dependencies=[CAN_SUBMIT]
 )
-def delete_stream(stream_id: str, streams: StreamsDep) -> None:
-    """Stop watching a stream; delete it and its alerts."""
-    if not streams.delete(stream_id):
+def delete_stream(stream_id: str, context: ContextDep) -> None:
+    """Stop watching a stream; delete it, its alerts and its recording."""
+    if not context.streams.delete(stream_id):
         raise _stream_not_found(stream_id)
+    delete_recording(context.settings.recordings / stream_id)
 
 
 @router.get(

@@ -4,6 +4,7 @@ import { classColour } from "../shared/chart.js";
 import { $, makeElement, setText } from "../shared/dom.js";
 import { formatClass, formatCount, formatDuration, formatScore, formatTimestamp } from "../shared/format.js";
 import { updateList } from "../shared/list.js";
+import { showClipLink } from "./clips.js";
 import { describeDisagreement, makeTriageButtons, showTriage } from "../shared/review.js";
 
 const MAX_FRAME_RETRIES = 6;
@@ -40,6 +41,7 @@ function makeAlertCard(streamId, actions) {
     makeElement("p", "", "disagreement"),
     evidence,
     triage,
+    makeElement("a", "", "clip"),
   );
   card.append(makeFrameImage(), content);
   makeTriageButtons(triage, async (choice) => {
@@ -73,6 +75,7 @@ function updateAlertCard(card, stream, alert) {
   showEvidence(evidence, alert);
   triage.setAttribute("aria-label", `Review of alert ${alert.number}, ${label}`);
   showTriage(triage, alert.triage);
+  showClipLink(content.lastElementChild, stream, alert);
   card.classList.toggle("reviewed", alert.triage !== "open");
   card.classList.toggle("ongoing", isOngoing);
 }
@@ -97,7 +100,11 @@ function showEvidence(details, { captions, explanation }) {
   });
 }
 
-function makeFrameImage() {
+/**
+ * Make an image that tries again while the server has no frame yet.
+ * @returns {HTMLImageElement}
+ */
+export function makeFrameImage() {
   const image = makeElement("img");
   image.loading = "lazy";
   image.addEventListener("error", () => retryFrame(image));
@@ -105,7 +112,12 @@ function makeFrameImage() {
   return image;
 }
 
-function loadFrame(image, url) {
+/**
+ * Load a frame, unless it is shown already.
+ * @param {HTMLImageElement} image - of `makeFrameImage`
+ * @param {string} url
+ */
+export function loadFrame(image, url) {
   if (image.dataset.url === url) return;
   image.dataset.url = url;
   image.dataset.retries = 0;

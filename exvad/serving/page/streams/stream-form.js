@@ -3,7 +3,7 @@ import { sendJson } from "../shared/api.js";
 import { $ } from "../shared/dom.js";
 
 const form = $("stream-form");
-const NUMBERS = ["on", "least_seconds", "cool_down_seconds"]; // their names in the HTTP API
+const NUMBERS = ["on", "least_seconds", "cool_down_seconds", "keep_hours"]; // their names in the HTTP API
 
 /**
  * Send the form when it is submitted.

@@ -1,5 +1,6 @@
 // One live stream: its state, the score of the last five minutes, and its alerts.
 import { showAlerts } from "./alerts.js";
+import { showDay } from "./day.js";
 import { classColour, describeChart, drawChart, showReadout } from "../shared/chart.js";
 import { $, focusHeading, makeElement, setText } from "../shared/dom.js";
 import { formatClass, formatCount, formatDuration, formatScore } from "../shared/format.js";
@@ -55,6 +56,7 @@ export function update(stream) {
   showScore();
   scheduleChart();
   showAlerts(stream, state.actions);
+  showDay(stream);
   $("more-alerts").hidden = stream.num_alerts <= stream.alerts.length;
   if (isNew) focusHeading($("stream-name"));
 }

@@ -3,6 +3,7 @@ import { requestJson } from "../shared/api.js";
 import { $, announce } from "../shared/dom.js";
 import { formatDuration, formatScore } from "../shared/format.js";
 import { LinkList } from "../shared/link-list.js";
+import { showCameras } from "./camera-grid.js";
 import { announceNewAlerts, markSeen } from "./new-alerts.js";
 import { Notice } from "../shared/notice.js";
 import { pauseFactor, requestNewest } from "../shared/pages.js";
@@ -71,6 +72,7 @@ async function loadWithAlerts(path, limit) {
 function show({ page, id, status }) {
   list.show(page, openId, describe);
   announceNewAlerts(page.items);
+  showCameras(page.items);
   if (id && id === openId) {
     if (status) stream.update(status);
     else closeDeleted();
