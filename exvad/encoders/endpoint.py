@@ -224,7 +224,7 @@ class ChatEndpoint:
         try:
             request = urllib.request.Request(url, json.dumps(body).encode(), headers)
         except ValueError as error:
-            raise EndpointError(f"{error}: set base_url to an OpenAI-compatible endpoint") from None
+            raise EndpointError(f"{url} is no URL of an endpoint ({error}): set base_url") from None
         deadline = time.monotonic() + self.settings.patience
         pause = FIRST_PAUSE_SECONDS
         while True:
@@ -252,7 +252,9 @@ class ChatEndpoint:
                 problem = f"{error.code}: {reply_text}"
                 retry_after = error.headers.get("Retry-After", "")
             except InvalidURL as error:
-                raise EndpointError(f"{url} is no URL: {error}") from None
+                raise EndpointError(
+                    f"{url} is no URL of an endpoint ({error}): set base_url"
+                ) from None
             except (OSError, HTTPException, json.JSONDecodeError, UnicodeDecodeError) as error:
                 problem, retry_after = str(error), ""
             wait = float(retry_after) if retry_after.isdigit() else pause * (0.5 + random.random())

@@ -124,7 +124,7 @@ def test_complete_says_what_is_wrong_with_an_address(serving: Callable[..., Chat
     with pytest.raises(EndpointError, match=r"no JSON but '<html>a proxy</html>'"):
         EndpointLLM(endpoint(page.url, patience=0.1)).complete(["a"])
     for url in ("http://a b/v1", "nowhere", "http://[::1/v1"):
-        with pytest.raises(EndpointError, match=r"URL"):
+        with pytest.raises(EndpointError, match=r"is no URL of an endpoint"):
             EndpointLLM(endpoint(url)).complete(["a"])
 
 
