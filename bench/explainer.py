@@ -59,7 +59,7 @@ LONG_CAPTIONS, CAPTIONS = 32, 16
 MAX_PAUSE_SECONDS = 0.3  # so that requests come at any moment of a step of the model
 STARTUP_SECONDS = 900  # vLLM is imported three times, which takes minutes on a busy machine
 STOP_SECONDS = 60
-PAIRS, ANSWER_TOKENS = 9, 256
+PAIRS, ANSWER_TOKENS = 9, 128
 QUICK_PAIRS, QUICK_ANSWER_TOKENS = 3, 96
 
 
