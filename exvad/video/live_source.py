@@ -174,7 +174,7 @@ class LiveSource:
 
     def _packets(
         self, container: InputContainer, stream: VideoStream, connected_at: float
-    ) -> Generator[Packet]:
+    ) -> Generator[Packet[VideoStream]]:
         """Yield the packets of a connection, which the recorder receives too."""
         recorder = self.recorder
         if recorder is None:

@@ -15,7 +15,6 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
-import av
 import psutil
 import pytest
 from PIL import Image
@@ -25,6 +24,7 @@ from exvad.detector.detector import Detector
 from exvad.serving.workers.webhook_sender import SIGNATURE_HEADER
 from tests.helpers.checkpoints import save_untrained_checkpoint
 from tests.helpers.live_server import NUM_SNIPPETS, SECRET, LiveServer, encode_broadcast
+from tests.helpers.recordings import show
 from tests.helpers.rtsp import rtsp_camera
 from tests.helpers.waiting import holds_within
 
@@ -144,8 +144,7 @@ def test_a_growing_file_is_scored_while_it_grows_and_its_alert_is_explained(
     assert Image.open(io.BytesIO(frame.content)).size[0] >= 100
     assert live.client.get(f"{alerts}/2/frame").status_code == 404
     clip = live.client.get(f"{alerts}/1/clip")
-    with av.open(io.BytesIO(clip.content)) as video:
-        times = [float(shown.time or 0) for shown in video.decode(video=0)]
+    times = [time for _, time in show(clip.content)]
     assert times[0] == 0
     assert times[-1] > alert["end"] - alert["start"]
     triaged = live.client.patch(f"{alerts}/1", json={"triage": "false alarm"}).json()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import threading
 from pathlib import Path
+from typing import Any
 
 import av
 
@@ -26,7 +27,8 @@ def record(path: Path, start_time: float = 0.0) -> tuple[list[Fragment], list[st
 
 def show(content: bytes) -> list[tuple[int, float]]:
     """Return the index that each frame of an MP4 shows, and its time in seconds."""
-    with av.open(io.BytesIO(content)) as container:
+    source: Any = av.open(io.BytesIO(content))
+    with source as container:
         return [
             (read_index(frame.to_ndarray(format="rgb24")), round(float(frame.time or 0), 3))
             for frame in container.decode(video=0)

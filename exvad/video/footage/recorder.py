@@ -53,7 +53,7 @@ class _Waiting:
         size: bytes.
     """
 
-    packets: list[tuple[Packet, int | None, int]] = field(default_factory=list)
+    packets: list[tuple[Packet[VideoStream], int | None, int]] = field(default_factory=list)
     size: int = 0
 
 
@@ -85,7 +85,7 @@ class Recorder:
         self._waiting, self._needs_key = _Waiting(), True
         self._last: tuple[int | None, int] | None = None
 
-    def take(self, packet: Packet) -> None:
+    def take(self, packet: Packet[VideoStream]) -> None:
         """Take the next packet of the connection, before it is decoded."""
         if not packet.size:
             return
@@ -140,14 +140,14 @@ class Recorder:
         is_backward = dts is not None and last_dts is not None and dts <= last_dts
         return is_backward or abs(pts - last_pts) * self._tick > MAX_STEP
 
-    def _is_enough(self, packet: Packet, pts: int) -> bool:
+    def _is_enough(self, packet: Packet[VideoStream], pts: int) -> bool:
         if not self._waiting.packets:
             return False
         seconds = (pts - self._waiting.packets[0][2]) * self._tick
         is_long = seconds >= MAX_SECONDS or self._waiting.size > MAX_BYTES
         return is_long or (packet.is_keyframe and seconds >= MIN_SECONDS)
 
-    def _read_parameter_sets(self, packet: Packet) -> None:
+    def _read_parameter_sets(self, packet: Packet[VideoStream]) -> None:
         assert self._stream is not None
         found = read_parameter_sets(self._stream.codec_context.codec.canonical_name, bytes(packet))
         if found and self._parameter_sets and found != self._parameter_sets:
@@ -191,7 +191,7 @@ class Recorder:
         return buffer.getvalue()
 
 
-def _decoding_times(packets: list[tuple[Packet, int | None, int]]) -> list[int]:
+def _decoding_times(packets: list[tuple[Packet[VideoStream], int | None, int]]) -> list[int]:
     """Return when each packet is decoded, in ticks; a source may say only when it is shown."""
     known = [(index, dts) for index, (_, dts, _) in enumerate(packets) if dts is not None]
     if known:

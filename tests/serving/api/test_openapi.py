@@ -21,15 +21,19 @@ from schemathesis.engine import events, from_schema
 from exvad.detector.detector import TimedAnalysis
 from exvad.results.live import LiveAlert, LiveScores
 from exvad.serving.queue.streams import StreamQueue
+from exvad.serving.recording.ring import Limits, RecordingRing
 from exvad.serving.sources.fetch import Fetcher
 from exvad.video.container import VideoError
+from exvad.video.footage.recorder import Fragment
 from tests.helpers.fake_detector import FakeDetector
+from tests.helpers.recordings import record
 from tests.helpers.server import Server
 from tests.helpers.videos import write_video
 
 VIDEO = "cameras/entrance.mp4"  # the example in the document
 HOLDER = "the test"
-NUM_OPERATIONS = 26
+LIMITS = Limits(hours=1, max_bytes=2**30, min_free_bytes=0)
+NUM_OPERATIONS = 27
 MAX_CATEGORIES_LENGTH = 36_000  # after quoting: HTTP servers cut URLs at 64 KiB
 
 # Operations that refuse requests for reasons that no schema can express: a file that does not
@@ -68,10 +72,12 @@ class FakeWatcher:
 
     Args:
         streams: the queue of streams.
+        recordings: the folder of their recordings.
+        fragment: what is recorded of each stream.
     """
 
-    def __init__(self, streams: StreamQueue) -> None:
-        self._streams = streams
+    def __init__(self, streams: StreamQueue, recordings: Path, fragment: Fragment) -> None:
+        self._streams, self._recordings, self._fragment = streams, recordings, fragment
         buffer = io.BytesIO()
         Image.new("RGB", (16, 16)).save(buffer, "jpeg")
         self._frame = buffer.getvalue()
@@ -87,6 +93,7 @@ class FakeWatcher:
                 self._streams.publish_scores(stream_id, HOLDER, scores, 0.1)
                 self._streams.publish_alert(stream_id, HOLDER, alert)
                 self._streams.store_frame(stream_id, HOLDER, 1, self._frame)
+                RecordingRing(self._recordings / stream_id, LIMITS).append(self._fragment)
                 self._streams.end(stream_id, HOLDER)
 
 
@@ -144,6 +151,7 @@ def server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
     (tmp_path / "root" / "cameras").mkdir(parents=True)
     clip = write_video(tmp_path / "root" / VIDEO, 48, size=(64, 48))
     clip.with_suffix(".ts").write_bytes(b"G")
+    fragment = record(write_video(tmp_path / "recorded.ts", 25))[0][0]
     (tmp_path / "secret").write_bytes(b"a secret of the test's own")
     with Server(
         tmp_path,
@@ -154,7 +162,8 @@ def server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
         max_streams=1000,
     ) as server:
         server.start_worker(TolerantDetector(clip))
-        server.start_thread(FakeWatcher(StreamQueue(server.settings.database_path)).run)
+        streams = StreamQueue(server.settings.database_path)
+        server.start_thread(FakeWatcher(streams, server.settings.recordings, fragment).run)
         yield server
 
 

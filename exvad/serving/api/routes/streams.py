@@ -88,7 +88,11 @@ def list_streams(
     dependencies=[CAN_READ],
     responses={
         200: links_to(
-            "update_alert", "get_alert_frame", stream_id=RESPONSE_ID, alert_number=NEWEST_ALERT
+            "update_alert",
+            "get_alert_frame",
+            "get_alert_clip",
+            stream_id=RESPONSE_ID,
+            alert_number=NEWEST_ALERT,
         )
     },
 )
