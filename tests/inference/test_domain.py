@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import pytest
 import torch
@@ -30,7 +32,7 @@ def fitted() -> Domain:
     return domain
 
 
-def share_outside(domain: Domain, videos: list[NDArray[np.float32]]) -> float:
+def share_outside(domain: Domain, videos: Sequence[NDArray[np.floating]]) -> float:
     states = [check_domain(domain, visual_TD).state for visual_TD in videos]
     return states.count("outside") / len(states)
 
