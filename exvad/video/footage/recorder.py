@@ -69,7 +69,7 @@ class Recorder:
         self._keep, self._report = keep, report
         self._stream: VideoStream | None = None
         self._problem = ""
-        self._decoded_until = float("-inf")  # seconds since the stream began
+        self._decoded_until = self._shown_until = float("-inf")  # seconds since the stream began
 
     def open(self, stream: VideoStream, connected_at: float) -> None:
         """Begin a connection.
@@ -165,12 +165,18 @@ class Recorder:
         decoded = _decoding_times(waiting.packets)
         first = decoded[0]
         is_key = waiting.packets[0][0].is_keyframe
-        last_duration = (waiting.packets[-1][0].duration or 0) * self._tick  # writing changes it
+        # Writing changes it; cameras do not say it.
+        last_ticks = waiting.packets[-1][0].duration or (decoded[-1] - decoded[-2:][0])
+        last_duration = last_ticks * self._tick
         head, data = split_file(self._write(waiting, decoded))
-        # A source that is read faster than it plays is connected again before its last frames end.
-        start = max(first * self._tick + self._offset, self._decoded_until)
+        # A source that is read faster than it plays is connected again before its last frames end,
+        # and the last frames that are shown need not be the last that were decoded.
+        delay = (min(shown) - first) * self._tick
+        start = max(
+            first * self._tick + self._offset, self._decoded_until, self._shown_until - delay
+        )
         self._decoded_until = start + (decoded[-1] - first) * self._tick + last_duration
-        end = (max(shown) - first) * self._tick + start + last_duration
+        self._shown_until = end = (max(shown) - first) * self._tick + start + last_duration
         return Fragment(head, data, start, max(start, end), is_key)
 
     def _write(self, waiting: _Waiting, decoded: list[int]) -> bytes:
