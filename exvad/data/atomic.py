@@ -117,7 +117,9 @@ def _temporary_file(target: Path) -> Iterator[tuple[IO[bytes], Path]]:
             yield file, temporary
     except BaseException as error:
         temporary.unlink(missing_ok=True)
-        if isinstance(error, OSError) and error.filename in (None, str(temporary)):
+        # An error without a number has its own words, which a name of a file would hide.
+        names = (None, str(temporary))
+        if isinstance(error, OSError) and error.errno is not None and error.filename in names:
             error.filename = str(target)  # the user's file, where the disk is full
         raise
 
