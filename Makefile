@@ -22,7 +22,7 @@ test: $(STAMP) lint
 	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder --durations 15
 
 test-slow: $(STAMP)
-	$(BIN)/python -m pytest -m slow -n 2 --dist loadfile --no-loadscope-reorder --timeout 600 --durations 30
+	$(BIN)/python -m pytest -m slow -n 2 --dist loadfile --no-loadscope-reorder --timeout 900 --durations 30
 
 # The wheels of torchvision and its kin are CUDA builds, which break transformers beside a CPU torch.
 # The command `vllm` asks for the version of `vllm`, which is not what the CPU build is called.
