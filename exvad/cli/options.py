@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import argparse
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import shtab
 
@@ -50,6 +50,34 @@ def add_protocol(parser: argparse.ArgumentParser, default: str) -> None:
         choices=["strict", "vadclip"],
         default=default,
         help="how mAP is computed; tables of the literature use vadclip [%(default)s]",
+    )
+
+
+def add_videos(parser: argparse.ArgumentParser, nargs: Literal["+", "*"], text: str) -> None:
+    """Add the videos: files, folders and patterns.
+
+    Args:
+        parser: the parser.
+        nargs: "+" if there must be one.
+        text: the help.
+    """
+    action = parser.add_argument("videos", nargs=nargs, metavar="VIDEO", help=text)
+    action.complete = shtab.FILE  # type: ignore[attr-defined]
+
+
+def add_server(parser: argparse.ArgumentParser) -> None:
+    """Add `--host`, `--port` and `--settings` of a server."""
+    parser.add_argument(
+        "--host",
+        default="127.0.0.1",
+        help="address to listen on; any address but this machine's needs API keys [%(default)s]",
+    )
+    parser.add_argument("--port", type=int, default=8000, help="port to listen on [%(default)s]")
+    parser.add_argument(
+        "--settings",
+        default="",
+        metavar="FILE",
+        help="YAML file of settings [$EXVAD_SERVE, if set]",
     )
 
 

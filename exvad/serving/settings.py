@@ -209,17 +209,22 @@ class ServerSettings(BaseModel):
         return Path(path) if path else self.spool / "queue.sqlite"
 
 
-def load_settings(path: str = "") -> ServerSettings:
+def load_settings(path: str = "", checkpoint: str | None = None) -> ServerSettings:
     """Read the settings from a YAML file.
 
     Args:
         path: the file; empty for the one that EXVAD_SERVE names. Without either, the defaults
             apply.
+        checkpoint: the checkpoint to serve in place of that of the file; None or empty for that.
 
     Raises:
         ValueError: the file can't be read, or a setting is unknown or has a bad value.
     """
-    source = path or os.environ.get(SETTINGS_VARIABLE)
+    settings = _read_settings(path, path or os.environ.get(SETTINGS_VARIABLE))
+    return settings.model_copy(update={"checkpoint": checkpoint}) if checkpoint else settings
+
+
+def _read_settings(path: str, source: str | None) -> ServerSettings:
     if not source:
         return ServerSettings()
     if not Path(source).exists():

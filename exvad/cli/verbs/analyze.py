@@ -7,7 +7,7 @@ from pathlib import Path
 
 import shtab
 
-from exvad.cli.options import DETECTOR_HELP
+from exvad.cli.options import DETECTOR_HELP, add_videos
 
 HELP = "analyze videos: what happened, when, and why"
 DESCRIPTION = (
@@ -18,13 +18,7 @@ DESCRIPTION = (
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments."""
-    videos = parser.add_argument(
-        "videos",
-        nargs="+",
-        metavar="VIDEO",
-        help="video files, folders of videos, patterns such as 'cam*/*.mp4'",
-    )
-    videos.complete = shtab.FILE  # type: ignore[attr-defined]
+    add_videos(parser, "+", "video files, folders of videos, patterns such as 'cam*/*.mp4'")
     parser.add_argument(
         "--checkpoint",
         metavar="REF",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 
-from exvad.cli.options import DETECTOR_HELP
+from exvad.cli.options import DETECTOR_HELP, add_server
 
 HELP = "serve a checkpoint with an HTTP API and a page"
 DESCRIPTION = (
@@ -20,18 +20,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="REF",
         help=f"{DETECTOR_HELP} [the settings' checkpoint, else that of the newest run]",
     )
-    parser.add_argument(
-        "--host",
-        default="127.0.0.1",
-        help="address to listen on; any address but this machine's needs API keys [%(default)s]",
-    )
-    parser.add_argument("--port", type=int, default=8000, help="port to listen on [%(default)s]")
-    parser.add_argument(
-        "--settings",
-        default="",
-        metavar="FILE",
-        help="YAML file of settings [$EXVAD_SERVE, if set]",
-    )
+    add_server(parser)
 
 
 def run(options: argparse.Namespace) -> int:
@@ -39,8 +28,6 @@ def run(options: argparse.Namespace) -> int:
     from exvad.serving.deployments.server import run_server
     from exvad.serving.settings import load_settings
 
-    settings = load_settings(options.settings)
-    if options.checkpoint:
-        settings = settings.model_copy(update={"checkpoint": options.checkpoint})
+    settings = load_settings(options.settings, options.checkpoint)
     run_server(options.host, options.port, settings)
     return 0

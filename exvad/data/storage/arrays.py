@@ -9,6 +9,8 @@ from typing import IO, Any
 
 import numpy as np
 
+from exvad.data.storage.errors import reason_of
+
 Array = np.ndarray[Any, Any]
 
 _BROKEN = (OSError, ValueError, EOFError, zipfile.BadZipFile, zlib.error, NotImplementedError)
@@ -55,11 +57,7 @@ def _load(source: str | Path | IO[bytes]) -> Array | dict[str, Array]:
                 return loaded
             arrays = {name: loaded[name] for name in loaded.files}
     except _BROKEN as error:
-        raise ValueError(_reason(error)) from None
+        raise ValueError(reason_of(error)) from None
     if others := [name for name, array in arrays.items() if not isinstance(array, np.ndarray)]:
         raise ValueError(f"{others[0]} in it is no array")
     return arrays
-
-
-def _reason(error: Exception) -> str:
-    return (error.strerror if isinstance(error, OSError) else None) or str(error)

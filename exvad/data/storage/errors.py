@@ -35,6 +35,11 @@ class StorageError(ValueError):
         return type(self), (self.place, self.reason, self.changed)
 
 
+def reason_of(error: Exception) -> str:
+    """Return why something failed, without the name of a file."""
+    return (error.strerror if isinstance(error, OSError) else None) or str(error)
+
+
 def is_network_failure(error: OSError) -> bool:
     """Return whether the server of a network file system failed, not the file."""
     return error.errno in _NETWORK_ERRNOS

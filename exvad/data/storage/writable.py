@@ -5,6 +5,8 @@ from __future__ import annotations
 import tempfile
 from pathlib import Path
 
+from exvad.data.storage.errors import reason_of
+
 PROBE_BYTES = 4096
 
 
@@ -26,7 +28,7 @@ def check_new_file(path: str | Path, what: str = "") -> None:
         is_there, is_folder = file.exists(), file.is_dir()
         is_other = is_there and not file.is_file()
     except (OSError, ValueError) as error:  # such as a name that is too long
-        raise ValueError(f"{name}: can't be written ({_reason(error)})") from None
+        raise ValueError(f"{name}: can't be written ({reason_of(error)})") from None
     if is_folder:
         raise ValueError(f"{name}: is a folder; name a file")
     if is_other:
@@ -53,7 +55,7 @@ def check_new_folder(path: str | Path, name: str = "") -> None:
             raise NotADirectoryError(0, f"{existing} is no folder")
         write_probe(existing)
     except (OSError, ValueError) as error:
-        raise ValueError(f"{shown}: can't be written ({_reason(error)})") from None
+        raise ValueError(f"{shown}: can't be written ({reason_of(error)})") from None
 
 
 def nearest_existing(folder: Path) -> Path:
@@ -77,7 +79,3 @@ def write_probe(folder: Path) -> None:
     with tempfile.TemporaryFile(dir=folder, prefix=".exvad-check-") as file:
         file.write(bytes(PROBE_BYTES))
         file.flush()
-
-
-def _reason(error: OSError | ValueError) -> str:
-    return (error.strerror if isinstance(error, OSError) else None) or str(error)

@@ -5,9 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-import shtab
-
-from exvad.cli.options import DETECTOR_HELP
+from exvad.cli.options import DETECTOR_HELP, add_server, add_videos
 
 HELP = "confirm and correct the events of your videos on a page, and train on the labels"
 DESCRIPTION = (
@@ -19,13 +17,7 @@ DESCRIPTION = (
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments."""
-    videos = parser.add_argument(
-        "videos",
-        nargs="*",
-        metavar="VIDEO",
-        help="videos, folders of videos, or patterns [those of the session]",
-    )
-    videos.complete = shtab.FILE  # type: ignore[attr-defined]
+    add_videos(parser, "*", "videos, folders of videos, or patterns [those of the session]")
     parser.add_argument(
         "--manifest",
         type=Path,
@@ -47,18 +39,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--export", action="store_true", help="write the manifest of the session, and serve nothing"
     )
-    parser.add_argument(
-        "--host",
-        default="127.0.0.1",
-        help="address to listen on; any address but this machine's needs API keys [%(default)s]",
-    )
-    parser.add_argument("--port", type=int, default=8000, help="port to listen on [%(default)s]")
-    parser.add_argument(
-        "--settings",
-        default="",
-        metavar="FILE",
-        help="YAML file of further settings of the server [$EXVAD_SERVE, if set]",
-    )
+    add_server(parser)
 
 
 def run(options: argparse.Namespace) -> int:
@@ -67,13 +48,10 @@ def run(options: argparse.Namespace) -> int:
     from exvad.serving.schemas.analyses import AnalysisOptions
     from exvad.serving.settings import load_settings
 
-    settings = load_settings(options.settings)
-    if options.checkpoint:
-        settings = settings.model_copy(update={"checkpoint": options.checkpoint})
     session = open_session(
         options.videos,
         options.manifest,
-        settings,
+        load_settings(options.settings, options.checkpoint),
         AnalysisOptions(explain=not options.no_explain),
     )
     for note in session.notes:
