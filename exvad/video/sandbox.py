@@ -35,7 +35,12 @@ from exvad.video.confinement.kernel import set_dumpable
 from exvad.video.confinement.layers import Confinement
 from exvad.video.container import DEFAULT_FPS, DecodingLimitError, VideoError
 from exvad.video.decoding import DecodedChunk
-from exvad.video.sandbox_reader import LateError, ResponseReader, frames_memory, handed_over
+from exvad.video.sandbox_reader import (
+    BrokenRequestError,
+    ResponseReader,
+    frames_memory,
+    handed_over,
+)
 from exvad.video.sandbox_responses import (
     parse_frames,
     parse_plan,
@@ -286,8 +291,8 @@ class DecodingProcess:
                 if "error" in response or "storage" in response:
                     raise self._failure(path, response, reader)
                 yield response, reader, memory
-            except LateError:
-                self.close()
+            except BrokenRequestError:
+                self.close()  # the child may be ending, and can't be asked
                 raise
             finally:
                 self._end_worker()

@@ -121,8 +121,8 @@ def frames_memory(size: int) -> Iterator[int]:
         os.close(descriptor)
 
 
-class LateError(DecodingLimitError):
-    """A decoding process did not respond in time; it may not even be able to end."""
+class BrokenRequestError(DecodingLimitError):
+    """A decoding process ended or did not respond in time; what started it may be as broken."""
 
 
 class ResponseReader:
@@ -182,9 +182,9 @@ class ResponseReader:
         if self._rest:
             raise self.invalid_response()
 
-    def crashed(self) -> DecodingLimitError:
+    def crashed(self) -> BrokenRequestError:
         """Return the error of a process that ended."""
-        return DecodingLimitError(self._path, "decoding crashed the decoding process")
+        return BrokenRequestError(self._path, "decoding crashed the decoding process")
 
     def invalid_response(self) -> DecodingLimitError:
         """Return the error of a response that is not valid."""
@@ -243,5 +243,5 @@ class ResponseReader:
         if remaining <= 0 or not select.select([self._channel], [], [], remaining)[0]:
             raise self._late()
 
-    def _late(self) -> LateError:
-        return LateError(self._path, f"decoding took longer than {self._seconds:.0f} s")
+    def _late(self) -> BrokenRequestError:
+        return BrokenRequestError(self._path, f"decoding took longer than {self._seconds:.0f} s")
