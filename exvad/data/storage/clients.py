@@ -31,6 +31,12 @@ _CREDENTIALS = (
     "AWS_CONTAINER_CREDENTIALS_RELATIVE_URI",
     "AWS_CONTAINER_CREDENTIALS_FULL_URI",
 )
+# What Azurite, the emulator of Azure's storage, is by default; its key is public.
+AZURITE_URL = "http://127.0.0.1:10000"
+AZURITE_ACCOUNT = "devstoreaccount1"
+AZURITE_KEY = (
+    "Eby8vdM02xNOcqFlqUwJPLlmEtlCDXJ1OUzFT50uSRZ6IFsuFq2UVErCz4I6tq/K1SZFPTOtr/KBHBeksoGMGw=="
+)
 _opening = Lock()
 
 
@@ -80,10 +86,7 @@ def arrow_client(scheme: str, options: tuple[tuple[str, str], ...]) -> fs.FileSy
     if scheme == "gs":
         return fs.GcsFileSystem()
     if scheme == "az":
-        account = os.environ.get("AZURE_STORAGE_ACCOUNT_NAME", "")
-        if not account:
-            raise ValueError("az:// needs AZURE_STORAGE_ACCOUNT_NAME: set it to the account.")
-        return fs.AzureFileSystem(account, os.environ.get("AZURE_STORAGE_ACCOUNT_KEY"))
+        return fs.AzureFileSystem(**_azure_settings(os.environ))
     given = dict(options)
     endpoint, region = _s3_endpoint(given), _s3_region(given)
     protocol, _, address = endpoint.rpartition("://")
@@ -123,6 +126,28 @@ def _s3_region(options: Mapping[str, str]) -> str:
     """Return the region of the service; empty if it is not known."""
     names = ("AWS_REGION", "AWS_DEFAULT_REGION")
     return options.get("region") or next(filter(None, map(os.environ.get, names)), "")
+
+
+def _azure_settings(environment: Mapping[str, str]) -> dict[str, Any]:
+    """Return the settings of pyarrow's client, from the variables that obstore reads by itself.
+
+    Raises:
+        ValueError: no variable names the account.
+    """
+    account = environment.get("AZURE_STORAGE_ACCOUNT_NAME", "")
+    key, endpoint = environment.get("AZURE_STORAGE_ACCOUNT_KEY"), ""
+    if environment.get("AZURE_STORAGE_USE_EMULATOR", "").lower() in ("true", "1"):
+        endpoint = environment.get("AZURITE_BLOB_STORAGE_URL", AZURITE_URL)
+        account, key = account or AZURITE_ACCOUNT, key or AZURITE_KEY
+    if not account:
+        raise ValueError("az:// needs AZURE_STORAGE_ACCOUNT_NAME: set it to the account.")
+    settings: dict[str, Any] = {"account_name": account, "account_key": key}
+    protocol, _, address = endpoint.rpartition("://")
+    if address:
+        for service in ("blob", "dfs"):
+            settings[f"{service}_storage_authority"] = address.rstrip("/")
+            settings[f"{service}_storage_scheme"] = protocol
+    return settings
 
 
 def _profile_settings(environment: Mapping[str, str]) -> dict[str, Any]:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import IO, TYPE_CHECKING, Any, Literal, TypeVar, cast
 
 from exvad.data.storage.clients import arrow_client, bucket_client
@@ -100,11 +102,18 @@ class ObjectFileSystem:
         return sorted(name.rstrip("/").rpartition("/")[2] for name in found["common_prefixes"])
 
     def delete(self, paths: Sequence[str]) -> None:
-        """Delete objects, many per request where the service can."""
+        """Delete those of some objects that exist, many per request where the service can."""
         import obstore
 
-        if paths:
+        if not paths:
+            return
+        try:
             self._request(paths[0], lambda: obstore.delete(self.client, list(paths)))
+        except FileNotFoundError:
+            # Services but S3 report what is not there, and may have left out what comes after it.
+            for path in paths:
+                with contextlib.suppress(FileNotFoundError):
+                    self._request(path, partial(obstore.delete, self.client, path))
 
     def open_sequential(self, path: str) -> IO[bytes]:
         """Open an object to read it in order, with read-ahead."""

@@ -123,3 +123,15 @@ def test_a_profile_that_does_not_exist_is_refused_in_one_sentence(
     monkeypatch.setenv("AWS_PROFILE", "lab")
     with pytest.raises(ValueError, match=r"AWS_PROFILE=lab.*lab"):
         resolve_place(bucket.url("a")).write_bytes(b"x")
+
+
+def test_pyarrow_finds_the_account_of_azure(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("AZURE_STORAGE_USE_EMULATOR", raising=False)
+    monkeypatch.delenv("AZURE_STORAGE_ACCOUNT_NAME", raising=False)
+    with pytest.raises(ValueError, match="az:// needs AZURE_STORAGE_ACCOUNT_NAME"):
+        clients.arrow_client("az", ())
+    monkeypatch.setenv("AZURE_STORAGE_ACCOUNT_NAME", "account")
+    for key in (None, "a2V5"):
+        if key:
+            monkeypatch.setenv("AZURE_STORAGE_ACCOUNT_KEY", key)
+        assert clients.arrow_client("az", ()).type_name == "abfs"

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import pytest
+from obstore.store import LocalStore
 
-from exvad.data.storage import retries
+from exvad.data.storage import objects, retries
 from exvad.data.storage.errors import StorageError
 from exvad.data.storage.places import resolve_place
 from tests.helpers.object_store import Faults, Kind, ObjectStore, object_store
@@ -123,3 +125,17 @@ def test_a_file_that_changes_while_it_is_read_is_a_storage_error(bucket: ObjectS
         file.seek(size // 2)
         with pytest.raises(StorageError, match="changed while it was read"):
             file.read(10)
+
+
+def test_what_a_service_reports_as_gone_does_not_keep_the_rest(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Like Azure and Google Cloud Storage, and unlike S3, a disk reports what is not there.
+    store = LocalStore(tmp_path)
+    monkeypatch.setattr(objects, "bucket_client", lambda *_: store)
+    folder = resolve_place("az://container/folder")
+    for name in "bd":
+        (folder / name).write_bytes(b"x")
+    folder.delete_files(["a", "b", "c", "d", "e"])
+    assert folder.list_files() == []
+    (folder / "a").delete()

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from exvad.data.storage.places import Place, resolve_place
+from tests.helpers.azurite import azurite
 from tests.helpers.object_store import ObjectStore, object_store
 
 
@@ -21,12 +22,28 @@ def bucket() -> Iterator[ObjectStore]:
         yield store
 
 
-@pytest.fixture(params=["local", "file", "s3", "memory"])
-def folder(request: pytest.FixtureRequest, tmp_path: Path, bucket: ObjectStore) -> Place:
+@pytest.fixture(scope="module")
+def container(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, dict[str, str]]]:
+    with azurite(tmp_path_factory.mktemp("azurite")) as found:
+        yield found
+
+
+@pytest.fixture(params=["local", "file", "s3", "az", "memory"])
+def folder(
+    request: pytest.FixtureRequest,
+    tmp_path: Path,
+    bucket: ObjectStore,
+    monkeypatch: pytest.MonkeyPatch,
+) -> Place:
     """An empty folder in each kind of storage."""
-    name = uuid.uuid4().hex
-    uris = {"local": str(tmp_path), "file": f"file://{tmp_path}", "s3": bucket.url(name)}
     kind: str = request.param
+    name = uuid.uuid4().hex
+    if kind == "az":
+        container, variables = request.getfixturevalue("container")
+        for variable, value in variables.items():
+            monkeypatch.setenv(variable, value)
+        return resolve_place(f"{container}/{name}")
+    uris = {"local": str(tmp_path), "file": f"file://{tmp_path}", "s3": bucket.url(name)}
     return resolve_place(uris.get(kind, f"memory://{name}"))
 
 
