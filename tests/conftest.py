@@ -15,13 +15,18 @@ os.environ.setdefault("RAY_worker_niceness", "0")
 
 # Files that take minutes. They start first, so that the other process is not idle at the end.
 LONG_FILES = (
-    "e2e/test_broken_files.py",
-    "e2e/test_faults.py",
     "e2e/test_demo.py",
+    "e2e/test_faults.py",
+    "e2e/test_examples.py",
     "e2e/test_own_data.py",
-    "e2e/test_run_in_bucket.py",
     "tuning/test_sweep.py",
+    "e2e/test_serving.py",
+    "e2e/test_run_in_bucket.py",
     "pipeline/test_train.py",
+    "e2e/test_wheel.py",
+    "serving/api/test_openapi.py",
+    "training/test_fitting.py",
+    "e2e/test_broken_files.py",
     "pipeline/test_preprocess.py",
 )
 
