@@ -3,7 +3,7 @@
 The output is one row per video of the feature store's language stage. Preprocessing computes the
 rows on a cluster; the detectors compute the row of their own video.
 
-c captioned snippets · N distinct captions · D feature width
+c captioned snippets · N distinct captions or segments · D feature width
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -19,7 +20,8 @@ from exvad.aegm.cleaning import CleanedCaptions, clean_captions
 from exvad.aegm.explanation import explain, explanation_prompt, retry_prompt
 from exvad.aegm.explanation_format import ExplanationError
 from exvad.aegm.prompts import Prompt, load_prompt
-from exvad.aegm.text_feature import text_feature
+from exvad.aegm.segments import combine_explanations, place_explanations, split_captions
+from exvad.aegm.text_feature import text_feature, text_features
 
 if TYPE_CHECKING:
     from exvad.aegm.captioned_videos import CaptionedVideo
@@ -38,6 +40,7 @@ class LanguageSettings:
         attempts: maximum number of answers per video.
         window: maximum distance of equation 2 in captioned frames; None for no limit.
         llm_name: name of the language model, stored with every row.
+        segment_captions: maximum number of captions per explanation; 0 for any number.
     """
 
     prompt: Prompt
@@ -45,6 +48,7 @@ class LanguageSettings:
     attempts: int
     window: int | None
     llm_name: str
+    segment_captions: int = 0
 
     @classmethod
     def from_config(cls, config: Config, classes: Sequence[str]) -> LanguageSettings:
@@ -59,6 +63,7 @@ class LanguageSettings:
             config.llm.attempts,
             config.cleaning.window,
             config.llm.model,
+            config.llm.segment_captions,
         )
 
 
@@ -148,6 +153,29 @@ class LanguageRowBuilder:
         prompt = explanation_prompt(settings.prompt, video.cleaned.captions, settings.classes)
         return retry_prompt(prompt, ExplanationError(last_error)) if last_error else prompt
 
+    def build_segmented_row(
+        self,
+        video: CleanedVideo,
+        segments: Sequence[range],
+        explanations: Sequence[Explanation],
+    ) -> dict[str, Any]:
+        """Return the row of a video that is explained in segments.
+
+        Args:
+            video: the video.
+            segments: the indices of each segment's captions.
+            explanations: their explanations, with the caption numbers of the whole video.
+        """
+        row = self.build_row(video, combine_explanations(explanations))
+        if len(segments) == 1:
+            return row
+        features_ND = text_features(self.clip, [segment.text for segment in explanations])
+        return row | {
+            "segment_ends": [segment.stop for segment in segments],
+            "segment_records": [segment.model_dump_json() for segment in explanations],
+            "segment_text": features_ND.ravel(),
+        }
+
     def build_row(self, video: CleanedVideo, explanation: Explanation) -> dict[str, Any]:
         """Return the row of a video for the store's language stage, with F_T = E_T(E)."""
         return {
@@ -183,23 +211,43 @@ class LanguageStage:
     def explain(self, videos: Sequence[CaptionedVideo]) -> list[dict[str, Any] | ExplanationError]:
         """Return the language row of each video, or the error of the model's last answer."""
         cleaned_videos, settings = self.row_builder.clean(videos), self.row_builder.settings
-        explanations = explain(
-            [video.cleaned.captions for video in cleaned_videos],
-            self.llm,
-            settings.prompt,
-            settings.classes,
-            settings.attempts,
+        split = [
+            split_captions(len(video.captions), settings.segment_captions)
+            for video in cleaned_videos
+        ]
+        answers = iter(
+            explain(
+                [
+                    video.cleaned.captions[segment.start : segment.stop]
+                    for video, segments in zip(cleaned_videos, split, strict=True)
+                    for segment in segments
+                ],
+                self.llm,
+                settings.prompt,
+                settings.classes,
+                settings.attempts,
+            )
         )
         return [
-            explanation
-            if isinstance(explanation, ExplanationError)
-            else self.row_builder.build_row(video, explanation)
-            for video, explanation in zip(cleaned_videos, explanations, strict=True)
+            self._build_row(video, segments, list(islice(answers, len(segments))))
+            for video, segments in zip(cleaned_videos, split, strict=True)
         ]
+
+    def _build_row(
+        self,
+        video: CleanedVideo,
+        segments: Sequence[range],
+        answers: Sequence[Explanation | ExplanationError],
+    ) -> dict[str, Any] | ExplanationError:
+        explanations = place_explanations(answers, segments)
+        if isinstance(explanations, ExplanationError):
+            return explanations
+        return self.row_builder.build_segmented_row(video, segments, explanations)
 
 
 def language_fingerprint(config: Config, classes: Sequence[str]) -> dict[str, Any]:
     """Return what the rows of the language stage depend on, apart from the vision stage."""
+    segments = config.llm.segment_captions
     return {
         "clip": config.clip.model,
         "clip_pretrained": config.clip.pretrained,
@@ -211,4 +259,6 @@ def language_fingerprint(config: Config, classes: Sequence[str]) -> dict[str, An
         "max_new_tokens": config.llm.max_new_tokens,
         "cleaning_window": config.cleaning.window,
         "classes": list(classes),
+        # Absent without segments: stores of earlier code have no such setting.
+        **({"segment_captions": segments} if segments else {}),
     }

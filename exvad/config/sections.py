@@ -188,6 +188,12 @@ class LLMConfig(Section):
     batch_tokens: Positive = Field(16384, description="maximum tokens per batch on a GPU")
     max_new_tokens: Positive = Field(256, description="maximum tokens per output")
     attempts: Positive = Field(2, description="maximum attempts to explain a video")
+    segment_captions: int = Field(
+        0,
+        ge=0,
+        description="at most so many captions per explanation; a video with more is explained in "
+        "equally long segments; 0 for one explanation per video, as in the paper",
+    )
     structured: bool = Field(
         True, description="vllm: constrain the output to the JSON schema of an explanation"
     )

@@ -25,7 +25,7 @@ from exvad.encoders.answers import Answer, NoAnswerError
 from exvad.encoders.protocols import StreamingLanguageModel
 from exvad.results import Explanation
 from exvad.store.feature_bank import VideoFeatures
-from exvad.store.grounding import grounded_rows, text_columns
+from exvad.store.grounding import grounded_row, text_columns
 from exvad.video.container import DecodingLimitError, VideoError
 from exvad.video.decoder import Decoder, InProcessDecoder
 
@@ -134,7 +134,7 @@ class Extractor:
                     row = self._explain(video, on_text)
                 except NoAnswerError as error:
                     chunks.problems.append(UNANSWERED.format(error))
-        record = row.get("record")
+        record, segment_records = row.get("record"), row.get("segment_records", [])
         features = VideoFeatures(
             video_id=Path(path).name,
             visual=visual_TD,
@@ -144,7 +144,7 @@ class Extractor:
             captions=captions,
             cleaned_captions=row.get("cleaned_captions", []),
             explanation=row.get("explanation", ""),
-            record=None if record is None else Explanation.model_validate_json(record).model_dump(),
+            record=None if record is None else _read_record(record),
             num_frames=info.num_frames,
             fps=info.fps,
             duration=info.duration,
@@ -152,6 +152,8 @@ class Extractor:
             grounded=self.config.model.text == "grounded",
             lead=info.lead,
             clock=np.concatenate([task.chunk.clock for task in tasks]).reshape(-1, 2),
+            segment_ends=row.get("segment_ends", []),
+            segment_records=[_read_record(segment) for segment in segment_records],
         )
         return Extraction(features, [*info.notes, *chunks.problems], timer.seconds)
 
@@ -245,15 +247,21 @@ class Extractor:
         if not row:
             text = np.zeros(width, np.float16)
         elif kind == "grounded":
-            text = grounded_rows(row["text"], row["caption_text"], row["record"])
+            text = grounded_row(row)
         else:
             text = row[text_columns(kind)[0]]
         return text
 
 
+def _read_record(record: str) -> dict[str, Any]:
+    return Explanation.model_validate_json(record).model_dump()
+
+
 @dataclass(frozen=True)
 class _ReportingLanguageModel:
     """A language model that reports the explanation of one video while it is generated.
+
+    The texts of several segments are reported as one, in order of time.
 
     Args:
         llm: the language model.
@@ -264,4 +272,10 @@ class _ReportingLanguageModel:
     on_text: Callable[[str], None]
 
     def complete(self, prompts: Sequence[str]) -> list[Answer]:
-        return self.llm.stream(prompts, lambda _, answer: self.on_text(partial_text(answer)))
+        texts = [""] * len(prompts)
+
+        def report(index: int, answer: str) -> None:
+            texts[index] = partial_text(answer)
+            self.on_text(" ".join(filter(None, texts)))
+
+        return self.llm.stream(prompts, report)

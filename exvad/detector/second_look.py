@@ -131,6 +131,8 @@ class SecondLook:
             features.video_id, list(snippets), list(captions), features.visual[list(snippets)]
         )
         settings = LanguageSettings.from_config(self.config, model.classes)
+        # One explanation of all events confirms or rejects them.
+        settings = replace(settings, segment_captions=0)
         (row,) = LanguageStage(self.models.clip, self.models.llm, settings).explain([video])
         if isinstance(row, ExplanationError):
             raise row

@@ -5,13 +5,14 @@ T snippets · C classes
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from exvad.inference.events import find_events
-from exvad.results import Analysis, Caption, Explanation
+from exvad.results import Analysis, Caption, DetectedEvent, Explanation
 from exvad.results.disagreement import describe_disagreement
 
 if TYPE_CHECKING:
@@ -53,9 +54,6 @@ def compose_analysis(
         Caption(time=max(time, 0.0), raw=raw, text=text)
         for time, raw, text in zip(caption_times, features.captions, cleaned, strict=True)
     ]
-    explanation = None
-    if features.record is not None:
-        explanation = Explanation.model_validate(features.record)
     found = find_events(
         scores_T,
         prediction.probabilities_TC,
@@ -68,6 +66,7 @@ def compose_analysis(
     )
     weight = 1.0 if domain is None else domain.confidence_weight
     events = [event.model_copy(update={"confidence": event.confidence * weight}) for event in found]
+    record = _choose_record(features, events, caption_times)
     probability_of = dict(
         zip(classes, prediction.video_class_probabilities().tolist(), strict=True)
     )
@@ -89,9 +88,24 @@ def compose_analysis(
         scores=[float(score) for score in np.clip(scores_T, 0, 1)],
         probabilities=prediction.probabilities_TC.astype(float).round(6).tolist(),
         events=events,
-        explanation=explanation,
+        explanation=None if record is None else Explanation.model_validate(record),
         captions=captions,
         problems=list(problems),
         model=model,
     )
     return analysis.model_copy(update={"disagreement": describe_disagreement(analysis)})
+
+
+def _choose_record(
+    features: VideoFeatures, events: Sequence[DetectedEvent], caption_times: Sequence[float]
+) -> dict[str, Any] | None:
+    """Return the record that says why: of the strongest event's segment, or of the whole video.
+
+    The event lies in the segment of the caption nearest to its middle.
+    """
+    if not events or not features.segment_ends:
+        return features.record
+    event = max(events, key=lambda event: (event.score, -event.start))
+    middle = (event.start + event.end) / 2
+    nearest = min(range(len(caption_times)), key=lambda index: abs(caption_times[index] - middle))
+    return features.segment_records[bisect_right(features.segment_ends, nearest)]

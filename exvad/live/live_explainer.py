@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Sequence
 from concurrent.futures import Executor, Future
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -231,5 +231,6 @@ class LiveExplainer:
         image_cD = np.stack([frame.visual_D for frame in frames]).astype(np.float32)
         window = CaptionedVideo("window", list(range(len(frames))), captions, image_cD)
         language = LanguageSettings.from_config(self._checkpoint.config, self._checkpoint.classes)
+        language = replace(language, segment_captions=0)  # a window is short
         (row,) = LanguageStage(self._models.clip, self._models.llm, language).explain([window])
         return row

@@ -57,6 +57,11 @@ def preprocess(
             "captioner.placement=guided: with captioner.backend=vllm captions are written before "
             "the first look at the frames; set captioner.placement=even, or another backend"
         )
+    if config.llm.segment_captions and config.llm.backend == "vllm":
+        raise ValueError(
+            "llm.segment_captions: with llm.backend=vllm a video has one prompt; set "
+            "llm.segment_captions=0, or llm.backend=openai with vllm serve"
+        )
     manifest = load_manifest_with_progress(config)
     write_manifest(manifest, run_manifest_path(config))
     store = Store(config.store_path)

@@ -14,8 +14,11 @@ class Explanation(BaseModel):
 
     anomalous: bool = Field(description="whether the language model finds anything abnormal")
     category: str = Field(description="class of the video; the normal class if nothing is abnormal")
-    summary: str = Field(min_length=1, description="one sentence: what the video shows")
-    reason: str = Field(min_length=1, description="one sentence: why that is (not) abnormal")
+    summary: str = Field(
+        min_length=1,
+        description="what the video shows: one sentence, or one per segment of a long video",
+    )
+    reason: str = Field(min_length=1, description="why that is (not) abnormal, likewise")
     evidence: list[int] = Field(description="1-based indices of the captions cited as evidence")
 
     @property
@@ -100,7 +103,10 @@ class Analysis(BaseModel):
     scores: list[float] = Field(description="[T] coarse anomaly score of each snippet, 0 to 1")
     probabilities: list[list[float]] = Field(description="[T][C] class probabilities per snippet")
     events: list[DetectedEvent] = Field(description="abnormal intervals, in order of time")
-    explanation: Explanation | None = Field(description="None if explaining is switched off")
+    explanation: Explanation | None = Field(
+        description="of a video explained in segments, that of the strongest event's segment; None "
+        "if explaining is switched off"
+    )
     captions: list[Caption] = Field(description="captioned frames, in order of time")
     disagreement: str = Field(
         default="",

@@ -18,7 +18,7 @@ import pyarrow.parquet as pq
 from exvad.data.atomic import atomic_file, write_json_atomic
 from exvad.store.completeness import MissingFeaturesError, check_encoder
 from exvad.store.examples import VideoInput
-from exvad.store.grounding import text_columns, text_rows
+from exvad.store.grounding import RECORD_COLUMNS, text_columns, text_rows
 from exvad.store.parts import CorruptPartError
 from exvad.store.schema import TextKind, feature_rows
 from exvad.store.store import Store
@@ -29,7 +29,10 @@ Array = np.ndarray[Any, Any]
 
 BANK_FILE = "bank.json"
 BANK_FORMAT = 1
-_LANGUAGE_COLUMNS = ("captions", "caption_snippets", "cleaned_captions", "explanation", "record")
+_LANGUAGE_COLUMNS = (
+    *("captions", "caption_snippets", "cleaned_captions", "explanation"),
+    *RECORD_COLUMNS,
+)
 _BANK_SCHEMA = pa.schema(
     {
         "video_id": pa.string(),
@@ -43,6 +46,8 @@ _BANK_SCHEMA = pa.schema(
         "num_frames": pa.int64(),
         "fps": pa.float64(),
         "clock": pa.list_(pa.float64()),
+        "segment_ends": pa.list_(pa.int32()),
+        "segment_records": pa.list_(pa.string()),
     }
 )
 
@@ -72,6 +77,9 @@ class VideoFeatures:
         lead: seconds that players show before the first frame.
         clock: frame and second of points of the video's clock, float64 [k, 2]; see
             `exvad.video.footage.clock_points`. Empty for features of earlier code.
+        segment_ends: the number of captions up to the end of each segment; empty for a video that
+            is explained as a whole.
+        segment_records: the validated record of each segment's explanation.
     """
 
     video_id: str
@@ -90,6 +98,8 @@ class VideoFeatures:
     grounded: bool = False
     lead: float = 0.0
     clock: Array = field(default_factory=lambda: np.empty((0, 2)))
+    segment_ends: list[int] = field(default_factory=list)
+    segment_records: list[dict[str, Any]] = field(default_factory=list)
 
 
 def load_features(
@@ -155,6 +165,9 @@ class FeatureBank(Mapping[str, VideoFeatures]):
         if text is not None and self.text_kind == "explanation":
             text = text[0]
         record = plain.pop("record")
+        # None in a bank that earlier code saved.
+        segment_ends = plain.pop("segment_ends") or []
+        segment_records = plain.pop("segment_records") or []
         clock_k2 = np.array(plain.pop("clock") or [], np.float64).reshape(-1, 2)
         return VideoFeatures(
             visual=self.visual[snippets],
@@ -165,6 +178,8 @@ class FeatureBank(Mapping[str, VideoFeatures]):
             duration=float(clock_k2[-1, 1]) if len(clock_k2) else None,
             gaps=gaps_of(clock_k2),
             clock=clock_k2,
+            segment_ends=segment_ends,
+            segment_records=[json.loads(segment) for segment in segment_records],
             **plain,
         )
 
@@ -295,6 +310,8 @@ def _new_row(video: str, snippets: int) -> _Row:
         "cleaned_captions": [],
         "explanation": "",
         "record": "",
+        "segment_ends": [],
+        "segment_records": [],
     }
 
 

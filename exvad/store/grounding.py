@@ -15,13 +15,16 @@ p_c is the place of the captioned frame, v_c its image feature, and gap the mean
 captions: a snippet between two captions reads mostly the nearer one, unless it looks like the
 other. w_t sums to 1.
 
-T snippets · c captions · N any of them · D feature width · L shortened length
+If a video is explained in segments (`llm.segment_captions`), F_T and the cited captions are those
+of the segment of caption c.
+
+T snippets · c captions · S segments · N any of them · D feature width · L shortened length
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -38,36 +41,59 @@ REACH = 0.5  # σ: how far a caption reaches in time, in mean distances of capti
 SIMILARITY_TEMPERATURE = 0.1  # ρ
 SAMENESS = 0.02  # κ: how alike captions are that say the same
 _TINY = 1e-12
+RECORD_COLUMNS = ("record", "segment_ends", "segment_records")  # of grounded text
 
 
 def text_columns(kind: TextKind) -> list[str]:
-    """Return the feature columns of the language stage that a kind of text is made of."""
+    """Return the columns of the language stage with the features that a text is made of."""
     columns = {"explanation": ["text"], "captions": ["caption_text"]}
-    return columns.get(kind, ["text", "caption_text"])
+    return columns.get(kind, ["text", "caption_text", "segment_text"])
 
 
 def text_rows(table: pa.Table, kind: TextKind) -> Iterator[NDArray[Any]]:
     """Yield the text features of each row of the language stage.
 
     Args:
-        table: has `text_columns` and, for grounded text, `record`.
+        table: has `text_columns` and, for grounded text, `RECORD_COLUMNS`.
         kind: the kind of text; not "none".
 
     Yields:
-        Float16: [1, D] of the explanation, [c, D] of the captions, or `grounded_rows`.
+        Float16: [1, D] of the explanation, [c, D] of the captions, or `grounded_row`.
     """
     if kind != "grounded":
         (column,) = text_columns(kind)
         yield from feature_rows(table, column)
         return
-    columns = (feature_rows(table, name) for name in text_columns(kind))
-    records = table["record"].to_pylist()
-    for text_1D, caption_cD, record in zip(*columns, records, strict=True):
-        yield grounded_rows(text_1D[0], caption_cD, record)
+    features = (feature_rows(table, name) for name in ("text", "caption_text"))
+    plain = table.select([*RECORD_COLUMNS, "segment_text"]).to_pylist()
+    for text_1D, caption_cD, row in zip(*features, plain, strict=True):
+        yield grounded_row({**row, "text": text_1D[0], "caption_text": caption_cD})
 
 
-def grounded_rows(text_D: NDArray[Any], caption_cD: NDArray[Any], record: str) -> NDArray[Any]:
-    """Return the text feature g_c at each captioned frame.
+def grounded_row(row: Mapping[str, Any]) -> NDArray[Any]:
+    """Return the text feature g_c at each captioned frame of a video; see `grounded_rows`.
+
+    Args:
+        row: of the language stage; without the columns of segments it has none.
+    """
+    caption_cD, ends = row["caption_text"], list(row.get("segment_ends", ()))
+    if not ends:
+        return grounded_rows(row["text"], caption_cD, row["record"])
+    text_SD = np.asarray(row["segment_text"], np.float32).reshape(len(ends), -1)
+    firsts = [0, *ends[:-1]]
+    segments = zip(text_SD, firsts, ends, row["segment_records"], strict=True)
+    return np.concatenate(
+        [
+            grounded_rows(text_D, caption_cD[first:end], record, first)
+            for text_D, first, end, record in segments
+        ]
+    )
+
+
+def grounded_rows(
+    text_D: NDArray[Any], caption_cD: NDArray[Any], record: str, first: int = 0
+) -> NDArray[Any]:
+    """Return the text feature g_c at each captioned frame of a video or a segment.
 
     An explanation that finds something abnormal and cites nothing stands at the caption that is
     most like it.
@@ -76,6 +102,7 @@ def grounded_rows(text_D: NDArray[Any], caption_cD: NDArray[Any], record: str) -
         text_D: F_T, feature of the explanation.
         caption_cD: E_T(T̂_c), features of the cleaned captions.
         record: the explanation's record in JSON; "{}" of an imported text.
+        first: how many captions of the video come before these; the record numbers all of them.
 
     Returns:
         [c, D] of the type of the captions, or [1, D], the explanation alone, if there are none.
@@ -87,7 +114,8 @@ def grounded_rows(text_D: NDArray[Any], caption_cD: NDArray[Any], record: str) -
     if not explanation.get("anomalous", True):
         return np.repeat(text_D[None], count, axis=0).astype(caption_cD.dtype)
     unit_cD = _unit_rows(caption_cD)
-    cited = [number - 1 for number in explanation.get("evidence", []) if 1 <= number <= count]
+    places = [number - 1 - first for number in explanation.get("evidence", [])]
+    cited = [place for place in places if 0 <= place < count]
     if not cited:
         likeness_c = unit_cD @ _unit_rows(text_D[None])[0]
         cited = [int(likeness_c.argmax())]

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping, Sequence
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -215,11 +216,30 @@ def _language_problem(row: Row, lengths: Mapping[str, int]) -> str | None:
         return f"changed is {row['changed']} of {count} captions"
     if any(snippet < 0 for snippet in row["caption_snippets"]):
         return "caption_snippets holds a negative number"
+    return _record_problem("record", row["record"]) or _segment_problem(row, lengths["text"])
+
+
+def _segment_problem(row: Row, width: int) -> str | None:
+    ends, records, text = row["segment_ends"], row["segment_records"], row["segment_text"]
+    if not ends and not records and not text:
+        return None
+    count = len(row["captions"])
+    if not ends or ends[0] < 1 or ends[-1] != count or any(a >= b for a, b in pairwise(ends)):
+        return f"segment_ends must ascend from 1 or more to {count}"
+    if len(records) != len(ends):
+        return f"{len(ends)} segment_ends but {len(records)} segment_records"
+    if len(text) != width * len(ends) or not np.isfinite(text).all():
+        return f"segment_text must be {len(ends)} times {width} finite numbers"
+    problems = (_record_problem("segment_records", record) for record in records)
+    return next(filter(None, problems), None)
+
+
+def _record_problem(column: str, text: str) -> str | None:
     try:
-        record = json.loads(row["record"])
+        record = json.loads(text)
     except json.JSONDecodeError as error:
-        return f"record is not JSON ({error})"
-    return None if isinstance(record, dict) else "record is not a JSON object"
+        return f"{column} is not JSON ({error})"
+    return None if isinstance(record, dict) else f"{column} is not a JSON object"
 
 
 _PROBLEMS: dict[StageName, Callable[[Row, Mapping[str, int]], str | None]] = {

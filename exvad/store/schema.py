@@ -28,10 +28,12 @@ FEATURES: dict[StageName, tuple[str, ...]] = {
 
 
 # Columns that rows may lack: they are empty lists then. Stores of earlier code have none.
+# Of a video that is explained in segments, the language stage has the end of each (as the number of
+# captions before it), its record, and its text feature, D numbers per segment.
 OPTIONAL: dict[StageName, tuple[str, ...]] = {
     "captions": (),
     "vision": ("clock",),
-    "language": (),
+    "language": ("segment_ends", "segment_records", "segment_text"),
 }
 
 
@@ -79,6 +81,9 @@ def stage_schema(stage: StageName, width: int) -> pa.Schema:
             "caption_text": _list_of(vector),
             "llm": pa.string(),
             "prompt": pa.string(),
+            "segment_ends": _list_of(pa.int32()),
+            "segment_records": _list_of(pa.string()),
+            "segment_text": _list_of(pa.float32()),
         }
     return pa.schema([pa.field(name, kind, nullable=False) for name, kind in columns.items()])
 

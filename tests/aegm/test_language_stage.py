@@ -18,6 +18,7 @@ from exvad.aegm.language_stage import LanguageSettings, LanguageStage, language_
 from exvad.aegm.prompts import Prompt
 from exvad.aegm.text_feature import text_feature
 from exvad.config import load_config
+from exvad.results import Explanation
 from exvad.store.store import Store
 from tests.helpers.fakes import FakeEncoder, ScriptedLLM
 
@@ -132,8 +133,78 @@ def test_explain_returns_the_error_of_one_video_and_the_rows_of_the_others() -> 
     assert second["video_id"] == "b"
 
 
+LONG = video("long", [f"scene {number}" for number in range(5)], ["a man"] * 5)
+
+
+def test_explain_asks_about_each_segment_of_a_long_video() -> None:
+    encoder, llm = FakeEncoder(), ScriptedLLM([NORMAL, NORMAL, ARSON, ARSON])
+    settings = replace(SETTINGS, segment_captions=2)
+    cleaned = LanguageStage(encoder, ScriptedLLM([NORMAL]), SETTINGS).explain([LONG])[0]
+    assert isinstance(cleaned, dict)
+    captions = cleaned["cleaned_captions"]
+    long, short = LanguageStage(encoder, llm, settings).explain([LONG, VIDEOS[1]])
+    assert llm.prompts[0][:3] == [
+        f"1: {captions[0]}\nrecord:",
+        f"1: {captions[1]}\n2: {captions[2]}\nrecord:",
+        f"1: {captions[3]}\n2: {captions[4]}\nrecord:",
+    ]
+    assert isinstance(long, dict)
+    assert isinstance(short, dict)
+    assert long["cleaned_captions"] == captions, "captions are cleaned as a whole"
+    assert long["segment_ends"] == [1, 3, 5]
+    evidence = [json.loads(record)["evidence"] for record in long["segment_records"]]
+    assert evidence == [[1], [2], [5]]
+    record = json.loads(long["record"])
+    assert (record["anomalous"], record["category"], record["evidence"]) == (True, "Arson", [5])
+    assert long["explanation"] == "a car burns. a fire is lit on purpose."
+    np.testing.assert_array_equal(long["text"], text_feature(encoder, long["explanation"]))
+    text_SD = long["segment_text"].reshape(3, -1)
+    np.testing.assert_array_equal(text_SD[2], long["text"])
+    np.testing.assert_array_equal(
+        text_SD[0], text_feature(encoder, "a man walks. people go about their day.")
+    )
+    assert "segment_ends" not in short
+
+
+def test_explain_asks_again_about_a_segment_and_names_the_one_without_an_answer() -> None:
+    settings = replace(SETTINGS, segment_captions=3)
+    llm = ScriptedLLM(["rubbish", ARSON], [NORMAL])
+    (row,) = LanguageStage(FakeEncoder(), llm, settings).explain([LONG])
+    assert isinstance(row, dict)
+    assert json.loads(row["record"])["evidence"] == [4]
+    llm = ScriptedLLM([NORMAL, "rubbish", ARSON], ["rubbish"])
+    long, short = LanguageStage(FakeEncoder(), llm, settings).explain([LONG, VIDEOS[1]])
+    assert isinstance(long, ExplanationError)
+    assert str(long).startswith("segment 2 of 2 (captions 3 to 5): no JSON object")
+    assert isinstance(short, dict)
+
+
+def test_explain_gives_a_video_without_further_segments_the_row_of_earlier_code() -> None:
+    def explained(limit: int) -> tuple[dict[str, Any], list[list[str]]]:
+        llm, settings = ScriptedLLM([ARSON]), replace(SETTINGS, segment_captions=limit)
+        (row,) = LanguageStage(FakeEncoder(), llm, settings).explain([LONG])
+        assert isinstance(row, dict)
+        return row, llm.prompts
+
+    (whole, prompts), (within, same_prompts) = explained(0), explained(5)
+    assert prompts == same_prompts
+    assert sorted(whole) == sorted(
+        [
+            *("video_id", "captions", "caption_snippets", "cleaned_captions", "changed"),
+            *("explanation", "record", "text", "caption_text", "llm", "prompt"),
+        ]
+    )
+    expected = Explanation(**json.loads(ARSON) | {"category": "Arson"})
+    assert whole["record"] == expected.model_dump_json()
+    for name, value in whole.items():
+        np.testing.assert_array_equal(value, within[name])
+
+
 def test_settings_are_read_from_the_configuration() -> None:
     config = load_config("demo", ["cleaning.window=3", "llm.attempts=5", "llm.model=my/llm"])
+    assert LanguageSettings.from_config(config, CLASSES).segment_captions == 0
+    segmented = load_config("demo", ["llm.segment_captions=7"])
+    assert LanguageSettings.from_config(segmented, CLASSES).segment_captions == 7
     settings = LanguageSettings.from_config(config, ["Normal", "Arson"])
     assert settings.prompt.name == "explanation_demo"
     assert settings.classes == CLASSES
@@ -152,6 +223,7 @@ def test_settings_are_read_from_the_configuration() -> None:
         "llm.prompt=explanation",
         "llm.max_new_tokens=7",
         "cleaning.window=2",
+        "llm.segment_captions=16",
     ],
 )
 def test_language_fingerprint_changes_with_the_settings_of_the_rows_only(override: str) -> None:
@@ -160,6 +232,7 @@ def test_language_fingerprint_changes_with_the_settings_of_the_rows_only(overrid
 
     assert fingerprint(override) != fingerprint()
     assert fingerprint("llm.batch_size=3", "train.epochs=2", "run=elsewhere") == fingerprint()
+    assert "segment_captions" not in fingerprint(), "stores of earlier code have no such setting"
     json.dumps(fingerprint())
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -19,6 +20,7 @@ from exvad.video.chunks import Chunk
 from exvad.video.container import DecodingLimitError, VideoError
 from exvad.video.decoder import InProcessDecoder
 from exvad.video.decoding import DecodedChunk
+from tests.helpers.explanations import explanation_json
 from tests.helpers.fakes import FrozenModels, RefusingCaptioner, ScriptedLLM
 from tests.helpers.videos import draw_index, write_video
 
@@ -157,3 +159,53 @@ def test_extract_gives_grounded_text_that_differs_from_snippet_to_snippet(
     )
     unexplained = Extractor(config, declining, detector.classes).extract(robbery).features
     assert not np.any(snippet_text(unexplained))
+
+
+class InterleavingLLM:
+    """Answers all prompts at once, a few letters of each in turn.
+
+    Attributes:
+        prompts: the prompts so far.
+    """
+
+    def __init__(self) -> None:
+        self.prompts: list[str] = []
+
+    def complete(self, prompts: Sequence[str]) -> list[Answer]:
+        return self.stream(prompts, lambda *_: None)
+
+    def stream(self, prompts: Sequence[str], on_text: Callable[[int, str], None]) -> list[Answer]:
+        self.prompts += prompts
+        answers = [
+            explanation_json(
+                anomalous=number == 2,
+                category="Robbery" if number == 2 else "Normal",
+                summary=f"part {number}.",
+                reason="so.",
+            )
+            for number in range(1, len(prompts) + 1)
+        ]
+        for end in range(0, max(map(len, answers)) + 1, 8):
+            for index, answer in enumerate(answers):
+                on_text(index, answer[:end])
+        return [Answer(answer) for answer in answers]
+
+
+def test_extract_explains_each_segment_of_a_long_video(detector: Detector, robbery: Path) -> None:
+    llm, reported = InterleavingLLM(), list[str]()
+    settings = {"model.text": "grounded", "llm.segment_captions": 3, "captioner.per_video": 8}
+    config = override_config(detector.config, settings)
+    models = FrozenModels(detector.models.clip, detector.models.captioner, llm)
+    extractor = Extractor(config, models, detector.classes)
+    features = extractor.extract(robbery, on_text=reported.append).features
+    assert len(llm.prompts) == 3
+    assert features.segment_ends == [2, 5, 8]
+    assert [segment["evidence"] for segment in features.segment_records] == [[1], [3], [6]]
+    assert features.record is not None
+    assert (features.record["category"], features.record["evidence"]) == ("Robbery", [3])
+    assert features.text is not None
+    assert features.text.shape == (8, features.visual.shape[1])
+    np.testing.assert_array_equal(features.text[0], features.text[1])
+    assert np.abs(features.text[0] - features.text[-1]).max() > 0.01
+    assert "part 1. part 2. part 3." in reported
+    assert reported[-1].startswith("part 1. so. part 2. so. part 3. so")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -52,6 +53,37 @@ def test_compose_gives_the_video_a_class_of_its_events(checkpoint: Checkpoint, l
     assert np.argmax(np.max(analysis.probabilities, axis=0)) == 0, (
         "normal is the most probable class of the video"
     )
+
+
+@pytest.mark.parametrize(
+    ("event", "shown"), [((2, 6), "first"), ((11, 16), "second"), ((0, 0), "whole")]
+)
+def test_compose_says_why_by_the_segment_of_the_strongest_event(
+    checkpoint: Checkpoint, event: tuple[int, int], shown: str
+) -> None:
+    def record(summary: str, *evidence: int) -> dict[str, Any]:
+        return {
+            "anomalous": True,
+            "category": "Robbery",
+            "summary": summary,
+            "reason": "so",
+            "evidence": list(evidence),
+        }
+
+    captions = [f"caption {number}" for number in range(1, 6)]
+    features = replace(
+        video(),
+        caption_snippets=[1, 5, 8, 12, 18],
+        captions=captions,
+        record=record("whole", 2, 4),
+        segment_ends=[2, 5],
+        segment_records=[record("first", 2), record("second", 4)],
+    )
+    scores = prediction(checkpoint, slice(*event), "Robbery")
+    explanation = checkpoint.compose(features, scores, "v.mp4").explanation
+    assert explanation is not None
+    assert explanation.summary == shown
+    assert explanation.evidence == {"first": [2], "second": [4], "whole": [2, 4]}[shown]
 
 
 def test_compose_gives_a_video_without_events_its_most_probable_class(

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from concurrent.futures import Executor, Future
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import pytest
 
+from exvad.config import override_config
 from exvad.detector.detector import Detector
 from exvad.live.alerts import Alert
 from exvad.live.live_explainer import (
@@ -19,6 +21,8 @@ from exvad.live.live_explainer import (
 )
 from exvad.live.settings import LiveSettings
 from exvad.video.frame_buffer import LiveFrame
+from tests.helpers.explanations import explanation_json
+from tests.helpers.fakes import FrozenModels, ScriptedLLM
 
 FIRE = Alert(1, start=9.0, end=10.0, label="Arson", peak=0.9, peak_time=9.5)
 FIGHT = Alert(2, start=12.0, end=13.0, label="Fighting", peak=0.8, peak_time=12.5)
@@ -72,6 +76,22 @@ def test_explanation_of_an_alert_uses_frames_from_three_seconds_before_it(
     assert explainer.text_D is not None
     assert not explainer.busy
     assert explainer.collect() is None
+
+
+def test_a_window_has_one_explanation_whatever_the_segments_of_videos(
+    detector: Detector, recent: list[RecentFrame]
+) -> None:
+    llm = ScriptedLLM([explanation_json()])
+    models = FrozenModels(detector.models.clip, detector.models.captioner, llm)
+    checkpoint = detector.checkpoint
+    config = override_config(checkpoint.config, {"llm.segment_captions": 2})
+    settings = LiveSettings(caption_every=1)
+    explainer = LiveExplainer(replace(checkpoint, config=config), models, settings)
+    for frame in recent:
+        explainer.add_frame(frame)
+    explainer.request(None, 0.0)
+    assert isinstance(explainer.collect(), WindowExplanation)
+    assert len(llm.prompts[0]) == 1
 
 
 def test_request_during_an_explanation_is_explained_next(

@@ -154,3 +154,11 @@ def test_preprocess_refuses_guided_captions_of_vllm(
     arguments = [f"run={tmp_path}/run", "captioner.placement=guided", "captioner.backend=vllm"]
     assert main(["preprocess", "--no-check", *arguments]) == 2
     assert "captions are written before the first look at the frames" in capsys.readouterr().err
+
+
+def test_preprocess_refuses_segments_of_vllm(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    arguments = [f"run={tmp_path}/run", "llm.segment_captions=16", "llm.backend=vllm"]
+    assert main(["preprocess", "--no-check", *arguments]) == 2
+    assert "llm.backend=vllm a video has one prompt" in capsys.readouterr().err

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,12 @@ from tests.helpers.feature_store import FINGERPRINT, WIDTH, language_row, part_f
 ONES = np.ones((4, WIDTH))
 NAN, ZERO, HUGE, TINY = ONES.copy(), ONES.copy(), ONES.copy(), ONES.copy()
 NAN[2, 1], ZERO[3], HUGE[1, 0], TINY[0] = np.nan, 0, 1e6, 1e-9
+
+
+def segments(
+    records: Sequence[str] = ("{}", "{}"), text: Sequence[float] = (1.0,) * 2 * WIDTH
+) -> dict[str, Any]:
+    return {"segment_ends": [1, 2], "segment_records": records, "segment_text": text}
 
 
 @pytest.mark.parametrize(
@@ -67,6 +74,15 @@ def test_build_table_names_an_invalid_vision_row(
         ({"record": "{"}, "record is not JSON"),
         ({"record": "[]"}, "record is not a JSON object"),
         ({"explanation": None}, "explanation holds a null"),
+        ({"segment_ends": [1]}, "segment_ends must ascend from 1 or more to 2"),
+        ({"segment_ends": [0, 2]}, "segment_ends must ascend from 1 or more to 2"),
+        ({"segment_ends": [1, 1, 2]}, "segment_ends must ascend from 1 or more to 2"),
+        ({"segment_records": ["{}"]}, "segment_ends must ascend from 1 or more to 2"),
+        ({"segment_ends": [1, 2]}, "2 segment_ends but 0 segment_records"),
+        (segments(text=[1.0] * WIDTH), "segment_text must be 2 times 8 finite numbers"),
+        (segments(text=[np.inf] * 2 * WIDTH), "segment_text must be 2 times 8 finite numbers"),
+        (segments(records=["{}", "no"]), "segment_records is not JSON"),
+        (segments(records=["{}", "[]"]), "segment_records is not a JSON object"),
     ],
     ids=lambda value: value if isinstance(value, str) else "",
 )

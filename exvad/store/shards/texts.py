@@ -13,7 +13,7 @@ import numpy as np
 
 from exvad.store.completeness import MissingFeaturesError, VideoCrop, check_encoder
 from exvad.store.examples import VideoInput, shorten, snippet_text
-from exvad.store.grounding import shortened_places, text_columns, text_rows
+from exvad.store.grounding import RECORD_COLUMNS, shortened_places, text_columns, text_rows
 from exvad.store.shards.ragged import RaggedRows
 
 if TYPE_CHECKING:
@@ -146,7 +146,7 @@ class TextPlan:
         texts = RaggedRows(self.rows, self.stage.width or 0, memory_bytes, folder)
         row_of = {video: row for row, video in enumerate(self.lengths)}
         grounded = self.text == "grounded"
-        columns = [*text_columns(self.text), *(["record"] if grounded else [])]
+        columns = [*text_columns(self.text), *(RECORD_COLUMNS if grounded else [])]
         for table in self.stage.iter_tables(columns, self.lengths):
             features = text_rows(table, self.text)
             for video, text_cD in zip(table["video_id"].to_pylist(), features, strict=True):
