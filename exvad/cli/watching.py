@@ -123,7 +123,8 @@ class _Watcher:
         self._explainer = ThreadPoolExecutor(1)
         self._threads = ThreadPoolExecutor(len(streams))
         self._futures = {
-            name: self._threads.submit(self._follow, name, *pair) for name, pair in streams.items()
+            name: self._threads.submit(self._follow, name, stream, process)
+            for name, (stream, process) in streams.items()
         }
         for name, future in self._futures.items():
             future.add_done_callback(lambda _, name=name: self._items.put((name, None)))

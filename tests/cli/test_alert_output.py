@@ -28,8 +28,8 @@ def alert(**changes: object) -> LiveAlert:
 def open_output(as_json: bool = False) -> tuple[AlertOutput, io.StringIO, io.StringIO]:
     """Return the output of one stream, with what it prints on both of its consoles."""
     out, notes = io.StringIO(), io.StringIO()
-    consoles = (Console(file=file, highlight=False) for file in (out, notes))
-    return AlertOutput(["[door]"], *consoles, as_json), out, notes
+    output, errors = (Console(file=file, highlight=False) for file in (out, notes))
+    return AlertOutput(["[door]"], output, errors, as_json), out, notes
 
 
 def test_an_alert_is_one_line_when_it_begins_changes_is_explained_and_ends() -> None:
