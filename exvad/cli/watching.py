@@ -7,8 +7,9 @@ import queue
 import sys
 import threading
 from collections.abc import Mapping
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -127,7 +128,7 @@ class _Watcher:
             for name, (stream, process) in streams.items()
         }
         for name, future in self._futures.items():
-            future.add_done_callback(lambda _, name=name: self._items.put((name, None)))
+            future.add_done_callback(partial(self._mark_over, name))
 
     def run(self) -> None:
         """Print what happens until all streams have ended."""
@@ -160,6 +161,9 @@ class _Watcher:
                 self._output.add(name, record)
         for name in self._futures:
             self._output.end_alerts(name)
+
+    def _mark_over(self, name: str, _: Future[None]) -> None:
+        self._items.put((name, None))
 
     def _follow(self, name: str, stream: LiveStream, process: StreamProcess) -> None:
         try:

@@ -27,7 +27,7 @@ def build(output: Path, endpoint: FakeEndpoint, *arguments: str) -> int:
 
 def subject_of(prompt: str) -> str:
     """Return the subject that a prompt asks about."""
-    (subject,) = (name for name in ("Fire", "Fall", "car park") if f": {name}." in prompt)
+    (subject,) = (name for name in ("Fire", "Fall", "car park") if f": {name.lower()}." in prompt)
     return subject
 
 
