@@ -59,7 +59,7 @@ def find_sources(arguments: Sequence[str], settings: ServerSettings) -> dict[str
         if "://" in place:
             found, source = _find_url(place, fetcher)
         else:
-            found, source = _find_file(place)
+            found, source = _find_file(place, argument)
         name = name or found
         if name in sources:
             raise ValueError(f"two sources have the name {name!r}: write NAME=SOURCE to name them")
@@ -85,10 +85,13 @@ def _find_url(url: str, fetcher: Fetcher) -> tuple[str, StreamSource]:
     return stream_name(url), _validate(StreamSource, {"url": url})
 
 
-def _find_file(text: str) -> tuple[str, StreamSource]:
+def _find_file(text: str, argument: str) -> tuple[str, StreamSource]:
     path, name = Path(text), shown_name(text)
     if not text or not path.exists():
-        raise ValueError(f"{name or 'SOURCE'}: there is no such file; a camera begins with rtsp://")
+        raise ValueError(
+            f"{shown_name(argument) or 'SOURCE'}: there is no such file; a camera begins with "
+            "rtsp://, and a setting is given by --set"
+        )
     if not path.is_file():
         raise ValueError(f"{name}: is no regular file; name a file or a URL ({SCHEMES})")
     return name, StreamSource(path=str(path.resolve()))

@@ -35,7 +35,8 @@ def test_sources_have_the_name_they_were_given_or_that_of_their_place(folder: Pa
     ("arguments", "reason"),
     [
         (["missing.ts"], "missing.ts: there is no such file; a camera begins with rtsp://"),
-        (["gate=missing.ts"], "missing.ts: there is no such file"),
+        (["gate=missing.ts"], "exvad: gate=missing.ts: there is no such file"),
+        (["door.ts", "clip.model=x"], "clip.model=x: there is no such file; a camera begins"),
         ([""], "SOURCE: there is no such file"),
         (["."], ".: is no regular file"),
         (["/dev/zero"], "/dev/zero: is no regular file"),
