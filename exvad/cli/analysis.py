@@ -4,76 +4,24 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 from rich.markup import escape
-from transformers.utils.logging import disable_progress_bar
 
-from exvad.checkpoints.registry import find_newest_checkpoint
-from exvad.checkpoints.zero_shot import zero_shot_config
+from exvad.cli.detectors import ZeroShotOptions, load_detector
 from exvad.cli.video_arguments import expand_videos, shown_name
-from exvad.config import Config, override_config
 from exvad.data.atomic import write_text_atomic
 from exvad.data.storage.writable import check_new_file
-from exvad.detector.detector import Detector
-from exvad.pipeline.preflight.models import require_clip
 from exvad.report.evidence import evidence_frames
 from exvad.report.pages import render_analyses
 from exvad.report.report_video import ReportVideo
 from exvad.results import Analysis
 from exvad.results.disagreement import describe_disagreement
 
-
-@dataclass(frozen=True)
-class ZeroShotOptions:
-    """What the command line says about detection without training.
-
-    Args:
-        wanted: whether it is asked for even if there is a checkpoint.
-        memory: the memory of scenes; None for the one that ships with exvad.
-        normal: further normal scenes.
-        look_for: `KIND=SCENE` items, further incidents.
-    """
-
-    wanted: bool = False
-    memory: str | None = None
-    normal: Sequence[str] = ()
-    look_for: Sequence[str] = ()
-
-    @property
-    def is_given(self) -> bool:
-        """Whether any option asks for detection without training."""
-        return bool(self.wanted or self.memory or self.normal or self.look_for)
-
-    def config(self, overrides: Mapping[str, Any]) -> Config:
-        """Return the configuration of detection without training.
-
-        Args:
-            overrides: dotted key → value; the options count before them.
-
-        Raises:
-            ValueError: an item of `look_for` has no kind or no scene, or a setting is invalid.
-        """
-        values = dict(overrides)
-        if self.memory:
-            values["zero_shot.memory"] = self.memory
-        if self.normal:
-            values["zero_shot.normal"] = [*values.get("zero_shot.normal", []), *self.normal]
-        kinds: dict[str, list[str]] = {}
-        for item in self.look_for:
-            kind, _, scene = (part.strip() for part in item.partition("="))
-            if not kind or not scene:
-                raise ValueError(
-                    f"--look-for {item!r}: write KIND=SCENE, such as "
-                    "'Climbing=a person climbs over a fence'"
-                )
-            kinds.setdefault(kind, []).append(scene)
-        if kinds:
-            values["zero_shot.look_for"] = {**values.get("zero_shot.look_for", {}), **kinds}
-        return zero_shot_config(values)
+if TYPE_CHECKING:
+    from exvad.config import Config
 
 
 def analyze_files(
@@ -121,20 +69,7 @@ def analyze_files(
         fail(shown_name(argument), f"{shown_name(argument)}: {reason}")
     if not files:
         return 1
-    zero_shot = zero_shot or ZeroShotOptions()
-    if checkpoint is None and not zero_shot.is_given:
-        checkpoint = find_newest_checkpoint()
-        if checkpoint is not None:
-            notes.print(
-                f"using the checkpoint of the newest run, {checkpoint}", style="dim", markup=False
-            )
-    disable_progress_bar()
-    if checkpoint is None:
-        checkpoint, overrides = zero_shot.config(overrides or {}), {}
-    if isinstance(checkpoint, Config):
-        detector = _zero_shot_detector(override_config(checkpoint, overrides or {}), notes)
-    else:
-        detector = Detector(checkpoint, overrides=overrides)
+    detector = load_detector(checkpoint, overrides or {}, zero_shot or ZeroShotOptions(), notes)
     output = Console(highlight=False)
     for file in files:
         name = shown_name(file)
@@ -164,22 +99,6 @@ def _frames(file: str, analysis: Analysis, notes: Console) -> dict[int, bytes]:
         return {}
 
 
-def _zero_shot_detector(config: Config, notes: Console) -> Detector:
-    """Return the detector without training.
-
-    Raises:
-        ValueError: there is no CLIP.
-    """
-    require_clip(config)
-    detector = Detector(config)
-    notes.print(
-        f"no checkpoint: comparing frames with a memory of scenes, {detector.checkpoint.name}",
-        style="dim",
-        soft_wrap=True,
-    )
-    return detector
-
-
 def print_analysis(output: Console, analysis: Analysis) -> None:
     """Print an analysis as text.
 
@@ -187,7 +106,7 @@ def print_analysis(output: Console, analysis: Analysis) -> None:
         output: where to print.
         analysis: the analysis of a video.
     """
-    title = f"[bold]{escape(analysis.video)}[/]  {_clock(analysis.duration)}"
+    title = f"[bold]{escape(analysis.video)}[/]  {clock_text(analysis.duration)}"
     output.print(title, soft_wrap=True, emoji=False)
     if analysis.domain is not None and analysis.domain.state != "inside":
         style = "bold yellow" if analysis.domain.state == "outside" else "dim"
@@ -200,7 +119,7 @@ def print_analysis(output: Console, analysis: Analysis) -> None:
             style="green",
         )
     for event in analysis.events:
-        span = f"{_clock(event.start)}–{_clock(event.end)}"
+        span = f"{clock_text(event.start)}–{clock_text(event.end)}"
         output.print(
             f"  [bold red]{escape(event.label)}[/]  {span}  confidence {event.confidence:.2f}"
         )
@@ -209,7 +128,7 @@ def print_analysis(output: Console, analysis: Analysis) -> None:
         output.print(f"  why: {escape(explanation.text)}", soft_wrap=True)
         for index in explanation.evidence:
             caption = analysis.captions[index - 1]
-            line = f"    {_clock(caption.time)}  {escape(caption.text)}"
+            line = f"    {clock_text(caption.time)}  {escape(caption.text)}"
             output.print(line, style="dim", soft_wrap=True)
     if disagreement := describe_disagreement(analysis):
         output.print(f"  note: {escape(disagreement)}", style="yellow", soft_wrap=True)
@@ -217,6 +136,7 @@ def print_analysis(output: Console, analysis: Analysis) -> None:
         output.print(f"  note: {escape(problem)}", style="yellow", soft_wrap=True)
 
 
-def _clock(seconds: float) -> str:
+def clock_text(seconds: float) -> str:
+    """Return a time of a video as minutes and seconds."""
     minutes, remainder = divmod(seconds, 60)
     return f"{int(minutes)}:{remainder:04.1f}"

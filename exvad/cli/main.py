@@ -16,7 +16,6 @@ from exvad.cli.options import is_override
 from exvad.cli.streams import CLOSED, output_failure, prepare_streams, print_error
 from exvad.cli.verbs import (
     analyze,
-    cameras,
     check,
     config,
     demo,
@@ -31,6 +30,7 @@ from exvad.cli.verbs import (
     train,
 )
 from exvad.cli.verbs.annotations import convert_annotations, label
+from exvad.cli.verbs.live import cameras, watch
 from exvad.cli.verbs.studies import ablate, compare, reproduce
 from exvad.data.storage.errors import is_full
 
@@ -39,6 +39,7 @@ VERBS: dict[str, ModuleType] = {
     "analyze": analyze,
     "serve": serve,
     "label": label,
+    "watch": watch,
     "cameras": cameras,
     "check": check,
     "preprocess": preprocess,

@@ -11,6 +11,7 @@ from rich.console import Console
 from exvad.data.atomic import write_text_atomic
 from exvad.data.storage.writable import check_new_file
 from exvad.encoders.loading import load_llm
+from exvad.zero_shot.draft import MemoryDraft
 from exvad.zero_shot.memory import SceneMemory
 from exvad.zero_shot.writing import answer_tokens, write_memory
 
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from exvad.config import Config
 
 SHIPPED = "package:scenes"
+PARTIAL = ".partial"  # suffix of the file of a memory that is not complete
 
 
 def build_memory(
@@ -36,18 +38,32 @@ def build_memory(
         The exit code.
 
     Raises:
-        ValueError: the file can't be written, or the model wrote too few scenes.
+        ValueError: the file can't be written, or the model wrote too few scenes. Those that it
+            wrote are in a file beside the output, from which the same command goes on.
     """
     check_new_file(output, "--output")
     shipped = SceneMemory.read(SHIPPED)
-    memory = write_memory(
-        load_llm(config, answer_tokens()),
-        list(kinds) or list(shipped.incidents),
-        list(places) or list(shipped.normal),
-        count,
-        origin=f"written by {config.llm.model}",
-    )
+    partial = output.with_name(output.name + PARTIAL)
+    draft = MemoryDraft.read(partial)
+    try:
+        memory = write_memory(
+            load_llm(config, answer_tokens()),
+            list(kinds) or list(shipped.incidents),
+            list(places) or list(shipped.normal),
+            count,
+            f"written by {config.llm.model}",
+            draft,
+            lambda draft: draft.write(partial),
+        )
+    except ValueError as error:
+        if not partial.exists():
+            raise
+        raise ValueError(
+            f"{error}; what is written is kept in {partial}, and the same command asks for what is "
+            "missing"
+        ) from None
     write_text_atomic(output, memory.model_dump_json(indent=1) + "\n")
+    partial.unlink(missing_ok=True)
     Console(highlight=False).print(
         f"{output}: {sum(1 for _ in memory.scenes())} scenes; "
         f"exvad analyze VIDEO --memory {output} uses them",

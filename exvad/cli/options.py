@@ -65,6 +65,50 @@ def add_videos(parser: argparse.ArgumentParser, nargs: Literal["+", "*"], text: 
     action.complete = shtab.FILE  # type: ignore[attr-defined]
 
 
+def add_detector(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments of a detector in this process: a checkpoint, or the memory of scenes."""
+    parser.add_argument(
+        "--checkpoint",
+        metavar="REF",
+        help=f"{DETECTOR_HELP} [that of the newest run below runs/; without one, zero-shot]",
+    )
+    parser.add_argument(
+        "--zero-shot",
+        action="store_true",
+        help="use no checkpoint even if there is one: compare frames with the memory of scenes",
+    )
+    memory = parser.add_argument(
+        "--memory",
+        metavar="FILE",
+        help="memory of scenes for --zero-shot, which it implies [package:scenes]",
+    )
+    memory.complete = shtab.FILE  # type: ignore[attr-defined]
+    parser.add_argument(
+        "--normal",
+        action="append",
+        default=[],
+        metavar="SCENE",
+        help="zero-shot: a normal scene of this camera, such as 'people jog here'; "
+        "repeatable [none]",
+    )
+    parser.add_argument(
+        "--look-for",
+        action="append",
+        default=[],
+        metavar="KIND=SCENE",
+        help="zero-shot: an incident to look for, such as 'Climbing=a person climbs a fence'; "
+        "repeatable [none]",
+    )
+    parser.add_argument(
+        "--set",
+        action="append",
+        default=[],
+        metavar="KEY=VALUE",
+        help="replace a setting of the frozen models, such as llm.backend=openai, and any setting "
+        "in zero-shot, such as clip.model=local-dir:FOLDER; repeatable [none]",
+    )
+
+
 def add_server(parser: argparse.ArgumentParser) -> None:
     """Add `--host`, `--port` and `--settings` of a server."""
     parser.add_argument(

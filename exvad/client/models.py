@@ -22,6 +22,8 @@ class SubmitOptions(TypedDict, total=False):
 
     Args:
         categories: additional classes, class name → phrases that describe it.
+        normal: further normal scenes of the camera, such as "people jog here"; for detection
+            without training only.
         threshold: snippets with a higher score are abnormal, 0 to 1; None for the calibrated
             threshold, which is the default.
         explain: False for no captions and no explanation, which is much faster.
@@ -29,6 +31,7 @@ class SubmitOptions(TypedDict, total=False):
     """
 
     categories: Categories | None
+    normal: Sequence[str]
     threshold: float | None
     explain: bool
     webhook: str | None
@@ -48,6 +51,7 @@ class WatchOptions(TypedDict, total=False):
         keep_hours: the recording is kept for so long, so that an alert has its clip; 0 for none;
             without it, what the server's settings say.
         categories: additional classes, class name → phrases that describe it.
+        normal: further normal scenes of the camera; for detection without training only.
         webhook: URL that receives each alert when it begins, changes and ends.
     """
 
@@ -59,6 +63,7 @@ class WatchOptions(TypedDict, total=False):
     explain: bool
     keep_hours: float | None
     categories: Categories
+    normal: Sequence[str]
     webhook: str | None
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -49,7 +50,8 @@ def submission_params(
     threshold: float | None = None,
     explain: bool = True,
     webhook: str | None = None,
-) -> dict[str, str]:
+    normal: Sequence[str] = (),
+) -> dict[str, str | list[str]]:
     """Return the query parameters of a submission, without those that have the default value.
 
     Args:
@@ -58,11 +60,19 @@ def submission_params(
         threshold: the threshold.
         explain: whether to explain.
         webhook: URL of a webhook.
+        normal: further normal scenes.
+
+    Raises:
+        ValueError: `normal` is a text instead of a list of them.
     """
-    params = {"name": video.name}
+    params: dict[str, str | list[str]] = {"name": video.name}
     if categories:
         phrases = {name: list(category) for name, category in categories.items()}
         params["categories"] = json.dumps(phrases)
+    if isinstance(normal, str):  # each letter would be a scene
+        raise ValueError(f"normal: write a list of scenes, [{normal!r}]")
+    if normal:
+        params["normal"] = list(normal)
     if threshold is not None:
         params["threshold"] = str(threshold)
     if not explain:

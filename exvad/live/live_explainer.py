@@ -99,6 +99,13 @@ class _Answer(NamedTuple):
     row: dict[str, Any] | Unexplained
 
 
+def explains_with_models(checkpoint: AnyCheckpoint) -> bool:
+    """Whether alerts of a checkpoint are explained by the captioner and the language model."""
+    if is_zero_shot(checkpoint):
+        return checkpoint.config.zero_shot.uses_models
+    return checkpoint.config.model.text != "none"
+
+
 class LiveExplainer:
     """Explains recent frames of one stream, one request after the other.
 
@@ -124,7 +131,7 @@ class LiveExplainer:
         self.grounded: GroundedWindow | None = None
         self._text = checkpoint.config.model.text
         untrained = is_zero_shot(checkpoint) and checkpoint.config.zero_shot.uses_models
-        self._enabled = settings.explain and (untrained or self._text != "none")
+        self._enabled = settings.explain and explains_with_models(checkpoint)
         # Without a network that needs a text feature, only alerts are explained.
         self._interval = np.inf if untrained else settings.explain_seconds
         self._checkpoint, self._models, self._executor = checkpoint, models, executor

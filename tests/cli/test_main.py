@@ -33,6 +33,7 @@ SETTING_VERBS = set(VERBS) - {
     "serve",
     "label",
     "cameras",
+    "watch",
     "export",
     "config",
     "memory",

@@ -59,11 +59,16 @@ def test_retry_never_sends_a_request_twice_that_is_not_repeatable() -> None:
 def test_submission_params_leave_out_defaults() -> None:
     video = Path("folder/a clip.mp4")
     assert submission_params(video) == {"name": "a clip.mp4"}
-    params = submission_params(video, {"Queue": ("a line",)}, 0.0, False, "http://hook")
-    assert json.loads(params.pop("categories")) == {"Queue": ["a line"]}
+    params = submission_params(
+        video, {"Queue": ("a line",)}, 0.0, False, "http://hook", ("a yard", "a gate")
+    )
+    assert json.loads(str(params.pop("categories"))) == {"Queue": ["a line"]}
     assert params == {
-        "name": "a clip.mp4", "threshold": "0.0", "explain": "false", "webhook": "http://hook"
+        "name": "a clip.mp4", "threshold": "0.0", "explain": "false", "webhook": "http://hook",
+        "normal": ["a yard", "a gate"],
     }  # fmt: skip
+    with pytest.raises(ValueError, match=r"write a list of scenes, \['a yard'\]"):
+        submission_params(video, normal="a yard")
 
 
 def test_long_poll_params_wait_until_the_deadline_or_for_20_seconds() -> None:

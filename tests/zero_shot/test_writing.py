@@ -40,7 +40,9 @@ def test_write_memory_asks_until_every_subject_has_its_scenes() -> None:
 
 
 def test_write_memory_names_what_is_missing_if_the_model_repeats_itself() -> None:
-    with pytest.raises(ValueError, match=r"fewer than 45 distinct scenes for Fire \(20\)"):
+    with pytest.raises(
+        ValueError, match=r"fewer than 45 distinct scenes for Fire \(20\), car park \(20\):"
+    ):
         write_memory(Writer(repeats=True), ["Fire"], ["car park"], 45, "a test")
     with pytest.raises(ValueError, match="ask for at least 1"):
         write_memory(Writer(), ["Fire"], ["car park"], 0, "a test")

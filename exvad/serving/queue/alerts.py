@@ -6,7 +6,7 @@ import json
 import sqlite3
 import time
 
-from exvad.results.disagreement import describe_contradiction
+from exvad.live.alert_states import merge_states
 from exvad.results.live import LiveAlert
 from exvad.serving.queue.database import append_event
 from exvad.serving.queue.webhooks import add_webhook
@@ -30,20 +30,14 @@ def publish_alert(
     row = connection.execute(
         "select alert from alerts where stream_id = ? and number = ?", (stream_id, alert.number)
     ).fetchone()
-    stored = {} if row is None else json.loads(row["alert"])
-    # A later state of the alert comes without the explanation: the stored one stays.
-    missing = {name for name in ("explanation", "captions") if not getattr(alert, name)}
-    merged = {**stored, **alert.model_dump(exclude=missing)}
-    if stored.get("state") == "ended":  # the explanation came after the end
-        merged |= {name: stored[name] for name in ("state", "start", "end", "label", "peak")}
-    current = LiveAlert.model_validate(merged)  # whose class may have changed since
-    merged["disagreement"] = describe_contradiction([current.label], current.explanation)
+    earlier = None if row is None else LiveAlert.model_validate_json(row["alert"])
+    merged = merge_states(earlier, alert)
     row = connection.execute(
         "insert into alerts (stream_id, number, began_at, alert) "
         "select id, ?, ?, ? from streams where id = ? "
         "on conflict (stream_id, number) do update set alert = excluded.alert "
         "returning began_at, alert, triage",
-        (alert.number, time.time(), json.dumps(merged), stream_id),
+        (alert.number, time.time(), merged.model_dump_json(), stream_id),
     ).fetchone()
     if row is None:
         return

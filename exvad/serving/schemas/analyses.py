@@ -59,6 +59,11 @@ class AnalysisQuery(CommonOptions):
         description="additional classes, with phrases for each, as JSON: "
         f"{EXAMPLE}; a URL may have 64 KiB at most",
     )
+    normal: NormalScenes = Field(
+        [],
+        description="a further normal scene of this camera, such as: people jog here; the "
+        "parameter may be repeated; for detection without training only",
+    )
 
     def options(self) -> AnalysisOptions:
         """Return the options of the analysis.
@@ -68,6 +73,7 @@ class AnalysisQuery(CommonOptions):
         """
         return AnalysisOptions(
             categories=parse_categories(self.categories),
+            normal=self.normal,
             threshold=self.threshold,
             explain=self.explain,
             webhook=self.webhook,

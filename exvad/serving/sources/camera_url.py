@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from urllib.parse import quote, unquote, urlsplit
 
+from exvad.serving.sources.paths import safe_name
+
 SCHEMES = ("rtsp", "rtsps")
 SAFE = "!$&'()*+,;=-._~"  # of a login in a URL, beside letters and digits
 
@@ -28,6 +30,16 @@ def normalize_camera_url(url: str) -> str:
         return f"{scheme.lower()}://{rest}"
     user, colon, password = login.partition(":")
     return f"{scheme.lower()}://{_encode(user)}{colon}{_encode(password)}@{place}"
+
+
+def stream_name(url: str) -> str:
+    """Return a name for a stream: its host and path, without login and without query.
+
+    Args:
+        url: rtsp, rtsps, http or https.
+    """
+    parts = urlsplit(url)
+    return safe_name(f"{parts.hostname}{unquote(parts.path)}".replace("/", " "))
 
 
 def has_login(url: str) -> bool:

@@ -176,6 +176,20 @@ class Fetcher:
         except httpx.InvalidURL:
             raise ForbiddenURLError("the URL is invalid") from None
 
+    async def check_stream(self, url: str) -> None:
+        """Check that the server may watch a URL.
+
+        Args:
+            url: rtsp, rtsps, http or https.
+
+        Raises:
+            ForbiddenURLError: the server may not open the URL.
+        """
+        if url.lower().startswith(("http:", "https:")):
+            await self.check(url)
+        else:
+            await self.resolve_rtsp(url)
+
     async def resolve_rtsp(self, url: str) -> tuple[str, int]:
         """Return the address and the port of a camera.
 

@@ -53,6 +53,8 @@ class SourceSpec:
         stride_seconds: one frame in so many seconds is read, in place of `stride`; 0 to count
             frames.
         recording: descriptor of the socket to which all packets go; None to record nothing.
+        max_retries: how often in a row a source without a single frame is opened again; None for
+            no limit.
     """
 
     name: str
@@ -67,6 +69,7 @@ class SourceSpec:
     sandbox: SandboxMode = "best"
     stride_seconds: float = 0.0
     recording: int | None = None
+    max_retries: int | None = None
 
     @property
     def is_rtsp(self) -> bool:
@@ -97,6 +100,7 @@ def read_source(control: socket.socket, output: IO[bytes], spec: SourceSpec, par
         spec.name,
         spec.stride,
         spec.short_side,
+        max_retries=spec.max_retries,
         ends_with_data=spec.path is not None,
         start_time=spec.start_time,
         stride_seconds=spec.stride_seconds,

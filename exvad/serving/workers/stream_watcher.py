@@ -9,52 +9,26 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from functools import partial
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
-from exvad.live.alerts import AlertRule
-from exvad.live.live_detector import LiveDetector, watch
-from exvad.live.settings import LiveSettings
-from exvad.results.live import LiveNotice, LiveScores, Record
+from exvad.results.live import LiveNotice, LiveScores
 from exvad.serving.queue.retrying import retry_while_disk_full
 from exvad.serving.recording.ring import Limits, RecordingRing, clean_up
+from exvad.serving.schemas.streams import StreamSource
 from exvad.serving.sources.paths import path_below
 from exvad.serving.sources.stream_process import StreamProcess
-from exvad.serving.sources.stream_reader import SourceSpec
 from exvad.serving.workers.errors import NoReplicaError
-from exvad.serving.workers.frames import encode_jpeg
+from exvad.serving.workers.live_stream import LiveStream, StreamEvent
 from exvad.serving.workers.timing import Interval, repeat_in_background
-from exvad.video.frame_buffer import LiveFrame, Notice
 
 if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
-
-    from exvad.checkpoints.zero_shot import AnyCheckpoint
     from exvad.detector.detector import Detector
-    from exvad.live.alerts import Alert
     from exvad.serving.queue.streams import StreamClaim, StreamQueue
-    from exvad.serving.schemas.streams import StreamOptions
     from exvad.serving.settings import ServerSettings
 
 POLL_SECONDS = 0.5
 RENEW_SECONDS = 1.0
 CLEANUP_SECONDS = 600.0
-HYSTERESIS = 0.7  # an alert ends below this share of the score that began it
-MAX_WINDOW = 64  # snippets: half a minute at 30 frames per second
-
-
-class StreamEvent(NamedTuple):
-    """A record of a stream that is to be published.
-
-    Args:
-        record: the record.
-        arrival: when the frames of the record arrived, in seconds since 1970.
-        peak_frames: JPEG of new peaks by alert number; a frame is removed once it is stored.
-    """
-
-    record: Record
-    arrival: float
-    peak_frames: dict[int, bytes]
 
 
 class StreamWatcher:
@@ -131,36 +105,20 @@ class StreamWatcher:
             NoReplicaError: no replica of a model answers.
             ValueError: the stream can't be watched.
         """
-        options, detector = claim.options, self._detector
-        path = claim.source.path
-        if path is not None:  # the path may lead elsewhere since it was submitted
-            path = str(path_below(self.settings.allowed_root, path))
-        checkpoint = detector.checkpoint
-        if options.categories or options.normal:
-            checkpoint = detector.with_categories(options.categories, options.normal)
-        rule = alert_rule(options, checkpoint)
-        self.streams.record_detector(claim.stream_id, claim.holder, rule.on, checkpoint.classes)
-        live_settings = LiveSettings(
-            window=min(checkpoint.config.model.max_snippets, MAX_WINDOW),
-            explain=options.explain,
-            alerts=claim.num_alerts,
-        )
-        arrivals, peak_frames = _ArrivalTimes(), dict[int, bytes]()
-
-        def on_peak(alert: Alert, frame: NDArray[np.uint8]) -> None:
-            peak_frames[alert.number] = encode_jpeg(frame)
-
-        process = StreamProcess(self._source_spec(claim, path, checkpoint), self._ring(claim))
-        last_seconds = claim.seconds if path is not None else None
-        frames = arrivals.track(process.follow(released), last_seconds)
+        source, is_file = claim.source, claim.source.path is not None
+        if source.path is not None:  # the path may lead elsewhere since it was submitted
+            path = path_below(self.settings.allowed_root, source.path)
+            source = StreamSource(path=str(path))
+        stream = LiveStream(self._detector, claim.options)
+        classes = stream.checkpoint.classes
+        self.streams.record_detector(claim.stream_id, claim.holder, stream.rule.on, classes)
+        # A camera goes on meanwhile; a file is read from its beginning again.
+        start_time = 0.0 if is_file else time.time() - claim.created
+        spec = stream.source_spec(claim.name, source, self.settings, start_time)
+        process = StreamProcess(spec, self._ring(claim))
+        last_seconds = claim.seconds if is_file else None
         with ThreadPoolExecutor(1) as explainer:
-            live_detector = LiveDetector(
-                checkpoint, detector.models, rule, live_settings, explainer, on_peak
-            )
-            for record in watch(frames, live_detector):
-                yield StreamEvent(record, arrivals.last, peak_frames)
-                if released.is_set():
-                    return
+            yield from stream.follow(process, released, explainer, claim.num_alerts, last_seconds)
 
     def _has_stream(self, stream_id: str) -> bool:
         return self.streams.status(stream_id) is not None
@@ -171,25 +129,6 @@ class StreamWatcher:
             return None
         limits = Limits(hours, self.settings.keep_bytes)
         return RecordingRing(self.settings.recordings / claim.stream_id, limits)
-
-    def _source_spec(
-        self, claim: StreamClaim, path: str | None, checkpoint: AnyCheckpoint
-    ) -> SourceSpec:
-        data = checkpoint.config.data
-        return SourceSpec(
-            name=claim.name,
-            url=claim.source.url,
-            path=path,
-            stride=data.stride,
-            stride_seconds=data.stride_seconds,
-            short_side=data.short_side,
-            networks=[str(network) for network in self.settings.url_networks],
-            idle_seconds=self.settings.stream_idle_seconds,
-            max_bytes=self.settings.decode_bytes,
-            # A camera goes on meanwhile; a file is read from its beginning again.
-            start_time=time.time() - claim.created if path is None else 0.0,
-            sandbox=self.settings.sandbox,
-        )
 
     def _publish(self, claim: StreamClaim, event: StreamEvent, released: threading.Event) -> None:
         """Publish an event, and store the frames of new peaks."""
@@ -240,44 +179,3 @@ class StreamWatcher:
 
         with repeat_in_background(renew, RENEW_SECONDS):
             yield released
-
-
-def alert_rule(options: StreamOptions, checkpoint: AnyCheckpoint) -> AlertRule:
-    """Return the rule that makes the alerts of a stream.
-
-    Without a threshold in the options, an alert begins where abnormal is more likely than normal.
-    The calibrated threshold may be lower, which would give too many alerts in a long stream.
-    """
-    on = checkpoint.calibration.even_odds_score() if options.on is None else options.on
-    off = min(on, on * HYSTERESIS if options.off is None else options.off)
-    return AlertRule(on, off, options.least_seconds, options.cool_down_seconds)
-
-
-class _ArrivalTimes:
-    """Records when the frames arrived that are processed now.
-
-    Attributes:
-        last: when the newest frames arrived, in seconds since 1970.
-    """
-
-    def __init__(self) -> None:
-        self.last = time.time()
-
-    def track(
-        self, source: Iterator[list[LiveFrame] | Notice], after: float | None
-    ) -> Iterator[list[LiveFrame] | Notice]:
-        """Yield the items of a source.
-
-        Args:
-            source: new frames, oldest first, and notices.
-            after: frames up to this time, in seconds since the stream began, are dropped; None for
-                no frames.
-        """
-        for item in source:
-            if isinstance(item, Notice):
-                yield item
-                continue
-            frames = [frame for frame in item if after is None or frame.time > after]
-            if frames:
-                self.last = frames[0].decoded_at
-                yield frames

@@ -116,6 +116,9 @@ class CaseEditor:
         categories = (case.query or {}).get("categories")
         if isinstance(categories, str) and len(quote(categories)) > MAX_CATEGORIES_LENGTH:
             case.query["categories"] = categories[: MAX_CATEGORIES_LENGTH // 12]
+        normal = (case.query or {}).get("normal")
+        if isinstance(normal, list) and len(quote(str(normal))) > MAX_CATEGORIES_LENGTH:
+            case.query["normal"] = normal[:4]
         parameters = case.path_parameters or {}
         for name, resource in (("analysis_id", "analyses"), ("stream_id", "streams")):
             if name in parameters and self._random.random() < 0.7:

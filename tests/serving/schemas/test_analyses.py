@@ -9,10 +9,16 @@ from exvad.serving.schemas.analyses import AnalysisOptions, AnalysisQuery, Analy
 
 
 def test_analysis_query_returns_its_options() -> None:
-    query = AnalysisQuery(categories='{"theft": ["a bag"]}', threshold=0.7, explain=False)
-    assert query.options() == AnalysisOptions(
-        categories={"theft": ["a bag"]}, threshold=0.7, explain=False
+    query = AnalysisQuery(
+        categories='{"theft": ["a bag"]}', normal=["people jog"], threshold=0.7, explain=False
     )
+    assert query.options() == AnalysisOptions(
+        categories={"theft": ["a bag"]}, normal=["people jog"], threshold=0.7, explain=False
+    )
+
+
+def test_an_upload_takes_every_option_that_json_takes() -> None:
+    assert AnalysisOptions.model_fields.keys() <= AnalysisQuery.model_fields.keys()
 
 
 @pytest.mark.parametrize("categories", [{"theft\ud800": []}, {"theft": ["a bag\udc00"]}])

@@ -10,12 +10,11 @@ from typing import Any
 
 import pytest
 
-from exvad.inference.calibration import Calibration
 from exvad.serving.queue.streams import StreamQueue
 from exvad.serving.schemas.streams import StreamOptions, StreamSource, StreamStatus
 from exvad.serving.settings import ServerSettings
 from exvad.serving.workers.errors import NoReplicaError
-from exvad.serving.workers.stream_watcher import StreamWatcher, alert_rule
+from exvad.serving.workers.stream_watcher import StreamWatcher
 from tests.helpers.waiting import holds_within
 
 
@@ -77,21 +76,3 @@ def test_watch_fails_the_watcher_on_any_other_error(tmp_path: Path) -> None:
     watcher, status = watch(tmp_path, TypeError("a programming error"))
     assert watcher.failed
     assert status.state == "waiting"
-
-
-@pytest.mark.parametrize(
-    ("options", "on", "off"),
-    [
-        (StreamOptions(), 0.6, 0.42),
-        (StreamOptions(on=0.9), 0.9, 0.63),
-        (StreamOptions(on=0.9, off=0.2), 0.9, 0.2),
-        (StreamOptions(off=0.8), 0.6, 0.6),
-    ],
-)
-def test_alert_rule_fills_in_what_the_options_leave_open(
-    options: StreamOptions, on: float, off: float
-) -> None:
-    calibration = Calibration(branch="classifier", threshold=0.6)
-    checkpoint: Any = SimpleNamespace(calibration=calibration)
-    rule = alert_rule(options, checkpoint)
-    assert (rule.on, rule.off) == pytest.approx((on, off))

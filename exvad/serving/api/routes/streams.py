@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 from functools import partial
 from typing import Annotated
-from urllib.parse import unquote, urlsplit
 
 from fastapi import APIRouter, HTTPException, Query, Request, Response
 from fastapi.responses import StreamingResponse
@@ -26,7 +25,7 @@ from exvad.serving.schemas.streams import (
     StreamSource,
     StreamStatus,
 )
-from exvad.serving.sources.camera_url import is_camera_url, normalize_camera_url
+from exvad.serving.sources.camera_url import is_camera_url, normalize_camera_url, stream_name
 from exvad.serving.sources.paths import path_below, safe_name
 
 router = APIRouter(prefix="/v1/streams", tags=["streams"], responses=documented(401, 403, 404, 422))
@@ -152,13 +151,8 @@ async def _check_source(context: Context, stream: StreamRequest) -> tuple[Stream
     url = str(stream.url)
     if is_camera_url(url):
         url = normalize_camera_url(url)
-    if url.lower().startswith(("http:", "https:")):
-        await context.fetcher.check(url)
-    else:
-        await context.fetcher.resolve_rtsp(url)
-    parts = urlsplit(url)
-    name = f"{parts.hostname}{unquote(parts.path)}".replace("/", " ")
-    return StreamSource(url=url), safe_name(name)
+    await context.fetcher.check_stream(url)
+    return StreamSource(url=url), stream_name(url)
 
 
 def _read_status(

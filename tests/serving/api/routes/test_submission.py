@@ -15,6 +15,7 @@ import pytest
 from fastapi.testclient import TestClient
 
 from exvad.results import Analysis
+from exvad.serving.queue.analyses import AnalysisQueue
 from tests.helpers.api import make_settings, open_client, problem_detail
 from tests.helpers.server import Server
 from tests.helpers.waiting import holds_within
@@ -73,6 +74,21 @@ def test_create_analysis_adds_the_categories_of_one_request(client: TestClient, 
     for invalid in ("[]", '{"a": "b"}', "{", json.dumps({str(n): ["x"] for n in range(40)})):
         response = client.post("/v1/analyses", params={"categories": invalid}, content=b"x")
         problem_detail(response, 422)
+
+
+@pytest.mark.parametrize("kind", ["form", "body"])
+def test_create_analysis_takes_the_normal_scenes_of_an_upload(
+    idle_client: TestClient, tmp_path: Path, kind: str
+) -> None:
+    scenes = ["people jog here", "a dog runs & barks"]
+    video: Any = {"files": {"video": ("a.mp4", b"x")}} if kind == "form" else {"content": b"x"}
+    response = idle_client.post("/v1/analyses", params={"normal": scenes}, **video)
+    assert response.status_code == 202, response.text
+    claim = AnalysisQueue(make_settings(tmp_path).database_path).claim("worker")
+    assert claim is not None
+    assert claim.options.normal == scenes
+    response = idle_client.post("/v1/analyses", params={"normal": ["x" * 301]}, **video)
+    assert "normal.0" in problem_detail(response, 422)
 
 
 def test_create_analysis_reads_a_path_below_the_allowed_root(

@@ -10,8 +10,8 @@ import sys
 HELP = "find cameras of the network (ONVIF) and their addresses"
 DESCRIPTION = (
     "Ask the network for ONVIF cameras (WS-Discovery), and each of them for the RTSP addresses of "
-    "its streams, which `exvad serve` watches. Cameras behind a router do not answer: name them by "
-    "--address."
+    "its streams, which `exvad watch` and `exvad serve` watch. Cameras behind a router do not "
+    "answer: name them by --address."
 )
 PASSWORD_VARIABLE = "EXVAD_CAMERA_PASSWORD"
 

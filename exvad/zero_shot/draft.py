@@ -1,0 +1,43 @@
+"""A memory in the making: what a language model has written so far, to go on from there."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from exvad.data.atomic import write_text_atomic
+from exvad.zero_shot.memory import Scene
+
+
+class MemoryDraft(BaseModel):
+    """The scenes of a memory that is not complete; a subject may have few of them or none."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    normal: dict[str, list[Scene]] = Field({}, description="place → normal scenes")
+    incidents: dict[str, list[Scene]] = Field({}, description="kind of incident → scenes")
+    origins: list[str] = Field([], description="who wrote the scenes")
+
+    @classmethod
+    def read(cls, path: Path) -> MemoryDraft:
+        """Read a draft; an empty one if the file does not exist.
+
+        Args:
+            path: a JSON file.
+
+        Raises:
+            ValueError: the file holds no draft.
+        """
+        try:
+            return cls.model_validate_json(path.read_bytes())
+        except FileNotFoundError:
+            return cls()
+        except ValidationError:
+            raise ValueError(
+                f"{path} is no draft of a memory: delete it to begin anew, or name another --output"
+            ) from None
+
+    def write(self, path: Path) -> None:
+        """Write the draft to a JSON file."""
+        write_text_atomic(path, self.model_dump_json(indent=1) + "\n")
