@@ -18,6 +18,7 @@ from exvad.checkpoints.local_tracking import (
 )
 from exvad.checkpoints.mlflow_model import log_checkpoint
 from exvad.checkpoints.registry import CHECKPOINT
+from exvad.checkpoints.tracking_store import require_tracking_store
 from exvad.data.storage.places import resolve_place
 
 if TYPE_CHECKING:
@@ -45,6 +46,21 @@ def check_tracking(config: Config) -> None:
             f"run={config.run}: MLflow can't keep its database below a folder with '%' or '?' in "
             "its name: give the run another one, or set mlflow.uri"
         )
+
+
+def prepare_tracking(config: Config) -> None:
+    """Find the experiment, or make it, so that what MLflow refuses is known before a training.
+
+    Args:
+        config: its `mlflow` section names the tracking store and the experiment.
+
+    Raises:
+        ValueError: MLflow or its database refuses or does not answer; the message says why.
+    """
+    check_tracking(config)
+    require_tracking_store(config.mlflow_uri)
+    with tracking_errors(database_path(config.mlflow_uri)):
+        open_experiment(config)
 
 
 def open_experiment(config: Config) -> str:

@@ -11,8 +11,10 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from exvad.config.yaml_text import read_yaml
+from exvad.evaluation.experiment import SUMMARY_NAMES
 from exvad.evaluation.paper_tables import QUOTED, Estimate, PaperTable, estimate, measured_source
 from exvad.evaluation.scored import Metrics
+from exvad.metrics import IOUS
 
 Settings = dict[str, Any]
 SHARES = ("frame_auc", "frame_ap", "class_accuracy", "video_auc")
@@ -103,6 +105,21 @@ def read_plan(path: Path | None) -> Plan:
         first = error.errors()[0]
         field = ".".join(map(str, first["loc"]))
         raise ValueError(f"{path}: {field}: {first['msg']}") from None
+
+
+def check_metrics(plan: Plan) -> None:
+    """Refuse a plan with a metric that no evaluation gives, before anything is trained.
+
+    Raises:
+        ValueError: there is no such metric.
+    """
+    known = [*SUMMARY_NAMES, *(f"map_{iou}" for iou in IOUS), "map_average"]
+    for part in plan.parts:
+        for metric in part.metrics:
+            if metric not in known:
+                raise ValueError(
+                    f"{part.title}: there is no metric {metric}: known are {', '.join(known)}"
+                )
 
 
 def make_tables(

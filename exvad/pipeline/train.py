@@ -19,8 +19,9 @@ from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from exvad.checkpoints.checkpoint import Checkpoint, save_checkpoint
 from exvad.checkpoints.registry import CHECKPOINT
-from exvad.checkpoints.tracking import check_tracking, log_training
+from exvad.checkpoints.tracking import check_tracking, log_training, prepare_tracking
 from exvad.data.dataset import read_run_manifest
+from exvad.data.storage.claims import claimed
 from exvad.data.storage.places import resolve_place
 from exvad.inference.domain import MIN_VIDEOS, fit_domain
 from exvad.laam.run_labels import RunLabels
@@ -57,7 +58,8 @@ def train(config: Config) -> int:
         The exit code.
 
     Raises:
-        ValueError: features or labels are missing, or training stopped with an error.
+        ValueError: features or labels are missing, another process trains on the run, or training
+            stopped with an error.
     """
     check_tracking(config)
     labels = RunLabels.load(config)
@@ -71,13 +73,15 @@ def train(config: Config) -> int:
         )
     videos.check_enough(config)
     label_CD = labels.embeddings(config)
-    _delete_stale_state(config, manifest)
-    with ray_session():
-        check_shared({"run": config.run, "store": config.store_path})
-        state = _fit_on_ray(config, store, videos, label_CD)
-    domain = _fit_domain(store, videos)
-    checkpoint = trained_checkpoint(config, state, label_CD, labels.phrases, manifest, domain)
-    save_checkpoint(config.in_run(CHECKPOINT), checkpoint)
+    with claimed(resolve_place(config.run), "exvad train"):
+        prepare_tracking(config)
+        _delete_stale_state(config, manifest)
+        with ray_session():
+            check_shared({"run": config.run, "store": config.store_path})
+            state = _fit_on_ray(config, store, videos, label_CD)
+        domain = _fit_domain(store, videos)
+        checkpoint = trained_checkpoint(config, state, label_CD, labels.phrases, manifest, domain)
+        save_checkpoint(config.in_run(CHECKPOINT), checkpoint)
     run_id = log_training(config, state)
     console.print(f"MLflow run {run_id} in experiment {config.mlflow.experiment}")
     _print_best(config, state)
@@ -152,7 +156,7 @@ def _delete_stale_state(config: Config, manifest: Manifest) -> None:
     signature = json.dumps([settings, provenance], sort_keys=True)
     run = resolve_place(config.run)
     signature_file = run / "train.json"
-    if not signature_file.exists() or signature_file.read_text() != signature:
+    if not signature_file.exists() or signature_file.read_bytes() != signature.encode():
         (run / "train").delete_folder()
         signature_file.write_text(signature)
 

@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, Any
 import ray
 from ray import tune
 
-from exvad.checkpoints.tracking import check_tracking
+from exvad.checkpoints.tracking import check_tracking, prepare_tracking
+from exvad.data.storage.claims import claimed
 from exvad.laam.run_labels import RunLabels
 from exvad.pipeline.placement import Demand, check_placement
 from exvad.pipeline.progress.terminal import console
@@ -61,21 +62,30 @@ def sweep(config: Config, options: SweepOptions) -> int:
         _check_same_plan(folder, config, options)
     space = read_space(options.space, config)
     data, labels = load_data(config, space)
+    prepare_tracking(config)
     (folder / PLAN).write_text(json.dumps(_plan(config, options)))
     context = SweepContext(config, options, folder, space, data, labels)
     settings = "tune.cpus, tune.gpus, train.gpu"
     trial = Demand("trial", settings, config.tune.cpus, config.trial_gpus)
-    with ray_session():
-        check_placement("the sweep", [trial])
-        check_shared({"run": config.run})
-        outcome = _search_and_confirm(context)
-    publish(context, outcome)
+    try:
+        with claimed(folder, "exvad sweep"), ray_session():
+            check_placement("the sweep", [trial])
+            check_shared({"run": config.run})
+            outcome = _search_and_confirm(context)
+        publish(context, outcome)
+    except KeyboardInterrupt:
+        return _stopped(options)
     if outcome.interrupted:
-        arguments = [argument for argument in options.command if argument != "--resume"]
-        resume = shlex.join(["exvad", "sweep", "--resume", *arguments])
-        console.print(f"stopped; resume with: {resume}", soft_wrap=True, highlight=False)
-        return EXIT_INTERRUPTED
+        return _stopped(options)
     return 0 if outcome.confirmed else 1
+
+
+def _stopped(options: SweepOptions) -> int:
+    """Print how a sweep is resumed; return the exit code."""
+    arguments = [argument for argument in options.command if argument != "--resume"]
+    resume = shlex.join(["exvad", "sweep", "--resume", *arguments])
+    console.print(f"stopped; resume with: {resume}", soft_wrap=True, highlight=False)
+    return EXIT_INTERRUPTED
 
 
 def load_data(config: Config, space: Mapping[str, Dimension]) -> tuple[RunData, RunLabels]:
