@@ -61,7 +61,7 @@ def test_a_server_that_refuses_hangs_or_is_behind_a_gateway_is_refused_in_second
 
 def test_another_database_that_does_not_answer_or_has_no_driver_is_refused() -> None:
     for uri in (f"postgresql://user:secret@127.0.0.1:{free_port()}/x", "mssql+nodriver:///x"):
-        with pytest.raises(ValueError, match="MLflow's database .* can't be used") as caught:
+        with pytest.raises(ValueError, match=r"MLflow's database .* can't be used") as caught:
             require_tracking_store(uri)
         assert "secret" not in str(caught.value)
 

@@ -60,9 +60,8 @@ def test_a_terminated_command_takes_its_job_with_it(
         assert holds_within(30, (tmp_path / "started").exists)
         os.kill(os.getpid(), signal.SIGTERM)
 
-    sender = threading.Thread(target=terminate)
+    threading.Thread(target=terminate).start()
     with termination_raised(), pytest.raises(TerminatedError):
-        sender.start()
         run_job("train", [])
     assert (tmp_path / "ended").exists()
     assert not psutil.pid_exists(int((tmp_path / "started").read_text()))

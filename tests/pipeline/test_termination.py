@@ -17,23 +17,27 @@ def terminate() -> None:
 
 
 def test_the_first_sigterm_is_raised_and_the_cleaning_up_is_left_alone() -> None:
-    before = signal.getsignal(signal.SIGTERM)
-    cleaned = False
-    with pytest.raises(TerminatedError), termination_raised():
+    before, cleaned = signal.getsignal(signal.SIGTERM), []
+
+    def work() -> None:
         try:
             terminate()
         finally:
             terminate()
-            cleaned = True
-    assert cleaned
+            cleaned.append(True)
+
+    with pytest.raises(TerminatedError), termination_raised():
+        work()
+    assert cleaned == [True]
     assert signal.getsignal(signal.SIGTERM) == before
 
 
 def test_a_library_that_sets_a_handler_of_its_own_is_overruled() -> None:
-    with pytest.raises(TerminatedError), termination_raised():
+    with termination_raised():
         signal.signal(signal.SIGTERM, signal.SIG_IGN)
         raise_termination()
-        terminate()
+        with pytest.raises(TerminatedError):
+            terminate()
 
 
 def test_in_other_threads_than_the_main_one_nothing_is_done() -> None:

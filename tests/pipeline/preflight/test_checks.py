@@ -120,3 +120,15 @@ def test_background_checks_give_up_at_one_common_time(monkeypatch: pytest.Monkey
     findings = background.collect()
     assert time.monotonic() - start < 1
     assert [finding.ok for finding in findings] == [False, True, True]
+
+
+def test_a_background_check_that_fails_says_why_instead_of_being_late(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    start = time.monotonic()
+    findings = check_run(load_config("demo", ['run="a\\0b"']), "evaluate")
+    assert time.monotonic() - start < 10
+    assert [finding for finding in findings if not finding.ok] == [
+        Finding("run", False, "embedded null byte")
+    ]
+    assert capsys.readouterr().err == ""
