@@ -102,9 +102,8 @@ def build_config(values: Mapping[str, Any], where: str = "configuration") -> Con
         ConfigError: a key is unknown or a value is invalid; the message lists every problem.
     """
     if not isinstance(values, Mapping):
-        raise ConfigError(
-            f"{where}: settings are a mapping of sections, not {type(values).__name__}"
-        )
+        kind = type(values).__name__
+        raise ConfigError(f"{where}: settings are a mapping of sections, not {kind}")
     try:
         return Config.model_validate(values)
     except ValidationError as error:
