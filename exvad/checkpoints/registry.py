@@ -46,7 +46,7 @@ def resolve_checkpoint(reference: str | Path, tracking_uri: str = "") -> Path:
 
     # Every call gets the URI: MLflow's own setting applies to this process and its children.
     uri = resolve_tracking_uri(tracking_uri)
-    require_tracking_store(uri)
+    require_tracking_store(uri, writes=False)
     if (database := database_path(uri)) is not None:
         if not database.exists():
             raise ValueError(f"{name}: there is no MLflow database {database} to look it up in")

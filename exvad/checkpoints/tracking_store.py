@@ -18,11 +18,12 @@ _SERVERS = ("http://", "https://")
 _PORTS = {"postgresql": 5432, "mysql": 3306, "mssql": 1433}
 
 
-def require_tracking_store(uri: str) -> None:
+def require_tracking_store(uri: str, writes: bool = True) -> None:
     """Refuse a tracking store that can't be used; nothing is made.
 
     Args:
         uri: the URI of MLflow: a server, a SQLite file, another database, or a folder.
+        writes: whether something will be written to it.
 
     Raises:
         ValueError: the server or database does not answer, or the file is no database, can't be
@@ -30,7 +31,7 @@ def require_tracking_store(uri: str) -> None:
     """
     database = database_path(uri)
     if database is not None:
-        _require_database(database)
+        _require_database(database, writes)
     elif uri.startswith(_SERVERS):
         _require_server(uri)
     elif re.match(r"(postgresql|mysql|mssql)[+:]", uri):
@@ -67,13 +68,13 @@ def _require_server(uri: str) -> None:
     )
 
 
-def _require_database(database: Path) -> None:
+def _require_database(database: Path, writes: bool) -> None:
     if not database.exists():
         return
     if not database.is_file():
         raise ValueError(f"{database}: is no file, and MLflow keeps its database there")
     with tracking_errors(database), closing(sqlite3.connect(database, LOCK_SECONDS)) as connection:
-        connection.execute("BEGIN IMMEDIATE")
+        connection.execute("BEGIN IMMEDIATE" if writes else "BEGIN")
         connection.execute("SELECT name FROM sqlite_master").fetchall()
         connection.execute("ROLLBACK")
 

@@ -26,13 +26,15 @@ def describe_error(error: Exception) -> str | None:
         None if there is no such message, so that it is a defect.
     """
     text = str(error)
+    if (message := user_error(text)) is not None:
+        return message
     if isinstance(error, MemoryError) or NO_MEMORY.search(text):
         found = next((line.strip() for line in text.splitlines() if NO_MEMORY.search(line)), "")
         return (
             f"the memory is too small{found and f' ({found})'}: lower batch sizes, lengths or "
             "numbers of processes, or use a machine with more"
         )
-    return user_error(text)
+    return None
 
 
 def user_error(traceback: str) -> str | None:

@@ -21,9 +21,10 @@ from exvad.pipeline.placement import Demand, check_placement
 from exvad.pipeline.progress.terminal import console
 from exvad.pipeline.session import ray_session
 from exvad.pipeline.shared_places import check_shared
+from exvad.pipeline.studies.results import read_result
 from exvad.store.run_data import RunData
 from exvad.tuning.confirm import confirm
-from exvad.tuning.context import SweepContext, SweepOptions
+from exvad.tuning.context import PLAN, SweepContext, SweepOptions
 from exvad.tuning.outcome import SweepOutcome, compare_with_start, describe_best
 from exvad.tuning.publish import publish
 from exvad.tuning.records import best_first
@@ -36,7 +37,6 @@ if TYPE_CHECKING:
     from exvad.data.storage.places import Place
     from exvad.tuning.space import Dimension
 
-PLAN = "sweep.json"
 MAX_CONFIRMED = 3
 EXIT_INTERRUPTED = 130
 
@@ -58,9 +58,9 @@ def sweep(config: Config, options: SweepOptions) -> int:
         raise ValueError("--trials and --confirm need at least 1")
     check_tracking(config)
     folder = sweep_folder(config, options.resume)
+    space = read_space(options.space, config)
     if options.resume:
         _check_same_plan(folder, config, options)
-    space = read_space(options.space, config)
     data, labels = load_data(config, space)
     prepare_tracking(config)
     (folder / PLAN).write_text(json.dumps(_plan(config, options)))
@@ -162,7 +162,7 @@ def _check_same_plan(folder: Place, config: Config, options: SweepOptions) -> No
     path = folder / PLAN
     if not path.exists():
         raise ValueError(f"{folder} holds no sweep that can be resumed: start a new one")
-    before, now = path.read_json(), _plan(config, options)
+    before, now = read_result(path), _plan(config, options)
     different = [name for name in now if before.get(name) != now[name]]
     if different:
         raise ValueError(
