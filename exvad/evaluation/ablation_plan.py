@@ -17,6 +17,8 @@ from exvad.evaluation.scored import Metrics
 from exvad.metrics import IOUS
 
 Settings = dict[str, Any]
+# What may differ between trainings on the same features.
+CHANGEABLE = ("model.", "train.", "labels.k", "data.crops", "data.test_crop")
 SHARES = ("frame_auc", "frame_ap", "class_accuracy", "video_auc")
 
 
@@ -107,18 +109,27 @@ def read_plan(path: Path | None) -> Plan:
         raise ValueError(f"{path}: {field}: {first['msg']}") from None
 
 
-def check_metrics(plan: Plan) -> None:
-    """Refuse a plan with a metric that no evaluation gives, before anything is trained.
+def check_plan(plan: Plan) -> None:
+    """Refuse a plan that can't be measured, before anything is trained.
 
     Raises:
-        ValueError: there is no such metric.
+        ValueError: there is nothing in it, no evaluation gives a metric, or a setting is one that
+            the features depend on.
     """
+    if not plan.parts:
+        raise ValueError("the plan has no tables and no curves")
     known = [*SUMMARY_NAMES, *(f"map_{iou}" for iou in IOUS), "map_average"]
     for part in plan.parts:
         for metric in part.metrics:
             if metric not in known:
                 raise ValueError(
                     f"{part.title}: there is no metric {metric}: known are {', '.join(known)}"
+                )
+        for setting in {key for row in part.rows.values() for key in row}:
+            if not setting.startswith(CHANGEABLE):
+                raise ValueError(
+                    f"{part.title}: {setting} can't be compared: the features depend on it, and "
+                    f"are the same in every training; a plan changes {', '.join(CHANGEABLE)}"
                 )
 
 

@@ -15,7 +15,7 @@ import ray
 from exvad.config import Config, override_config
 from exvad.data.dataset import read_run_manifest
 from exvad.data.storage.places import resolve_place
-from exvad.evaluation.ablation_plan import cell_name, check_metrics, make_tables, read_plan
+from exvad.evaluation.ablation_plan import cell_name, check_plan, make_tables, read_plan
 from exvad.evaluation.experiment import run_experiment
 from exvad.evaluation.paper_tables import as_markdown
 from exvad.laam.run_labels import RunLabels
@@ -55,7 +55,7 @@ def ablate(config: Config, plan_file: Path | None, seeds: int, protocol: str) ->
     if seeds < 1:
         raise ValueError(f"--seeds {seeds}: give at least one")
     plan = read_plan(plan_file)
-    check_metrics(plan)
+    check_plan(plan)
     cells = _cells(config, plan, seeds)
     missing = {path: cell for of_seed in cells.values() for path, cell in of_seed.items()
                if not path.exists()}  # fmt: skip
