@@ -20,6 +20,7 @@ from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 from exvad.checkpoints.checkpoint import Checkpoint, save_checkpoint
 from exvad.checkpoints.registry import CHECKPOINT
 from exvad.checkpoints.tracking import check_tracking, log_training, prepare_tracking
+from exvad.checkpoints.tracking_store import require_tracking_store
 from exvad.data.dataset import read_run_manifest
 from exvad.data.storage.claims import claimed
 from exvad.data.storage.places import resolve_place
@@ -62,6 +63,7 @@ def train(config: Config) -> int:
             stopped with an error.
     """
     check_tracking(config)
+    require_tracking_store(config.mlflow_uri)
     labels = RunLabels.load(config)
     manifest, store = read_run_manifest(config), Store(config.store_path)
     videos = TrainingVideos.find(manifest, store, config)

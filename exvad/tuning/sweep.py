@@ -15,6 +15,7 @@ import ray
 from ray import tune
 
 from exvad.checkpoints.tracking import check_tracking, prepare_tracking
+from exvad.checkpoints.tracking_store import require_tracking_store
 from exvad.data.storage.claims import claimed
 from exvad.laam.run_labels import RunLabels
 from exvad.pipeline.placement import Demand, check_placement
@@ -57,6 +58,7 @@ def sweep(config: Config, options: SweepOptions) -> int:
     if options.trials < 1 or options.confirm_seeds < 1:
         raise ValueError("--trials and --confirm need at least 1")
     check_tracking(config)
+    require_tracking_store(config.mlflow_uri)
     folder = sweep_folder(config, options.resume)
     space = read_space(options.space, config)
     if options.resume:

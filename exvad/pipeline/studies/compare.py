@@ -19,6 +19,7 @@ from exvad.baselines import SYSTEMS, Baseline
 from exvad.baselines.ex_vad import ExVADSystem
 from exvad.checkpoints.systems import SavedSystem, Way
 from exvad.checkpoints.tracking import check_tracking, prepare_tracking
+from exvad.checkpoints.tracking_store import require_tracking_store
 from exvad.config import override_config
 from exvad.data.dataset import read_run_manifest
 from exvad.evaluation.bootstrap import check_resamples
@@ -106,6 +107,7 @@ def compare(config: Config, options: CompareOptions) -> int:
     check_resamples(options.resamples)
     plans = read_plans(options.systems)
     check_tracking(config)
+    require_tracking_store(config.mlflow_uri)
     config = with_full_places(config)
     trials = plan_trials(config, plans, options)
     missing = [trial for trial in trials if trial.is_missing(options.retry)]
