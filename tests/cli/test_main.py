@@ -15,7 +15,7 @@ import yaml
 
 from exvad.cli.main import VERBS, main
 from exvad.config import load_config
-from tests.helpers.processes import exvad_command
+from tests.helpers.processes import exvad_command, free_port
 
 HEAVY = {"torch", "ray", "open_clip", "transformers", "mlflow"}
 ALL_HELPS = f"""
@@ -149,6 +149,18 @@ def test_an_error_of_a_verb_is_one_line_without_a_traceback(
     assert captured.err.startswith("exvad: ")
     assert len(captured.err.splitlines()) == 1
     assert captured.out == ""
+
+
+@pytest.mark.parametrize("verb", ["train", "sweep", "compare"])
+def test_an_mlflow_that_does_not_answer_is_refused_before_anything_is_loaded(
+    verb: str, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    uri = f"mlflow.uri=http://127.0.0.1:{free_port()}"
+    assert main([verb, "--no-check", f"run={tmp_path}", uri]) == 2
+    message = capsys.readouterr().err
+    assert message.startswith("exvad: the MLflow server http://127.0.0.1:")
+    assert "Connection refused" in message
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_module_runs_as_the_command() -> None:
