@@ -68,6 +68,9 @@ def open_experiment(config: Config) -> str:
 
     Args:
         config: its `mlflow` section names the tracking store and the experiment.
+
+    Raises:
+        ValueError: the experiment is deleted.
     """
     import mlflow
 
@@ -78,6 +81,11 @@ def open_experiment(config: Config) -> str:
     experiment = mlflow.get_experiment_by_name(config.mlflow.experiment)
     if database is not None:
         keep_readers_from_blocking(database)
+    if experiment is not None and experiment.lifecycle_stage == "deleted":
+        raise ValueError(
+            f"MLflow's experiment {config.mlflow.experiment} is deleted: restore it with `mlflow "
+            "experiments restore`, or set mlflow.experiment to another name"
+        )
     if experiment is not None:
         return str(experiment.experiment_id)
     location = artifacts_beside(database) if database is not None else None
