@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Any
 
 import ray
 import torch
-from ray.train import CheckpointConfig, FailureConfig, RunConfig, ScalingConfig
+from ray.exceptions import RayError
+from ray.train import CheckpointConfig, ControllerError, FailureConfig, RunConfig, ScalingConfig
 from ray.train.torch import TorchTrainer
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
@@ -203,12 +204,40 @@ def _fit_on_ray(
         ),
     )
     with epochs_shown(board, config.train.epochs), waiting_reported("training"):
-        result = trainer.fit()
+        try:
+            result = trainer.fit()
+        except (ControllerError, RayError) as error:
+            problem = _state_problem(config.in_run("train"), error)
+            if problem is None:
+                raise
+            raise ValueError(problem) from error
     if result.error is not None:
         raise ValueError(f"training stopped: {result.error}")
     state = load_state(result.checkpoint)
     assert state is not None, "train.epochs is at least 1"
     return state
+
+
+def _state_problem(folder: str, error: ControllerError | RayError) -> str | None:
+    """Return what is wrong with the folder of the state; None if it is not to blame.
+
+    Args:
+        folder: RUN/train.
+        error: what Ray Train raised.
+    """
+    failure = error.controller_failure if isinstance(error, ControllerError) else error
+    if isinstance(failure, OSError):
+        return (
+            f"{folder}: the state of the training can't be stored "
+            f"({failure.strerror or failure}): make room or rights there, and the same command "
+            "continues"
+        )
+    if "CheckpointManagerInitializationError" in f"{failure!r} {failure}":
+        return (
+            f"{folder}: the state of the training is damaged: delete this folder, and the same "
+            "command trains from the first epoch"
+        )
+    return None
 
 
 def worker_cpus(config: TrainConfig) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pickle
 import tempfile
 from functools import partial
 from pathlib import Path
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
     from exvad.inference.prediction import Prediction
 
 STATE_FILE = "state.pt"
+# What torch raises about a file that is cut short, empty, missing, or another file.
+_DAMAGED = (RuntimeError, EOFError, KeyError, FileNotFoundError, pickle.UnpicklingError)
 
 
 def train_worker(settings: dict[str, Any]) -> None:
@@ -75,8 +78,20 @@ def _gather(mine: list[Prediction], workers: int) -> list[list[Prediction]]:
 
 
 def load_state(checkpoint: ray.train.Checkpoint | None) -> FitState | None:
-    """Load the state of a Ray Train checkpoint on the CPU; None if there is no checkpoint yet."""
+    """Load the state of a Ray Train checkpoint on the CPU; None if there is no checkpoint yet.
+
+    Raises:
+        ValueError: the state is damaged or missing; the message says what to do.
+    """
     if checkpoint is None:
         return None
     with checkpoint.as_directory() as folder:
-        return FitState.load(Path(folder) / STATE_FILE)
+        try:
+            return FitState.load(Path(folder) / STATE_FILE)
+        except _DAMAGED as error:
+            reason = (str(error).strip() or type(error).__name__).splitlines()[0]
+            raise ValueError(
+                f"{checkpoint.path}/{STATE_FILE} is damaged ({reason}): delete "
+                f"{checkpoint.path.rpartition('/')[0]}, and the same command trains from the first "
+                "epoch"
+            ) from error

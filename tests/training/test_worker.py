@@ -27,3 +27,15 @@ def test_load_state_loads_the_state_of_a_gpu_on_a_machine_without_one(
     assert loaded.history == state.history
     for name, weight in state.weights.items():
         assert torch.equal(loaded.weights[name], weight)
+
+
+@pytest.mark.parametrize("content", [b"", b"PK\3\4cut short", b"\xff\x00garbage", None])
+def test_load_state_says_what_to_do_about_a_damaged_state(
+    tmp_path: Path, content: bytes | None
+) -> None:
+    folder = tmp_path / "train/checkpoint_1"
+    folder.mkdir(parents=True)
+    if content is not None:
+        (folder / STATE_FILE).write_bytes(content)
+    with pytest.raises(ValueError, match=f"state.pt is damaged .*: delete {tmp_path}/train, and"):
+        load_state(ray.train.Checkpoint.from_directory(folder))
