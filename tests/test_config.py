@@ -109,6 +109,7 @@ def test_load_config_refuses_an_unknown_key_with_a_suggestion(override: str, hin
     ("override", "complaint"),
     [
         ("train.epochs=two", r"train\.epochs: .*integer.*got 'two'"),
+        ('run="a\\0b"', r"run: .*no zero byte"),
         ("train.epochs=yes", r"train\.epochs: .*a number, got True"),
         ("train.batch_size=true", r"train\.batch_size: .*a number, got True"),
         ("model.tau=no", r"model\.tau: .*a number, got False"),

@@ -28,8 +28,10 @@ class Section(BaseModel):
 
     @field_validator("*", mode="before")
     @classmethod
-    def _refuse_truth_as_number(cls, value: Any, info: ValidationInfo) -> Any:
-        """Refuse `yes` and `true` where a number belongs, which count as 1 otherwise."""
+    def _refuse_slips(cls, value: Any, info: ValidationInfo) -> Any:
+        """Refuse `yes` and `true` for numbers, which count as 1 otherwise, and zero bytes."""
+        if isinstance(value, str) and "\0" in value:
+            raise PydanticCustomError("text", "Input should have no zero byte")
         kinds = _kinds(cls.model_fields[info.field_name or ""].annotation)
         if isinstance(value, bool) and kinds & {int, float} and bool not in kinds:
             raise PydanticCustomError("number", "Input should be a number")
