@@ -101,9 +101,6 @@ def build_config(values: Mapping[str, Any], where: str = "configuration") -> Con
     Raises:
         ConfigError: a key is unknown or a value is invalid; the message lists every problem.
     """
-    if not isinstance(values, Mapping):
-        kind = type(values).__name__
-        raise ConfigError(f"{where}: settings are a mapping of sections, not {kind}")
     try:
         return Config.model_validate(values)
     except ValidationError as error:
@@ -195,7 +192,7 @@ def _assign(values: dict[str, Any], keys: Sequence[str], value: Any) -> None:
 
 
 def _describe(loc: Sequence[int | str], problem: Mapping[str, Any]) -> str:
-    key = ".".join(map(str, loc))
+    key = ".".join(map(str, loc)) or "settings"
     if problem["type"] != "extra_forbidden":
         shown = re.sub(r"//[^/@]*@", "//…@", repr(problem["input"]))
         return f"{key}: {problem['msg']}, got {shown}"
