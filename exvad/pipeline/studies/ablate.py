@@ -62,7 +62,9 @@ def ablate(config: Config, plan_file: Path | None, seeds: int, protocol: str) ->
     console.print(f"{len(missing)} of {sum(map(len, cells.values()))} trainings are missing")
     if missing:
         run_cells(config, missing)
-    results = {name: [read_result(path) for path in of_seed] for name, of_seed in cells.items()}
+    results: dict[str, list[Metrics]] = {
+        name: [read_result(path) for path in of_seed] for name, of_seed in cells.items()
+    }
     _write_results(config, plan, results, protocol)
     return 0
 
