@@ -88,10 +88,10 @@ def load_state(checkpoint: ray.train.Checkpoint | None) -> FitState | None:
     with checkpoint.as_directory() as folder:
         try:
             return FitState.load(Path(folder) / STATE_FILE)
-        except _DAMAGED as error:
-            reason = (str(error).strip() or type(error).__name__).splitlines()[0]
+        except _DAMAGED:
+            # Short and without its cause, because Ray Train cuts long errors off.
             raise ValueError(
-                f"{checkpoint.path}/{STATE_FILE} is damaged ({reason}): delete "
+                f"{checkpoint.path}/{STATE_FILE} is damaged: delete "
                 f"{checkpoint.path.rpartition('/')[0]}, and the same command trains from the first "
                 "epoch"
-            ) from error
+            ) from None
