@@ -38,7 +38,7 @@ from exvad.training.balance import drowning_term
 from exvad.training.fitting import FitState, best_network
 from exvad.training.snippet_sample import sample_snippets
 from exvad.training.videos import TrainingVideos
-from exvad.training.worker import load_state, train_worker
+from exvad.training.worker import check_snapshot, load_state, train_worker
 
 if TYPE_CHECKING:
     import numpy as np
@@ -79,6 +79,7 @@ def train(config: Config) -> int:
     with claimed(resolve_place(config.run), "exvad train"):
         prepare_tracking(config)
         _delete_stale_state(config, manifest)
+        check_snapshot(resolve_place(config.in_run("train")))
         with ray_session():
             check_shared({"run": config.run, "store": config.store_path})
             state = _fit_on_ray(config, store, videos, label_CD)

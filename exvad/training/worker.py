@@ -20,9 +20,11 @@ from exvad.training.replica import Replica
 
 if TYPE_CHECKING:
     from exvad.config import Config
+    from exvad.data.storage.places import Place
     from exvad.inference.prediction import Prediction
 
 STATE_FILE = "state.pt"
+SNAPSHOT = "checkpoint_manager_snapshot.json"  # in which Ray Train lists the states
 # What torch raises about a file that is cut short, empty, missing, or another file.
 _DAMAGED = (RuntimeError, EOFError, KeyError, FileNotFoundError, pickle.UnpicklingError)
 
@@ -95,3 +97,23 @@ def load_state(checkpoint: ray.train.Checkpoint | None) -> FitState | None:
                 f"{checkpoint.path.rpartition('/')[0]}, and the same command trains from the first "
                 "epoch"
             ) from None
+
+
+def check_snapshot(folder: Place) -> None:
+    """Refuse a folder of states whose list Ray Train can't read; it would fail without a sentence.
+
+    Args:
+        folder: RUN/train.
+
+    Raises:
+        ValueError: the list is damaged; the message says what to do.
+    """
+    snapshot = folder / SNAPSHOT
+    if not snapshot.exists():
+        return
+    try:
+        snapshot.read_json()
+    except ValueError as error:
+        raise ValueError(
+            f"{error}; delete {folder}, and the same command trains from the first epoch"
+        ) from None
