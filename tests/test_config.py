@@ -109,6 +109,12 @@ def test_load_config_refuses_an_unknown_key_with_a_suggestion(override: str, hin
     ("override", "complaint"),
     [
         ("train.epochs=two", r"train\.epochs: .*integer.*got 'two'"),
+        ('run="a\\0b"', r"run: .*no zero byte"),
+        ("train.epochs=yes", r"train\.epochs: .*a number, got True"),
+        ("train.batch_size=true", r"train\.batch_size: .*a number, got True"),
+        ("model.tau=no", r"model\.tau: .*a number, got False"),
+        ("train.seed=-5", r"train\.seed: .*got -5"),
+        ("train.seed=99999999999999999999", r"train\.seed: .*less than 4294967296"),
         ("train.epochs=0", r"train\.epochs: .*greater than or equal to 1, got 0"),
         ("train.lambda=-1", r"train\.lambda: .*got -1"),
         ("train.milestones=[a]", r"train\.milestones\.0: .*got 'a'"),

@@ -12,6 +12,8 @@ from importlib import resources
 from importlib.resources.abc import Traversable
 from pathlib import Path
 
+from exvad.data.storage.homes import expand_home
+
 
 @dataclass(frozen=True)
 class Prompt:
@@ -59,7 +61,7 @@ def load_prompt(name: str) -> Prompt:
     packaged = _packaged_folder() / f"{name}.txt"
     if packaged.is_file():
         return Prompt(name, packaged.read_text(encoding="utf-8").strip("\n"))
-    path = Path(name).expanduser()
+    path = expand_home(name)
     if path.is_file():
         try:
             return Prompt(str(path), path.read_text(encoding="utf-8").strip("\n"))

@@ -168,6 +168,9 @@ def save_checkpoint(folder: str | Path | Place, checkpoint: Checkpoint) -> None:
     Args:
         folder: the checkpoint's folder, a path or a URI.
         checkpoint: the trained detector.
+
+    Raises:
+        OSError: the folder can't be written; nothing is left of it, and an older one stays.
     """
     files, place = _checkpoint_files(checkpoint), _as_place(folder)
     if place.is_local:
@@ -210,11 +213,17 @@ def _checkpoint_files(checkpoint: Checkpoint) -> dict[str, bytes]:
 
 def _write_folder(folder: Path, files: Mapping[str, bytes]) -> None:
     """Write files into a new folder, then give it the name."""
-    folder.parent.mkdir(parents=True, exist_ok=True)
     draft = folder.with_name(f".{folder.name}.{uuid.uuid4().hex[:8]}")
-    draft.mkdir()
-    for name, content in files.items():
-        (draft / name).write_bytes(content)
+    try:
+        draft.mkdir(parents=True)
+        for name, content in files.items():
+            (draft / name).write_bytes(content)
+    except BaseException as error:
+        # What is half written would keep a full disk full.
+        shutil.rmtree(draft, ignore_errors=True)
+        if isinstance(error, OSError) and error.errno is not None:
+            error.filename = str(folder)  # a write names no file, and nobody knows the draft
+        raise
     if folder.exists():
         old = folder.with_name(f".{folder.name}.{uuid.uuid4().hex[:8]}.old")
         folder.rename(old)

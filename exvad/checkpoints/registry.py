@@ -11,6 +11,7 @@ from typing import Any
 
 from exvad.checkpoints.checkpoint import download_checkpoint
 from exvad.checkpoints.local_tracking import SQLITE, adopt_artifacts, database_path
+from exvad.checkpoints.tracking_store import require_tracking_store, without_password
 from exvad.data.storage.places import is_uri, resolve_place
 
 REGISTRY = "models:/"
@@ -45,7 +46,10 @@ def resolve_checkpoint(reference: str | Path, tracking_uri: str = "") -> Path:
 
     # Every call gets the URI: MLflow's own setting applies to this process and its children.
     uri = resolve_tracking_uri(tracking_uri)
+    require_tracking_store(uri, writes=False)
     if (database := database_path(uri)) is not None:
+        if not database.exists():
+            raise ValueError(f"{name}: there is no MLflow database {database} to look it up in")
         adopt_artifacts(database)
     with _mlflow_errors(name, uri):
         source = _run_source(name, uri) if is_run else _model_version(name, uri).source
@@ -130,7 +134,7 @@ def _mlflow_errors(name: str, uri: str) -> Iterator[None]:
     except (MlflowException, OSError) as error:
         reason = str(error).splitlines()[0]
         raise ValueError(
-            f"{name}: not found by the MLflow at {_without_password(uri)} ({reason})"
+            f"{name}: not found by the MLflow at {without_password(uri)} ({reason})"
         ) from None
 
 
@@ -160,8 +164,3 @@ def _model_version(reference: str, uri: str) -> Any:
     if "/" in model:
         return client.get_model_version(*model.split("/", 1))
     raise ValueError(f"{reference}: write models:/NAME@ALIAS or models:/NAME/VERSION")
-
-
-def _without_password(uri: str) -> str:
-    """Return a URI without the user and password it may contain."""
-    return re.sub(r"//[^/@]*@", "//", uri)

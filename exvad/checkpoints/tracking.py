@@ -18,6 +18,7 @@ from exvad.checkpoints.local_tracking import (
 )
 from exvad.checkpoints.mlflow_model import log_checkpoint
 from exvad.checkpoints.registry import CHECKPOINT
+from exvad.checkpoints.tracking_store import require_tracking_store
 from exvad.data.storage.places import resolve_place
 
 if TYPE_CHECKING:
@@ -47,11 +48,29 @@ def check_tracking(config: Config) -> None:
         )
 
 
+def prepare_tracking(config: Config) -> None:
+    """Find the experiment, or make it, so that what MLflow refuses is known before a training.
+
+    Args:
+        config: its `mlflow` section names the tracking store and the experiment.
+
+    Raises:
+        ValueError: MLflow or its database refuses or does not answer; the message says why.
+    """
+    check_tracking(config)
+    require_tracking_store(config.mlflow_uri)
+    with tracking_errors(database_path(config.mlflow_uri)):
+        open_experiment(config)
+
+
 def open_experiment(config: Config) -> str:
     """Set MLflow's tracking URI and return the id of the experiment, created if necessary.
 
     Args:
         config: its `mlflow` section names the tracking store and the experiment.
+
+    Raises:
+        ValueError: the experiment is deleted.
     """
     import mlflow
 
@@ -62,6 +81,11 @@ def open_experiment(config: Config) -> str:
     experiment = mlflow.get_experiment_by_name(config.mlflow.experiment)
     if database is not None:
         keep_readers_from_blocking(database)
+    if experiment is not None and experiment.lifecycle_stage == "deleted":
+        raise ValueError(
+            f"MLflow's experiment {config.mlflow.experiment} is deleted: restore it with `mlflow "
+            "experiments restore`, or set mlflow.experiment to another name"
+        )
     if experiment is not None:
         return str(experiment.experiment_id)
     location = artifacts_beside(database) if database is not None else None

@@ -11,7 +11,7 @@ from types import ModuleType
 import shtab
 
 import exvad
-from exvad.cli.errors import user_error
+from exvad.cli.errors import describe_error
 from exvad.cli.options import is_override
 from exvad.cli.streams import CLOSED, output_failure, prepare_streams, print_error
 from exvad.cli.verbs import (
@@ -33,6 +33,7 @@ from exvad.cli.verbs.annotations import convert_annotations, label
 from exvad.cli.verbs.live import cameras, watch
 from exvad.cli.verbs.studies import ablate, compare, reproduce
 from exvad.data.storage.errors import is_full
+from exvad.pipeline.termination import termination_raised
 
 VERBS: dict[str, ModuleType] = {
     "demo": demo,
@@ -84,7 +85,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if not prepare_streams():
         return _fail(CLOSED)
     try:
-        code = _run(sys.argv[1:] if arguments is None else list(arguments))
+        with termination_raised():
+            code = _run(sys.argv[1:] if arguments is None else list(arguments))
     except SystemExit:  # help, version and wrong arguments
         failure = output_failure()
         if failure is None:
@@ -112,7 +114,7 @@ def _run(arguments: list[str]) -> int:
         print_error("stopped; run the same command again to continue")
         return EXIT_INTERRUPTED
     except Exception as error:  # Ray wraps the errors of actors in types of its own
-        message = user_error(str(error))
+        message = describe_error(error)
         if message is None:
             raise
         return _fail(message)

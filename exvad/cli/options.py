@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Literal
 
 import shtab
@@ -17,6 +18,9 @@ CHECKPOINT_HELP = "checkpoint: a folder, an MLflow run id or models:/NAME@ALIAS"
 DETECTOR_HELP = (
     f"{CHECKPOINT_HELP}; zero-shot or a YAML file of settings to detect without training"
 )
+
+MOST_SEEDS = 1000
+SHOWN_CHARACTERS = 40
 
 
 def add_config(parser: argparse.ArgumentParser) -> None:
@@ -123,6 +127,27 @@ def add_server(parser: argparse.ArgumentParser) -> None:
         metavar="FILE",
         help="YAML file of settings [$EXVAD_SERVE, if set]",
     )
+
+
+def whole_number(least: int, most: int) -> Callable[[str], int]:
+    """Return the `type` of an option that takes a whole number in a range.
+
+    Args:
+        least: the smallest number.
+        most: the largest one; more is a typing error.
+    """
+
+    def parse(text: str) -> int:
+        try:
+            number = int(text)
+        except ValueError:
+            number = least - 1
+        if not least <= number <= most:
+            shown = text if len(text) <= SHOWN_CHARACTERS else f"{text[:SHOWN_CHARACTERS]}…"
+            raise argparse.ArgumentTypeError(f"{shown!r} is no whole number from {least} to {most}")
+        return number
+
+    return parse
 
 
 def read_config(options: argparse.Namespace) -> Config:

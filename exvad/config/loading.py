@@ -192,7 +192,7 @@ def _assign(values: dict[str, Any], keys: Sequence[str], value: Any) -> None:
 
 
 def _describe(loc: Sequence[int | str], problem: Mapping[str, Any]) -> str:
-    key = ".".join(map(str, loc))
+    key = ".".join(map(str, loc)) or "settings"
     if problem["type"] != "extra_forbidden":
         shown = re.sub(r"//[^/@]*@", "//…@", repr(problem["input"]))
         return f"{key}: {problem['msg']}, got {shown}"

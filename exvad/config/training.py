@@ -72,7 +72,9 @@ class TrainConfig(Section):
     divisor: Positive = Field(
         16, description="K = ⌊T / divisor⌋ + 1 snippets per video count in the losses"
     )
-    seed: int = Field(0, description="seed of the initial weights and of the batches")
+    seed: int = Field(
+        0, ge=0, lt=2**32, description="seed of the initial weights and of the batches"
+    )
     workers: Positive = Field(1, description="Ray Train workers")
     cpus_per_worker: int = Field(
         0,

@@ -11,7 +11,7 @@ import json
 import os
 import uuid
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO, Any
 
@@ -116,7 +116,8 @@ def _temporary_file(target: Path) -> Iterator[tuple[IO[bytes], Path]]:
         with temporary.open("xb") as file:
             yield file, temporary
     except BaseException as error:
-        temporary.unlink(missing_ok=True)
+        with suppress(OSError):  # a name that is too long can't be deleted either
+            temporary.unlink(missing_ok=True)
         # An error without a number has its own words, which a name of a file would hide.
         names = (None, str(temporary))
         if isinstance(error, OSError) and error.errno is not None and error.filename in names:

@@ -9,6 +9,7 @@ from exvad.data.benchmarks import ucf_crime, xd_violence
 from exvad.data.folders import folder_per_class
 from exvad.data.manifest import Manifest
 from exvad.data.manifest_files import read_manifest
+from exvad.data.records import ManifestError
 from exvad.data.storage.places import resolve_place
 from exvad.data.world import render_world
 
@@ -32,12 +33,15 @@ def read_run_manifest(config: Config) -> Manifest:
     """Return the manifest that preprocessing wrote into the run's folder.
 
     Raises:
-        ValueError: there is none, because preprocessing has not run.
+        ValueError: there is none, because preprocessing has not run, or it is damaged.
     """
     location = run_manifest_path(config)
     if not resolve_place(location).exists():
         raise ValueError(f"no manifest {location}: run `exvad preprocess` with the same run= first")
-    return read_manifest(location)
+    try:
+        return read_manifest(location)
+    except ManifestError as error:  # its advice is about a manifest of the user
+        raise ValueError(f"{error.problems[0]}; `exvad preprocess` writes it again") from None
 
 
 def run_manifest_path(config: Config) -> str:

@@ -80,7 +80,7 @@ def _video_problems(video: Video, classes: Sequence[str]) -> Iterator[str]:
     for timed in video.timed_events:
         yield from _seconds_problems(f"the event {timed.label}", timed.start, timed.end)
     for label in _event_labels(video):
-        if label not in classes:
+        if classes and label not in classes:
             yield f"an event has the {unknown_label(label, classes)}"
     for start, end in video.spans:
         yield from _interval_problems("the span", start, end)
@@ -103,7 +103,7 @@ def _label_problems(video: Video, classes: Sequence[str]) -> Iterator[str]:
     if not video.labels:
         yield "there is no label; name at least one class, the normal class for a normal video"
     for label in dict.fromkeys(video.labels):
-        if label not in classes:
+        if classes and label not in classes:
             yield unknown_label(label, classes)
         if video.labels.count(label) > 1:
             yield f"the label {label!r} is named twice; remove one"

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from exvad.data.storage.homes import expand_home
 from exvad.encoders.batching import halve_on_oom, prepare_ahead
 from exvad.encoders.cpu_precision import with_fastest_cpu_precision
 from exvad.encoders.devices import resolve_device, resolve_dtype
@@ -174,7 +175,7 @@ def open_clip_name(model: str) -> str:
             `package:NAME`.
     """
     if model.startswith(LOCAL_DIR):
-        return f"{LOCAL_DIR}{Path(model.removeprefix(LOCAL_DIR)).expanduser()}"
+        return f"{LOCAL_DIR}{expand_home(model.removeprefix(LOCAL_DIR))}"
     folder = resolve_model(model)
     return model if folder == model and not Path(folder).is_dir() else f"{LOCAL_DIR}{folder}"
 

@@ -7,6 +7,8 @@ from importlib import resources
 from pathlib import Path
 from typing import Any, Literal
 
+from exvad.data.storage.homes import expand_home
+
 PACKAGE_PREFIX = "package:"
 
 ModelKind = Literal["clip", "captioner", "llm"]
@@ -49,7 +51,7 @@ def resolve_model(name: str) -> str:
         ValueError: no weights of that name ship with exvad.
     """
     if not name.startswith(PACKAGE_PREFIX):
-        return str(Path(name).expanduser()) if name.startswith("~") else name
+        return str(expand_home(name)) if name.startswith("~") else name
     packaged_weights = resources.files("exvad") / "assets" / "weights"
     folder = packaged_weights / name.removeprefix(PACKAGE_PREFIX)
     if not folder.is_dir():

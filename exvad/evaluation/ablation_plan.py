@@ -11,10 +11,14 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from exvad.config.yaml_text import read_yaml
+from exvad.evaluation.experiment import SUMMARY_NAMES
 from exvad.evaluation.paper_tables import QUOTED, Estimate, PaperTable, estimate, measured_source
 from exvad.evaluation.scored import Metrics
+from exvad.metrics import IOUS
 
 Settings = dict[str, Any]
+# What may differ between trainings on the same features.
+CHANGEABLE = ("model.", "train.", "labels.k", "data.crops", "data.test_crop")
 SHARES = ("frame_auc", "frame_ap", "class_accuracy", "video_auc")
 
 
@@ -103,6 +107,30 @@ def read_plan(path: Path | None) -> Plan:
         first = error.errors()[0]
         field = ".".join(map(str, first["loc"]))
         raise ValueError(f"{path}: {field}: {first['msg']}") from None
+
+
+def check_plan(plan: Plan) -> None:
+    """Refuse a plan that can't be measured, before anything is trained.
+
+    Raises:
+        ValueError: there is nothing in it, no evaluation gives a metric, or a setting is one that
+            the features depend on.
+    """
+    if not plan.parts:
+        raise ValueError("the plan has no tables and no curves")
+    known = [*SUMMARY_NAMES, *(f"map_{iou}" for iou in IOUS), "map_average"]
+    for part in plan.parts:
+        for metric in part.metrics:
+            if metric not in known:
+                raise ValueError(
+                    f"{part.title}: there is no metric {metric}: known are {', '.join(known)}"
+                )
+        for setting in {key for row in part.rows.values() for key in row}:
+            if not setting.startswith(CHANGEABLE):
+                raise ValueError(
+                    f"{part.title}: {setting} can't be compared: the features depend on it, and "
+                    f"are the same in every training; a plan changes {', '.join(CHANGEABLE)}"
+                )
 
 
 def make_tables(

@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING, Literal
 
 from exvad.checkpoints.checkpoint import load_checkpoint
 from exvad.data.atomic import write_json_atomic, write_text_atomic
+from exvad.data.storage.homes import expand_home
+from exvad.data.storage.writable import check_new_folder
 from exvad.encoders.loading import load_clip
 from exvad.export.agreement import head_difference, image_encoder_difference, require_agreement
 from exvad.export.description import DESCRIPTION, ExportedPart, describe
@@ -83,9 +85,13 @@ def export_checkpoint(
         ModelUnavailableError: CLIP's weights cannot be found.
     """
     require_packages(file_format)
-    folder = Path(folder).expanduser().absolute()
+    folder = expand_home(folder).absolute()
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise ExportError(f"{folder} exists and is no empty folder: name another one with --to")
+    try:
+        check_new_folder(folder)
+    except ValueError as error:
+        raise ExportError(str(error)) from None
     checkpoint = load_checkpoint(checkpoint_folder)
     if checkpoint.system is not None:
         raise ExportError(

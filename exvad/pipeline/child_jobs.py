@@ -8,6 +8,12 @@ import subprocess
 import sys
 from collections.abc import Sequence
 
+from exvad.pipeline.termination import TerminatedError
+
+EXIT_INTERRUPTED = 130
+# What a job may take to end after Ctrl-C, and after it was asked by SIGTERM.
+INTERRUPTED_SECONDS, TERMINATED_SECONDS = 5.0, 20.0
+
 
 class JobFailedError(ValueError):
     """A job of a larger command failed."""
@@ -22,17 +28,39 @@ def run_job(verb: str, arguments: Sequence[str]) -> None:
 
     Raises:
         JobFailedError: the job ended with another exit code than 0.
+        KeyboardInterrupt: this process or the job was interrupted; the job has ended, too.
     """
     environment = {name: value for name, value in os.environ.items() if name != "RAY_ADDRESS"}
     environment.setdefault("TOKENIZERS_PARALLELISM", "false")
-    finished = subprocess.run(
-        [sys.executable, "-m", "exvad.cli", verb, *arguments], env=environment, check=False
-    )
-    if finished.returncode:
+    command = [sys.executable, "-m", "exvad.cli", verb, *arguments]
+    with subprocess.Popen(command, env=environment) as process:
+        try:
+            code = process.wait()
+        except BaseException as error:
+            _end(process, asks=isinstance(error, TerminatedError))
+            raise
+    if code == EXIT_INTERRUPTED:
+        raise KeyboardInterrupt
+    if code:
         raise JobFailedError(
-            f"exvad {verb} {_describe_end(finished.returncode)}; its messages are above. "
+            f"exvad {verb} {_describe_end(code)}; its messages are above. "
             "Run the same command again to continue from there."
         )
+
+
+def _end(process: subprocess.Popen[bytes], asks: bool) -> None:
+    """Let a job end, so that nothing of it runs on.
+
+    Args:
+        process: the job.
+        asks: whether to ask it at once. A terminal sends Ctrl-C to the job itself, too.
+    """
+    patience = 0.0 if asks else INTERRUPTED_SECONDS
+    for seconds, stop in ((patience, process.terminate), (TERMINATED_SECONDS, process.kill)):
+        try:
+            process.wait(seconds)
+        except subprocess.TimeoutExpired:
+            stop()
 
 
 def _describe_end(code: int) -> str:

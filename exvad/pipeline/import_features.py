@@ -52,8 +52,9 @@ def import_into_run(
             f"{unknown[0]} has events in seconds, and imported features have no frame rate: give "
             "the column fps in the manifest"
         )
-    write_manifest(manifest, run_manifest_path(config))
     imported = import_visual(features, manifest, store, config.data.stride)
+    # Not before: where nothing can be imported, the run stays as it was.
+    write_manifest(manifest, run_manifest_path(config))
     console.print(
         f"{imported.videos} of {len(manifest.videos)} videos have features, "
         f"{imported.width} wide, {imported.crops} crop{'s' if imported.crops > 1 else ''}",

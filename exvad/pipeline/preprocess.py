@@ -63,12 +63,13 @@ def preprocess(
             "llm.segment_captions=0, or llm.backend=openai with vllm serve"
         )
     manifest = load_manifest_with_progress(config)
-    write_manifest(manifest, run_manifest_path(config))
     store = Store(config.store_path)
     vision_settings = vision_fingerprint(config)
     vision = store.stage("vision", vision_settings, fresh)
     language_settings = language_fingerprint(config, manifest.classes)
     language = store.stage("language", {**language_settings, "vision": vision_settings}, fresh)
+    # Not before: a store of other settings refuses, and the run stays as it was.
+    write_manifest(manifest, run_manifest_path(config))
     if retry_failed:
         store.failures.clear()
     video_ids = [video.video_id for video in manifest.videos]

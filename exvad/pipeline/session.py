@@ -5,9 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import os
-import signal
 import sys
-import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -17,6 +15,8 @@ import ray
 import ray.data
 from ray._private.ray_constants import WORKER_PROCESS_SETUP_HOOK_ENV_VAR
 from ray._private.runtime_env.constants import RAY_JOB_CONFIG_JSON_ENV_VAR
+
+from exvad.pipeline.termination import raise_termination, termination_raised
 
 PREFIXES = ("HF_", "HUGGING_FACE_", "HUGGINGFACE_")
 # Folders and files of one machine; other nodes have others.
@@ -77,36 +77,18 @@ def ray_session(niceness: int | None = None) -> Iterator[None]:
         options = {"runtime_env": hub_runtime_env(os.environ)}
     elif niceness is not None:
         options["_system_config"] = {"worker_niceness": niceness}
-    with ray_output_hidden():
-        ray.init(address=address, logging_level=logging.ERROR, log_to_driver=False, **options)
-    logging.getLogger("ray.data").setLevel(logging.ERROR)
-    ray.data.DataContext.get_current().enable_progress_bars = False
-    try:
-        with _termination_raised():
+    with termination_raised():
+        try:
+            with ray_output_hidden():
+                ray.init(
+                    address=address, logging_level=logging.ERROR, log_to_driver=False, **options
+                )
+            raise_termination()  # Ray has set a handler that would abort the process
+            logging.getLogger("ray.data").setLevel(logging.ERROR)
+            ray.data.DataContext.get_current().enable_progress_bars = False
             yield
-    finally:
-        ray.shutdown()
-
-
-class TerminatedError(KeyboardInterrupt):
-    """The process was asked to end by SIGTERM, as `kill` and Kubernetes do."""
-
-
-@contextmanager
-def _termination_raised() -> Iterator[None]:
-    """Raise SIGTERM as an exception; Ray's own handler would abort the process."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-
-    def terminate(*_: object) -> None:
-        raise TerminatedError
-
-    before = signal.signal(signal.SIGTERM, terminate)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)
+        finally:
+            ray.shutdown()
 
 
 def hub_runtime_env(environment: Mapping[str, str]) -> dict[str, Any]:

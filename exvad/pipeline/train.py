@@ -13,14 +13,17 @@ from typing import TYPE_CHECKING, Any
 
 import ray
 import torch
-from ray.train import CheckpointConfig, FailureConfig, RunConfig, ScalingConfig
+from ray.exceptions import RayError
+from ray.train import CheckpointConfig, ControllerError, FailureConfig, RunConfig, ScalingConfig
 from ray.train.torch import TorchTrainer
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from exvad.checkpoints.checkpoint import Checkpoint, save_checkpoint
 from exvad.checkpoints.registry import CHECKPOINT
-from exvad.checkpoints.tracking import check_tracking, log_training
+from exvad.checkpoints.tracking import check_tracking, log_training, prepare_tracking
+from exvad.checkpoints.tracking_store import require_tracking_store
 from exvad.data.dataset import read_run_manifest
+from exvad.data.storage.claims import claimed
 from exvad.data.storage.places import resolve_place
 from exvad.inference.domain import MIN_VIDEOS, fit_domain
 from exvad.laam.run_labels import RunLabels
@@ -35,7 +38,7 @@ from exvad.training.balance import drowning_term
 from exvad.training.fitting import FitState, best_network
 from exvad.training.snippet_sample import sample_snippets
 from exvad.training.videos import TrainingVideos
-from exvad.training.worker import load_state, train_worker
+from exvad.training.worker import check_snapshot, load_state, train_worker
 
 if TYPE_CHECKING:
     import numpy as np
@@ -57,9 +60,11 @@ def train(config: Config) -> int:
         The exit code.
 
     Raises:
-        ValueError: features or labels are missing, or training stopped with an error.
+        ValueError: features or labels are missing, another process trains on the run, or training
+            stopped with an error.
     """
     check_tracking(config)
+    require_tracking_store(config.mlflow_uri)
     labels = RunLabels.load(config)
     manifest, store = read_run_manifest(config), Store(config.store_path)
     videos = TrainingVideos.find(manifest, store, config)
@@ -71,13 +76,16 @@ def train(config: Config) -> int:
         )
     videos.check_enough(config)
     label_CD = labels.embeddings(config)
-    _delete_stale_state(config, manifest)
-    with ray_session():
-        check_shared({"run": config.run, "store": config.store_path})
-        state = _fit_on_ray(config, store, videos, label_CD)
-    domain = _fit_domain(store, videos)
-    checkpoint = trained_checkpoint(config, state, label_CD, labels.phrases, manifest, domain)
-    save_checkpoint(config.in_run(CHECKPOINT), checkpoint)
+    with claimed(resolve_place(config.run), "exvad train"):
+        prepare_tracking(config)
+        _delete_stale_state(config, manifest)
+        check_snapshot(resolve_place(config.in_run("train")))
+        with ray_session():
+            check_shared({"run": config.run, "store": config.store_path})
+            state = _fit_on_ray(config, store, videos, label_CD)
+        domain = _fit_domain(store, videos)
+        checkpoint = trained_checkpoint(config, state, label_CD, labels.phrases, manifest, domain)
+        save_checkpoint(config.in_run(CHECKPOINT), checkpoint)
     run_id = log_training(config, state)
     console.print(f"MLflow run {run_id} in experiment {config.mlflow.experiment}")
     _print_best(config, state)
@@ -152,7 +160,7 @@ def _delete_stale_state(config: Config, manifest: Manifest) -> None:
     signature = json.dumps([settings, provenance], sort_keys=True)
     run = resolve_place(config.run)
     signature_file = run / "train.json"
-    if not signature_file.exists() or signature_file.read_text() != signature:
+    if not signature_file.exists() or signature_file.read_bytes() != signature.encode():
         (run / "train").delete_folder()
         signature_file.write_text(signature)
 
@@ -197,12 +205,40 @@ def _fit_on_ray(
         ),
     )
     with epochs_shown(board, config.train.epochs), waiting_reported("training"):
-        result = trainer.fit()
+        try:
+            result = trainer.fit()
+        except (ControllerError, RayError) as error:
+            problem = _state_problem(config.in_run("train"), error)
+            if problem is None:
+                raise
+            raise ValueError(problem) from error
     if result.error is not None:
         raise ValueError(f"training stopped: {result.error}")
     state = load_state(result.checkpoint)
     assert state is not None, "train.epochs is at least 1"
     return state
+
+
+def _state_problem(folder: str, error: ControllerError | RayError) -> str | None:
+    """Return what is wrong with the folder of the state; None if it is not to blame.
+
+    Args:
+        folder: RUN/train.
+        error: what Ray Train raised.
+    """
+    failure = error.controller_failure if isinstance(error, ControllerError) else error
+    if isinstance(failure, OSError):
+        return (
+            f"{folder}: the state of the training can't be stored "
+            f"({failure.strerror or failure}): make room or rights there, and the same command "
+            "continues"
+        )
+    if "CheckpointManagerInitializationError" in f"{failure!r} {failure}":
+        return (
+            f"{folder}: the state of the training is damaged: delete this folder, and the same "
+            "command trains from the first epoch"
+        )
+    return None
 
 
 def worker_cpus(config: TrainConfig) -> int:

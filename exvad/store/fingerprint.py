@@ -111,8 +111,8 @@ def _describe_difference(folder: PartFolder, stored: dict[str, Any], new: dict[s
         [
             f"{folder.path} was made with other settings, and the two cannot be mixed:",
             *differences,
-            "Use the old settings, use another folder, or use --fresh to delete the content and "
-            "start over.",
+            "Use the old settings, use another folder, or let `exvad preprocess --fresh` delete "
+            "the content and start over.",
         ]
     )
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pickle
 import tempfile
 from functools import partial
 from pathlib import Path
@@ -19,9 +20,13 @@ from exvad.training.replica import Replica
 
 if TYPE_CHECKING:
     from exvad.config import Config
+    from exvad.data.storage.places import Place
     from exvad.inference.prediction import Prediction
 
 STATE_FILE = "state.pt"
+SNAPSHOT = "checkpoint_manager_snapshot.json"  # in which Ray Train lists the states
+# What torch raises about a file that is cut short, empty, missing, or another file.
+_DAMAGED = (RuntimeError, EOFError, KeyError, FileNotFoundError, pickle.UnpicklingError)
 
 
 def train_worker(settings: dict[str, Any]) -> None:
@@ -75,8 +80,40 @@ def _gather(mine: list[Prediction], workers: int) -> list[list[Prediction]]:
 
 
 def load_state(checkpoint: ray.train.Checkpoint | None) -> FitState | None:
-    """Load the state of a Ray Train checkpoint on the CPU; None if there is no checkpoint yet."""
+    """Load the state of a Ray Train checkpoint on the CPU; None if there is no checkpoint yet.
+
+    Raises:
+        ValueError: the state is damaged or missing; the message says what to do.
+    """
     if checkpoint is None:
         return None
     with checkpoint.as_directory() as folder:
-        return FitState.load(Path(folder) / STATE_FILE)
+        try:
+            return FitState.load(Path(folder) / STATE_FILE)
+        except _DAMAGED:
+            # Short and without its cause, because Ray Train cuts long errors off.
+            raise ValueError(
+                f"{checkpoint.path}/{STATE_FILE} is damaged: delete "
+                f"{checkpoint.path.rpartition('/')[0]}, and the same command trains from the first "
+                "epoch"
+            ) from None
+
+
+def check_snapshot(folder: Place) -> None:
+    """Refuse a folder of states whose list Ray Train can't read; it would fail without a sentence.
+
+    Args:
+        folder: RUN/train.
+
+    Raises:
+        ValueError: the list is damaged; the message says what to do.
+    """
+    snapshot = folder / SNAPSHOT
+    if not snapshot.exists():
+        return
+    try:
+        snapshot.read_json()
+    except ValueError as error:
+        raise ValueError(
+            f"{error}; delete {folder}, and the same command trains from the first epoch"
+        ) from None

@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from exvad.tuning.search import Method
     from exvad.tuning.space import Dimension
 
+PLAN = "sweep.json"
+
 
 @dataclass(frozen=True)
 class SweepOptions:
@@ -62,3 +64,7 @@ class SweepContext:
     space: dict[str, Dimension]
     data: RunData
     labels: RunLabels
+
+    def space_text(self) -> str:
+        """Return the file of the search space as it was when the sweep started."""
+        return str((self.folder / PLAN).read_json()["space"])

@@ -36,7 +36,7 @@ def publish(sweep: SweepContext, outcome: SweepOutcome) -> None:
         winner = outcome.confirmed[0]
         _save_checkpoint(sweep, winner)
         commands = _commands(sweep, winner)
-    files = {PAGE: _page(sweep, outcome, commands), SPACE: options.space.read_text("utf-8")}
+    files = {PAGE: _page(sweep, outcome, commands), SPACE: sweep.space_text()}
     for name, text in files.items():
         (sweep.folder / name).write_text(text)
     lineage = {

@@ -61,7 +61,7 @@ class SearchResult:
     Args:
         records: the trials that started.
         planned: number of trials that were planned.
-        interrupted: whether Ctrl-C ended the search.
+        interrupted: whether Ctrl-C or SIGTERM ended the search.
     """
 
     records: list[TrialRecord]
@@ -91,7 +91,7 @@ def search(
     plan: SearchPlan,
     resume: bool = False,
 ) -> SearchResult:
-    """Run the search, or the rest of it; Ctrl-C ends it with the results so far.
+    """Run the search, or the rest of it; Ctrl-C or SIGTERM ends it with the results so far.
 
     Args:
         trainable: a function trainable of Ray Tune.
@@ -147,28 +147,31 @@ def has_saved_state(folder: Place) -> bool:
 
 @contextmanager
 def _graceful_interrupt() -> Iterator[threading.Event]:
-    """Make the first Ctrl-C end Ray Tune with its state saved.
+    """Make the first Ctrl-C or SIGTERM end Ray Tune with its state saved.
 
-    Ray Tune does not report whether Ctrl-C ended it. So this handler catches Ctrl-C first and
-    passes it on as SIGUSR1, the other signal that ends Ray Tune.
+    Ray Tune does not report whether a signal ended it. So this handler catches it first and passes
+    it on as SIGUSR1, another signal that ends Ray Tune.
 
     Yields:
-        An event that is set if Ctrl-C was pressed.
+        An event that is set if the search was interrupted.
     """
     interrupted = threading.Event()
+    signals = (signal.SIGINT, signal.SIGTERM)
 
     def pass_on(*_: object) -> None:
         interrupted.set()
-        signal.signal(signal.SIGINT, original)
+        for number in signals:
+            signal.signal(number, originals[number])
         signal.raise_signal(signal.SIGUSR1)
 
     # The variable stays set: this process has no other use for Ray Tune's own handler.
     os.environ["TUNE_DISABLE_SIGINT_HANDLER"] = "1"
-    original = signal.signal(signal.SIGINT, pass_on)
+    originals = {number: signal.signal(number, pass_on) for number in signals}
     try:
         yield interrupted
     finally:
-        signal.signal(signal.SIGINT, original)
+        for number in signals:
+            signal.signal(number, originals[number])
 
 
 def _make_tuner(

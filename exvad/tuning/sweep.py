@@ -14,15 +14,18 @@ from typing import TYPE_CHECKING, Any
 import ray
 from ray import tune
 
-from exvad.checkpoints.tracking import check_tracking
+from exvad.checkpoints.tracking import check_tracking, prepare_tracking
+from exvad.checkpoints.tracking_store import require_tracking_store
+from exvad.data.storage.claims import claimed
 from exvad.laam.run_labels import RunLabels
 from exvad.pipeline.placement import Demand, check_placement
 from exvad.pipeline.progress.terminal import console
 from exvad.pipeline.session import ray_session
 from exvad.pipeline.shared_places import check_shared
+from exvad.pipeline.studies.results import read_result
 from exvad.store.run_data import RunData
 from exvad.tuning.confirm import confirm
-from exvad.tuning.context import SweepContext, SweepOptions
+from exvad.tuning.context import PLAN, SweepContext, SweepOptions
 from exvad.tuning.outcome import SweepOutcome, compare_with_start, describe_best
 from exvad.tuning.publish import publish
 from exvad.tuning.records import best_first
@@ -35,7 +38,6 @@ if TYPE_CHECKING:
     from exvad.data.storage.places import Place
     from exvad.tuning.space import Dimension
 
-PLAN = "sweep.json"
 MAX_CONFIRMED = 3
 EXIT_INTERRUPTED = 130
 
@@ -56,26 +58,36 @@ def sweep(config: Config, options: SweepOptions) -> int:
     if options.trials < 1 or options.confirm_seeds < 1:
         raise ValueError("--trials and --confirm need at least 1")
     check_tracking(config)
+    require_tracking_store(config.mlflow_uri)
     folder = sweep_folder(config, options.resume)
+    space = read_space(options.space, config)
     if options.resume:
         _check_same_plan(folder, config, options)
-    space = read_space(options.space, config)
     data, labels = load_data(config, space)
+    prepare_tracking(config)
     (folder / PLAN).write_text(json.dumps(_plan(config, options)))
     context = SweepContext(config, options, folder, space, data, labels)
     settings = "tune.cpus, tune.gpus, train.gpu"
     trial = Demand("trial", settings, config.tune.cpus, config.trial_gpus)
-    with ray_session():
-        check_placement("the sweep", [trial])
-        check_shared({"run": config.run})
-        outcome = _search_and_confirm(context)
-    publish(context, outcome)
+    try:
+        with claimed(folder, "exvad sweep"), ray_session():
+            check_placement("the sweep", [trial])
+            check_shared({"run": config.run})
+            outcome = _search_and_confirm(context)
+        publish(context, outcome)
+    except KeyboardInterrupt:
+        return _stopped(options)
     if outcome.interrupted:
-        arguments = [argument for argument in options.command if argument != "--resume"]
-        resume = shlex.join(["exvad", "sweep", "--resume", *arguments])
-        console.print(f"stopped; resume with: {resume}", soft_wrap=True, highlight=False)
-        return EXIT_INTERRUPTED
+        return _stopped(options)
     return 0 if outcome.confirmed else 1
+
+
+def _stopped(options: SweepOptions) -> int:
+    """Print how a sweep is resumed; return the exit code."""
+    arguments = [argument for argument in options.command if argument != "--resume"]
+    resume = shlex.join(["exvad", "sweep", "--resume", *arguments])
+    console.print(f"stopped; resume with: {resume}", soft_wrap=True, highlight=False)
+    return EXIT_INTERRUPTED
 
 
 def load_data(config: Config, space: Mapping[str, Dimension]) -> tuple[RunData, RunLabels]:
@@ -152,7 +164,7 @@ def _check_same_plan(folder: Place, config: Config, options: SweepOptions) -> No
     path = folder / PLAN
     if not path.exists():
         raise ValueError(f"{folder} holds no sweep that can be resumed: start a new one")
-    before, now = path.read_json(), _plan(config, options)
+    before, now = read_result(path), _plan(config, options)
     different = [name for name in now if before.get(name) != now[name]]
     if different:
         raise ValueError(

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from exvad.data.atomic import atomic_file
+from exvad.data.storage.homes import expand_home
 from exvad.encoders.vectors import MIN_LENGTH, unit_vectors
 
 if TYPE_CHECKING:
@@ -91,16 +92,22 @@ def encode_memory(
     )
 
 
-def cache_folder() -> Path:
-    """Return the user's folder for encoded memories, below $XDG_CACHE_HOME or ~/.cache."""
-    base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    return Path(base) / "exvad" / "memory"
+def cache_folder() -> Path | None:
+    """Return the user's folder for encoded memories, below $XDG_CACHE_HOME or ~/.cache.
+
+    Returns:
+        None for a user without a home folder, as in some containers.
+    """
+    base = expand_home(os.environ.get("XDG_CACHE_HOME") or "~/.cache")
+    return base / "exvad" / "memory" if base.is_absolute() else None
 
 
 def _cached_features(
-    texts: Sequence[str], clip: ImageTextEncoder, folder: Path
+    texts: Sequence[str], clip: ImageTextEncoder, folder: Path | None
 ) -> NDArray[np.float32]:
     """Return the features of texts, read from the cache if they were encoded by the same CLIP."""
+    if folder is None:
+        return clip.encode_texts(texts)
     probe = np.round(unit_vectors(clip.encode_texts(PROBES), MIN_LENGTH), PROBE_DIGITS)
     content = json.dumps(list(texts)).encode() + (probe + 0.0).astype(np.float32).tobytes()
     path = folder / f"{hashlib.sha256(content).hexdigest()}.npy"

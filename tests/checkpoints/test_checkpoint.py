@@ -28,6 +28,7 @@ from exvad.inference.calibration import Calibration
 from exvad.inference.domain import fit_domain
 from exvad.inference.network import build_network
 from exvad.laam.phrases import LabelPhrases
+from tests.helpers.disks import small_disk
 from tests.helpers.planted import CLASSES, WIDTH, config, directions, examples
 
 LABELS = LabelPhrases(phrases={label: [f"{label} {n}" for n in range(4)] for label in CLASSES},
@@ -218,3 +219,18 @@ def test_save_checkpoint_leaves_the_old_checkpoint_after_a_crash(
     assert torch.equal(outputs(load_checkpoint(folder)), before)
     save(folder, seed=1)
     assert json.loads((folder / "provenance.json").read_text())["seed"] == 1
+
+
+def test_save_checkpoint_on_a_full_disk_leaves_nothing_but_the_old_checkpoint(
+    folder: Path, tmp_path: Path
+) -> None:
+    size = sum(file.stat().st_size for file in folder.iterdir())
+    with small_disk(tmp_path / "disk", f"{2 * size // 1024}k") as disk:
+        save(disk / "checkpoint")
+        before = outputs(load_checkpoint(disk / "checkpoint"))
+        (disk / "filler").write_bytes(bytes(size // 2))
+        with pytest.raises(OSError, match="No space left") as caught:
+            save(disk / "other", seed=1)
+        assert caught.value.filename == str(disk / "other")
+        assert [path for path in disk.iterdir() if path.name.startswith(".")] == []
+        assert torch.equal(outputs(load_checkpoint(disk / "checkpoint")), before)

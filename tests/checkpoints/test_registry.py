@@ -28,6 +28,12 @@ def test_resolve_checkpoint_without_an_mlflow_names_the_setting_and_creates_noth
     assert resolve_checkpoint("some/folder") == Path("some/folder")
 
 
+def test_resolve_checkpoint_makes_no_database_where_there_is_none(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match=r"there is no MLflow database .*typo/mlflow\.db"):
+        resolve_checkpoint("models:/exvad@champion", f"sqlite:///{tmp_path}/runs/typo/mlflow.db")
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_resolve_tracking_uri_is_that_of_the_newest_run_unless_one_is_given(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -7,7 +7,12 @@ from pathlib import Path
 import mlflow
 import pytest
 
-from exvad.checkpoints.tracking import check_tracking, open_experiment, provenance_tags
+from exvad.checkpoints.tracking import (
+    check_tracking,
+    open_experiment,
+    prepare_tracking,
+    provenance_tags,
+)
 from exvad.config import load_config
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*loader strategy is deprecated")
@@ -25,6 +30,23 @@ def test_open_experiment_creates_it_once_with_artifacts_in_the_run(
     experiment = mlflow.get_experiment(experiment_id)
     assert experiment.name == "mine"
     assert experiment.artifact_location == (tmp_path / "run/mlartifacts").as_uri()
+
+
+def test_prepare_tracking_makes_the_experiment_or_says_at_once_why_it_can_not(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "")
+    config = load_config("demo", [f"run={tmp_path}"])
+    prepare_tracking(config)
+    assert mlflow.get_experiment_by_name("exvad") is not None
+    mlflow.delete_experiment(mlflow.get_experiment_by_name("exvad").experiment_id)
+    with pytest.raises(ValueError, match="experiment exvad is deleted: restore it"):
+        prepare_tracking(config)
+    (tmp_path / "other").mkdir()
+    (tmp_path / "other/mlflow.db").write_bytes(bytes(range(256)) * 40)
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "")
+    with pytest.raises(ValueError, match="file is not a database"):
+        prepare_tracking(load_config("demo", [f"run={tmp_path}/other"]))
 
 
 def test_run_in_a_bucket_needs_a_tracking_server(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from exvad.cli.errors import user_error
+import pytest
+
+from exvad.cli.errors import describe_error, user_error
 
 TRACEBACK = """
 ray::MapWorker(MapBatches(LanguageActor)).__init__() (pid=1)
@@ -31,3 +33,25 @@ def test_user_error_is_none_for_other_errors() -> None:
 def test_user_error_says_what_to_do_when_ray_does_not_start() -> None:
     late = "Exception: The current node timed out during startup. This could happen because …"
     assert "did not start in time" in str(user_error(late))
+
+
+def test_user_error_says_which_disk_is_full_but_takes_no_missing_file() -> None:
+    full = "OSError: [Errno 28] No space left on device: '/data/run/state.pt'"
+    remote = TRACEBACK.replace(TRACEBACK.strip().splitlines()[-1], full)
+    message = user_error(remote)
+    assert message is not None
+    assert message.startswith("No space left on device: '/data/run/state.pt'; make room")
+    assert user_error(remote.replace("28", "2")) is None
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        MemoryError(),
+        RuntimeError("CUDA out of memory. Tried to allocate 20.00 GiB"),
+        RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate 8 bytes."),
+    ],
+)
+def test_describe_error_says_what_to_do_when_the_memory_is_full(error: Exception) -> None:
+    assert "lower batch sizes" in str(describe_error(error))
+    assert describe_error(RuntimeError("a defect")) is None

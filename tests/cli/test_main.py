@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
 import re
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -13,6 +15,7 @@ import yaml
 
 from exvad.cli.main import VERBS, main
 from exvad.config import load_config
+from tests.helpers.processes import exvad_command, free_port
 
 HEAVY = {"torch", "ray", "open_clip", "transformers", "mlflow"}
 ALL_HELPS = f"""
@@ -149,8 +152,55 @@ def test_an_error_of_a_verb_is_one_line_without_a_traceback(
     assert captured.out == ""
 
 
+@pytest.mark.parametrize("verb", ["train", "sweep", "compare"])
+def test_an_mlflow_that_does_not_answer_is_refused_before_anything_is_loaded(
+    verb: str, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    uri = f"mlflow.uri=http://127.0.0.1:{free_port()}"
+    assert main([verb, "--no-check", f"run={tmp_path}", uri]) == 2
+    message = capsys.readouterr().err
+    assert message.startswith("exvad: the MLflow server http://127.0.0.1:")
+    assert "Connection refused" in message
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_module_runs_as_the_command() -> None:
     finished = subprocess.run(
         [sys.executable, "-m", "exvad.cli", "--version"], capture_output=True, text=True, check=True
     )
     assert re.fullmatch(r"exvad \d+\.\d+\.\d+\n", finished.stdout)
+
+
+@pytest.mark.parametrize(
+    ("options", "refused"),
+    [
+        (["sweep", "--trials", "0"], "'0' is no whole number from 1 to 100000"),
+        (["sweep", "--confirm", "1.5"], "'1.5' is no whole number"),
+        (["ablate", "--seeds", "1" + "0" * 5000], "…' is no whole number from 1 to 1000"),
+        (["compare", "--snippets", "-1"], "'-1' is no whole number from 1 to 1000000"),
+        (["reproduce", "demo", "--seeds", "x"], "'x' is no whole number"),
+        (["memory", "build", "--scenes", "0"], "'0' is no whole number"),
+    ],
+)
+def test_numbers_that_can_not_be_meant_are_refused_at_once(
+    options: list[str], refused: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit, match="2"):
+        main(options)
+    assert refused in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_ends_a_command_with_a_sentence_and_code_130(
+    number: signal.Signals, tmp_path: Path
+) -> None:
+    pipe = tmp_path / "memory.json"
+    os.mkfifo(pipe)
+    command = exvad_command("memory", "show", pipe)
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:
+        writer = os.open(pipe, os.O_WRONLY)  # waits until the command reads
+        process.send_signal(number)
+        _, messages = process.communicate(timeout=60)
+        os.close(writer)
+    assert process.returncode == 130
+    assert messages == "exvad: stopped; run the same command again to continue\n"

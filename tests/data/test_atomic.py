@@ -83,3 +83,10 @@ def test_a_failed_creation_leaves_no_file(
     with pytest.raises(OSError, match="No space left"):
         create_file(tmp_path / "claim", b"x")
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_name_that_is_too_long_is_reported_as_it_was_given(tmp_path: Path) -> None:
+    target = tmp_path / ("x" * 250)
+    with pytest.raises(OSError, match="too long") as caught:
+        write_text_atomic(target, "text")
+    assert caught.value.filename == str(target)

@@ -118,3 +118,11 @@ def test_read_run_manifest_says_which_command_to_run(tmp_path: Path) -> None:
         ValueError, match=r"no manifest .*: run `exvad preprocess` with the same run="
     ):
         read_run_manifest(config(f"run={tmp_path}"))
+
+
+def test_read_run_manifest_says_what_writes_a_damaged_one_again(tmp_path: Path) -> None:
+    settings = config(f"run={tmp_path}")
+    Path(run_manifest_path(settings)).write_bytes(b"PAR1 cut short")
+    with pytest.raises(ValueError, match=r"manifest\.parquet: .*`exvad preprocess` writes it") as e:
+        read_run_manifest(settings)
+    assert "imported" not in str(e.value)

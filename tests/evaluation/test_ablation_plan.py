@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from exvad.evaluation.ablation_plan import cell_name, make_tables, read_plan
+from exvad.evaluation.ablation_plan import cell_name, check_plan, make_tables, read_plan
 from exvad.evaluation.paper_tables import as_markdown
 from exvad.evaluation.scored import Metrics
 
@@ -62,3 +62,27 @@ def test_make_tables_names_an_unknown_metric(tmp_path: Path) -> None:
     plan = read_plan(path)
     with pytest.raises(ValueError, match="frame_acu"):
         make_tables(plan, {"labels.k=1": [{"frame_auc": 0.5}]}, "strict", "val")
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("{}", "no tables and no curves"),
+        (
+            "curves: [{title: t, setting: labels.k, values: [1], metrics: [map_0.7]}]",
+            r"t: there is no metric map_0\.7: known are frame_auc",
+        ),
+        (
+            "tables: [{title: t, metrics: [frame_auc], rows: {a: {data.stride: 8}}}]",
+            r"t: data\.stride can't be compared",
+        ),
+    ],
+)
+def test_check_plan_refuses_what_can_not_be_measured_before_anything_is_trained(
+    tmp_path: Path, text: str, message: str
+) -> None:
+    check_plan(read_plan(None))
+    (tmp_path / "plan.yaml").write_text(text)
+    plan = read_plan(tmp_path / "plan.yaml")
+    with pytest.raises(ValueError, match=message):
+        check_plan(plan)

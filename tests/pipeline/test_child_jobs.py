@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import sys
+import threading
 from pathlib import Path
 
+import psutil
 import pytest
 
 from exvad.pipeline.child_jobs import JobFailedError, run_job
+from exvad.pipeline.termination import TerminatedError, termination_raised
+from tests.helpers.waiting import holds_within
 
 
 def test_run_job_runs_a_verb(capfd: pytest.CaptureFixture[str]) -> None:
@@ -29,4 +35,41 @@ def test_run_job_names_the_signal_that_killed_a_job(
     python.chmod(0o755)
     monkeypatch.setattr(sys, "executable", str(python))
     with pytest.raises(JobFailedError, match=r"exvad train was killed \(SIGKILL\), perhaps for"):
+        run_job("train", [])
+
+
+def as_python(folder: Path, script: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let `run_job` run a shell script in place of Python."""
+    python = folder / "python"
+    python.write_text(f"#!/bin/sh\n{script}")
+    python.chmod(0o755)
+    monkeypatch.setattr(sys, "executable", str(python))
+
+
+def test_a_terminated_command_takes_its_job_with_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    as_python(
+        tmp_path,
+        f"trap 'echo ended > {tmp_path}/ended; exit 130' TERM\n"
+        f"echo $$ > {tmp_path}/started\nwhile :; do sleep 0.1; done\n",
+        monkeypatch,
+    )
+
+    def terminate() -> None:
+        assert holds_within(30, (tmp_path / "started").exists)
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    threading.Thread(target=terminate).start()
+    with termination_raised(), pytest.raises(TerminatedError):
+        run_job("train", [])
+    assert (tmp_path / "ended").exists()
+    assert not psutil.pid_exists(int((tmp_path / "started").read_text()))
+
+
+def test_an_interrupted_job_interrupts_the_command(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    as_python(tmp_path, "exit 130\n", monkeypatch)
+    with pytest.raises(KeyboardInterrupt):
         run_job("train", [])

@@ -10,7 +10,9 @@ import pytest
 from exvad.config import load_config
 from exvad.data.dataset import read_run_manifest
 from exvad.pipeline.import_features import import_into_run
+from exvad.pipeline.preprocess import preprocess
 from exvad.pipeline.progress.names import short_list
+from exvad.store.fingerprint import FingerprintError
 from exvad.store.run_data import RunData
 from tests.helpers.annotations import UCF_FILES, write_annotations
 
@@ -43,3 +45,18 @@ def test_official_lists_need_no_root_where_features_are_imported(
 def test_short_list_names_ten_and_counts_the_others() -> None:
     assert short_list(["a", "b"]) == "a, b"
     assert short_list([str(number) for number in range(12)]).endswith("8, 9 and 2 more")
+
+
+def test_a_run_whose_features_have_other_settings_keeps_its_manifest(tmp_path: Path) -> None:
+    table = tmp_path / "mine.csv"
+    table.write_text("path,split,labels\na.mp4,train,Normal\nb.mp4,test,Arson\n")
+    settings = ["data.kind=manifest", f"data.manifest={table}", f"run={tmp_path}/run"]
+    np.save(tmp_path / "a.npy", np.ones((3, 6), np.float32))
+    assert import_into_run(load_config("demo", settings), tmp_path) == 0
+    before = (tmp_path / "run/manifest.parquet").read_bytes()
+    table.write_text(table.read_text() + "c.mp4,test,Normal\n")
+    with pytest.raises(FingerprintError, match="made with other settings"):
+        import_into_run(load_config("demo", [*settings, "data.stride=3"]), tmp_path)
+    with pytest.raises(FingerprintError, match="made with other settings"):
+        preprocess(load_config("demo", settings))
+    assert (tmp_path / "run/manifest.parquet").read_bytes() == before

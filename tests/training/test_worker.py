@@ -8,9 +8,10 @@ import pytest
 import ray.train
 import torch
 
+from exvad.data.storage.places import resolve_place
 from exvad.training.data import TrainingData
 from exvad.training.fitting import train_network
-from exvad.training.worker import STATE_FILE, load_state
+from exvad.training.worker import SNAPSHOT, STATE_FILE, check_snapshot, load_state
 from tests.helpers.planted import config, directions, examples
 
 
@@ -27,3 +28,26 @@ def test_load_state_loads_the_state_of_a_gpu_on_a_machine_without_one(
     assert loaded.history == state.history
     for name, weight in state.weights.items():
         assert torch.equal(loaded.weights[name], weight)
+
+
+@pytest.mark.parametrize("content", [b"", b"PK\3\4cut short", b"\xff\x00garbage", None])
+def test_load_state_says_what_to_do_about_a_damaged_state(
+    tmp_path: Path, content: bytes | None
+) -> None:
+    folder = tmp_path / "train/checkpoint_1"
+    folder.mkdir(parents=True)
+    if content is not None:
+        (folder / STATE_FILE).write_bytes(content)
+    with pytest.raises(ValueError, match=f"state.pt is damaged: delete {tmp_path}/train, and"):
+        load_state(ray.train.Checkpoint.from_directory(folder))
+
+
+@pytest.mark.parametrize("content", [b"", b"\xff\x00", b'{"ray_version": '])
+def test_check_snapshot_refuses_a_damaged_list_of_states(tmp_path: Path, content: bytes) -> None:
+    folder = resolve_place(tmp_path)
+    check_snapshot(folder)
+    (folder / SNAPSHOT).write_json({"checkpoint_results": []})
+    check_snapshot(folder)
+    (folder / SNAPSHOT).write_bytes(content)
+    with pytest.raises(ValueError, match=f"{SNAPSHOT} is damaged: .*; delete {tmp_path}, and"):
+        check_snapshot(folder)

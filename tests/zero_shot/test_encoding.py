@@ -87,3 +87,8 @@ def test_cache_folder_follows_the_environment(
 ) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     assert cache_folder() == tmp_path / "exvad" / "memory"
+    monkeypatch.setenv("XDG_CACHE_HOME", "~no-such-user/cache")
+    assert cache_folder() is None
+    monkeypatch.chdir(tmp_path)
+    encode_memory(MEMORY, CountingEncoder(), build_config({}), None)
+    assert list(tmp_path.iterdir()) == []

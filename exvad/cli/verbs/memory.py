@@ -7,7 +7,7 @@ from pathlib import Path
 
 import shtab
 
-from exvad.cli.options import add_config, read_config
+from exvad.cli.options import add_config, read_config, whole_number
 
 HELP = "write or show the memory of scenes for detection without training"
 DESCRIPTION = (
@@ -44,7 +44,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     build.add_argument(
         "--scenes",
-        type=int,
+        type=whole_number(1, 10_000),
         default=40,
         metavar="N",
         help="scenes per kind and place [%(default)s]",

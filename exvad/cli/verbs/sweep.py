@@ -6,7 +6,7 @@ import argparse
 from importlib import resources
 from pathlib import Path
 
-from exvad.cli.options import add_config, add_no_check, read_config
+from exvad.cli.options import MOST_SEEDS, add_config, add_no_check, read_config, whole_number
 
 HELP = "search the settings of training (Ray Tune, Optuna, MLflow)"
 DESCRIPTION = (
@@ -19,7 +19,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments."""
     packaged_space = Path(str(resources.files("exvad") / "assets" / "search_space.yaml"))
     parser.add_argument(
-        "--trials", type=int, default=20, metavar="N", help="number of trials [%(default)s]"
+        "--trials",
+        type=whole_number(1, 100_000),
+        default=20,
+        metavar="N",
+        help="number of trials [%(default)s]",
     )
     parser.add_argument(
         "--space",
@@ -37,7 +41,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--confirm",
-        type=int,
+        type=whole_number(1, MOST_SEEDS),
         default=1,
         metavar="SEEDS",
         help="seeds with which each of the three best settings is trained again; the best mean "

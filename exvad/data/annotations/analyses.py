@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
-from exvad.data.annotations.annotated import AnnotatedVideo, AnnotationError, Annotations
+from exvad.data.annotations.annotated import AnnotatedVideo, Annotations
 from exvad.data.annotations.parsing import (
     as_dict,
     as_frame,
     as_list,
     as_number,
     as_text,
+    parse_json,
     read_text,
 )
 from exvad.data.records import TimedEvent
@@ -30,10 +30,7 @@ def read_analyses(path: Path) -> Annotations:
         where = f"{path}:{number}"
         if not line.strip():
             continue
-        try:
-            row = as_dict(json.loads(line), where)
-        except (json.JSONDecodeError, RecursionError) as error:
-            raise AnnotationError(f"{where}: this is not JSON ({error})") from None
+        row = as_dict(parse_json(line, where), where)
         if "error" in row:
             notes.append(f"{where}: {row.get('video')} was not analyzed and is left out")
             continue

@@ -46,7 +46,11 @@ def read_annotations(path: Path, kind: str = "", fps: float | None = None) -> An
     if kind == "manifest":
         return _of_manifest(read_manifest(path))
     annotations = _read(path, kind, fps)
+    if not annotations.videos:
+        raise AnnotationError("; ".join((f"{path}: there are no videos", *annotations.notes)))
     for video in annotations.videos:
+        if not video.name or "\0" in video.name:
+            raise AnnotationError(f"{path}: {video.name!r} can't be the name of a video")
         in_frames = [(float(e.start), float(e.end), e.label) for e in video.events]
         in_seconds = [(e.start, e.end, e.label) for e in video.timed_events]
         for start, end, label in in_frames + in_seconds:

@@ -11,6 +11,7 @@ from urllib.parse import parse_qs, unquote, urlsplit
 from exvad.data.annotations.annotated import AnnotationError
 
 _LARGEST = 10**12
+_HALF_CHARACTER = re.compile(r"\\u[dD][89a-fA-F]")  # the escape of a surrogate
 _UPLOAD_PREFIX = re.compile(r"[0-9a-f]{8}-(?=.)")
 
 
@@ -20,11 +21,28 @@ def read_json(path: Path) -> Any:
     Raises:
         AnnotationError: it can't be read, or is not JSON.
     """
-    text = read_text(path)
+    return parse_json(read_text(path), str(path))
+
+
+def parse_json(text: str, where: str) -> Any:
+    """Parse JSON.
+
+    Args:
+        text: the JSON.
+        where: its origin, for the message.
+
+    Raises:
+        AnnotationError: it is not JSON, or holds a text that is not Unicode.
+    """
     try:
-        return json.loads(text)
+        content = json.loads(text)
+        if _HALF_CHARACTER.search(text):
+            json.dumps(content, ensure_ascii=False).encode()
+    except UnicodeEncodeError:
+        raise AnnotationError(f"{where}: a text is not valid Unicode; correct it") from None
     except (ValueError, RecursionError) as error:
-        raise AnnotationError(f"{path}: this is not JSON ({error})") from None
+        raise AnnotationError(f"{where}: this is not JSON ({error})") from None
+    return content
 
 
 def read_text(path: Path) -> str:
@@ -117,7 +135,10 @@ def video_name(reference: str) -> str:
     as they are, because the storage layer opens them. Names may have `#`, `?` and `%`.
     """
     if reference.startswith(("http://", "https://", "/data/")):
-        parts = urlsplit(reference)
+        try:
+            parts = urlsplit(reference)
+        except ValueError:  # such as the brackets of an address that is none
+            return PurePosixPath(reference).name
         local = parse_qs(parts.query).get("d")
         if local:
             return local[0].lstrip("/")

@@ -57,7 +57,9 @@ def _load(source: str | Path | IO[bytes]) -> Array | dict[str, Array]:
                 return loaded
             arrays = {name: loaded[name] for name in loaded.files}
     except _BROKEN as error:
-        raise ValueError(reason_of(error)) from None
+        reason = reason_of(error)
+        # NumPy takes any other file for a pickle, and says how to run what may be in it.
+        raise ValueError("it holds no array of numbers" if "pickle" in reason else reason) from None
     if others := [name for name, array in arrays.items() if not isinstance(array, np.ndarray)]:
         raise ValueError(f"{others[0]} in it is no array")
     return arrays

@@ -9,9 +9,10 @@ import os
 from collections.abc import Mapping
 from functools import cache
 from importlib.util import find_spec
-from pathlib import Path
 from threading import Lock
 from typing import TYPE_CHECKING, Any
+
+from exvad.data.storage.homes import expand_home
 
 if TYPE_CHECKING:
     from pyarrow import fs
@@ -160,7 +161,7 @@ def _profile_settings(environment: Mapping[str, str]) -> dict[str, Any]:
         return {}
     file = environment.get("AWS_SHARED_CREDENTIALS_FILE") or "~/.aws/credentials"
     profile = environment.get("AWS_PROFILE")
-    if not profile and not Path(file).expanduser().exists():
+    if not profile and not expand_home(file).exists():
         return {}
     used = f"AWS_PROFILE={profile}" if profile else file
     if find_spec("boto3") is None:

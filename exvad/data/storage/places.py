@@ -19,7 +19,7 @@ from urllib.parse import parse_qsl, unquote
 
 from exvad.data.atomic import json_bytes, temporary_name
 from exvad.data.storage.clients import URI_OPTIONS
-from exvad.data.storage.errors import without_secrets
+from exvad.data.storage.errors import StorageError, reason_of, without_secrets
 from exvad.data.storage.filesystem import FileSystem
 from exvad.data.storage.local import LocalFileSystem
 from exvad.data.storage.objects import ObjectFileSystem
@@ -241,4 +241,6 @@ def _resolve_other(text: str, scheme: str) -> Place:
     except (ImportError, ValueError) as error:
         reason = str(error).rstrip(".")
         raise ValueError(f"{without_secrets(text)!r}: {reason}. {_SUPPORTED}.") from error
+    except OSError as error:  # some packages look for the server at once
+        raise StorageError(text, reason_of(error)) from error
     return Place(OtherFileSystem(scheme, filesystem), path)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING
 
+from exvad.checkpoints.local_tracking import database_path
 from exvad.pipeline.preflight.cluster import check_on_cluster
 from exvad.pipeline.preflight.files import check_label_file, check_prompt
 from exvad.pipeline.preflight.findings import BackgroundChecks, Finding, PreflightError
@@ -13,6 +14,7 @@ from exvad.pipeline.preflight.needs import Job, Needs, job_needs
 from exvad.pipeline.preflight.places import check_data, check_place
 from exvad.pipeline.preflight.processors import check_stage, local_processors
 from exvad.pipeline.preflight.sandbox import check_sandbox
+from exvad.pipeline.preflight.tracking import SETTING, check_tracking_server
 from exvad.pipeline.session import is_on_cluster
 
 if TYPE_CHECKING:
@@ -44,6 +46,9 @@ def check_run(config: Config, job: Job | None = None) -> list[Finding]:
         places["data"] = partial(check_data, config, compares_events=job is None)
     if needs.reads_videos and not on_cluster:
         places["sandbox"] = partial(check_sandbox, config)
+    uri = config.mlflow_uri
+    if job is None and uri and database_path(uri) is None:  # the other jobs ask it themselves
+        background.start(SETTING, partial(check_tracking_server, uri))
     for what, check in places.items():
         # A slow disk is no reason to stop a job.
         background.start(what, check, may_be_late=job is not None)

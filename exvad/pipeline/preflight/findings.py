@@ -57,8 +57,15 @@ class BackgroundChecks:
             may_be_late: whether a check that is given up counts as passed.
         """
         found: list[Finding] = []
+
+        def run() -> None:
+            try:
+                found.append(check())
+            except (ValueError, OSError) as error:  # such as a name that no file can have
+                found.append(Finding(what, False, str(error)))
+
         # Looking up the name of a host can't be interrupted; the process must end all the same.
-        thread = threading.Thread(target=lambda: found.append(check()), daemon=True)
+        thread = threading.Thread(target=run, daemon=True)
         thread.start()
         self._checks.append((what, thread, found, may_be_late))
 

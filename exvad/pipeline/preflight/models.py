@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from exvad.config import did_you_mean
+from exvad.data.storage.homes import expand_home
 from exvad.encoders.clip import LOCAL_DIR, check_activation, open_clip_name
 from exvad.encoders.model_files import ModelKind, find_file_problems, resolve_model
 from exvad.pipeline.preflight.backends import check_endpoint, check_vllm
@@ -147,6 +148,6 @@ def _check_named_clip(what: str, name: str, pretrained: str) -> Finding:
         names = (file_name,) if file_name else (HF_SAFE_WEIGHTS_NAME, HF_WEIGHTS_NAME)
         return check_weights_file(what, repository, names)
     url = str(weights.get("url", ""))
-    cached = Path("~/.cache/clip").expanduser() / url.rpartition("/")[2]
+    cached = expand_home("~/.cache/clip") / url.rpartition("/")[2]
     state = "in the cache" if cached.is_file() else f"not in the cache, will be read from {url}"
     return Finding(what, True, f"{name} {pretrained}: {state}")

@@ -15,13 +15,14 @@ import ray
 from exvad.config import Config, override_config
 from exvad.data.dataset import read_run_manifest
 from exvad.data.storage.places import resolve_place
-from exvad.evaluation.ablation_plan import cell_name, make_tables, read_plan
+from exvad.evaluation.ablation_plan import cell_name, check_plan, make_tables, read_plan
 from exvad.evaluation.experiment import run_experiment
 from exvad.evaluation.paper_tables import as_markdown
 from exvad.laam.run_labels import RunLabels
 from exvad.pipeline.placement import Demand, check_placement, waiting_reported
 from exvad.pipeline.progress.terminal import console, progress_bar
 from exvad.pipeline.session import ray_session
+from exvad.pipeline.studies.results import read_result
 from exvad.report.sensitivity_curves import draw_curves
 from exvad.report.tables_page import render_tables
 from exvad.store.store import Store
@@ -54,13 +55,16 @@ def ablate(config: Config, plan_file: Path | None, seeds: int, protocol: str) ->
     if seeds < 1:
         raise ValueError(f"--seeds {seeds}: give at least one")
     plan = read_plan(plan_file)
+    check_plan(plan)
     cells = _cells(config, plan, seeds)
     missing = {path: cell for of_seed in cells.values() for path, cell in of_seed.items()
                if not path.exists()}  # fmt: skip
     console.print(f"{len(missing)} of {sum(map(len, cells.values()))} trainings are missing")
     if missing:
         run_cells(config, missing)
-    results = {name: [path.read_json() for path in of_seed] for name, of_seed in cells.items()}
+    results: dict[str, list[Metrics]] = {
+        name: [read_result(path) for path in of_seed] for name, of_seed in cells.items()
+    }
     _write_results(config, plan, results, protocol)
     return 0
 

@@ -18,7 +18,8 @@ import torch
 from exvad.baselines import SYSTEMS, Baseline
 from exvad.baselines.ex_vad import ExVADSystem
 from exvad.checkpoints.systems import SavedSystem, Way
-from exvad.checkpoints.tracking import check_tracking
+from exvad.checkpoints.tracking import check_tracking, prepare_tracking
+from exvad.checkpoints.tracking_store import require_tracking_store
 from exvad.config import override_config
 from exvad.data.dataset import read_run_manifest
 from exvad.evaluation.bootstrap import check_resamples
@@ -33,6 +34,7 @@ from exvad.pipeline.session import ray_session
 from exvad.pipeline.shared_places import check_shared
 from exvad.pipeline.studies.ablate import result_place, write_results
 from exvad.pipeline.studies.comparison_output import FOLDER, publish
+from exvad.pipeline.studies.results import read_result
 from exvad.pipeline.tasks import with_full_places
 from exvad.store.store import Store
 
@@ -84,7 +86,7 @@ class Trial:
         """Return whether the trial must run; one that failed counts as missing with `retry`."""
         if not self.result.exists():
             return True
-        return retry and "error" in self.result.read_json()
+        return retry and "error" in read_result(self.result)
 
 
 def compare(config: Config, options: CompareOptions) -> int:
@@ -105,16 +107,18 @@ def compare(config: Config, options: CompareOptions) -> int:
     check_resamples(options.resamples)
     plans = read_plans(options.systems)
     check_tracking(config)
+    require_tracking_store(config.mlflow_uri)
     config = with_full_places(config)
     trials = plan_trials(config, plans, options)
     missing = [trial for trial in trials if trial.is_missing(options.retry)]
     console.print(f"{len(missing)} of {len(trials)} trainings are missing")
     labels = RunLabels.load(config)
     if missing:
+        prepare_tracking(config)
         _run_trials(config, labels, missing, options.resamples)
     rows = []
     for plan in plans:
-        records = [t.result.read_json() for t in trials if t.plan == plan]
+        records = [read_result(t.result) for t in trials if t.plan == plan]
         measured = all("error" in record for record in records)
         cost = None if measured else _efficiency(config, plan, labels, options.snippets)
         rows.append(Row(plan.title, plan.way, records, cost))
@@ -203,8 +207,7 @@ def _efficiency(
         shapes = {"none": (), "explanation": (width,)}
         cost = measure_efficiency(system, width, shapes.get(text, (0, width)), snippets)
         place.write_json(cost.to_dict())
-    record: dict[str, Any] = place.read_json()
-    return record
+    return read_result(place)
 
 
 def _untrained(

@@ -14,6 +14,7 @@ from exvad.data.storage.places import Place, resolve_place
 from exvad.evaluation.experiment import summary_metrics
 from exvad.evaluation.paper_tables import as_markdown, result_tables
 from exvad.pipeline.child_jobs import run_job
+from exvad.pipeline.studies.results import read_result
 from exvad.report.tables_page import render_tables
 from exvad.store.fingerprint import read_fingerprint
 from exvad.store.parts import PartFolder
@@ -73,13 +74,12 @@ def _train_and_evaluate(config: Config, seed: int, arguments: Sequence[str]) -> 
     for name in inputs:
         (folder / name).write_bytes((run / name).read_bytes())
     signature_file, signature = folder / SIGNATURE, _signature(config, folder, inputs)
-    if not signature_file.exists() or signature_file.read_json() != signature:
+    if not signature_file.exists() or read_result(signature_file) != signature:
         of_seed = [f"run={folder}", f"store={config.store_path}", f"train.seed={seed}"]
         run_job("train", [*arguments, *of_seed])
         run_job("evaluate", [*arguments, *of_seed])
         signature_file.write_json(signature)
-    summary: dict[str, Any] = (folder / "summary.json").read_json()
-    return summary
+    return read_result(folder / "summary.json")
 
 
 def _signature(config: Config, folder: Place, inputs: Sequence[str]) -> dict[str, Any]:

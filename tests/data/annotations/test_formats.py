@@ -141,3 +141,24 @@ def test_an_event_that_ends_before_it_starts_is_named(tmp_path: Path) -> None:
     (tmp_path / "labels.json").write_text(json.dumps(content))
     with pytest.raises(AnnotationError, match=r"a: the event x runs from 9 to 3; its end must"):
         read_annotations(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "reason"),
+    [
+        ("a.json", '{"categories": [], "videos": [], "annotations": []}', "there are no videos"),
+        ("a.jsonl", '{"video": "v.mp4", "error": "gone"}', "no videos; .*v.mp4 was not analyzed"),
+        ("a.json", '{"labels": {"v\\ud800": []}}', "a text is not valid Unicode"),
+        ("a.json", '{"labels": {"v\\u0000": []}}', "can't be the name of a video"),
+        ("a.json", '{"labels": {"": []}}', "can't be the name of a video"),
+        ("a.jsonl", f'{{"fps": 1{"0" * 5000}}}', "a.jsonl:1: this is not JSON"),
+    ],
+)
+def test_files_without_a_video_that_can_be_named_are_refused_with_their_own_name(
+    tmp_path: Path, name: str, text: str, reason: str
+) -> None:
+    path = tmp_path / name
+    path.write_text(text)
+    with pytest.raises(AnnotationError, match=reason) as refusal:
+        read_annotations(path)
+    assert str(refusal.value).startswith(str(path))

@@ -15,6 +15,7 @@ from exvad.data.annotations.parsing import video_name
         ("/data/local-files/?d=cam2/0001.mp4", "cam2/0001.mp4"),
         ("https://host/a/b%23.mp4?token=1#t=3", "b#.mp4"),
         ("s3://bucket/v=x__#1_label_A.mp4", "s3://bucket/v=x__#1_label_A.mp4"),
+        ("http://[::1/a/b.mp4", "b.mp4"),
         ("cam1/0001.mp4", "cam1/0001.mp4"),
         ("cam1\\0001.mp4", "cam1/0001.mp4"),
         ("what? 100% #1.mp4", "what? 100% #1.mp4"),

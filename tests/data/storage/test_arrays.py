@@ -37,3 +37,9 @@ def test_other_content_is_refused_with_a_reason(tmp_path: Path) -> None:
     for name in ("array.npy", "texts.zip", "cut.npz", "text.npy", "empty.npy", "no.npz", ""):
         with pytest.raises(ValueError, match=r"."):
             read_arrays(tmp_path / name)
+
+
+def test_read_array_gives_no_advice_to_run_what_is_in_a_file(tmp_path: Path) -> None:
+    (tmp_path / "a.npy").write_bytes(bytes(range(256)))
+    with pytest.raises(ValueError, match="it holds no array of numbers"):
+        read_array(tmp_path / "a.npy")

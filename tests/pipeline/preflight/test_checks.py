@@ -120,3 +120,16 @@ def test_background_checks_give_up_at_one_common_time(monkeypatch: pytest.Monkey
     findings = background.collect()
     assert time.monotonic() - start < 1
     assert [finding.ok for finding in findings] == [False, True, True]
+
+
+def test_a_background_check_that_fails_says_why_instead_of_being_late(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    background = BackgroundChecks(seconds=20)
+
+    def fail() -> Finding:
+        raise ValueError("embedded null byte")
+
+    background.start("run", fail)
+    assert background.collect() == [Finding("run", False, "embedded null byte")]
+    assert capsys.readouterr().err == ""

@@ -5,7 +5,14 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from exvad.cli.options import add_config, add_no_check, add_protocol, read_config
+from exvad.cli.options import (
+    MOST_SEEDS,
+    add_config,
+    add_no_check,
+    add_protocol,
+    read_config,
+    whole_number,
+)
 
 HELP = "train and measure variants: the paper's ablations, or a plan of yours"
 DESCRIPTION = (
@@ -21,7 +28,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--plan", type=Path, metavar="FILE", help="YAML file of a plan [the paper's ablations]"
     )
     parser.add_argument(
-        "--seeds", type=int, default=1, metavar="N", help="trainings per variant [%(default)s]"
+        "--seeds",
+        type=whole_number(1, MOST_SEEDS),
+        default=1,
+        metavar="N",
+        help="trainings per variant [%(default)s]",
     )
     add_protocol(parser, default="strict")
     add_no_check(parser)

@@ -4,7 +4,14 @@ from __future__ import annotations
 
 import argparse
 
-from exvad.cli.options import add_config, add_no_check, add_protocol, read_config
+from exvad.cli.options import (
+    MOST_SEEDS,
+    add_config,
+    add_no_check,
+    add_protocol,
+    read_config,
+    whole_number,
+)
 
 HELP = "train and measure other systems on the same features: the paper's Tables 1 to 3 and 7"
 DESCRIPTION = (
@@ -24,7 +31,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "F3, or coarse for none) [%(default)s]",
     )
     parser.add_argument(
-        "--seeds", type=int, default=5, metavar="N", help="trainings per system [%(default)s]"
+        "--seeds",
+        type=whole_number(1, MOST_SEEDS),
+        default=5,
+        metavar="N",
+        help="trainings per system [%(default)s]",
     )
     parser.add_argument(
         "--resamples",
@@ -35,7 +46,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--snippets",
-        type=int,
+        type=whole_number(1, 1_000_000),
         default=256,
         metavar="T",
         help="snippets of the video that efficiency is measured with [%(default)s]",

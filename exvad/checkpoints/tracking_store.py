@@ -1,0 +1,106 @@
+"""Whether MLflow's server or database can be used, found out in seconds.
+
+MLflow itself asks a server or a database that does not answer again and again, for minutes.
+"""
+
+from __future__ import annotations
+
+import re
+import socket
+import sqlite3
+from contextlib import closing
+from pathlib import Path
+
+from exvad.checkpoints.local_tracking import LOCK_SECONDS, database_path, tracking_errors
+
+ANSWER_SECONDS = 10.0
+_SERVERS = ("http://", "https://")
+_PORTS = {"postgresql": 5432, "mysql": 3306, "mssql": 1433}
+
+
+def require_tracking_store(uri: str, writes: bool = True) -> None:
+    """Refuse a tracking store that can't be used; nothing is made.
+
+    Args:
+        uri: the URI of MLflow: a server, a SQLite file, another database, or a folder.
+        writes: whether something will be written to it.
+
+    Raises:
+        ValueError: the server or database does not answer, or the file is no database, can't be
+            written, or is locked.
+    """
+    database = database_path(uri)
+    if database is not None:
+        _require_database(database, writes)
+    elif uri.startswith(_SERVERS):
+        _require_server(uri)
+    elif re.match(r"(postgresql|mysql|mssql)[+:]", uri):
+        _require_remote_database(uri)
+
+
+def without_password(uri: str) -> str:
+    """Return a URI without the user and password it may contain."""
+    return re.sub(r"//[^/@]*@", "//", uri)
+
+
+def _require_server(uri: str) -> None:
+    from mlflow.exceptions import MlflowException
+    from mlflow.utils.credentials import get_default_host_creds
+    from mlflow.utils.rest_utils import http_request
+
+    try:
+        answer = http_request(
+            get_default_host_creds(uri),
+            "/health",
+            "GET",
+            max_retries=0,
+            timeout=ANSWER_SECONDS,
+            raise_on_status=False,
+        )
+        if answer.status_code < 500:
+            return
+        reason = f"it answers {answer.status_code}"
+    except (MlflowException, OSError) as error:
+        reason = _root_reason(error)
+    raise ValueError(
+        f"the MLflow server {without_password(uri)} can't be used ({reason}): start it, or set "
+        "mlflow.uri or MLFLOW_TRACKING_URI to another address"
+    )
+
+
+def _require_database(database: Path, writes: bool) -> None:
+    if not database.exists():
+        return
+    if not database.is_file():
+        raise ValueError(f"{database}: is no file, and MLflow keeps its database there")
+    with tracking_errors(database), closing(sqlite3.connect(database, LOCK_SECONDS)) as connection:
+        connection.execute("BEGIN IMMEDIATE" if writes else "BEGIN")
+        connection.execute("SELECT name FROM sqlite_master").fetchall()
+        connection.execute("ROLLBACK")
+
+
+def _require_remote_database(uri: str) -> None:
+    from sqlalchemy import create_engine
+    from sqlalchemy.engine import make_url
+    from sqlalchemy.exc import SQLAlchemyError
+
+    try:
+        url = make_url(uri)
+        port = url.port or _PORTS[url.get_backend_name()]
+        if url.host:
+            socket.create_connection((url.host, port), ANSWER_SECONDS).close()
+        create_engine(url).connect().close()
+    except (SQLAlchemyError, ImportError, OSError) as error:
+        raise ValueError(
+            f"MLflow's database {without_password(uri)} can't be used ({_root_reason(error)})"
+        ) from None
+
+
+def _root_reason(error: BaseException) -> str:
+    """Return in one line what an error began with; packages wrap errors in others."""
+    while (cause := error.__cause__ or error.__context__) is not None:
+        error = cause
+    if isinstance(error, TimeoutError):
+        return f"no answer within {ANSWER_SECONDS:.0f} s"
+    lines = str(getattr(error, "strerror", None) or error).strip().splitlines()
+    return lines[0] if lines else type(error).__name__
