@@ -60,8 +60,8 @@ def train(config: Config) -> int:
         ValueError: features or labels are missing, or training stopped with an error.
     """
     check_tracking(config)
-    labels = RunLabels.load(config)
     manifest, store = read_run_manifest(config), Store(config.store_path)
+    labels = RunLabels.load(config, manifest.classes)
     videos = TrainingVideos.find(manifest, store, config)
     if videos.missing:
         console.print(
