@@ -70,6 +70,8 @@ def train(config: Config) -> int:
             soft_wrap=True,
         )
     videos.check_enough(config)
+    if (caution := videos.one_sided()) is not None:
+        console.print(f"note: {caution}", highlight=False, soft_wrap=True)
     label_CD = labels.embeddings(config)
     _delete_stale_state(config, manifest)
     with ray_session():

@@ -55,6 +55,7 @@ function showSummary(summary) {
   $("event-review").hidden = !isLabelling || !state.analysis;
   $("plain-review").hidden = isLabelling;
   setText($("label-summary"), summary.text);
+  setText($("label-advice"), summary.advice);
   $("next-video").hidden = summary.next === null || summary.next === state.analysis?.id;
 }
 
