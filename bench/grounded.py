@@ -61,7 +61,8 @@ def measure_texts(overrides: list[str], seeds: int) -> dict[str, float]:
         seeds: number of trainings with each text.
     """
     config = load_config("demo", overrides)
-    manifest, labels = read_run_manifest(config), RunLabels.load(config)
+    manifest = read_run_manifest(config)
+    labels = RunLabels.load(config, manifest.classes)
     metrics: dict[str, float] = {}
     for text in TEXTS:
         values: dict[str, list[float]] = {name: [] for name in MEASURED}

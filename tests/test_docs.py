@@ -191,7 +191,9 @@ def test_serving_page_names_settings_fields_and_metrics_that_exist() -> None:
             assert code.partition("{")[0].removesuffix("_total") in names, code
 
 
-@pytest.mark.parametrize("page", ["serving.md", "configuration.md", "getting-started.md"])
+@pytest.mark.parametrize(
+    "page", ["serving.md", "configuration.md", "getting-started.md", "zero-shot.md"]
+)
 def test_yaml_examples_are_valid(page: str) -> None:
     blocks = [body for _, kind, body in FENCE.findall(text_of(DOCS / page)) if kind == "yaml"]
     for block in blocks:

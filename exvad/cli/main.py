@@ -32,7 +32,7 @@ from exvad.cli.verbs import (
 from exvad.cli.verbs.annotations import convert_annotations, label
 from exvad.cli.verbs.live import cameras, watch
 from exvad.cli.verbs.studies import ablate, compare, reproduce
-from exvad.data.storage.errors import is_full
+from exvad.data.storage.errors import is_full, reason_of
 from exvad.pipeline.termination import termination_raised
 
 VERBS: dict[str, ModuleType] = {
@@ -159,7 +159,7 @@ def _print_help(parser: argparse.ArgumentParser) -> int:
 
 
 def _describe(error: OSError) -> str:
-    reason = error.strerror or str(error)
+    reason = reason_of(error)
     if error.filename:
         return f"{error.filename}: {reason}"
     return f"the output or a file can't be written ({reason})" if is_full(error) else reason

@@ -7,6 +7,8 @@ import io
 import os
 import sys
 
+from exvad.data.storage.errors import reason_of
+
 CLOSED = "standard output is closed; to drop the output, redirect it to /dev/null"
 EXIT_UNREAD = 1
 EXIT_UNWRITTEN = 2
@@ -53,7 +55,7 @@ def output_failure(cause: OSError | None = None) -> int | None:
     _drop_output()
     if cause.errno == errno.EPIPE:
         return EXIT_UNREAD
-    print_error(f"the output can't be written ({cause.strerror or cause})")
+    print_error(f"the output can't be written ({reason_of(cause)})")
     return EXIT_UNWRITTEN
 
 

@@ -19,6 +19,7 @@ from exvad.data.manifest_table import (
     default_classes,
 )
 from exvad.data.records import ManifestError, Video
+from exvad.data.storage.errors import reason_of
 from exvad.data.storage.places import Place, resolve_place
 
 PARQUET_SUFFIXES = (".parquet", ".pq")
@@ -41,7 +42,7 @@ def read_manifest(path: str | Path, classes: Sequence[str] | None = None) -> Man
     try:
         data = place.read_bytes()
     except OSError as error:
-        raise ManifestError([f"{path}: cannot be read: {error.strerror}"]) from error
+        raise ManifestError([f"{path}: cannot be read: {reason_of(error)}"]) from error
     table = parse(data, str(path))
     problems = [*column_problems(table.columns, str(path)), *table.problems]
     names: tuple[str, ...] = ()

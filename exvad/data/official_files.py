@@ -16,6 +16,7 @@ from typing import Generic, TypeVar
 
 from exvad.data.folders import VIDEO_SUFFIXES
 from exvad.data.records import Event
+from exvad.data.storage.errors import reason_of
 
 _T = TypeVar("_T")
 
@@ -160,7 +161,7 @@ def read_lines(path: Path, problems: list[str]) -> list[tuple[str, str]]:
         text = path.read_text(encoding="utf-8-sig")
     except OSError as error:
         problems.append(
-            f"{path}: cannot be read: {error.strerror}; it is one of the official files"
+            f"{path}: cannot be read: {reason_of(error)}; it is one of the official files"
         )
         return []
     except UnicodeDecodeError:

@@ -41,7 +41,8 @@ class Evaluation:
             beyond_the_end (video → its events beyond its end).
         analyses: the analysis of every test video.
         videos: the test videos with their ground truth in frames, in the same order.
-        notes: a sentence per video with events beyond its end.
+        notes: a sentence per video with events beyond its end, and one about classes that no test
+            video shows.
         clocks: when the frames of the videos are shown, in the same order.
     """
 
@@ -109,7 +110,8 @@ def evaluate(
     if resamples:
         compute_metrics = ResampledMetrics(scored)
         metrics["intervals"] = bootstrap_intervals(compute_metrics, scored.abnormal, resamples)
-    return Evaluation(metrics, analyses, list(truth.videos), truth.notes(), list(truth.clocks))
+    notes = truth.notes() if detection is None else [*truth.notes(), *_untested(manifest, videos)]
+    return Evaluation(metrics, analyses, list(truth.videos), notes, list(truth.clocks))
 
 
 def score_videos(
@@ -168,6 +170,15 @@ def _without_classes(manifest: Manifest, classes: tuple[str, ...]) -> Manifest:
         )
 
     return Manifest(classes, tuple(map(renamed, manifest.videos)))
+
+
+def _untested(manifest: Manifest, videos: Sequence[Video]) -> list[str]:
+    """Say which abnormal classes no test video shows."""
+    shown = {label for video in videos for label in video.labels}
+    absent = [label for label in manifest.classes[1:] if label not in shown]
+    if not absent:
+        return []
+    return [f"no test video shows {', '.join(absent)}, which counts 0 in mAP: label more videos"]
 
 
 def _seconds(features: VideoFeatures) -> float:

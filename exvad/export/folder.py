@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Literal
 
 from exvad.checkpoints.checkpoint import load_checkpoint
 from exvad.data.atomic import write_json_atomic, write_text_atomic
+from exvad.data.storage.errors import reason_of
 from exvad.data.storage.homes import expand_home
 from exvad.data.storage.writable import check_new_folder
 from exvad.encoders.loading import load_clip
@@ -165,6 +166,6 @@ def _complete_folder(folder: Path) -> Iterator[Path]:
         yield draft
         draft.rename(folder)
     except OSError as error:
-        raise ExportError(f"{folder} can't be written: {error.strerror or error}") from error
+        raise ExportError(f"{folder} can't be written: {reason_of(error)}") from error
     finally:
         shutil.rmtree(draft, ignore_errors=True)

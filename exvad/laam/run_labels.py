@@ -6,7 +6,7 @@ C classes · m phrases of a class · D feature width
 from __future__ import annotations
 
 import io
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -42,17 +42,25 @@ class RunLabels:
     vectors: LabelVectors
 
     @classmethod
-    def load(cls, config: Config) -> RunLabels:
+    def load(cls, config: Config, classes: Sequence[str]) -> RunLabels:
         """Load the labels of a run: imported vectors if there are any, else encoded by CLIP.
 
+        Args:
+            config: names the run.
+            classes: class names of the data set, which may have changed since.
+
         Raises:
-            ValueError: the run has no labels, or the imported file is damaged.
+            ValueError: the run has no labels, they are of other classes, or the imported file is
+                damaged.
             ModelUnavailableError: the weights of CLIP cannot be found.
         """
-        rows = _read_imported(resolve_place(config.in_run(IMPORTED_LABELS_FILE)))
+        imported = resolve_place(config.in_run(IMPORTED_LABELS_FILE))
+        rows = _read_imported(imported)
         if rows is None:
             phrases = LabelPhrases.read(config.labels_path)
+            _check_classes(config.labels_path, phrases.phrases, classes, "run `exvad labels` again")
             return cls(phrases, LabelVectors.encode(phrases, load_clip(config)))
+        _check_classes(str(imported), rows, classes, "import the labels again")
         numbered = {
             label: [f"{label} {number}" for number in range(1, len(vectors))]
             for label, vectors in rows.items()
@@ -101,6 +109,19 @@ def import_labels(source: str | Path, classes: Sequence[str], config: Config) ->
     content = io.BytesIO()
     np.savez(content, allow_pickle=False, **imported)
     resolve_place(config.in_run(IMPORTED_LABELS_FILE)).write_bytes(content.getvalue())
+
+
+def _check_classes(file: str, labels: Iterable[str], classes: Sequence[str], advice: str) -> None:
+    """Refuse labels of other classes than those of the data set.
+
+    Raises:
+        ValueError: they are of other classes, or in another order.
+    """
+    if tuple(labels) != tuple(classes):
+        raise ValueError(
+            f"{file} has the classes {', '.join(labels)}, and the data set now has "
+            f"{', '.join(classes)}: {advice}"
+        )
 
 
 def _read_imported(place: Place) -> dict[str, NDArray[np.float32]] | None:

@@ -141,8 +141,8 @@ def train_other_variants(config: Config, selected_on: Split) -> dict[str, dict[s
     Returns:
         `model.text` → summary metrics.
     """
-    labels, store = RunLabels.load(config), Store(config.store_path)
-    manifest = read_run_manifest(config)
+    manifest, store = read_run_manifest(config), Store(config.store_path)
+    labels = RunLabels.load(config, manifest.classes)
     title = "comparing text variants"
     task = experiment_task(config, title)
     train = config.train.model_copy(update={"select_on": selected_on})

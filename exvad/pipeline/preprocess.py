@@ -35,7 +35,11 @@ SHOWN_FAILURES = 10
 
 
 def preprocess(
-    config: Config, fresh: bool = False, retry_failed: bool = False, strict: bool = False
+    config: Config,
+    fresh: bool = False,
+    retry_failed: bool = False,
+    strict: bool = False,
+    fresh_explanations: bool = False,
 ) -> int:
     """Fill the feature store of a run with what is missing.
 
@@ -44,6 +48,7 @@ def preprocess(
         fresh: whether to delete the content of the store first.
         retry_failed: whether to retry the videos that failed in earlier runs.
         strict: whether any failed video makes the exit code 1.
+        fresh_explanations: whether to delete the explanations first, and nothing else.
 
     Returns:
         The exit code: 0, or 1 if no video is usable.
@@ -67,7 +72,9 @@ def preprocess(
     vision_settings = vision_fingerprint(config)
     vision = store.stage("vision", vision_settings, fresh)
     language_settings = language_fingerprint(config, manifest.classes)
-    language = store.stage("language", {**language_settings, "vision": vision_settings}, fresh)
+    language = store.stage(
+        "language", {**language_settings, "vision": vision_settings}, fresh or fresh_explanations
+    )
     # Not before: a store of other settings refuses, and the run stays as it was.
     write_manifest(manifest, run_manifest_path(config))
     if retry_failed:

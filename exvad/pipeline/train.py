@@ -65,8 +65,8 @@ def train(config: Config) -> int:
     """
     check_tracking(config)
     require_tracking_store(config.mlflow_uri)
-    labels = RunLabels.load(config)
     manifest, store = read_run_manifest(config), Store(config.store_path)
+    labels = RunLabels.load(config, manifest.classes)
     videos = TrainingVideos.find(manifest, store, config)
     if videos.missing:
         console.print(
@@ -75,6 +75,8 @@ def train(config: Config) -> int:
             soft_wrap=True,
         )
     videos.check_enough(config)
+    if (caution := videos.one_sided()) is not None:
+        console.print(f"note: {caution}", highlight=False, soft_wrap=True)
     label_CD = labels.embeddings(config)
     with claimed(resolve_place(config.run), "exvad train"):
         prepare_tracking(config)

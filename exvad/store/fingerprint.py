@@ -15,6 +15,7 @@ from exvad.store.parts import PartFolder
 
 STAGE_FILE = "stage.json"
 FORMAT = 2  # of a stage's folder; format 1 is that of exvad 0.1
+START_OVER = "`exvad preprocess --fresh` to delete the content and start over"
 
 
 class FingerprintError(ValueError):
@@ -34,7 +35,9 @@ def normalize_fingerprint(stage: str, fingerprint: Mapping[str, Any]) -> dict[st
     return plain
 
 
-def claim_stage(folder: PartFolder, fingerprint: dict[str, Any], overwrite: bool) -> None:
+def claim_stage(
+    folder: PartFolder, fingerprint: dict[str, Any], overwrite: bool, remedy: str = START_OVER
+) -> None:
     """Write the fingerprint into a new stage folder, or compare it with the one stored there.
 
     Of several jobs that claim a new stage at the same time, one writes its fingerprint; the others
@@ -44,6 +47,7 @@ def claim_stage(folder: PartFolder, fingerprint: dict[str, Any], overwrite: bool
         folder: the stage's folder.
         fingerprint: a normalized fingerprint.
         overwrite: replace a fingerprint that is stored there, even one of another version.
+        remedy: the option that deletes the rows of other settings, and what it does.
 
     Raises:
         FingerprintError: another fingerprint is stored; the message names each difference.
@@ -65,7 +69,7 @@ def claim_stage(folder: PartFolder, fingerprint: dict[str, Any], overwrite: bool
             return
         stored = read_fingerprint(folder) or {}
     if stored != fingerprint:
-        raise FingerprintError(_describe_difference(folder, stored, fingerprint))
+        raise FingerprintError(_describe_difference(folder, stored, fingerprint, remedy))
 
 
 def read_fingerprint(folder: PartFolder) -> dict[str, Any] | None:
@@ -100,7 +104,9 @@ def read_fingerprint(folder: PartFolder) -> dict[str, Any] | None:
     return fingerprint
 
 
-def _describe_difference(folder: PartFolder, stored: dict[str, Any], new: dict[str, Any]) -> str:
+def _describe_difference(
+    folder: PartFolder, stored: dict[str, Any], new: dict[str, Any], remedy: str
+) -> str:
     before, after = dict(_leaves(stored)), dict(_leaves(new))
     differences = [
         f"  {field}: {before.get(field, '(absent)')} → {after.get(field, '(absent)')}"
@@ -111,8 +117,7 @@ def _describe_difference(folder: PartFolder, stored: dict[str, Any], new: dict[s
         [
             f"{folder.path} was made with other settings, and the two cannot be mixed:",
             *differences,
-            "Use the old settings, use another folder, or let `exvad preprocess --fresh` delete "
-            "the content and start over.",
+            f"Use the old settings, use another folder, or run {remedy}.",
         ]
     )
 

@@ -20,7 +20,7 @@ from typing import Any, NamedTuple
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from exvad.data.storage.errors import StorageError, is_network_failure
+from exvad.data.storage.errors import StorageError, is_network_failure, reason_of
 from exvad.data.storage.places import resolve_place
 
 CONCURRENT_READS = 4  # hides the latency of object stores and bounds the memory
@@ -44,7 +44,7 @@ class UnwritableError(ValueError):
     @classmethod
     def from_os_error(cls, error: OSError) -> UnwritableError:
         """Return the error of a disk that takes no more."""
-        return cls(f"{error.filename}: {error.strerror}; make room and run again to continue")
+        return cls(f"{error.filename}: {reason_of(error)}; make room and run again to continue")
 
 
 class Piece(NamedTuple):
@@ -127,7 +127,7 @@ class PartFolder:
         try:
             yield
         except OSError as error:
-            reason, path = error.strerror or str(error), self.file_path(name)
+            reason, path = reason_of(error), self.file_path(name)
             raise OSError(error.errno or errno.EIO, f"cannot write: {reason}", path) from error
 
     def part_names(self) -> list[str]:
@@ -214,7 +214,7 @@ class PartFolder:
             raise
         except (OSError, pa.ArrowException) as error:
             if isinstance(error, OSError) and is_network_failure(error):
-                raise StorageError(path, error.strerror or str(error)) from error
+                raise StorageError(path, reason_of(error)) from error
             raise CorruptPartError(
                 f"{path} cannot be read ({str(error).strip()}). If it is damaged, delete it and "
                 "run again: only what is missing is computed again."

@@ -21,11 +21,12 @@ from typing import Any, TypeVar
 import numpy as np
 import pyarrow as pa
 
-from exvad.data.storage.errors import StorageError
+from exvad.data.storage.errors import StorageError, reason_of
 from exvad.data.storage.places import is_uri
 from exvad.store.failures import FailureLog
 from exvad.store.fingerprint import (
     STAGE_FILE,
+    START_OVER,
     claim_stage,
     normalize_fingerprint,
     read_fingerprint,
@@ -45,6 +46,10 @@ from exvad.store.schema import (
     stage_schema,
 )
 
+# The stage that the classes are part of: they change as labels are added, the features do not.
+REMEDIES: dict[StageName, str] = {
+    "language": "`exvad preprocess --fresh-explanations` to write the explanations only again"
+}
 _TRIES = 20
 _Key = TypeVar("_Key", bound=Hashable)
 
@@ -88,7 +93,7 @@ class Store:
             # Rows first: after an interruption, the remaining rows still have their fingerprint.
             remove_rows(folder)
             self.failures.clear(stage=name)
-        claim_stage(folder, normalized, overwrite=fresh)
+        claim_stage(folder, normalized, overwrite=fresh, remedy=REMEDIES.get(name, START_OVER))
         return Stage(name, folder, normalized, writable=True)
 
     def read_stage(self, name: StageName) -> Stage:
@@ -194,7 +199,7 @@ class Stage:
         except OSError as error:
             raise OSError(
                 error.errno or errno.EIO,
-                f"stage {self.name}: {error.strerror or error}",
+                f"stage {self.name}: {reason_of(error)}",
                 error.filename,
             ) from error
 

@@ -58,6 +58,18 @@ class TrainingVideos:
                 "training videos"
             )
 
+    def one_sided(self) -> str | None:
+        """Return a sentence if the training videos are all normal or all abnormal; else None."""
+        train = self.of_split("train")
+        abnormal = sum(video.abnormal for video in train)
+        if 0 < abnormal < len(train):
+            return None
+        kind, other = ("abnormal", "normal") if abnormal else ("normal", "abnormal")
+        return (
+            f"the training videos ({len(train)}) are all {kind}, so the detector can't learn the "
+            f"difference: add {other} videos"
+        )
+
     @classmethod
     def find(cls, manifest: Manifest, store: Store, config: Config) -> TrainingVideos:
         """Find the videos in one pass over the store; those without features are listed.

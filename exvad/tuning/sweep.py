@@ -107,7 +107,8 @@ def load_data(config: Config, space: Mapping[str, Dimension]) -> tuple[RunData, 
             f"{', '.join(fixed) or 'model.text'}: a sweep draws train.*, model.* and labels.k; "
             "the features depend on all other settings and are the same in every trial"
         )
-    data, labels = RunData.load(config, ("train", "val")), RunLabels.load(config)
+    data = RunData.load(config, ("train", "val"))
+    labels = RunLabels.load(config, data.manifest.classes)
     available = labels.vectors.min_phrases
     if "labels.k" in space and (largest := max(extreme_values(space["labels.k"]))) > available:
         raise ValueError(

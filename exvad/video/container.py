@@ -14,7 +14,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
-from exvad.data.storage.errors import StorageError, is_network_failure, without_secrets
+from exvad.data.storage.errors import StorageError, is_network_failure, reason_of, without_secrets
 from exvad.data.storage.frame_folders import is_frame_folder, list_frames
 from exvad.data.storage.places import is_uri, resolve_place
 from exvad.data.storage.reading import RangeReader
@@ -117,8 +117,8 @@ def open_video(
             ) from error
         except (av.error.FFmpegError, OSError) as error:
             if isinstance(error, OSError) and is_network_failure(error):
-                raise StorageError(path, error.strerror or str(error)) from error
-            raise VideoError(path, f"can't be read ({error.strerror or error})") from error
+                raise StorageError(path, reason_of(error)) from error
+            raise VideoError(path, f"can't be read ({reason_of(error)})") from error
 
 
 def read_packets(container: InputContainer, stream: VideoStream) -> Iterator[Packet[VideoStream]]:
@@ -291,7 +291,7 @@ def unreadable(path: str, error: OSError) -> VideoError | StorageError:
         path: the video.
         error: the error of reading it.
     """
-    reason = error.strerror or str(error)
+    reason = reason_of(error)
     if is_network_failure(error):
         return StorageError(path, reason)
     return VideoError(path, f"can't be read ({reason})")

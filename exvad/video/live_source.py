@@ -13,6 +13,7 @@ from contextlib import AbstractContextManager, closing, contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
+from exvad.data.storage.errors import reason_of
 from exvad.video.container import (
     CLOCK_OPTIONS,
     DEFAULT_FPS,
@@ -170,7 +171,7 @@ class LiveSource:
                                 pixels = _show(reformatter, frame, stream, self.short_side)
                                 yield LiveFrame(pixels, seconds, time.time())
             except (av.error.FFmpegError, OSError) as error:
-                raise VideoError(self.name, f"broke off ({error.strerror or error})") from None
+                raise VideoError(self.name, f"broke off ({reason_of(error)})") from None
 
     def _packets(
         self, container: InputContainer, stream: VideoStream, connected_at: float
@@ -209,7 +210,7 @@ def growing_file(path: Path, idle_seconds: float = 30) -> Opener:
             with path.open("rb") as file:
                 yield GrowingFile(file, idle_seconds, stopped)
         except OSError as error:
-            raise VideoError(path.name, f"can't be read ({error.strerror})") from None
+            raise VideoError(path.name, f"can't be read ({reason_of(error)})") from None
 
     return open
 

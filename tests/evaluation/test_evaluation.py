@@ -139,6 +139,18 @@ def test_evaluate_takes_no_abnormal_video_with_impossible_events_as_normal(
     assert evaluation.notes[0].startswith(f"{first.video_id}: {event.label}:1000000-1000009 begins")
 
 
+def test_evaluate_names_the_classes_that_no_test_video_shows(
+    trained: tuple[Checkpoint, FeatureBank, Manifest],
+) -> None:
+    checkpoint, bank, manifest = trained
+    rarer = [v for v in manifest.videos if v.split != "test" or "Explosion" not in v.labels]
+    evaluation = evaluate(checkpoint, bank, Manifest(CLASSES, tuple(rarer)))
+    assert evaluation.metrics["map_per_class"]["strict"]["Explosion"]["average"] == 0
+    assert evaluation.notes == [
+        "no test video shows Explosion, which counts 0 in mAP: label more videos"
+    ]
+
+
 def test_evaluate_measures_events_in_seconds_like_those_in_frames(
     trained: tuple[Checkpoint, FeatureBank, Manifest],
 ) -> None:

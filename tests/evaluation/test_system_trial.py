@@ -39,7 +39,8 @@ def trial(folder: Path, name: str, way: Any, *overrides: str) -> Trial:
     manifest, store = read_run_manifest(config), Store(config.store_path)
     saved = folder / f"{name}-{way}"
     plan = TrialPlan(name, way)
-    record = run_trial(plan, config, manifest, store, RunLabels.load(config), 20, str(saved))
+    labels = RunLabels.load(config, manifest.classes)
+    record = run_trial(plan, config, manifest, store, labels, 20, str(saved))
     return Trial(config, record, saved)
 
 

@@ -20,7 +20,7 @@ def test_load_encodes_the_label_file_of_the_run(
     monkeypatch.setattr("exvad.laam.run_labels.load_clip", lambda _: FakeEncoder())
     config = load_config("demo", [f"run={tmp_path}", "labels.k=1"])
     Path(config.labels_path).write_text(LABELS.model_dump_json(), encoding="utf-8")
-    labels = RunLabels.load(config)
+    labels = RunLabels.load(config, LABELS.classes)
     assert labels.phrases == LABELS
     expected_CD = LabelVectors.encode(LABELS, FakeEncoder()).embeddings("augmented", 1)
     np.testing.assert_array_equal(labels.embeddings(config), expected_CD)
@@ -32,11 +32,13 @@ def test_load_prefers_imported_labels(tmp_path: Path) -> None:
     np.savez(tmp_path / "given.npz", **rows)  # type: ignore[arg-type]
     import_labels(tmp_path / "given.npz", ["Normal", "Fighting"], config)
     half = np.sqrt(0.5)
-    labels = RunLabels.load(config)
+    labels = RunLabels.load(config, ["Normal", "Fighting"])
     assert labels.phrases.phrases == {"Normal": ["Normal 1"], "Fighting": ["Fighting 1"]}
     np.testing.assert_allclose(
         labels.embeddings(config), [[half, half, 0, 0], [0, 0, half, half]], atol=1e-6
     )
+    with pytest.raises(ValueError, match=r"now has Normal, Arson: import the labels again"):
+        RunLabels.load(config, ["Normal", "Arson"])
     with pytest.raises(ValueError, match="Arson"):
         import_labels(tmp_path / "given.npz", ["Normal", "Arson"], config)
     with pytest.raises(ValueError, match="fewer phrases"):
@@ -46,7 +48,14 @@ def test_load_prefers_imported_labels(tmp_path: Path) -> None:
 def test_load_rejects_damaged_imported_labels(tmp_path: Path) -> None:
     (tmp_path / IMPORTED_LABELS_FILE).write_bytes(b"no archive")
     with pytest.raises(ValueError, match=r"is damaged .*: import the labels again"):
-        RunLabels.load(load_config("demo", [f"run={tmp_path}"]))
+        RunLabels.load(load_config("demo", [f"run={tmp_path}"]), ["Normal", "Arson"])
+
+
+def test_load_refuses_phrases_of_the_classes_that_a_data_set_had_before(tmp_path: Path) -> None:
+    config = load_config("demo", [f"run={tmp_path}"])
+    Path(config.labels_path).write_text(LABELS.model_dump_json(), encoding="utf-8")
+    with pytest.raises(ValueError, match="now has Normal, Fall, RoadAccidents: run `exvad"):
+        RunLabels.load(config, ["Normal", "Fall", "RoadAccidents"])
 
 
 @pytest.mark.parametrize(

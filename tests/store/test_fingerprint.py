@@ -13,7 +13,7 @@ import exvad
 from exvad.data.versions import OtherVersionError
 from exvad.store.fingerprint import FingerprintError
 from exvad.store.store import Stage, Store
-from tests.helpers.feature_store import FINGERPRINT, part_files, vision_row
+from tests.helpers.feature_store import FINGERPRINT, language_row, part_files, vision_row
 from tests.helpers.object_store import object_store
 
 
@@ -35,6 +35,18 @@ def test_another_fingerprint_is_refused_with_each_difference(tmp_path: Path) -> 
     assert "stride" not in message
     assert "pretrained" not in message
     assert store.read_stage("vision").keys() == {("v", 0, 0)}
+
+
+def test_explanations_of_other_classes_can_be_deleted_without_the_features(tmp_path: Path) -> None:
+    store = Store(tmp_path)
+    store.stage("vision", FINGERPRINT).append([vision_row()])
+    store.stage("language", {"classes": ["Normal"]}).append([language_row()])
+    with pytest.raises(
+        FingerprintError, match="or run `exvad preprocess --fresh-explanations` to write"
+    ):
+        store.stage("language", {"classes": ["Normal", "Fall"]})
+    assert not store.stage("language", {"classes": ["Normal", "Fall"]}, fresh=True).keys()
+    assert store.stage("vision", FINGERPRINT).keys() == {("v", 0, 0)}
 
 
 def test_rows_without_a_fingerprint_are_refused(tmp_path: Path) -> None:

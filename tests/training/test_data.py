@@ -10,6 +10,7 @@ import pytest
 import torch
 
 from exvad.config import Config
+from exvad.data.dataset import read_run_manifest
 from exvad.laam.run_labels import RunLabels
 from exvad.store.examples import Example, make_example
 from exvad.store.feature_bank import FeatureBank
@@ -45,7 +46,8 @@ def load(settings: Config, rank: int = 0, workers: int = 1) -> TrainingData:
 
 def train(settings: Config, data: TrainingData, resume: FitState | None = None) -> FitState:
     """Train in this process."""
-    label_CD = torch.from_numpy(RunLabels.load(settings).embeddings(settings))
+    labels = RunLabels.load(settings, read_run_manifest(settings).classes)
+    label_CD = torch.from_numpy(labels.embeddings(settings))
     return train_network(settings, label_CD, data, resume=resume)
 
 

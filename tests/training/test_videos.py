@@ -47,6 +47,20 @@ def test_find_returns_all_crops_of_training_videos_and_lists_missing_ones(
     assert [video.video_id for video in videos.of_split("val")] == ["b"]
 
 
+def test_one_sided_names_what_the_training_videos_lack(settings: Config) -> None:
+    store = Store(settings.store_path)
+    add_vision(store, "b", (4,), crop=2)
+    for crop in range(5):
+        add_vision(store, "c", (4,), crop)
+    abnormal = TrainingVideos.find(MANIFEST, store, settings).one_sided()
+    assert abnormal is not None
+    assert abnormal.startswith("the training videos (1) are all abnormal")
+    assert abnormal.endswith("add normal videos")
+    for crop in range(5):
+        add_vision(store, "a", (4,), crop)
+    assert TrainingVideos.find(MANIFEST, store, settings).one_sided() is None
+
+
 def test_find_refuses_a_video_that_lacks_a_crop(settings: Config) -> None:
     store = Store(settings.store_path)
     add_vision(store, "a", (4,), crop=2)

@@ -18,6 +18,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--fresh", action="store_true", help="delete the content of the store first"
     )
+    parser.add_argument(
+        "--fresh-explanations",
+        action="store_true",
+        help="delete the explanations first, and keep features and captions",
+    )
     parser.add_argument("--retry-failed", action="store_true", help="retry videos that failed")
     parser.add_argument("--strict", action="store_true", help="exit with 1 if any video failed")
     add_no_check(parser)
@@ -32,4 +37,6 @@ def run(options: argparse.Namespace) -> int:
 
     if not options.no_check:
         require_ready(config, "preprocess")
-    return preprocess(config, options.fresh, options.retry_failed, options.strict)
+    return preprocess(
+        config, options.fresh, options.retry_failed, options.strict, options.fresh_explanations
+    )

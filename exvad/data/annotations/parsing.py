@@ -9,6 +9,7 @@ from typing import Any
 from urllib.parse import parse_qs, unquote, urlsplit
 
 from exvad.data.annotations.annotated import AnnotationError
+from exvad.data.storage.errors import reason_of
 
 _LARGEST = 10**12
 _HALF_CHARACTER = re.compile(r"\\u[dD][89a-fA-F]")  # the escape of a surrogate
@@ -54,7 +55,7 @@ def read_text(path: Path) -> str:
     try:
         return path.read_text("utf-8-sig")
     except OSError as error:
-        raise AnnotationError(f"{path}: cannot be read: {error.strerror}") from None
+        raise AnnotationError(f"{path}: cannot be read: {reason_of(error)}") from None
     except UnicodeDecodeError:
         raise AnnotationError(f"{path}: this is not UTF-8; save the file as UTF-8") from None
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import os
 
 # What a network file system reports when its server does not answer.
 _NETWORK_ERRNOS = frozenset(
@@ -37,7 +38,11 @@ class StorageError(ValueError):
 
 def reason_of(error: Exception) -> str:
     """Return why something failed, without the name of a file."""
-    return (error.strerror if isinstance(error, OSError) else None) or str(error)
+    # Errors of FFmpeg have the attribute too, and are no OSError.
+    strerror: str | None = getattr(error, "strerror", None)
+    if strerror is None and isinstance(error, FileNotFoundError):
+        return os.strerror(errno.ENOENT)  # other file systems say nothing but the name
+    return strerror or str(error)
 
 
 def is_network_failure(error: OSError) -> bool:

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import IO, TYPE_CHECKING, Any, TypeVar
 
 from exvad.data.atomic import temporary_name
-from exvad.data.storage.errors import StorageError, without_secrets
+from exvad.data.storage.errors import StorageError, reason_of, without_secrets
 from exvad.data.storage.retries import TransientError, call_with_retries
 
 if TYPE_CHECKING:
@@ -120,7 +120,7 @@ class OtherFileSystem:
             except (FileNotFoundError, IsADirectoryError, PermissionError):
                 raise
             except OSError as error:
-                raise TransientError(error.strerror or str(error)) from error
+                raise TransientError(reason_of(error)) from error
 
         try:
             return call_with_retries(attempt)

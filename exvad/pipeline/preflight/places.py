@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from exvad.data.annotations.clock import events_in_frames, fit_to_length
 from exvad.data.annotations.measuring import clocks_read_by
 from exvad.data.dataset import load_manifest
-from exvad.data.storage.errors import StorageError, without_secrets
+from exvad.data.storage.errors import StorageError, reason_of, without_secrets
 from exvad.data.storage.places import is_uri, resolve_place
 from exvad.data.storage.writable import PROBE_BYTES, nearest_existing, write_probe
 from exvad.pipeline.preflight.findings import Finding, gib
@@ -43,14 +43,15 @@ def check_place(what: str, location: str) -> Finding:
     try:
         existing = nearest_existing(folder)
     except OSError as error:
-        return Finding(what, False, f"{error.strerror}: set {what}= to another folder")
+        return Finding(what, False, f"{reason_of(error)}: set {what}= to another folder")
     if not existing.is_dir():
         return Finding(what, False, f"{existing} is a file, not a folder: set {what}= to a folder")
     try:
         write_probe(existing)
     except OSError as error:
+        why = f"{existing} can't be written to ({reason_of(error)})"
         advice = f"make room or rights there, or set {what}= to another folder"
-        return Finding(what, False, f"{existing} can't be written to ({error.strerror}): {advice}")
+        return Finding(what, False, f"{why}: {advice}")
     free = shutil.disk_usage(existing).free
     return Finding(what, True, f"{location}: can be written, {gib(free)} free")
 

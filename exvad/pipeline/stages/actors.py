@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from ray.data import ActorPoolStrategy
 
-from exvad.data.storage.errors import StorageError, is_full
+from exvad.data.storage.errors import StorageError, is_full, reason_of
 from exvad.pipeline.placement import Demand, actors_demand, check_placement
 from exvad.pipeline.stages.outcomes import interrupt_all
 from exvad.store.parts import UnwritableError
@@ -96,6 +96,6 @@ def append_rows(
     except OSError as error:
         if is_full(error):
             raise UnwritableError.from_os_error(error) from error
-        place, reason = str(error.filename), error.strerror or str(error)
+        place, reason = str(error.filename), reason_of(error)
         return interrupt_all(outcomes, StorageError(place, reason))
     return list(outcomes)

@@ -90,8 +90,8 @@ def run_cells(config: Config, cells: Mapping[Place, Config]) -> None:
         config: the configuration of the run.
         cells: file of the result → configuration of the experiment.
     """
-    labels, manifest = RunLabels.load(config), read_run_manifest(config)
-    store = Store(config.store_path)
+    manifest, store = read_run_manifest(config), Store(config.store_path)
+    labels = RunLabels.load(config, manifest.classes)
     title = "ablating"
     with ray_session():
         task = experiment_task(config, title)

@@ -112,7 +112,7 @@ def compare(config: Config, options: CompareOptions) -> int:
     trials = plan_trials(config, plans, options)
     missing = [trial for trial in trials if trial.is_missing(options.retry)]
     console.print(f"{len(missing)} of {len(trials)} trainings are missing")
-    labels = RunLabels.load(config)
+    labels = RunLabels.load(config, read_run_manifest(config).classes)
     if missing:
         prepare_tracking(config)
         _run_trials(config, labels, missing, options.resamples)

@@ -12,6 +12,8 @@ import re
 from pathlib import Path
 from typing import Literal
 
+from exvad.data.storage.errors import reason_of
+
 Scope = Literal["read", "submit", "admin"]
 SCOPES: tuple[Scope, ...] = ("read", "submit", "admin")
 _SHA256 = re.compile("[0-9a-fA-F]{64}")
@@ -53,7 +55,7 @@ def _read_keys(path: Path) -> list[tuple[Scope, str]]:
     try:
         lines = path.read_text("utf-8-sig").splitlines()
     except OSError as error:
-        raise ValueError(f"api_keys: {path}: {error.strerror}") from None
+        raise ValueError(f"api_keys: {path}: {reason_of(error)}") from None
     except UnicodeDecodeError:
         raise ValueError(f"api_keys: {path} is not a text file in UTF-8") from None
     keys: list[tuple[Scope, str]] = []

@@ -6,6 +6,7 @@ import errno
 
 from fastapi import HTTPException
 
+from exvad.data.storage.errors import reason_of
 from exvad.serving.api.context import Context
 
 
@@ -27,5 +28,5 @@ def write_labels(context: Context) -> None:
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
             raise
         raise HTTPException(
-            500, f"this is stored, but the manifest can't be written: {error.strerror}"
+            500, f"this is stored, but the manifest can't be written: {reason_of(error)}"
         ) from None

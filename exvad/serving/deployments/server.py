@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from ray import serve
 
+from exvad.data.storage.errors import reason_of
 from exvad.pipeline.progress.terminal import console
 from exvad.pipeline.session import ray_output_hidden, ray_session
 from exvad.serving.deployments.application import assemble_application, prepare_application
@@ -62,10 +63,10 @@ def check_port(host: str, port: int) -> None:
             pass
     except OSError as error:
         if error.errno in (errno.EADDRINUSE, errno.EACCES):
-            problem = f"--port {port} can't be used ({error.strerror}): choose another port"
+            problem = f"--port {port} can't be used ({reason_of(error)}): choose another port"
         else:
             problem = (
-                f"--host {host} can't be used ({error.strerror}): name an address of this machine"
+                f"--host {host} can't be used ({reason_of(error)}): name an address of this machine"
             )
         raise ValueError(problem) from None
 

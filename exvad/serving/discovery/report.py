@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
+from exvad.data.storage.errors import reason_of
 from exvad.serving.discovery.onvif import read_streams
 from exvad.serving.discovery.probe import GROUP, Device, find_devices
 from exvad.serving.discovery.xml import DeviceError
@@ -39,7 +40,7 @@ def report_network(
     try:
         devices = find_devices(seconds, group)
     except OSError as error:
-        raise ValueError(f"the network can't be asked for cameras: {error.strerror}") from None
+        raise ValueError(f"the network can't be asked for cameras: {reason_of(error)}") from None
     if not devices:
         emit(NONE_FOUND)
         return 1

@@ -22,9 +22,10 @@ from exvad.data.records import TimedEvent, Video
 from exvad.data.storage.places import Place, resolve_place
 from exvad.serving.queue.database import Database
 from exvad.serving.queue.reviews import AnalyzedVideo, ResultFacts, read_facts, read_reviews
-from exvad.serving.schemas.reviews import ReviewSummary
+from exvad.serving.schemas.reviews import Review, ReviewSummary
 
 TEST_FRACTION = 0.25  # as of a folder per class
+MIN_VIDEOS = 3  # of a class: one each to train, to validate and to test
 SPLIT_SEED = 0
 RECORD = "manifest.sha256"  # in the spool: what was written last
 
@@ -200,6 +201,27 @@ def summarize(videos: Sequence[AnalyzedVideo], path: Path | None) -> ReviewSumma
         text=f"{'Reviewed' if path is None else path.name}: {_count(len(complete), 'video')} "
         f"({abnormal} abnormal, {normal} normal), {_count(len(events), 'event')}"
         + (f"; left out: {', '.join(left_out)}" if left_out else ""),
+        advice=_advise(complete),
+    )
+
+
+def _advise(reviews: Sequence[Review]) -> str:
+    """Name the classes of which there are too few videos; empty if there are none.
+
+    Args:
+        reviews: the complete ones.
+    """
+    names: dict[str, str] = {}
+    counts = Counter({"normal": sum(review.is_normal for review in reviews)})
+    for review in reviews:
+        labels = [event.label for event in review.events if event.counts]
+        counts.update({names.setdefault(label.casefold(), label) for label in labels})
+    few = [f"{label} has {count}" for label, count in sorted(counts.items()) if count < MIN_VIDEOS]
+    if not reviews or not few:
+        return ""
+    return (
+        f"Training needs at least {MIN_VIDEOS} videos of every class, one of them to validate and "
+        f"one to test: {', '.join(few)}."
     )
 
 

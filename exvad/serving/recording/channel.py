@@ -16,6 +16,7 @@ from collections import deque
 from collections.abc import Callable
 from typing import IO
 
+from exvad.data.storage.errors import reason_of
 from exvad.serving.recording.ring import RecordingRing
 from exvad.video.footage.recorder import Fragment
 
@@ -98,7 +99,7 @@ def receive(connection: socket.socket, ring: RecordingRing) -> None:
             try:
                 ring.append(fragment)
             except (OSError, ValueError) as error:
-                reason = getattr(error, "strerror", None) or str(error)
+                reason = reason_of(error)
                 problem = f"the recording can't be written: {reason}"
             try:
                 connection.sendall(json.dumps(problem).encode() + b"\n")

@@ -96,3 +96,7 @@ class ReviewSummary(BaseModel):
     next: str | None = Field(description="id of the oldest analysis that is to be reviewed")
     labels: list[str] = Field(description="classes of the events of reviews")
     text: str = Field(description="the same in words")
+    advice: str = Field(
+        description="classes of which there are too few videos for training; empty if there are "
+        "none, or if no video is reviewed"
+    )

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import ssl
 
+from exvad.data.storage.errors import reason_of
+
 UNAUTHORIZED, NO_TRANSPORT = 401, 461
 STATUS_TEXTS = {
     403: "the camera does not let this user see the stream",
@@ -62,4 +64,4 @@ def describe_silence(error: OSError, seconds: float) -> str:
             f"the camera does not answer for {seconds:g} s: it is off, or can't be reached from "
             "here"
         )
-    return f"the camera can't be reached ({error.strerror or error})"
+    return f"the camera can't be reached ({reason_of(error)})"

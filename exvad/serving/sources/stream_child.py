@@ -22,6 +22,7 @@ from urllib.parse import urlsplit, urlunsplit
 
 import httpx2 as httpx
 
+from exvad.data.storage.errors import reason_of
 from exvad.serving.settings import ServerSettings
 from exvad.serving.sources.camera_url import has_login
 from exvad.serving.sources.fetch import Fetcher
@@ -192,7 +193,7 @@ def _open_file(path: Path) -> int:
     try:
         return os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     except OSError as error:
-        raise ValueError(f"can't be read ({error.strerror})") from None
+        raise ValueError(f"can't be read ({reason_of(error)})") from None
 
 
 def exit_with_parent(parent: int) -> None:

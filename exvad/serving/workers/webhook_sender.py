@@ -18,6 +18,7 @@ from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from exvad.data.storage.errors import reason_of
 from exvad.serving.queue.retrying import retry_while_disk_full
 from exvad.serving.queue.webhooks import Webhook, WebhookQueue
 
@@ -45,7 +46,7 @@ def read_secret(path: Path) -> bytes:
     try:
         secret = path.read_bytes().strip()
     except OSError as error:
-        raise ValueError(f"webhook_secret: {path}: {error.strerror}") from None
+        raise ValueError(f"webhook_secret: {path}: {reason_of(error)}") from None
     if len(secret) < MIN_SECRET_BYTES:
         raise ValueError(f"webhook_secret: {path} holds fewer than {MIN_SECRET_BYTES} characters")
     return secret

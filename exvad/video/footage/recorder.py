@@ -11,6 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from exvad.data.storage.errors import reason_of
 from exvad.video.footage.mp4_boxes import split_file
 from exvad.video.footage.parameter_sets import read_parameter_sets
 
@@ -128,7 +129,7 @@ class Recorder:
             self._problem = ""
         except (av.error.FFmpegError, ValueError) as error:
             self._needs_key = True
-            reason = getattr(error, "strerror", None) or str(error)
+            reason = reason_of(error)
             if reason != self._problem:  # once, not every second
                 self._report(f"can't be recorded as MP4: {reason}")
             self._problem = reason

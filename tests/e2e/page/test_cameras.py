@@ -66,6 +66,14 @@ def test_an_alert_leads_to_its_clip(
     expect(mark).to_have_attribute(
         "title", re.compile("arson, 0:02, peak score 0.93, open its clip$")
     )
+    # The ticks of the time of day lie side by side, each whole.
+    assert page.locator("#day-ticks").evaluate(
+        """(list) => {
+          const ends = [...list.children].map((tick) => tick.offsetLeft + tick.offsetWidth);
+          const starts = [...list.children].slice(1).map((tick) => tick.offsetLeft);
+          return ends.length > 1 && [...starts, list.clientWidth].every((to, i) => ends[i] <= to);
+        }"""
+    )
     played = page.evaluate(
         """(address) => new Promise((resolve) => {
           const video = document.createElement("video");

@@ -36,12 +36,20 @@ def test_labels_of_a_person_are_in_the_manifest(
         expect(page.get_by_role("group", name="Review", exact=True)).to_be_hidden()
         assert browsing.num_tab_stops(page) >= browsing.num_controls(page) > 12
 
+        page.evaluate("() => { location.hash = 'videos'; }")
+        expect(page.locator("#labelling-summary")).to_contain_text("left out: 1 that nobody")
+        page.get_by_role("link", name="Label the next video").click()
+        expect(page.locator("#analysis-name")).to_have_text("a clip.mp4")
+        expect(page.locator("#labelling")).to_be_hidden()
+        expect(page.locator("#label-advice")).to_have_text("")
+
         first = page.get_by_role("group", name="Event 1")
         second = page.get_by_role("group", name="Event 2")
         first.get_by_role("button", name="Confirm").click()
         expect(page.locator("#review-state")).to_have_text("Events to decide: 1")
         second.get_by_role("button", name="Reject").click()
         expect(page.locator("#review-state")).to_have_text("Reviewed: abnormal")
+        expect(page.locator("#label-advice")).to_contain_text("Arson has 1, normal has 0")
         expect(page.locator("#analyses small").first).to_contain_text("reviewed")
 
         end = first.get_by_role("textbox", name="End")

@@ -136,7 +136,10 @@ def test_export_writes_the_manifest_of_a_session_without_a_server(
     manifest.unlink()
     assert main(["label", "--manifest", str(manifest), "--export"]) == 0
     assert manifest.read_text() == written
-    assert "labels.csv: 1 video (1 abnormal, 0 normal), 1 event; " in capsys.readouterr().out
+    output = capsys.readouterr().out
+    assert "labels.csv: 1 video (1 abnormal, 0 normal), 1 event; " in output
+    assert "one to test: Arson has 1, normal has 0." in output
+    assert f"check --preset my.yaml data.kind=manifest data.manifest={manifest} " in output
 
 
 def test_a_manifest_that_others_wrote_is_not_overwritten(

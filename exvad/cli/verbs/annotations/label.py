@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import shlex
 from pathlib import Path
 
 from exvad.cli.options import DETECTOR_HELP, add_server, add_videos
@@ -61,5 +62,14 @@ def run(options: argparse.Namespace) -> int:
         from exvad.serving.deployments.server import run_server
 
         run_server(options.host, options.port, session.settings)
-    print(session.manifest.summary().text)
+    summary = session.manifest.summary()
+    print(summary.text)
+    if summary.advice:
+        print(f"note: {summary.advice}")
+    if summary.abnormal or summary.normal:
+        data = f"data.kind=manifest data.manifest={shlex.quote(str(options.manifest))}"
+        print(
+            f"next: exvad check --preset my.yaml {data} run=runs/mine, then preprocess, labels, "
+            "train and evaluate with the same arguments"
+        )
     return 0

@@ -7,8 +7,8 @@ import { clipAddress } from "./clips.js";
 
 const DAY = 24 * 3600;
 const SHORTEST = 600; // seconds
-const STEPS = [60, 120, 300, 600, 1800, 3600, 2 * 3600, 3 * 3600, 6 * 3600]; // between two hours
-const MAX_TICKS = 9;
+const STEPS = [60, 120, 300, 600, 1800, 3600, 2 * 3600, 3 * 3600, 6 * 3600, 12 * 3600]; // seconds
+const TICK_WIDTH = 80; // pixels that the text of a tick takes, with a gap
 const MIN_WIDTH = 0.6; // per cent
 
 /**
@@ -24,7 +24,8 @@ export function showDay(stream) {
   const updateMark = (row, alert) => showMark(row.firstElementChild, stream, alert, place);
   updateList($("day-alerts"), [...shown].reverse(), (alert) => alert.number, makeMark, updateMark);
   const makeTick = () => makeElement("li");
-  updateList($("day-ticks"), ticks(from, to), (time) => time, makeTick, (tick, time) => {
+  const share = TICK_WIDTH / $("day-ticks").clientWidth;
+  updateList($("day-ticks"), ticks(from, to, share), (time) => time, makeTick, (tick, time) => {
     tick.style.left = `${place(time)}%`;
     setText(tick, formatHour(time));
   });
@@ -64,12 +65,14 @@ function showMark(link, stream, alert, place) {
   link.target = "_blank";
 }
 
-// Return full hours, or parts of hours, in local time.
-function ticks(from, to) {
-  const step = STEPS.find((seconds) => (to - from) / seconds <= MAX_TICKS) ?? STEPS.at(-1);
+// Return full hours, or parts of hours, in local time. The text of each takes a share of the width:
+// none overlaps the next one, or is cut off at the end.
+function ticks(from, to, share) {
+  const shortest = share * (to - from);
+  const step = STEPS.find((seconds) => seconds >= shortest) ?? STEPS.at(-1);
   const offset = new Date(from * 1000).getTimezoneOffset() * 60;
   const times = [];
-  for (let time = Math.ceil((from - offset) / step) * step + offset; time < to; time += step) {
+  for (let time = Math.ceil((from - offset) / step) * step + offset; time <= to - shortest; time += step) {
     times.push(time);
   }
   return times;

@@ -1,5 +1,6 @@
 // The view of videos: the list of analyses, uploads, and the analysis that is open.
 import * as analysisResult from "./analysis.js";
+import { loadSummary } from "./event-review.js";
 import { requestJson } from "../shared/api.js";
 import { $, announce, focusHeading, setText } from "../shared/dom.js";
 import { formatClass, formatPercent } from "../shared/format.js";
@@ -14,6 +15,8 @@ const FIRST_SIZE = 30;
 const ACTIVE_PAUSE_MS = 1500; // while an analysis is queued or running
 const IDLE_PAUSE_MS = 5000;
 const TICK_MS = 500;
+const DELETE_QUESTION = "Delete this analysis and its labels? An uploaded video is deleted with it, "
+  + "a file in a folder of yours is not.";
 
 const notice = new Notice();
 const refusedUploads = new Notice();
@@ -52,7 +55,11 @@ export async function open(id, reload = false) {
   list.markCurrent(id);
   $("running").hidden = $("failed").hidden = true;
   if (!reload) $("analysis").hidden = true;
-  if (id === null) return;
+  $("labelling").hidden = true;
+  if (id === null) {
+    refresh();
+    return;
+  }
   try {
     const analysis = await requestJson(`v1/analyses/${encodeURIComponent(id)}`);
     if (state.openId === id) show(analysis, !reload);
@@ -73,7 +80,8 @@ async function load() {
   const isShown = state.openId === state.shownId && state.openId !== state.deletedId;
   const id = isShown ? state.openId : null; // requests for what was deleted here fail
   const listed = page.items.find((item) => item.id === id);
-  return { page, id, status: listed ?? (id && await loadStatus(id)) };
+  const labels = state.openId === null ? await loadSummary() : null;
+  return { page, id, labels, status: listed ?? (id && await loadStatus(id)) };
 }
 
 async function loadStatus(id) {
@@ -85,14 +93,24 @@ async function loadStatus(id) {
   }
 }
 
-function showList({ page, id, status }) {
+function showList({ page, id, labels, status }) {
   list.show(page, state.openId, describe);
+  showLabelling(labels);
   if (id && id === state.openId && id !== state.deletedId) {
     if (status) analysisResult.update(status);
     else closeDeleted();
   }
   const pause = page.items.some(isActive) ? ACTIVE_PAUSE_MS : IDLE_PAUSE_MS;
   return pause * pauseFactor(page.items.length);
+}
+
+// What a labelling session begins with; the review of an open video has the same.
+function showLabelling(labels) {
+  $("labelling").hidden = !labels || state.openId !== null;
+  if (!labels) return;
+  setText($("labelling-summary"), labels.text);
+  $("label-next").hidden = labels.next === null;
+  if (labels.next !== null) $("label-next").setAttribute("href", `#videos/${labels.next}`);
 }
 
 function closeDeleted() {
@@ -142,7 +160,7 @@ function show(analysis, isNew) {
 
 async function deleteOpen() {
   const id = state.openId;
-  if (!id || !confirm("Delete this video and its analysis?")) return;
+  if (!id || !confirm(DELETE_QUESTION)) return;
   const nextFocus = list.findNeighbour(id, $("file"));
   analysisResult.clear(); // its images may still be loading
   state.deletedId = id;

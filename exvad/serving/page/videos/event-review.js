@@ -17,7 +17,8 @@ const DECISIONS = {
  */
 
 // `events` are those of the API; the page changes them and sends all of them.
-const state = { analysis: null, actions: null, events: [], summary: null };
+// Whether the server writes a manifest is unknown at first.
+const state = { analysis: null, actions: null, events: [], summary: null, isLabelling: null };
 
 /**
  * Show the review of an analysis if the server writes a manifest.
@@ -34,6 +35,18 @@ export async function showReview(analysis, actions) {
     actions.notice.show(error.message);
   }
   if (state.analysis?.id === analysis.id) showEvents();
+}
+
+/**
+ * Load how many videos are reviewed.
+ * @returns {Promise<object|null>} a ReviewSummary of the HTTP API; null where the server writes no
+ *     manifest
+ */
+export async function loadSummary() {
+  if (state.isLabelling === false) return null;
+  const summary = await requestJson("v1/reviews");
+  state.isLabelling = summary.manifest !== null;
+  return state.isLabelling ? summary : null;
 }
 
 /** Hide the review. */
@@ -55,6 +68,7 @@ function showSummary(summary) {
   $("event-review").hidden = !isLabelling || !state.analysis;
   $("plain-review").hidden = isLabelling;
   setText($("label-summary"), summary.text);
+  setText($("label-advice"), summary.advice);
   $("next-video").hidden = summary.next === null || summary.next === state.analysis?.id;
 }
 
