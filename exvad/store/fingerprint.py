@@ -15,7 +15,7 @@ from exvad.store.parts import PartFolder
 
 STAGE_FILE = "stage.json"
 FORMAT = 2  # of a stage's folder; format 1 is that of exvad 0.1
-START_OVER = "`exvad preprocess --fresh` to delete the content and start over"
+START_OVER = "`exvad preprocess` or `demo` with --fresh to delete the content and start over"
 
 
 class FingerprintError(ValueError):
