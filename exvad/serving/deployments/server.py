@@ -5,12 +5,14 @@ from __future__ import annotations
 import errno
 import ipaddress
 import logging
+import os
 import signal
 import socket
 import threading
 from typing import TYPE_CHECKING
 
 from ray import serve
+from ray.exceptions import RayActorError
 
 from exvad.data.storage.errors import reason_of
 from exvad.pipeline.progress.terminal import console
@@ -19,6 +21,10 @@ from exvad.serving.deployments.application import assemble_application, prepare_
 
 if TYPE_CHECKING:
     from exvad.serving.settings import ServerSettings
+
+# How long Ray waits for the process that takes HTTP requests, before it kills it. It gives it 5 s,
+# in which a busy machine does not even import Ray.
+PROXY_START = ("RAY_SERVE_PROXY_READY_CHECK_TIMEOUT_S", "60")
 
 
 def check_host(host: str, settings: ServerSettings) -> None:
@@ -81,17 +87,18 @@ def run_server(host: str, port: int, settings: ServerSettings) -> None:
 
     Raises:
         OtherVersionError: another version of exvad wrote the database or the checkpoint.
-        ValueError: see `check_host`, `check_port`, `prepare_application` and
-            `assemble_application`.
+        ValueError: Ray Serve does not start; see also `check_host`, `check_port`,
+            `prepare_application` and `assemble_application`.
     """
     check_host(host, settings)
     check_port(host, port)
     settings, folder = prepare_application(settings)
     logging.getLogger("ray.serve").setLevel(logging.WARNING)
+    os.environ.setdefault(*PROXY_START)  # the processes of Ray inherit it
     # Who asks is waiting: Ray would let every other process of the machine go first.
     with ray_session(niceness=0):
         application = assemble_application(settings, folder)
-        serve.start(http_options={"host": host, "port": port})
+        start_serve(host, port)
         try:
             serve.run(application)
             console.print(f"serving on http://{host}:{port} · stop with Ctrl-C", highlight=False)
@@ -105,3 +112,22 @@ def run_server(host: str, port: int, settings: ServerSettings) -> None:
             # Ray reports its own actors as lost when they are shut down.
             with ray_output_hidden():
                 serve.shutdown()
+
+
+def start_serve(host: str, port: int) -> None:
+    """Start the process that takes HTTP requests.
+
+    Args:
+        host: the address to listen on.
+        port: the port.
+
+    Raises:
+        ValueError: it does not start.
+    """
+    try:
+        serve.start(http_options={"host": host, "port": port})
+    except RayActorError:
+        serve.shutdown()
+        raise ValueError(
+            "Ray Serve did not start in time; this machine may be busy: run the same command again"
+        ) from None

@@ -10,15 +10,27 @@ from pathlib import Path
 from typing import IO
 
 import pytest
+from ray import serve
+from ray.exceptions import ActorDiedError
 
 from exvad.cli.main import main
 from exvad.client import Client
 from exvad.data.world.render import render_video
 from exvad.data.world.scene import Scene
-from exvad.serving.deployments.server import check_host, check_port
+from exvad.serving.deployments.server import check_host, check_port, start_serve
 from exvad.serving.settings import ServerSettings
 from tests.helpers.checkpoints import save_untrained_checkpoint
 from tests.helpers.processes import exvad_command, free_port, stop
+
+
+def test_a_server_that_does_not_start_is_a_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
+    def die(**_: object) -> None:
+        raise ActorDiedError
+
+    monkeypatch.setattr(serve, "start", die)
+    monkeypatch.setattr(serve, "shutdown", lambda: None)
+    with pytest.raises(ValueError, match="Ray Serve did not start in time"):
+        start_serve("127.0.0.1", 0)
 
 
 @pytest.mark.parametrize("host", ["0.0.0.0", "::", "192.168.1.2", "camera-server"])
