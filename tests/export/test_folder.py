@@ -177,7 +177,7 @@ def test_export_refuses_what_it_cannot_do_in_one_sentence(
     assert "can't load model" in refusal("--checkpoint", str(lost), *new)
     (tmp_path / "file").touch()
     unwritable = str(tmp_path / "file" / "new")
-    assert "can't be written: Not a directory" in refusal(
+    assert f"can't be written ({tmp_path / 'file'} is no folder)" in refusal(
         "--checkpoint", str(planted), "--to", unwritable, "--parts", "head"
     )
     assert sorted(path.name for path in tmp_path.iterdir()) == ["file", "full", "lost", "planted"]
