@@ -10,7 +10,12 @@ from pathlib import Path
 from typing import Any
 
 from exvad.checkpoints.checkpoint import download_checkpoint
-from exvad.checkpoints.local_tracking import SQLITE, adopt_artifacts, database_path
+from exvad.checkpoints.local_tracking import (
+    SQLITE,
+    adopt_artifacts,
+    database_path,
+    without_logins,
+)
 from exvad.checkpoints.tracking_store import require_tracking_store, without_password
 from exvad.data.storage.places import is_uri, resolve_place
 
@@ -132,7 +137,7 @@ def _mlflow_errors(name: str, uri: str) -> Iterator[None]:
     try:
         yield
     except (MlflowException, OSError) as error:
-        reason = str(error).splitlines()[0]
+        reason = without_logins(str(error).splitlines()[0])
         raise ValueError(
             f"{name}: not found by the MLflow at {without_password(uri)} ({reason})"
         ) from None

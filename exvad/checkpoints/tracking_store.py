@@ -39,8 +39,11 @@ def require_tracking_store(uri: str, writes: bool = True) -> None:
 
 
 def without_password(uri: str) -> str:
-    """Return a URI without the user and password it may contain."""
-    return re.sub(r"//[^/@]*@", "//", uri)
+    """Return a URI without the user and the password that it or its query may contain."""
+    if re.match(r"(file|sqlite):", uri):  # its @ is part of a name
+        return uri
+    # A database takes a password as it is, also with `/` and `@`: the last @ ends it.
+    return re.sub(r"//.*@", "//", uri).partition("?")[0]
 
 
 def _require_server(uri: str) -> None:
@@ -90,17 +93,23 @@ def _require_remote_database(uri: str) -> None:
         if url.host:
             socket.create_connection((url.host, port), ANSWER_SECONDS).close()
         create_engine(url).connect().close()
+        return
     except (SQLAlchemyError, ImportError, OSError) as error:
-        raise ValueError(
-            f"MLflow's database {without_password(uri)} can't be used ({_root_reason(error)})"
-        ) from None
+        reason = _root_reason(error)
+    except ValueError:  # of a port that is no number, whose message may quote a password
+        reason = "its port is no number; in a password, write %40 for @ and %3A for :"
+    raise ValueError(f"MLflow's database {without_password(uri)} can't be used ({reason})")
 
 
 def _root_reason(error: BaseException) -> str:
     """Return in one line what an error began with; packages wrap errors in others."""
+    from urllib3.exceptions import LocationParseError
+
     while (cause := error.__cause__ or error.__context__) is not None:
         error = cause
     if isinstance(error, TimeoutError):
         return f"no answer within {ANSWER_SECONDS:.0f} s"
+    if isinstance(error, LocationParseError):
+        return "the address is invalid"  # its message quotes all of it
     lines = str(getattr(error, "strerror", None) or error).strip().splitlines()
     return lines[0] if lines else type(error).__name__

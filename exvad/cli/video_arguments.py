@@ -28,7 +28,7 @@ def expand_videos(arguments: Iterable[str]) -> tuple[list[str], dict[str, str]]:
     videos: dict[str, None] = {}
     problems: dict[str, str] = {}
     for argument in arguments:
-        if _is_there(argument):
+        if is_there(argument):
             found = _videos_at(argument)
             reason = "the folder has no videos"
         elif has_magic(argument) and "://" not in argument:
@@ -43,6 +43,18 @@ def expand_videos(arguments: Iterable[str]) -> tuple[list[str], dict[str, str]]:
     return list(videos), problems
 
 
+def is_there(argument: str) -> bool:
+    """Return whether an argument is the name of a file or folder.
+
+    Args:
+        argument: any text; one that no file can be called, such as a long one, is no name.
+    """
+    try:
+        return bool(argument) and Path(argument).exists()
+    except (OSError, ValueError):  # a name that is too long, or holds a zero byte
+        return False
+
+
 def shown_name(video: str) -> str:
     """Return the path or URI of a video for output: without passwords, and as UTF-8.
 
@@ -50,13 +62,6 @@ def shown_name(video: str) -> str:
         video: the path or URI as it was given.
     """
     return os.fsencode(without_secrets(video)).decode("utf-8", "replace")
-
-
-def _is_there(argument: str) -> bool:
-    try:
-        return bool(argument) and Path(argument).exists()
-    except (OSError, ValueError):  # a name that is too long, or holds a zero byte
-        return False
 
 
 def _videos_at(path: str) -> list[str]:

@@ -11,10 +11,15 @@ from typing import TypeVar
 
 from pydantic import BaseModel, ValidationError
 
-from exvad.cli.video_arguments import shown_name
+from exvad.cli.video_arguments import is_there, shown_name
 from exvad.serving.schemas.streams import StreamOptions, StreamSource
 from exvad.serving.settings import ServerSettings
-from exvad.serving.sources.camera_url import is_camera_url, normalize_camera_url, stream_name
+from exvad.serving.sources.camera_url import (
+    is_camera_url,
+    normalize_camera_url,
+    shown_source,
+    stream_name,
+)
 from exvad.serving.sources.fetch import Fetcher
 
 # A server refuses private addresses because its clients name them. Here the owner of the process
@@ -70,7 +75,7 @@ def find_sources(arguments: Sequence[str], settings: ServerSettings) -> dict[str
 def _split(argument: str) -> tuple[str, str]:
     """Return the name and the place of an argument; an empty name without one."""
     match = _NAMED.fullmatch(argument)
-    if match is None or Path(argument).exists():
+    if match is None or is_there(argument):
         return "", argument
     return match[1].strip(), match[2]
 
@@ -80,21 +85,27 @@ def _find_url(url: str, fetcher: Fetcher) -> tuple[str, StreamSource]:
         url = normalize_camera_url(url)
     try:
         asyncio.run(fetcher.check_stream(url))
+        return stream_name(url), StreamSource(url=url)
+    except ValidationError as error:
+        raise ValueError(f"{_shown(url)}: {error.errors()[0]['msg']}") from None
     except ValueError as error:
-        raise ValueError(f"{shown_name(url)}: {error}") from None
-    return stream_name(url), _validate(StreamSource, {"url": url})
+        raise ValueError(f"{_shown(url)}: {error}") from None
 
 
 def _find_file(text: str, argument: str) -> tuple[str, StreamSource]:
-    path, name = Path(text), shown_name(text)
-    if not text or not path.exists():
+    path, name = Path(text), _shown(text)
+    if not is_there(text):
         raise ValueError(
-            f"{shown_name(argument) or 'SOURCE'}: there is no such file; a camera begins with "
+            f"{_shown(argument) or 'SOURCE'}: there is no such file; a camera begins with "
             "rtsp://, and a setting is given by --set"
         )
     if not path.is_file():
         raise ValueError(f"{name}: is no regular file; name a file or a URL ({SCHEMES})")
     return name, StreamSource(path=str(path.resolve()))
+
+
+def _shown(source: str) -> str:
+    return shown_name(shown_source(source))
 
 
 def _validate(model: type[Model], values: Mapping[str, object]) -> Model:

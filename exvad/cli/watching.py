@@ -118,21 +118,19 @@ class _Watcher:
         self, streams: Mapping[str, tuple[LiveStream, StreamProcess]], output: AlertOutput
     ) -> None:
         self.failed: set[str] = set()
-        self._output = output
+        self._streams, self._output = streams, output
         self._stopped = threading.Event()
         self._items: Items = queue.Queue()
         self._explainer = ThreadPoolExecutor(1)
         self._threads = ThreadPoolExecutor(len(streams))
-        self._futures = {
-            name: self._threads.submit(self._follow, name, stream, process)
-            for name, (stream, process) in streams.items()
-        }
-        for name, future in self._futures.items():
-            future.add_done_callback(partial(self._mark_over, name))
 
     def run(self) -> None:
-        """Print what happens until all streams have ended."""
-        watched = set(self._futures)
+        """Watch the streams, and print what happens until all have ended."""
+        futures = {}
+        for name, (stream, process) in self._streams.items():
+            futures[name] = self._threads.submit(self._follow, name, stream, process)
+            futures[name].add_done_callback(partial(self._mark_over, name))
+        watched = set(futures)
         while watched:
             name, record = self._items.get()
             if record is not None:
@@ -140,7 +138,7 @@ class _Watcher:
                 continue
             watched.remove(name)
             self._output.end_alerts(name)
-            self._futures[name].result()
+            futures[name].result()
 
     def stop(self) -> None:
         """End the streams."""
@@ -159,7 +157,7 @@ class _Watcher:
             name, record = self._items.get()
             if isinstance(record, LiveAlert):
                 self._output.add(name, record)
-        for name in self._futures:
+        for name in self._streams:
             self._output.end_alerts(name)
 
     def _mark_over(self, name: str, _: Future[None]) -> None:

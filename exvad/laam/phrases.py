@@ -132,6 +132,16 @@ def parse_phrases(answer: str) -> list[str]:
     Returns:
         The phrases in order; empty if the answer has none.
     """
+    phrases = [_without_halves(phrase).strip() for phrase in _find_phrases(answer)]
+    return [phrase for phrase in phrases if phrase]
+
+
+def _without_halves(text: str) -> str:
+    """Return a text without surrogates that lack their pair, which no file can hold."""
+    return text.encode("utf-8", "ignore").decode()
+
+
+def _find_phrases(answer: str) -> list[str]:
     answer = without_thoughts(answer)
     start = answer.find("[")
     if start >= 0:
@@ -144,5 +154,4 @@ def parse_phrases(answer: str) -> list[str]:
             return phrases
     lines = answer.splitlines()
     marked_lines = [line for line in lines if _LIST_MARK.match(line)]
-    phrases = [_LIST_MARK.sub("", line).strip(' "[],{}') for line in marked_lines or lines]
-    return [phrase for phrase in phrases if phrase]
+    return [_LIST_MARK.sub("", line).strip(' "[],{}') for line in marked_lines or lines]

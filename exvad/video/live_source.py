@@ -226,14 +226,17 @@ class GrowingFile:
 
     def __init__(self, file: Readable, idle_seconds: float, stopped: threading.Event) -> None:
         self._file, self._idle_seconds, self._stopped = file, idle_seconds, stopped
+        self._has_ended = False
 
     def read(self, size: int = -1) -> bytes:
         """Wait for data and return at most `size` bytes; b"" at the end."""
         deadline = time.monotonic() + self._idle_seconds
-        while not self._stopped.is_set():
+        # FFmpeg asks again at the end, some formats a dozen times: it is waited for once.
+        while not (self._has_ended or self._stopped.is_set()):
             data = self._file.read(size)
-            if data or time.monotonic() > deadline:
+            if data:
                 return data
+            self._has_ended = time.monotonic() > deadline
             self._stopped.wait(POLL_SECONDS)
         return b""
 

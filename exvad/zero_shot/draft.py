@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from exvad.data.atomic import write_text_atomic
 from exvad.zero_shot.memory import Scene
@@ -18,6 +19,16 @@ class MemoryDraft(BaseModel):
     normal: dict[str, list[Scene]] = Field({}, description="place → normal scenes")
     incidents: dict[str, list[Scene]] = Field({}, description="kind of incident → scenes")
     origins: list[str] = Field([], description="who wrote the scenes")
+
+    @model_validator(mode="after")
+    def _keep_each_scene_once(self) -> Self:
+        """Drop blank and repeated scenes of a file that was edited: no memory can have them."""
+        taken = {""}
+        for scenes in (*self.incidents.values(), *self.normal.values()):
+            new = {scene.casefold().strip(): scene for scene in reversed(scenes)}
+            scenes[:] = [scene for key, scene in reversed(new.items()) if key not in taken]
+            taken |= new.keys()
+        return self
 
     @classmethod
     def read(cls, path: Path) -> MemoryDraft:

@@ -47,6 +47,9 @@ def write_memory(
         raise ValueError(f"{count} scenes per kind: ask for at least 1")
     if not all(name.strip() for name in (*kinds, *places)):
         raise ValueError("a kind of incident or a place has no name: give each one a name")
+    for name in (*kinds, *places):
+        if name.encode("utf-8", "ignore").decode() != name:
+            raise ValueError(f"{name!a} is no text in UTF-8, and no file can hold it")
     if NORMAL in kinds:
         raise ValueError(f"no kind of incident may be called {NORMAL!r}: give it another name")
     draft = draft or MemoryDraft()

@@ -22,6 +22,7 @@ from exvad.checkpoints.local_tracking import (
 from exvad.checkpoints.registry import resolve_checkpoint
 from exvad.checkpoints.tracking import open_experiment
 from exvad.config import Config, load_config
+from tests.helpers.processes import free_port
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*loader strategy is deprecated")
 
@@ -175,3 +176,16 @@ def test_patience_is_added_to_plain_sqlite_only(uri: str) -> None:
     assert patient_uri(uri) == uri
     assert patient_uri("sqlite:////data/mlflow.db") == "sqlite:////data/mlflow.db?timeout=60"
     assert database_path("sqlite:////data/mlflow.db?timeout=60") == Path("/data/mlflow.db")
+
+
+def test_the_address_of_a_server_that_went_away_is_reported_without_its_password(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
+    client = MlflowClient(f"http://user:secret@127.0.0.1:{free_port()}")
+    with (
+        pytest.raises(ValueError, match=r"request to http://127\.0\.0\.1.*refused") as caught,
+        tracking_errors(None),
+    ):
+        client.get_experiment_by_name("exvad")
+    assert "secret" not in str(caught.value)

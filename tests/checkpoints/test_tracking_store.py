@@ -14,7 +14,7 @@ from typing import ClassVar
 import pytest
 
 from exvad.checkpoints import tracking_store
-from exvad.checkpoints.tracking_store import require_tracking_store
+from exvad.checkpoints.tracking_store import require_tracking_store, without_password
 from tests.helpers.processes import free_port
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*loader strategy is deprecated")
@@ -70,6 +70,27 @@ def test_another_database_that_does_not_answer_or_has_no_driver_is_refused() -> 
         with pytest.raises(ValueError, match=r"MLflow's database .* can't be used") as caught:
             require_tracking_store(uri)
         assert "secret" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("uri", "reason"),
+    [
+        ("https://user:secret@127.0.0.1:99999", "the address is invalid"),
+        ("https://user:a@secret@127.0.0.1:1", "refused"),
+        ("postgresql://user:a/secret@127.0.0.1:1/x", "refused"),
+        ("postgresql://user:12@34:secret@127.0.0.1/x", "its port is no number"),
+        ("postgresql://127.0.0.1:1/x?password=secret", "refused"),
+    ],
+)
+def test_no_message_has_a_part_of_a_password(uri: str, reason: str) -> None:
+    with pytest.raises(ValueError, match=reason) as caught:
+        require_tracking_store(uri)
+    assert "secret" not in str(caught.value)
+
+
+def test_an_at_sign_in_a_name_of_a_file_is_no_login() -> None:
+    for uri in ("sqlite:////home/a@b/mlflow.db", "file:///home/a@b/mlruns"):
+        assert without_password(uri) == uri
 
 
 def test_a_file_that_is_no_database_is_refused_and_a_missing_one_is_not_made(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import _thread
 import io
 import json
+import re
 import signal
 import sys
 import threading
@@ -132,3 +133,19 @@ def test_ctrl_c_ends_alerts_and_the_watch_of_a_camera_that_refuses_the_password(
     assert "yard: no frame was seen\ndoor: 1 alert in 0:0" in notes.getvalue()
     assert "stopped; run" not in notes.getvalue()
     assert "crashed" not in notes.getvalue()
+
+
+def test_no_stream_is_watched_on_where_the_system_gives_no_thread_for_another(
+    footage: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    start = threading.Thread.start
+
+    def start_first(thread: threading.Thread) -> None:
+        if re.fullmatch(r"ThreadPoolExecutor-\d+_1", thread.name):
+            raise RuntimeError("can't start new thread")
+        start(thread)
+
+    monkeypatch.setattr(threading.Thread, "start", start_first)
+    with pytest.raises(RuntimeError, match="can't start"):
+        watch("a=clip.ts", "b=clip.ts", "--idle-seconds", "20")
+    assert not [t for t in threading.enumerate() if t.name.startswith("ThreadPoolExecutor")]

@@ -155,3 +155,11 @@ def test_write_phrases_drops_a_phrase_that_was_cut_off() -> None:
 
 def test_parse_phrases_drops_the_models_thoughts() -> None:
     assert parse_phrases("<think>\n- a list?\n</think>\n1. smoke\n2. flames") == ["smoke", "flames"]
+
+
+def test_parse_phrases_drops_half_of_a_character_which_no_file_can_hold() -> None:
+    assert parse_phrases(r'["smoke \ud83d", "\ud83d", "\ud83d\udd25 flames"]') == [
+        "smoke",
+        "\N{FIRE} flames",
+    ]
+    assert parse_phrases("1. smoke \ud83d\n2. \ud83d") == ["smoke"]

@@ -19,7 +19,7 @@ import pytest
 from exvad.video.chunks import plan_chunks
 from exvad.video.decoding import decode_chunk
 from exvad.video.frame_buffer import LiveFrame, Notice
-from exvad.video.live_source import LiveSource, Opener, Readable, growing_file
+from exvad.video.live_source import GrowingFile, LiveSource, Opener, Readable, growing_file
 from tests.helpers.videos import read_indices, remux, set_mp4_matrix, write_streams, write_video
 
 FIELDS = Path(__file__).parent / "footage" / "media" / "fields.h264"
@@ -224,3 +224,11 @@ def test_a_recording_in_a_loop_is_watched_in_every_loop(stopped: threading.Event
     frames, _ = collect(source, stopped)
     times = np.array([frame.time for frame in frames])
     assert times - times[0] == pytest.approx(np.arange(36) * 0.5, abs=0.02)
+
+
+def test_the_end_of_a_growing_file_is_waited_for_once(stopped: threading.Event) -> None:
+    file = GrowingFile(io.BytesIO(b"all"), 0.3, stopped)
+    assert file.read() == b"all"
+    began = time.monotonic()
+    assert [file.read() for _ in range(10)] == [b""] * 10
+    assert 0.3 <= time.monotonic() - began < 0.9

@@ -23,3 +23,13 @@ def test_a_file_that_is_no_draft_is_refused(tmp_path: Path, content: str) -> Non
     path.write_text(content)
     with pytest.raises(ValueError, match=r"draft\.json is no draft of a memory: delete it"):
         MemoryDraft.read(path)
+
+
+def test_a_draft_that_was_edited_keeps_each_scene_once(tmp_path: Path) -> None:
+    path = tmp_path / "draft.json"
+    edited = MemoryDraft(incidents={}, normal={})
+    edited.incidents["Fire"] = ["flames", " ", "Flames ", "smoke"]
+    edited.normal["yard"] = ["a yard", "smoke"]
+    edited.write(path)
+    read = MemoryDraft.read(path)
+    assert (read.incidents["Fire"], read.normal["yard"]) == (["flames", "smoke"], ["a yard"])

@@ -50,7 +50,11 @@ def test_write_memory_names_what_is_missing_if_the_model_repeats_itself() -> Non
 
 @pytest.mark.parametrize(
     ("kind", "place", "reason"),
-    [("Normal", "car park", "may be called 'Normal'"), (" ", "car park", "has no name")],
+    [
+        ("Normal", "car park", "may be called 'Normal'"),
+        (" ", "car park", "has no name"),
+        ("Fire", "yard \udcff", "no text in UTF-8"),
+    ],
 )
 def test_write_memory_refuses_names_before_it_asks_the_model(
     kind: str, place: str, reason: str

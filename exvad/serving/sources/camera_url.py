@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import re
 from urllib.parse import quote, unquote, urlsplit
 
+from exvad.data.storage.errors import without_secrets
 from exvad.serving.sources.paths import safe_name
 
 SCHEMES = ("rtsp", "rtsps")
 SAFE = "!$&'()*+,;=-._~"  # of a login in a URL, beside letters and digits
+# Some cameras have the password in the path: /user=admin&password=x&channel=1, or with `_` for `&`.
+_PATH_PASSWORD = re.compile(r"(pass(?:word|wd)?|pwd)=.*?(?=&|_[a-z]+=|/|$)", re.IGNORECASE)
 
 
 def is_camera_url(url: str) -> bool:
@@ -33,13 +37,27 @@ def normalize_camera_url(url: str) -> str:
 
 
 def stream_name(url: str) -> str:
-    """Return a name for a stream: its host and path, without login and without query.
+    """Return a name for a stream: its host and path, without login, password and query.
 
     Args:
         url: rtsp, rtsps, http or https.
     """
     parts = urlsplit(url)
-    return safe_name(f"{parts.hostname}{unquote(parts.path)}".replace("/", " "))
+    path = _PATH_PASSWORD.sub(r"\1=…", unquote(parts.path))
+    return safe_name(f"{parts.hostname}{path}".replace("/", " "))
+
+
+def shown_source(text: str) -> str:
+    """Return a source for messages: without login, password and query, also where it is no URL.
+
+    Args:
+        text: a URL or a path as it was given. Where a slash is missing or a password is not
+            encoded, it is not known where a login ends: nothing up to the last `@` is shown.
+    """
+    shown = _PATH_PASSWORD.sub(r"\1=…", without_secrets(text))
+    scheme, mark, rest = shown.rpartition("://")
+    login, at, place = rest.rpartition("@")
+    return f"{scheme}{mark}…@{place}" if at and ":" in login else shown
 
 
 def has_login(url: str) -> bool:

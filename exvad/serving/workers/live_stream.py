@@ -129,11 +129,14 @@ class LiveStream:
         live_detector = LiveDetector(
             self.checkpoint, self._detector.models, self.rule, settings, explainer, on_peak
         )
-        frames = arrivals.track(process.follow(stopped), after)
-        for record in watch(frames, live_detector):
-            yield StreamEvent(record, arrivals.last, peak_frames)
-            if stopped.is_set():
-                return
+        frames = arrivals.track(_until_stopped(process.follow(stopped), stopped), after)
+        try:
+            for record in watch(frames, live_detector):
+                yield StreamEvent(record, arrivals.last, peak_frames)
+                if stopped.is_set():
+                    return
+        except _StoppedError:
+            return
 
 
 def alert_rule(options: StreamOptions, checkpoint: AnyCheckpoint) -> AlertRule:
@@ -145,6 +148,24 @@ def alert_rule(options: StreamOptions, checkpoint: AnyCheckpoint) -> AlertRule:
     on = checkpoint.calibration.even_odds_score() if options.on is None else options.on
     off = min(on, on * HYSTERESIS if options.off is None else options.off)
     return AlertRule(on, off, options.least_seconds, options.cool_down_seconds)
+
+
+class _StoppedError(Exception):
+    """The watch is over, and the source is not."""
+
+
+def _until_stopped(
+    source: Iterator[list[LiveFrame] | Notice], stopped: threading.Event
+) -> Iterator[list[LiveFrame] | Notice]:
+    """Yield the items of a source.
+
+    Raises:
+        _StoppedError: `stopped` was set, which ends the source, too. A detector takes its end for
+            that of the stream: it would end its alert and explain it first.
+    """
+    yield from source
+    if stopped.is_set():
+        raise _StoppedError
 
 
 class _ArrivalTimes:

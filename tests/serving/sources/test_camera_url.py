@@ -7,7 +7,13 @@ from urllib.parse import unquote, urlsplit
 
 import pytest
 
-from exvad.serving.sources.camera_url import has_login, is_camera_url, normalize_camera_url
+from exvad.serving.sources.camera_url import (
+    has_login,
+    is_camera_url,
+    normalize_camera_url,
+    shown_source,
+    stream_name,
+)
 
 
 @pytest.mark.parametrize("mark", [*string.punctuation, " ", "ü"])
@@ -44,3 +50,43 @@ def test_is_camera_url_tells_rtsp_from_other_urls() -> None:
     assert is_camera_url("RTSPS://host/x")
     assert not is_camera_url("https://host/rtsp://x")
     assert not has_login("rtsp://host/person@site")
+
+
+@pytest.mark.parametrize(
+    ("url", "name"),
+    [
+        ("rtsp://guard:secret@host:554/live/1?token=secret", "host live 1"),
+        (
+            "rtsp://host/user=admin&password=secret&channel=1",
+            "host user=admin&password=…&channel=1",
+        ),
+        (
+            "rtsp://host/user=a_password=secret_channel=1.sdp",
+            "host user=a_password=…_channel=1.sdp",
+        ),
+        ("rtsp://host/user=a&PWD=secret", "host user=a&PWD=…"),
+        ("http://host/pass%3Dsecret/video", "host pass=… video"),
+        ("rtsp://host/passage", "host passage"),
+    ],
+)
+def test_a_stream_is_named_without_a_password_also_in_its_path(url: str, name: str) -> None:
+    assert stream_name(url) == name
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("rtsp://guard:secret@host/x", "rtsp://host/x"),
+        ("rtps://guard:sec/ret@host/x", "rtps://…@host/x"),
+        ("rtsp:/guard:secret@host/x", "…@host/x"),
+        ("gate=guard:secret@host/x", "…@host/x"),
+        ("gate=rtsp://guard:secret@host/x", "gate=rtsp://host/x"),
+        ("rtsp:/host/user=a&password=secret", "rtsp:/host/user=a&password=…"),
+        ("people@door.ts", "people@door.ts"),
+        ("rtsp://host:554/x", "rtsp://host:554/x"),
+    ],
+)
+def test_a_source_is_shown_without_a_password_also_where_it_is_mistyped(
+    text: str, shown: str
+) -> None:
+    assert shown_source(text) == shown
