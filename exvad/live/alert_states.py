@@ -5,7 +5,7 @@ from __future__ import annotations
 from exvad.results.disagreement import describe_contradiction
 from exvad.results.live import LiveAlert
 
-ENDING = ("state", "start", "end", "label", "peak")
+ENDING = ("state", "start", "end", "label", "peak", "confidence", "domain")
 
 
 def merge_states(earlier: LiveAlert | None, alert: LiveAlert) -> LiveAlert:

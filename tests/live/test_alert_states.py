@@ -28,6 +28,9 @@ def test_an_explanation_stays_and_is_compared_with_the_newest_class() -> None:
 
 
 def test_an_alert_that_has_ended_only_gets_its_explanation() -> None:
-    ended = merge_states(None, alert("ended", end=9))
-    late = merge_states(ended, alert("explained", "Explosion", explanation=WHY))
+    ended = merge_states(None, alert("ended", end=9, confidence=0.96))
+    late = merge_states(
+        ended, alert("explained", "Explosion", explanation=WHY, confidence=0.88, domain="unlike")
+    )
     assert (late.state, late.label, late.end, late.explanation) == ("ended", "Arson", 9, WHY)
+    assert (late.confidence, late.domain) == (0.96, "")

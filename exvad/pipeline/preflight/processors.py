@@ -70,13 +70,14 @@ def check_stage(config: Config, stage: Stage, processors: Processors) -> Finding
     needed = stage.gpus * stage.shards
     if needed > processors.gpus and not processors.may_grow:
         has = f"only {processors.gpus:g}" if processors.gpus else "none"
+        where = "more" if processors.gpus else "some"
         on_cpu = "train.gpu=false" if not stage.models else f"{stage.setting}.gpus=0"
         memory = f" ({_memory_need(config, stage, uses_gpu)[2]})" if stage.models else ""
         return Finding(
             what,
             False,
             f"asks for {needed:g} GPU{memory}, and there is {has} {place}: run it where there are "
-            f"more, or set {on_cpu}",
+            f"{where}, or set {on_cpu}",
         )
     if config.device.startswith("cuda") and stage.models and not stage.gpus:
         return Finding(

@@ -11,8 +11,8 @@ from exvad.cli.options import add_detector
 HELP = "watch cameras and print their alerts, without a server"
 DESCRIPTION = (
     "Watch cameras, streams and growing files with a trained checkpoint, or without one by a "
-    "memory of described scenes. Print a line when an alert begins, is explained, and ends. "
-    "Interrupted cameras are connected again; Ctrl-C ends the watch."
+    "memory of described scenes. Print a line when an alert begins, changes its class, is "
+    "explained, and ends. Interrupted cameras are connected again; Ctrl-C ends the watch."
 )
 
 
