@@ -136,28 +136,35 @@ class ChatEndpoint:
             RefusingEndpointError: the endpoint has refused each of its first 8 requests, and not
                 for their content or length.
         """
-        failed = threading.Event()
+        given_up = threading.Event()
 
-        def chat_unless_failed(conversation: list[dict[str, Any]]) -> Answer | None:
-            if failed.is_set():
+        def chat_unless_given_up(conversation: list[dict[str, Any]]) -> Answer | None:
+            if given_up.is_set():
                 return None  # An error is on its way to the caller.
             try:
-                return self.chat_once(conversation)
+                return self.chat_once(conversation, given_up=given_up)
             except EndpointError:
-                failed.set()
+                given_up.set()
                 raise
 
-        answers = list(self.pool.map(chat_unless_failed, conversations))
+        try:
+            answers = list(self.pool.map(chat_unless_given_up, conversations))
+        finally:
+            given_up.set()  # after Ctrl-C: the process can't end while a thread tries on
         return [answer for answer in answers if answer is not None]
 
     def chat_once(
-        self, messages: list[dict[str, Any]], on_text: Callable[[str], None] | None = None
+        self,
+        messages: list[dict[str, Any]],
+        on_text: Callable[[str], None] | None = None,
+        given_up: threading.Event | None = None,
     ) -> Answer:
         """Return the answer to one conversation; see `chat`. Several threads may call this.
 
         Args:
             messages: the messages of the conversation.
             on_text: called with the answer so far; None to request it in one piece.
+            given_up: set once nobody waits for the answer any more.
         """
         body: dict[str, Any] = {"model": self.model, "messages": messages}
         if on_text is not None:
@@ -169,7 +176,12 @@ class ChatEndpoint:
             dialect = self._dialect
             parameters = dialect.parameters(self.max_new_tokens)
             try:
-                completion = self._post("chat/completions", {**body, **parameters}, on_text)
+                completion = self._post(
+                    "chat/completions",
+                    {**body, **parameters},
+                    on_text,
+                    threading.Event() if given_up is None else given_up,
+                )
             except _RefusedRequestError as error:
                 if dialect.adapt(error.message) == dialect:
                     return self._record_refusal(error)
@@ -214,7 +226,13 @@ class ChatEndpoint:
             only_thoughts=not text and bool(thoughts),
         )
 
-    def _post(self, route: str, body: dict[str, Any], on_text: Callable[[str], None] | None) -> Any:
+    def _post(
+        self,
+        route: str,
+        body: dict[str, Any],
+        on_text: Callable[[str], None] | None,
+        given_up: threading.Event,
+    ) -> Any:
         """Return the JSON answer to a request."""
         url = f"{self.settings.base_url.rstrip('/')}/{route}"
         headers = {"Content-Type": "application/json"}
@@ -228,7 +246,9 @@ class ChatEndpoint:
         deadline = time.monotonic() + self.settings.patience
         pause = FIRST_PAUSE_SECONDS
         while True:
-            self._wait_for_rate_limit()
+            self._wait_for_rate_limit(given_up)
+            if given_up.is_set():
+                raise EndpointError(f"{url}: nobody waits for the answer any more")
             try:
                 with urllib.request.urlopen(request, timeout=self.settings.timeout) as response:
                     if on_text is not None and _is_event_stream(response):
@@ -263,16 +283,16 @@ class ChatEndpoint:
                     f"{url} gave no answer for {self.settings.patience:.0f} s ({problem}): "
                     "check the endpoint, then run again to continue"
                 )
-            time.sleep(wait)
+            given_up.wait(wait)
             pause = min(2 * pause, MAX_PAUSE_SECONDS)
 
-    def _wait_for_rate_limit(self) -> None:
+    def _wait_for_rate_limit(self, given_up: threading.Event) -> None:
         if not self.settings.requests_per_minute:
             return
         with self._rate_lock:
             start = max(time.monotonic(), self._next_request_at)
             self._next_request_at = start + 60 / self.settings.requests_per_minute
-        time.sleep(max(0.0, start - time.monotonic()))
+        given_up.wait(max(0.0, start - time.monotonic()))
 
 
 def read_api_key(variable: str) -> str:

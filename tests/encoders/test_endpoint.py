@@ -5,6 +5,8 @@ from __future__ import annotations
 import base64
 import io
 import json
+import signal
+import threading
 import time
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -22,6 +24,7 @@ from exvad.encoders.endpoint import ChatEndpoint, EndpointError, EndpointLLM, Re
 from exvad.encoders.loading import load_captioner, load_llm
 from exvad.results import Explanation
 from tests.helpers.chat_endpoint import ChatServer, Reply, answer_reply, error_reply
+from tests.helpers.processes import free_port
 
 CLASSES = ("Normal", "Arson")
 
@@ -43,6 +46,17 @@ def serving() -> Iterator[Callable[..., ChatServer]]:
 def endpoint(url: str, **settings: Any) -> ChatEndpoint:
     """Return a client of the endpoint at a URL."""
     return ChatEndpoint("m", EndpointConfig(base_url=url, **settings), 64)
+
+
+def test_no_thread_tries_on_after_ctrl_c() -> None:
+    down = endpoint(f"http://127.0.0.1:{free_port()}", patience=300, concurrency=2)
+    main_thread = threading.get_ident()
+    threading.Timer(1, signal.pthread_kill, (main_thread, signal.SIGINT)).start()
+    with pytest.raises(KeyboardInterrupt):
+        EndpointLLM(down).complete(["a", "b", "c"])
+    start = time.monotonic()
+    down.pool.shutdown()
+    assert time.monotonic() - start < 5
 
 
 def test_complete_sends_requests_in_parallel_and_keeps_their_order(
