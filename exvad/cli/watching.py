@@ -86,6 +86,9 @@ def watch_sources(
         watcher.stop()
     watcher.print_rest()
     output.summarize()
+    if unread := [name for name in output.unread if sources[name].path is not None]:
+        text = f"{', '.join(unread)}: if this is a finished video, `exvad analyze` may read it"
+        notes.print(text, markup=False, soft_wrap=True)
     if was_interrupted:
         return EXIT_INTERRUPTED
     return EXIT_FAILED if watcher.failed or output.unread else 0
