@@ -185,7 +185,7 @@ def test_config_is_immutable() -> None:
 
 @settings(max_examples=50, deadline=None)
 @given(
-    run=st.text(st.characters(codec="utf-8"), min_size=1, max_size=20),
+    run=st.text(st.characters(codec="utf-8", exclude_characters="\0"), min_size=1, max_size=20),
     prompt=st.sampled_from(["", "yes", "1", "null", "a: b", "#", "日本語"]),
     rate=st.floats(1e-9, 1e3),
     weight=st.floats(0, 1e6),
