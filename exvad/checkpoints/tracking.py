@@ -48,6 +48,19 @@ def check_tracking(config: Config) -> None:
         )
 
 
+def require_tracking(config: Config) -> None:
+    """Check that there is a tracking store, and that it can be used.
+
+    Args:
+        config: its `mlflow` section names the tracking store.
+
+    Raises:
+        ValueError: there is none, or it refuses or does not answer; the message says why.
+    """
+    check_tracking(config)
+    require_tracking_store(config.mlflow_uri)
+
+
 def prepare_tracking(config: Config) -> None:
     """Find the experiment, or make it, so that what MLflow refuses is known before a training.
 
@@ -57,8 +70,7 @@ def prepare_tracking(config: Config) -> None:
     Raises:
         ValueError: MLflow or its database refuses or does not answer; the message says why.
     """
-    check_tracking(config)
-    require_tracking_store(config.mlflow_uri)
+    require_tracking(config)
     with tracking_errors(database_path(config.mlflow_uri)):
         open_experiment(config)
 

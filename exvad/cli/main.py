@@ -33,7 +33,7 @@ from exvad.cli.verbs.annotations import convert_annotations, label
 from exvad.cli.verbs.live import cameras, watch
 from exvad.cli.verbs.studies import ablate, compare, reproduce
 from exvad.data.storage.errors import is_full, reason_of
-from exvad.pipeline.termination import termination_raised
+from exvad.pipeline.termination import EXIT_INTERRUPTED, termination_raised
 
 VERBS: dict[str, ModuleType] = {
     "demo": demo,
@@ -73,7 +73,6 @@ QUIET = {
 }
 
 EXIT_REFUSED = 2
-EXIT_INTERRUPTED = 130
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -57,6 +57,23 @@ def add_protocol(parser: argparse.ArgumentParser, default: str) -> None:
     )
 
 
+def add_seeds(parser: argparse.ArgumentParser, default: int, text: str) -> None:
+    """Add `--seeds`, the number of trainings.
+
+    Args:
+        parser: the parser.
+        default: the default.
+        text: the help, without the default.
+    """
+    parser.add_argument(
+        "--seeds",
+        type=whole_number(1, MOST_SEEDS),
+        default=default,
+        metavar="N",
+        help=f"{text} [%(default)s]",
+    )
+
+
 def add_videos(parser: argparse.ArgumentParser, nargs: Literal["+", "*"], text: str) -> None:
     """Add the videos: files, folders and patterns.
 

@@ -18,6 +18,7 @@ from rich.console import Console
 from exvad.cli.alert_output import AlertOutput
 from exvad.cli.detectors import ZeroShotOptions, load_detector
 from exvad.live.live_explainer import explains_with_models
+from exvad.pipeline.termination import EXIT_INTERRUPTED
 from exvad.results.live import LiveAlert, LiveNotice, Record
 from exvad.serving.sources.stream_process import StreamProcess
 from exvad.serving.workers.live_stream import LiveStream
@@ -29,7 +30,6 @@ if TYPE_CHECKING:
     from exvad.serving.settings import ServerSettings
 
 EXIT_FAILED = 1
-EXIT_INTERRUPTED = 130
 
 Items = queue.Queue[tuple[str, Record | None]]  # None once a stream is not watched any more
 

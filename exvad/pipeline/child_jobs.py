@@ -8,9 +8,8 @@ import subprocess
 import sys
 from collections.abc import Sequence
 
-from exvad.pipeline.termination import TerminatedError
+from exvad.pipeline.termination import EXIT_INTERRUPTED, TerminatedError
 
-EXIT_INTERRUPTED = 130
 # What a job may take to end after Ctrl-C, and after it was asked by SIGTERM.
 INTERRUPTED_SECONDS, TERMINATED_SECONDS = 5.0, 20.0
 

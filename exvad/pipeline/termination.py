@@ -7,6 +7,8 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+EXIT_INTERRUPTED = 130  # of a command that was interrupted, as of a shell
+
 
 class TerminatedError(KeyboardInterrupt):
     """The process was asked to end by SIGTERM, as `kill` and Kubernetes do."""

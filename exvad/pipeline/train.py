@@ -20,10 +20,10 @@ from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from exvad.checkpoints.checkpoint import Checkpoint, save_checkpoint
 from exvad.checkpoints.registry import CHECKPOINT
-from exvad.checkpoints.tracking import check_tracking, log_training, prepare_tracking
-from exvad.checkpoints.tracking_store import require_tracking_store
+from exvad.checkpoints.tracking import log_training, prepare_tracking, require_tracking
 from exvad.data.dataset import read_run_manifest
 from exvad.data.storage.claims import claimed
+from exvad.data.storage.errors import reason_of
 from exvad.data.storage.places import resolve_place
 from exvad.inference.domain import MIN_VIDEOS, fit_domain
 from exvad.laam.run_labels import RunLabels
@@ -63,8 +63,7 @@ def train(config: Config) -> int:
         ValueError: features or labels are missing, another process trains on the run, or training
             stopped with an error.
     """
-    check_tracking(config)
-    require_tracking_store(config.mlflow_uri)
+    require_tracking(config)
     manifest, store = read_run_manifest(config), Store(config.store_path)
     labels = RunLabels.load(config, manifest.classes)
     videos = TrainingVideos.find(manifest, store, config)
@@ -232,7 +231,7 @@ def _state_problem(folder: str, error: ControllerError | RayError) -> str | None
     if isinstance(failure, OSError):
         return (
             f"{folder}: the state of the training can't be stored "
-            f"({failure.strerror or failure}): make room or rights there, and the same command "
+            f"({reason_of(failure)}): make room or rights there, and the same command "
             "continues"
         )
     if "CheckpointManagerInitializationError" in f"{failure!r} {failure}":

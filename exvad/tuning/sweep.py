@@ -14,8 +14,7 @@ from typing import TYPE_CHECKING, Any
 import ray
 from ray import tune
 
-from exvad.checkpoints.tracking import check_tracking, prepare_tracking
-from exvad.checkpoints.tracking_store import require_tracking_store
+from exvad.checkpoints.tracking import prepare_tracking, require_tracking
 from exvad.data.storage.claims import claimed
 from exvad.laam.run_labels import RunLabels
 from exvad.pipeline.placement import Demand, check_placement
@@ -23,6 +22,7 @@ from exvad.pipeline.progress.terminal import console
 from exvad.pipeline.session import ray_session
 from exvad.pipeline.shared_places import check_shared
 from exvad.pipeline.studies.results import read_result
+from exvad.pipeline.termination import EXIT_INTERRUPTED
 from exvad.store.run_data import RunData
 from exvad.tuning.confirm import confirm
 from exvad.tuning.context import PLAN, SweepContext, SweepOptions
@@ -39,7 +39,6 @@ if TYPE_CHECKING:
     from exvad.tuning.space import Dimension
 
 MAX_CONFIRMED = 3
-EXIT_INTERRUPTED = 130
 
 
 def sweep(config: Config, options: SweepOptions) -> int:
@@ -57,8 +56,7 @@ def sweep(config: Config, options: SweepOptions) -> int:
     """
     if options.trials < 1 or options.confirm_seeds < 1:
         raise ValueError("--trials and --confirm need at least 1")
-    check_tracking(config)
-    require_tracking_store(config.mlflow_uri)
+    require_tracking(config)
     folder = sweep_folder(config, options.resume)
     space = read_space(options.space, config)
     if options.resume:

@@ -8,7 +8,7 @@ from typing import Self
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from exvad.data.atomic import write_text_atomic
-from exvad.zero_shot.memory import Scene
+from exvad.zero_shot.memory import Scene, scene_key
 
 
 class MemoryDraft(BaseModel):
@@ -25,7 +25,7 @@ class MemoryDraft(BaseModel):
         """Drop blank and repeated scenes of a file that was edited: no memory can have them."""
         taken = {""}
         for scenes in (*self.incidents.values(), *self.normal.values()):
-            new = {scene.casefold().strip(): scene for scene in reversed(scenes)}
+            new = {scene_key(scene): scene for scene in reversed(scenes)}
             scenes[:] = [scene for key, scene in reversed(new.items()) if key not in taken]
             taken |= new.keys()
         return self

@@ -46,7 +46,7 @@ class SceneMemory(BaseModel):
             raise ValueError(f"no kind of incident may be called {NORMAL!r}")
         seen: set[str] = set()
         for scene in self.scenes():
-            key = scene.text.casefold().strip()
+            key = scene_key(scene.text)
             if not key:
                 raise ValueError("a scene is blank")
             if key in seen:
@@ -113,7 +113,7 @@ class SceneMemory(BaseModel):
         added = [*normal, *(text for texts in look_for.values() for text in texts)]
         if any(not text.strip() for text in added):
             raise ValueError("a scene of normal or look_for is blank: describe it in a few words")
-        moved = {text.casefold().strip() for text in added}
+        moved = {scene_key(text) for text in added}
         places = {place: _without(texts, moved) for place, texts in self.normal.items()}
         kinds = {kind: _without(texts, moved) for kind, texts in self.incidents.items()}
         if normal:
@@ -135,8 +135,13 @@ class SceneMemory(BaseModel):
 
 
 def _without(texts: Sequence[str], moved: set[str]) -> list[str]:
-    return [text for text in texts if text.casefold().strip() not in moved]
+    return [text for text in texts if scene_key(text) not in moved]
 
 
 def _distinct(texts: Sequence[str]) -> list[str]:
-    return list({text.casefold().strip(): text.strip() for text in texts}.values())
+    return list({scene_key(text): text.strip() for text in texts}.values())
+
+
+def scene_key(text: str) -> str:
+    """Return what two texts of the same scene have in common: case and outer blanks don't count."""
+    return text.casefold().strip()

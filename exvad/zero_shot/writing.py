@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from exvad.aegm.prompts import Prompt, load_prompt
 from exvad.laam.phrases import parse_phrases, phrase_prompt
 from exvad.zero_shot.draft import MemoryDraft
-from exvad.zero_shot.memory import MAX_SCENE, NORMAL, SceneMemory
+from exvad.zero_shot.memory import MAX_SCENE, NORMAL, SceneMemory, scene_key
 
 if TYPE_CHECKING:
     from exvad.encoders.protocols import LanguageModel
@@ -103,7 +103,9 @@ class _SceneWriter:
         self._llm, self._count, self._origin = llm, count, origin
         self._draft, self._save = draft, save
         groups = (*draft.incidents.values(), *draft.normal.values())
-        self._taken = {_key(scene) for scenes in groups for scene in scenes}  # each stands once
+        self._taken = {
+            scene_key(scene) for scenes in groups for scene in scenes
+        }  # each stands once
 
     def write(self, scenes: dict[str, list[str]], subjects: Sequence[str], prompt: Prompt) -> None:
         """Fill subject → scenes, in as many answers as that takes, within a limit."""
@@ -132,15 +134,11 @@ class _SceneWriter:
             defects[subject] = answer.describe_defect("the limit for a list of scenes")
             # The last scene of an answer that was cut off is only the beginning of one.
             for text in parsed[:-1] if answer.cut_off_at else parsed:
-                is_new = text.strip() and _key(text) not in self._taken
+                is_new = text.strip() and scene_key(text) not in self._taken
                 if is_new and len(text) <= MAX_SCENE and len(scenes[subject]) < self._count:
-                    self._taken.add(_key(text))
+                    self._taken.add(scene_key(text))
                     scenes[subject].append(text.strip())
         if self._origin not in self._draft.origins:
             self._draft.origins.append(self._origin)
         if self._save is not None:
             self._save(self._draft)
-
-
-def _key(scene: str) -> str:
-    return scene.casefold().strip()

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from exvad.cli.main import main
-from exvad.zero_shot.memory import SceneMemory
+from tests.helpers.scene_memory import write_fire_memory
 from tests.helpers.videos import write_video
 
 
@@ -17,8 +17,7 @@ def footage(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A working directory with a memory, two videos of one name, and a broken one."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-    memory = SceneMemory(normal={"yard": ["a yard"]}, incidents={"Fire": ["fire"]}, origin="test")
-    (tmp_path / "memory.json").write_text(memory.model_dump_json())
+    write_fire_memory(tmp_path / "memory.json")
     for folder in ("cam1", "cam2"):
         (tmp_path / folder).mkdir()
         write_video(tmp_path / folder / "0001.mp4", 8, size=(64, 48))

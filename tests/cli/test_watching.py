@@ -16,8 +16,8 @@ from typing import Any
 import pytest
 
 from exvad.cli.main import main
-from exvad.zero_shot.memory import SceneMemory
 from tests.helpers.rtsp import rtsp_camera
+from tests.helpers.scene_memory import write_fire_memory
 from tests.helpers.videos import write_video
 
 NUM_FRAMES = 160  # ten snippets of 0.64 s
@@ -38,8 +38,7 @@ def footage(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> bytes:
     """A working directory with a memory of scenes; the bytes of a stream."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-    memory = SceneMemory(normal={"yard": ["a yard"]}, incidents={"Fire": ["fire"]}, origin="test")
-    (tmp_path / "memory.json").write_text(memory.model_dump_json())
+    write_fire_memory(tmp_path / "memory.json")
     return write_video(tmp_path / "clip.ts", NUM_FRAMES, size=(64, 48)).read_bytes()
 
 

@@ -18,8 +18,7 @@ import torch
 from exvad.baselines import SYSTEMS, Baseline
 from exvad.baselines.ex_vad import ExVADSystem
 from exvad.checkpoints.systems import SavedSystem, Way
-from exvad.checkpoints.tracking import check_tracking, prepare_tracking
-from exvad.checkpoints.tracking_store import require_tracking_store
+from exvad.checkpoints.tracking import prepare_tracking, require_tracking
 from exvad.config import override_config
 from exvad.data.dataset import read_run_manifest
 from exvad.evaluation.bootstrap import check_resamples
@@ -106,8 +105,7 @@ def compare(config: Config, options: CompareOptions) -> int:
         raise ValueError("--seeds and --snippets need at least 1")
     check_resamples(options.resamples)
     plans = read_plans(options.systems)
-    check_tracking(config)
-    require_tracking_store(config.mlflow_uri)
+    require_tracking(config)
     config = with_full_places(config)
     trials = plan_trials(config, plans, options)
     missing = [trial for trial in trials if trial.is_missing(options.retry)]

@@ -21,7 +21,7 @@ from exvad.serving.schemas.streams import StreamOptions
 from exvad.serving.sources.stream_process import StreamProcess
 from exvad.serving.workers.live_stream import LiveStream, alert_rule
 from exvad.video.frame_buffer import LiveFrame, Notice
-from exvad.zero_shot.memory import SceneMemory
+from tests.helpers.scene_memory import write_fire_memory
 
 
 @pytest.mark.parametrize(
@@ -53,8 +53,7 @@ class Camera:
 
 
 def test_a_stream_that_is_stopped_does_not_end_its_alert(tmp_path: Path) -> None:
-    memory = SceneMemory(normal={"yard": ["a yard"]}, incidents={"Fire": ["fire"]}, origin="test")
-    (tmp_path / "memory.json").write_text(memory.model_dump_json())
+    write_fire_memory(tmp_path / "memory.json")
     settings = {"zero_shot.memory": str(tmp_path / "memory.json"), "clip.model": "package:clip"}
     options = StreamOptions(on=0, off=0, least_seconds=0)
     stream = LiveStream(Detector(zero_shot_config(settings)), options)

@@ -5,14 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from exvad.cli.options import (
-    MOST_SEEDS,
-    add_config,
-    add_no_check,
-    add_protocol,
-    read_config,
-    whole_number,
-)
+from exvad.cli.options import add_config, add_no_check, add_protocol, add_seeds, read_config
 
 HELP = "train and measure variants: the paper's ablations, or a plan of yours"
 DESCRIPTION = (
@@ -27,13 +20,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--plan", type=Path, metavar="FILE", help="YAML file of a plan [the paper's ablations]"
     )
-    parser.add_argument(
-        "--seeds",
-        type=whole_number(1, MOST_SEEDS),
-        default=1,
-        metavar="N",
-        help="trainings per variant [%(default)s]",
-    )
+    add_seeds(parser, 1, "trainings per variant")
     add_protocol(parser, default="strict")
     add_no_check(parser)
     add_config(parser)

@@ -5,10 +5,10 @@ from __future__ import annotations
 import argparse
 
 from exvad.cli.options import (
-    MOST_SEEDS,
     add_config,
     add_no_check,
     add_protocol,
+    add_seeds,
     read_config,
     whole_number,
 )
@@ -30,13 +30,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="all, or names with commas between; NAME:WAY chooses the way to a class map (F0 to "
         "F3, or coarse for none) [%(default)s]",
     )
-    parser.add_argument(
-        "--seeds",
-        type=whole_number(1, MOST_SEEDS),
-        default=5,
-        metavar="N",
-        help="trainings per system [%(default)s]",
-    )
+    add_seeds(parser, 5, "trainings per system")
     parser.add_argument(
         "--resamples",
         type=int,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 
-from exvad.cli.options import MOST_SEEDS, PRESET_HELP, add_overrides, add_protocol, whole_number
+from exvad.cli.options import PRESET_HELP, add_overrides, add_protocol, add_seeds
 
 HELP = "run a whole protocol with several seeds and print the paper's tables"
 DESCRIPTION = (
@@ -17,13 +17,7 @@ DESCRIPTION = (
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments."""
     parser.add_argument("preset", help=PRESET_HELP)
-    parser.add_argument(
-        "--seeds",
-        type=whole_number(1, MOST_SEEDS),
-        default=3,
-        metavar="N",
-        help="number of trainings [%(default)s]",
-    )
+    add_seeds(parser, 3, "number of trainings")
     add_protocol(parser, default="vadclip")
     add_overrides(parser)
 
