@@ -40,7 +40,9 @@ def load_clip(config: Config) -> ClipEncoder:
     return ClipEncoder(clip.model, clip.pretrained, config.device, clip.dtype, clip.batch_size)
 
 
-def load_captioner(config: Config) -> Captioner:
+def load_captioner(
+    config: Config,
+) -> TransformersCaptioner | EndpointCaptioner | EngineCaptioner:
     """Load the captioner.
 
     Raises:

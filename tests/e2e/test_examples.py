@@ -1,18 +1,28 @@
-"""The notebooks in `examples/`: they are committed without outputs, and run from top to bottom."""
+"""The notebooks in `examples/` and the Python of the pages: types, and notebooks that run."""
 
 from __future__ import annotations
 
 import json
 import re
 import shutil
+import subprocess
+import sys
+import textwrap
 from pathlib import Path
 
 import nbformat
 import pytest
 from nbclient import NotebookClient
 
-EXAMPLES = Path(__file__).resolve().parents[2] / "examples"
+ROOT = Path(__file__).resolve().parents[2]
+EXAMPLES = ROOT / "examples"
 NOTEBOOKS = sorted(EXAMPLES.glob("*.ipynb"))
+PAGES = sorted((*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")))
+CODE_BLOCK = re.compile(r"^( *)```python\n(.*?)^\1```", re.M | re.S)
+# Examples show what is usual: they skip the case of an answer without words, and the blocks of a
+# page begin with what its text names.
+UNCHECKED = ["no-untyped-call", "union-attr"]
+UNCHECKED_ON_PAGES = [*UNCHECKED, "name-defined"]
 CELL_TIMEOUT = 900
 
 
@@ -50,6 +60,45 @@ def test_notebook_is_committed_without_outputs(path: Path) -> None:
         assert cell["metadata"] == {}
         assert not cell.get("outputs")
         assert cell.get("execution_count") is None
+
+
+def write_code(path: Path, code: str, unchecked: list[str]) -> Path:
+    """Write Python with what mypy leaves unchecked in it; return the file."""
+    comment = f'# mypy: allow-redefinition, disable-error-code="{",".join(unchecked)}"'
+    path.write_text(f"{comment}\n{code}\n", "utf-8")
+    return path
+
+
+def code_of_notebook(path: Path) -> str:
+    """The code of a notebook, without its texts."""
+    notebook = nbformat.read(path, as_version=4)  # type: ignore[no-untyped-call]
+    return "\n".join(cell.source for cell in notebook.cells if cell.cell_type == "code")
+
+
+def code_of_page(path: Path) -> str:
+    """The Python blocks of a page, one after the other."""
+    blocks = CODE_BLOCK.findall(path.read_text("utf-8"))
+    return "\n".join(textwrap.dedent(block) for _, block in blocks)
+
+
+def test_python_of_notebooks_and_pages_fits_the_package(tmp_path: Path) -> None:
+    files = [
+        write_code(tmp_path / f"{path.stem}_notebook.py", code_of_notebook(path), UNCHECKED)
+        for path in NOTEBOOKS
+    ]
+    for number, path in enumerate(PAGES):
+        if code := code_of_page(path):
+            file = tmp_path / f"{path.stem.lower()}_page{number}.py"
+            files.append(write_code(file, code, UNCHECKED_ON_PAGES))
+    assert len(files) > len(NOTEBOOKS) + 3
+    checked = subprocess.run(
+        [sys.executable, "-m", "mypy", "--config-file", str(ROOT / "pyproject.toml"), *files],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert checked.returncode == 0, checked.stdout + checked.stderr
 
 
 @pytest.mark.slow
