@@ -13,6 +13,8 @@ from exvad.detector.detector import Detector
 from exvad.results import Analysis
 from tests.helpers.processes import run_exvad
 
+pytestmark = pytest.mark.slow  # the run of the demo takes minutes
+
 SMALL = ("data.world.train_videos=70", "data.world.test_videos=24", "data.world.seed=7")
 TEST_VIDEOS = 24
 IOUS = ("0.1", "0.2", "0.3", "0.4", "0.5", "average")
@@ -128,7 +130,6 @@ def test_detector_scores_real_clips_to_their_end(folder: Path, shared_data: Path
         assert analysis.duration == pytest.approx(analysis.num_frames / analysis.fps, abs=0.1)
 
 
-@pytest.mark.slow
 def test_reproduce_trains_every_seed_once_and_writes_the_tables(folder: Path) -> None:
     command = ("reproduce", "demo", *SMALL, "--seeds", "2", "train.epochs=3")
     finished = run_exvad(*command, folder=folder)
@@ -144,7 +145,6 @@ def test_reproduce_trains_every_seed_once_and_writes_the_tables(folder: Path) ->
     assert (folder / "runs/demo/seed1/summary.json").stat().st_mtime_ns == written
 
 
-@pytest.mark.slow
 def test_ablate_trains_only_what_is_missing(folder: Path) -> None:
     plan = folder / "plan.yaml"
     plan.write_text(

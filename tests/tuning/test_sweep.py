@@ -140,6 +140,7 @@ def logged_epochs(folder: Path) -> dict[str, list[int]]:
     }
 
 
+@pytest.mark.slow
 def test_sweep_with_a_relative_preset_writes_page_runs_and_champion(
     folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
