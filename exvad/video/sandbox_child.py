@@ -7,6 +7,7 @@ the channel carries that too. Everything is imported before: afterwards no file 
 
 from __future__ import annotations
 
+import gc
 import json
 import os
 import resource
@@ -68,6 +69,7 @@ def serve(control: socket.socket, layers: list[str], confined: bool, others: lis
         confined: whether to confine the processes.
         others: ids of processes that must be out of reach, beside this one.
     """
+    gc.freeze()  # a collection in a fork would copy the pages of all that was imported
     control.sendall(try_out(layers, confined, [os.getpid(), *others]))
     worker = 0
     while True:
