@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 import logging
 import warnings
 from collections.abc import Iterator
@@ -12,6 +11,7 @@ from typing import Any
 import ray
 
 from exvad.pipeline.session import ray_output_hidden
+from tests.helpers.processes import free_port
 
 
 @contextmanager
@@ -47,7 +47,9 @@ def cluster_of_nodes(*num_cpus: float) -> Iterator[Any]:
     """
     from ray.cluster_utils import Cluster
 
-    cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 0})
+    # Where another cluster has the usual port of the dashboard, Ray leaves a socket open.
+    head = {"num_cpus": 0, "dashboard_port": free_port()}
+    cluster = Cluster(initialize_head=True, head_node_args=head)
     try:
         for cpus in num_cpus:
             cluster.add_node(num_cpus=cpus)
@@ -55,8 +57,3 @@ def cluster_of_nodes(*num_cpus: float) -> Iterator[Any]:
         yield cluster
     finally:
         cluster.shutdown()
-        del cluster
-        with warnings.catch_warnings():
-            # Ray leaves the sockets open that it reserves ports with.
-            warnings.simplefilter("ignore", ResourceWarning)
-            gc.collect()
