@@ -14,10 +14,10 @@ from exvad.checkpoints.local_tracking import (
     SQLITE,
     adopt_artifacts,
     database_path,
-    without_logins,
 )
-from exvad.checkpoints.tracking_store import require_tracking_store, without_password
+from exvad.checkpoints.tracking_store import require_tracking_store
 from exvad.data.storage.places import is_uri, resolve_place
+from exvad.messages.addresses import shown_address, shown_message
 
 REGISTRY = "models:/"
 CHECKPOINT = "checkpoint"
@@ -137,9 +137,9 @@ def _mlflow_errors(name: str, uri: str) -> Iterator[None]:
     try:
         yield
     except (MlflowException, OSError) as error:
-        reason = without_logins(str(error).splitlines()[0])
+        reason = shown_message(str(error)).splitlines()[0]
         raise ValueError(
-            f"{name}: not found by the MLflow at {without_password(uri)} ({reason})"
+            f"{name}: not found by the MLflow at {shown_address(uri)} ({reason})"
         ) from None
 
 

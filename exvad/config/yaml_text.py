@@ -41,6 +41,9 @@ def parse_yaml(text: str, where: str) -> Any:
     try:
         return yaml.load(text, _StrictLoader)
     except yaml.YAMLError as error:
+        if isinstance(error, yaml.MarkedYAMLError):
+            for mark in filter(None, (error.context_mark, error.problem_mark)):
+                mark.buffer = None  # of which the message would quote a part, maybe a password
         raise ValueError(f"{where}: not YAML ({' '.join(str(error).split())})") from None
     except RecursionError:
         raise ValueError(f"{where}: not YAML (nested too deeply)") from None
