@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import re
 
-_SLIP = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+:/")  # `s3:/bucket`; one letter is a drive of Windows
+# `s3:/bucket`, also as `store=s3:/bucket`. One letter is a drive of Windows.
+_SLIP = re.compile(r"([\w.]+=)?[A-Za-z][A-Za-z0-9+.-]+:/")
 _OF_FILES = re.compile(r"\b(file|sqlite)(\+\w+)?:/+$", re.IGNORECASE)  # without logins
 _USER = re.compile(r"[^/\s]*@")
+_BEGUN_QUERY = re.compile(r"\?.*=", re.DOTALL)
 _QUERY = re.compile(r"(://[^\s?]*)\?\S*=\S*")
 
 
@@ -25,7 +27,8 @@ def shown_address(address: str) -> str:
 
     Returns:
         The address. Where it is not known whether a slash begins the path or is a part of the
-        password, nothing up to the last `@` is shown, as in `s3://…@bucket`.
+        password, nothing up to the last `@` is shown, as in `s3://…@bucket`; where even the last
+        `@` may be a part of one, nothing but the scheme.
     """
     begin, rest = _split(address)
     if not begin:
@@ -79,6 +82,8 @@ def _without_login(begin: str, rest: str) -> str:
     if _OF_FILES.search(begin) and rest.startswith("/"):  # an @ is part of a name
         return begin + _without_login(*_split(rest))
     login, _, place = rest.rpartition("@")
+    if _BEGUN_QUERY.search(login):  # or a password with these characters
+        return f"{begin}…"
     if ":" not in login:
         return begin + _USER.sub("", rest, count=1) if _USER.match(rest) else begin + rest
     return begin + (f"…@{place}" if re.search(r"[/\s]", login) else place)

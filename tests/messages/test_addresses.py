@@ -18,7 +18,8 @@ PATHS = st.sampled_from(["", "/", "/a.mp4", "/person@site/a.mp4", "/a.mp4?x=1", 
 @given(scheme=SCHEMES, password=PASSWORDS)
 def test_address_is_shown_alike_for_every_password(scheme: str, password: str) -> None:
     shown = shown_address(f"{scheme}://guard:{password}@host/a.mp4")
-    assert shown in (f"{scheme}://host/a.mp4", f"{scheme}://…@host/a.mp4")
+    places = ("host/a.mp4", "…@host/a.mp4", "…")
+    assert shown in {f"{scheme}://{place}" for place in places}
 
 
 @given(scheme=SCHEMES, password=PASSWORDS, path=PATHS)
@@ -49,6 +50,7 @@ def test_no_part_of_a_password_is_in_an_address_or_a_message_about_it(
         ("https://token@host/person@site", "https://host/person@site"),
         ("postgresql://127.0.0.1/x?password=secret", "postgresql://127.0.0.1/x"),
         ("gate=rtsp://guard:secret@host/x", "gate=rtsp://host/x"),
+        ("s3://bucket/x?secret_access_key=a@b", "s3://…"),
         ("s3:/key:secret@bucket/x", "s3:/bucket/x"),
     ],
 )

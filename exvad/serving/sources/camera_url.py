@@ -60,7 +60,7 @@ def shown_source(text: str) -> str:
     if "@" in text and _PATH_PASSWORD.search(text):  # of which it may be a part
         before, mark, _ = text.partition("://")
         return f"{before}{mark}…" if mark and ":" not in before else "…"
-    shown = shown_address(text) if ":/" in text else hide_password(text)
+    shown = shown_address(text) if "://" in text else hide_password(text)
     return _PATH_PASSWORD.sub(r"\1=…", shown)
 
 
