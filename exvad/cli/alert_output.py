@@ -38,6 +38,7 @@ class _Watched:
     Args:
         alerts: its newest alerts by number.
         num_alerts: number of its alerts.
+        newest: number of the newest of them.
         seconds: time of the newest score, in seconds since the stream began; None without scores.
         dropped: number of frames that were dropped.
         told: the notice that was printed last.
@@ -45,6 +46,7 @@ class _Watched:
 
     alerts: dict[int, AlertStatus] = field(default_factory=dict)
     num_alerts: int = 0
+    newest: int = 0
     seconds: float | None = None
     dropped: int = 0
     told: str = ""
@@ -123,7 +125,8 @@ class AlertOutput:
         merged = merge_states(earlier, alert)
         began_at = time.time() if earlier is None else earlier.began_at
         status = AlertStatus(**merged.model_dump(include=FIELDS), began_at=began_at)
-        if earlier is None:
+        if alert.number > stream.newest:  # not an explanation that comes late
+            stream.newest = alert.number
             stream.num_alerts += 1
         stream.alerts[alert.number] = status
         if len(stream.alerts) > MAX_REMEMBERED:
