@@ -9,14 +9,14 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from exvad.checkpoints.checkpoint import download_checkpoint
+from exvad.checkpoints.layout import FILES, CheckpointError
 from exvad.checkpoints.local_tracking import (
     SQLITE,
     adopt_artifacts,
     database_path,
 )
 from exvad.checkpoints.tracking_store import require_tracking_store
-from exvad.data.storage.places import is_uri, resolve_place
+from exvad.data.storage.places import Place, is_uri, resolve_place
 from exvad.messages.addresses import shown_address, shown_message
 
 REGISTRY = "models:/"
@@ -41,7 +41,7 @@ def resolve_checkpoint(reference: str | Path, tracking_uri: str = "") -> Path:
     name = str(reference)
     if is_uri(name):
         folder = Path(tempfile.mkdtemp(prefix="exvad-checkpoint-"))
-        download_checkpoint(resolve_place(name), folder)
+        _download(resolve_place(name), folder)
         return folder
     is_run = _RUN_ID.fullmatch(name) is not None and not Path(name).exists()
     if not name.startswith(REGISTRY) and not is_run:
@@ -122,6 +122,21 @@ def newest_checkpoint() -> Path:
 def find_newest_checkpoint() -> Path | None:
     """Return the checkpoint of the newest run below the working directory; None without one."""
     return _newest(CHECKPOINTS)
+
+
+def _download(place: Place, folder: Path) -> None:
+    """Copy a checkpoint into an empty local folder.
+
+    Raises:
+        CheckpointError: there is no checkpoint.
+    """
+    for name in FILES:
+        try:
+            (folder / name).write_bytes((place / name).read_bytes())
+        except FileNotFoundError:
+            raise CheckpointError(
+                f"{place} is no checkpoint: it has no {name}; exvad train writes one"
+            ) from None
 
 
 def _newest(pattern: str) -> Path | None:
