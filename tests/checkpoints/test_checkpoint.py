@@ -238,7 +238,6 @@ def test_save_checkpoint_on_a_full_disk_leaves_nothing_but_the_old_checkpoint(
 
 
 def test_trained_config_needs_no_weights_but_all_files(folder: Path) -> None:
-    save(folder)
     (folder / MODEL).write_bytes(b"")
     assert trained_config(folder).train == config().train
     (folder / "config.yaml").write_text("train: [")
@@ -250,7 +249,6 @@ def test_trained_config_needs_no_weights_but_all_files(folder: Path) -> None:
 
 
 def test_a_checkpoint_in_a_bucket_is_written_once_with_a_local_copy(folder: Path) -> None:
-    save(folder)
     checkpoint = load_checkpoint(folder)
     place = resolve_place("memory://checkpoints/once")
     with saved_checkpoint(place, checkpoint) as copy:
