@@ -1,4 +1,4 @@
-"""Φ_LLM behind an OpenAI-compatible endpoint: `vllm serve` or a hosted provider."""
+"""A client of an OpenAI-compatible endpoint: requests in parallel, retries and limits."""
 
 from __future__ import annotations
 
