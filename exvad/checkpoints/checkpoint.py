@@ -34,7 +34,7 @@ from exvad.checkpoints.layout import (
     require_complete,
 )
 from exvad.checkpoints.provenance import Provenance, check_hash, stamp, without_local_paths
-from exvad.checkpoints.systems import COARSE_CLASS, SavedSystem
+from exvad.checkpoints.saved_system import COARSE_CLASS, SavedSystem
 from exvad.config import Config, build_config, dump_config
 from exvad.config.yaml_text import read_yaml
 from exvad.data.storage.places import Place, resolve_place
@@ -44,7 +44,7 @@ from exvad.inference.calibration import Calibration
 from exvad.inference.domain import Domain, check_domain, pop_domain
 from exvad.inference.network import load_network
 from exvad.inference.prediction import Prediction, predict
-from exvad.inference.systems import predict_system
+from exvad.inference.system_prediction import predict_system
 from exvad.laam.phrases import LabelPhrases
 from exvad.modeling.exvad import ExVAD
 from exvad.store.examples import whole_example

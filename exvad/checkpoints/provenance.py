@@ -12,7 +12,7 @@ from pydantic import BaseModel, ConfigDict
 
 import exvad
 from exvad.checkpoints.layout import PROVENANCE, CheckpointError
-from exvad.checkpoints.systems import SavedSystem
+from exvad.checkpoints.saved_system import SavedSystem
 from exvad.data.versions import OtherVersionError, same_series
 
 if TYPE_CHECKING:

@@ -21,8 +21,8 @@ from exvad.inference.calibration import Calibration
 from exvad.inference.prediction import Prediction
 from exvad.zero_shot.encoding import EncodedMemory, encode_memory
 from exvad.zero_shot.matching import match_snippets
-from exvad.zero_shot.memory import SceneMemory
 from exvad.zero_shot.reason import explain_snippet, find_reason
+from exvad.zero_shot.scene_memory import SceneMemory
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

@@ -13,7 +13,7 @@ from exvad.data.storage.claims import claimed_file
 from exvad.data.storage.writable import check_new_file
 from exvad.encoders.loading import load_llm
 from exvad.zero_shot.draft import MemoryDraft
-from exvad.zero_shot.memory import SceneMemory
+from exvad.zero_shot.scene_memory import SceneMemory
 from exvad.zero_shot.writing import answer_tokens, write_memory
 
 if TYPE_CHECKING:

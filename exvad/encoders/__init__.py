@@ -9,7 +9,7 @@
 - `endpoint/`: Φ_C and Φ_LLM behind an OpenAI-compatible HTTP endpoint.
 - `answers.py`, `chat.py`: what language models are asked and what they answer.
 - `image_preprocessing.py`: frames → the input of CLIP.
-- `devices.py`, `cpu_precision.py`, `memory.py`, `batching.py`: where and how models run.
+- `devices.py`, `cpu_precision.py`, `memory_needs.py`, `batching.py`: where and how models run.
 - `model_files.py`, `vectors.py`: helpers that the models share.
 """
 

@@ -15,7 +15,7 @@ from exvad.encoders.devices import device_memory, resolve_device
 from exvad.encoders.endpoint import ChatEndpoint, EndpointLLM
 from exvad.encoders.engine import EngineLLM
 from exvad.encoders.llm import TransformersLLM
-from exvad.encoders.memory import model_memory
+from exvad.encoders.memory_needs import model_memory
 from exvad.encoders.model_files import PACKAGE_PREFIX
 
 if TYPE_CHECKING:

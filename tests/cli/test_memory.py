@@ -9,7 +9,7 @@ import pytest
 
 from exvad.cli.main import main
 from exvad.data.storage.claims import claimed_file
-from exvad.zero_shot.memory import SceneMemory
+from exvad.zero_shot.scene_memory import SceneMemory
 from tests.helpers.chat_endpoint import (
     FakeEndpoint,
     Reply,
