@@ -188,7 +188,8 @@ def resolve_place(location: str | Path) -> Place:
     scheme, rest = match[1].lower(), text[match.end() :]
     if not match[2]:
         if scheme in OBJECT_STORES:
-            raise ValueError(f"{shown_address(text)!r} is no URI: begin it with {scheme}://")
+            uri = shown_address(f"{scheme}://{rest}")
+            raise ValueError(f"{shown_address(text)!r} is no URI: write {uri}.")
         return Place(LocalFileSystem(), str(Path(text).absolute()))
     if scheme == "file":
         path = unquote(rest.removeprefix("localhost"))
