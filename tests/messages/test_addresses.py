@@ -5,7 +5,7 @@ from __future__ import annotations
 import string
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from exvad.messages.addresses import has_login, hide_password, shown_address, shown_message
@@ -15,6 +15,7 @@ SCHEMES = st.sampled_from(["s3", "rtsp", "HTTPS", "postgresql", "gate=rtsps", "r
 PATHS = st.sampled_from(["", "/", "/a.mp4", "/person@site/a.mp4", "/a.mp4?x=1", ":554/a b"])
 
 
+@settings(deadline=None)
 @given(scheme=SCHEMES, password=PASSWORDS)
 def test_address_is_shown_alike_for_every_password(scheme: str, password: str) -> None:
     shown = shown_address(f"{scheme}://guard:{password}@host/a.mp4")
@@ -22,6 +23,7 @@ def test_address_is_shown_alike_for_every_password(scheme: str, password: str) -
     assert shown in {f"{scheme}://{place}" for place in places}
 
 
+@settings(deadline=None)
 @given(scheme=SCHEMES, password=PASSWORDS, path=PATHS)
 def test_no_part_of_a_password_is_in_an_address_or_a_message_about_it(
     scheme: str, password: str, path: str

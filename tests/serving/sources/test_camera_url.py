@@ -7,7 +7,7 @@ import string
 from urllib.parse import unquote, urlsplit
 
 import pytest
-from hypothesis import assume, given
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from exvad.serving.sources.camera_url import (
@@ -97,6 +97,7 @@ def test_a_source_is_shown_without_a_password_also_where_it_is_mistyped(
     assert shown_source(text) == shown
 
 
+@settings(deadline=None)
 @given(
     url=st.sampled_from(
         [
