@@ -12,6 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from exvad.data.storage.packaged import read_packaged
 from exvad.encoders.answers import without_thoughts
+from exvad.messages.addresses import shown_address
 
 if TYPE_CHECKING:
     from exvad.aegm.prompts import Prompt
@@ -43,14 +44,15 @@ class LabelPhrases(BaseModel):
         Raises:
             ValueError: the file does not exist or is not a label file.
         """
+        shown = shown_address(str(path))
         try:
             return cls.model_validate_json(read_packaged(path, "labels"))
         except FileNotFoundError:
             raise ValueError(
-                f"no label file {path}: run `exvad labels` first, or correct labels.file"
+                f"no label file {shown}: run `exvad labels` first, or correct labels.file"
             ) from None
         except ValidationError as error:
-            raise ValueError(f"{path} is no label file: {error.errors()[0]['msg']}") from None
+            raise ValueError(f"{shown} is no label file: {error.errors()[0]['msg']}") from None
 
 
 def readable_label(label: str) -> str:

@@ -9,6 +9,7 @@ from typing import Annotated, NamedTuple
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from exvad.data.storage.packaged import read_packaged
+from exvad.messages.addresses import shown_address
 
 NORMAL = "Normal"
 MAX_SCENE = 300  # characters
@@ -74,7 +75,7 @@ class SceneMemory(BaseModel):
         Raises:
             ValueError: the file does not exist or holds no memory.
         """
-        name = str(path)
+        name = shown_address(str(path))
         try:
             return cls.model_validate_json(read_packaged(path, "memory"))
         except FileNotFoundError:

@@ -115,7 +115,7 @@ def check_data(config: Config, compares_events: bool = False) -> Finding:
             notes = [f"; note: {note}" for note in found[:SHOWN_NOTES]]
             if len(found) > SHOWN_NOTES:
                 notes.append(f"; and {len(found) - SHOWN_NOTES} more notes")
-            detail = f"{count} videos; {video.path} can be read{''.join(notes)}"
+            detail = f"{count} videos; {shown_address(video.path)} can be read{''.join(notes)}"
             return Finding("data", True, detail)
     if not errors:
         return Finding("data", False, "the data set has no videos")
