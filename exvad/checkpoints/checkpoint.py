@@ -111,7 +111,7 @@ class Checkpoint:
         Args:
             examples: the videos; their targets are ignored.
             max_snippets: maximum snippets per forward pass of Ex-VAD's network; None for the
-                configured number. Other systems take videos as they were published to.
+                configured number. Other systems take videos as their papers do.
 
         Returns:
             One prediction per video, in order.

@@ -41,7 +41,7 @@ class _Watched:
         newest: number of the newest of them.
         seconds: time of the newest score, in seconds since the stream began; None without scores.
         dropped: number of frames that were dropped.
-        told: the notice that was printed last.
+        printed: the notice that was printed last.
     """
 
     alerts: dict[int, AlertStatus] = field(default_factory=dict)
@@ -49,7 +49,7 @@ class _Watched:
     newest: int = 0
     seconds: float | None = None
     dropped: int = 0
-    told: str = ""
+    printed: str = ""
 
 
 class AlertOutput:
@@ -114,8 +114,8 @@ class AlertOutput:
         text = notice.text.removeprefix(f"{name}: ")
         # A camera that stays away, or a machine that is too slow, is worth one line, not thousands.
         topic = notice.kind if notice.kind == "dropped" else text.partition("; trying again")[0]
-        if topic != stream.told:
-            stream.told = topic
+        if topic != stream.printed:
+            stream.printed = topic
             style = "yellow" if notice.kind in ("lost", "dropped", "unexplained") else "dim"
             line = f"{_now()}  {name}: {text}"
             self._notes.print(line, style=style, markup=False, soft_wrap=True)
