@@ -25,7 +25,7 @@ from bench._harness import emit
 from bench.planted import CLASSES, PlantedVideo, Planting
 from exvad.config import load_config
 from exvad.inference.prediction import predict
-from exvad.laam.label_vectors import augmented_embedding
+from exvad.laam.top_phrases import augmented_embedding
 from exvad.metrics import frame_auc_ap
 from exvad.training.data import TrainingData
 from exvad.training.fitting import best_network, train_network

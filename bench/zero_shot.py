@@ -26,7 +26,7 @@ from exvad.evaluation.evaluation import Evaluation, evaluate
 from exvad.laam.phrases import LabelPhrases
 from exvad.store.run_data import RunData
 from exvad.video.container import VideoError
-from exvad.zero_shot.memory import NORMAL, SceneMemory
+from exvad.zero_shot.scene_memory import NORMAL, SceneMemory
 
 VIDEOS = (".mp4", ".avi")
 INTERVAL = 0.95

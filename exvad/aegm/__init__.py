@@ -5,7 +5,7 @@ frames → captions → cleaned captions → explanation E → text feature F_T,
 - `vision_stage.py`: which frames are captioned, their captions T_i = Φ_C(P_C, I_i) (equation 1),
   and the image features F_I.
 - `captioning.py`: one caption per clip, from as few calls as possible.
-- `placement.py`: captions at even distances, or half of them where the frames are unusual.
+- `caption_placement.py`: captions at even distances, or half of them where the frames are unusual.
 - `cleaning.py`: cleaned captions T̂ (equation 2).
 - `prompts.py`: the prompt template P_S.
 - `explanation.py`: the explanation E = Φ_LLM(P_S, T̂) (equation 3).

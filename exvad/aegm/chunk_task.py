@@ -31,7 +31,7 @@ class ChunkTask:
         captioned: indices within the video of the snippets to caption, ascending.
         captions: captions T_i of these snippets, if a separate captioning stage wrote them.
         movable: those of `captioned` that may move to where a first look finds something; see
-            `exvad.aegm.placement`.
+            `exvad.aegm.caption_placement`.
     """
 
     chunk: Chunk

@@ -15,9 +15,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from exvad.aegm.caption_placement import best_of_cells, novelty
 from exvad.aegm.captioning import caption_lists
 from exvad.aegm.chunk_task import ChunkTask
-from exvad.aegm.placement import best_of_cells, novelty
 from exvad.encoders.answers import CaptionError
 from exvad.encoders.protocols import ImageGroupEncoder
 from exvad.video.container import DEFAULT_FPS

@@ -17,8 +17,8 @@ from torch import nn
 
 from exvad.baselines.common.graphs import nearness
 from exvad.baselines.common.system import Baseline, Clips, Output, Recipe, Step
-from exvad.modeling.lgt_adapter import TemporalConvolution, similarity_adjacency
 from exvad.modeling.losses import alignment_loss, mil_top_k_mean
+from exvad.modeling.madm.lgt_adapter import TemporalConvolution, similarity_adjacency
 
 DROPOUT, GRAPH_WIDTH, KERNEL = 0.6, 32, 5
 DISTILL = 5.0

@@ -22,8 +22,8 @@ from torch import nn
 from exvad.baselines.common.graphs import nearness
 from exvad.baselines.common.selection import pick
 from exvad.baselines.common.system import Baseline, Clips, Output, Recipe, Step
-from exvad.modeling.lgt_adapter import TemporalConvolution
 from exvad.modeling.losses import bce_loss
+from exvad.modeling.madm.lgt_adapter import TemporalConvolution
 
 WIDTH, HEADS, SLOTS = 512, 4, 60
 MEMORY, TRIPLET, KL, DISTANCE, MARGIN = 0.1, 0.1, 1e-3, 1e-4, 100.0

@@ -1,9 +1,9 @@
 """VadCLIP: a binary branch and an alignment with learned prompts (Wu et al., AAAI 2024).
 
-The adapter is the one that Ex-VAD took over (`exvad.modeling.lgt_adapter`). The classifier branch
-scores every snippet. The alignment branch compares snippets with class texts: learned context
-tokens around the class name go through CLIP's frozen text encoder, and a visual prompt, the sum of
-the snippets weighted by their scores, is added.
+The adapter is the one that Ex-VAD took over (`exvad.modeling.madm.lgt_adapter`). The classifier
+branch scores every snippet. The alignment branch compares snippets with class texts: learned
+context tokens around the class name go through CLIP's frozen text encoder, and a visual prompt, the
+sum of the snippets weighted by their scores, is added.
 
 Rebuilt from the paper and from its public code (Apache-2.0, github.com/nwpu-zxr/VadCLIP).
 
@@ -23,8 +23,8 @@ from exvad.baselines.common.system import Baseline, Clips, Output, Recipe, Step
 from exvad.modeling.alignment import LearnablePrompt
 from exvad.modeling.cosine import reciprocal_length
 from exvad.modeling.feed_forward import FeedForward
-from exvad.modeling.lgt_adapter import LGTAdapter, LocalTransformer, WindowBlock
 from exvad.modeling.losses import alignment_loss, bce_loss
+from exvad.modeling.madm.lgt_adapter import LGTAdapter, LocalTransformer, WindowBlock
 
 Branch: TypeAlias = Literal["classifier", "alignment"]
 TAU = 0.07

@@ -7,10 +7,8 @@ C classes · D feature width
 
 from __future__ import annotations
 
-import hashlib
 import json
 import shutil
-import subprocess
 import tempfile
 import uuid
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -24,19 +22,29 @@ from safetensors import SafetensorError
 from safetensors.torch import load as load_tensors
 from safetensors.torch import save as save_tensors
 
-import exvad
 from exvad.baselines.common.system import Baseline
-from exvad.checkpoints.systems import COARSE_CLASS, SavedSystem
+from exvad.checkpoints.layout import (
+    CONFIG,
+    FILES,
+    LABELS,
+    METRICS,
+    MODEL,
+    PROVENANCE,
+    CheckpointError,
+    require_complete,
+)
+from exvad.checkpoints.provenance import Provenance, check_hash, stamp, without_local_paths
+from exvad.checkpoints.saved_system import COARSE_CLASS, SavedSystem
 from exvad.config import Config, build_config, dump_config
 from exvad.config.yaml_text import read_yaml
 from exvad.data.storage.places import Place, resolve_place
-from exvad.data.versions import OtherVersionError, same_series
+from exvad.data.versions import OtherVersionError
 from exvad.inference.answers import compose_analysis
 from exvad.inference.calibration import Calibration
 from exvad.inference.domain import Domain, check_domain, pop_domain
 from exvad.inference.network import load_network
 from exvad.inference.prediction import Prediction, predict
-from exvad.inference.systems import predict_system
+from exvad.inference.system_prediction import predict_system
 from exvad.laam.phrases import LabelPhrases
 from exvad.modeling.exvad import ExVAD
 from exvad.store.examples import whole_example
@@ -48,14 +56,7 @@ if TYPE_CHECKING:
     from exvad.store.examples import Example
     from exvad.store.feature_bank import VideoFeatures
 
-MODEL, CONFIG, LABELS = "model.safetensors", "config.yaml", "labels.json"
-METRICS, PROVENANCE = "metrics.json", "provenance.json"
-FILES = (MODEL, CONFIG, LABELS, METRICS, PROVENANCE)  # the last one makes a checkpoint complete
 LABEL_TENSOR = "label_embeddings"
-
-
-class CheckpointError(ValueError):
-    """A folder is not a complete checkpoint; the message names the folder and the problem."""
 
 
 @dataclass(frozen=True)
@@ -110,7 +111,7 @@ class Checkpoint:
         Args:
             examples: the videos; their targets are ignored.
             max_snippets: maximum snippets per forward pass of Ex-VAD's network; None for the
-                configured number. Other systems take videos as they were published to.
+                configured number. Other systems take videos as their papers do.
 
         Returns:
             One prediction per video, in order.
@@ -172,12 +173,40 @@ def save_checkpoint(folder: str | Path | Place, checkpoint: Checkpoint) -> None:
     Raises:
         OSError: the folder can't be written; nothing is left of it, and an older one stays.
     """
-    files, place = _checkpoint_files(checkpoint), _as_place(folder)
+    _save(folder, checkpoint)
+
+
+@contextmanager
+def saved_checkpoint(folder: str | Path | Place, checkpoint: Checkpoint) -> Iterator[Path]:
+    """Write a checkpoint, and yield a local folder of it: itself, or a copy for the block.
+
+    Args:
+        folder: the checkpoint's folder, a path or a URI.
+        checkpoint: the trained detector.
+
+    Raises:
+        OSError: see `save_checkpoint`.
+    """
+    place, files = _save(folder, checkpoint)
+    if place.is_local:
+        yield Path(place.path)
+        return
+    with tempfile.TemporaryDirectory(prefix="exvad-checkpoint-") as parent:
+        copy = Path(parent) / "checkpoint"
+        _write_folder(copy, files)
+        yield copy
+
+
+def _save(folder: str | Path | Place, checkpoint: Checkpoint) -> tuple[Place, dict[str, bytes]]:
+    """Write a checkpoint; return where, and name → content of its files."""
+    files = _checkpoint_files(checkpoint)
+    place = folder if isinstance(folder, Place) else resolve_place(folder)
     if place.is_local:
         _write_folder(Path(place.path), files)
-        return
-    for name in FILES:
-        (place / name).write_bytes(files[name])
+    else:
+        for name in FILES:
+            (place / name).write_bytes(files[name])
+    return place, files
 
 
 def _checkpoint_files(checkpoint: Checkpoint) -> dict[str, bytes]:
@@ -192,15 +221,7 @@ def _checkpoint_files(checkpoint: Checkpoint) -> dict[str, bytes]:
         tensors |= checkpoint.domain.to_tensors()
     weights = save_tensors(tensors)
     labels = (checkpoint.labels.model_dump_json(indent=2) + "\n").encode()
-    provenance = {
-        **checkpoint.provenance,
-        "version": exvad.__version__,
-        "commit": git_commit(),
-        "weights": hashlib.sha256(weights).hexdigest(),
-        "labels": hashlib.sha256(labels).hexdigest(),
-    }
-    if checkpoint.system is not None:
-        provenance["system"] = checkpoint.system.model_dump()
+    provenance = stamp(checkpoint.provenance, weights, labels, checkpoint.system)
     metrics = {**checkpoint.metrics, "calibration": checkpoint.calibration.model_dump()}
     return {
         MODEL: weights,
@@ -233,46 +254,25 @@ def _write_folder(folder: Path, files: Mapping[str, bytes]) -> None:
         draft.rename(folder)
 
 
-@contextmanager
-def local_checkpoint(folder: str | Path | Place) -> Iterator[Path]:
-    """Yield a checkpoint as a local folder: itself, or a copy that is deleted after the block.
+def trained_config(folder: str | Path) -> Config:
+    """Return the configuration that a checkpoint was trained with, without loading the network.
 
     Args:
-        folder: the checkpoint's folder, a path or a URI.
+        folder: the checkpoint's folder.
 
     Raises:
-        CheckpointError: there is no checkpoint.
+        CheckpointError: the folder does not exist, lacks a file, or its configuration is damaged.
+        OtherVersionError: a version of exvad with another format wrote it.
     """
-    place = _as_place(folder)
-    if place.is_local:
-        yield Path(place.path)
-        return
-    with tempfile.TemporaryDirectory(prefix="exvad-checkpoint-") as copy:
-        download_checkpoint(place, Path(copy))
-        yield Path(copy)
-
-
-def download_checkpoint(place: Place, folder: Path) -> None:
-    """Copy a checkpoint into an empty local folder.
-
-    Args:
-        place: the checkpoint's folder.
-        folder: the local folder.
-
-    Raises:
-        CheckpointError: there is no checkpoint.
-    """
-    for name in FILES:
-        try:
-            (folder / name).write_bytes((place / name).read_bytes())
-        except FileNotFoundError:
-            raise CheckpointError(
-                f"{place} is no checkpoint: it has no {name}; exvad train writes one"
-            ) from None
-
-
-def _as_place(folder: str | Path | Place) -> Place:
-    return folder if isinstance(folder, Place) else resolve_place(folder)
+    folder = Path(folder)
+    require_complete(folder)
+    try:
+        Provenance.read(folder)
+        return build_config(read_yaml(folder / CONFIG), str(folder))
+    except OtherVersionError:
+        raise
+    except ValueError as error:
+        raise CheckpointError(f"{folder} is damaged: {' '.join(str(error).split())}") from error
 
 
 def load_checkpoint(folder: str | Path, device: str = "cpu") -> Checkpoint:
@@ -287,19 +287,15 @@ def load_checkpoint(folder: str | Path, device: str = "cpu") -> Checkpoint:
         OtherVersionError: a version of exvad with another format wrote it.
     """
     folder = Path(folder)
-    missing = [name for name in FILES if not (folder / name).is_file()]
-    if missing:
-        problem = "does not exist" if not folder.is_dir() else f"has no {', '.join(missing)}"
-        raise CheckpointError(f"{folder} is no checkpoint: it {problem}; exvad train writes one")
+    require_complete(folder)
     try:
-        provenance = _Provenance.model_validate_json((folder / PROVENANCE).read_bytes())
-        _refuse_other_version(folder, provenance.version)
+        provenance = Provenance.read(folder)
         config = build_config(read_yaml(folder / CONFIG), str(folder))
         labels = LabelPhrases.read(folder / LABELS)
         metrics = _Metrics.model_validate_json((folder / METRICS).read_bytes())
         weights = (folder / MODEL).read_bytes()
-        _check_hash(MODEL, weights, provenance.weights)
-        _check_hash(LABELS, (folder / LABELS).read_bytes(), provenance.labels)
+        check_hash(MODEL, weights, provenance.weights)
+        check_hash(LABELS, (folder / LABELS).read_bytes(), provenance.labels)
         tensors = load_tensors(weights)
         if not all(bool(tensor.isfinite().all()) for tensor in tensors.values()):
             raise CheckpointError(f"{MODEL} holds numbers that are not finite")
@@ -345,64 +341,9 @@ def _load_network(
     return network
 
 
-class _Provenance(BaseModel):
-    """What loading needs of provenance.json."""
-
-    model_config = ConfigDict(extra="allow", title=PROVENANCE)
-
-    version: str
-    weights: str
-    labels: str
-    system: SavedSystem | None = None
-
-
 class _Metrics(BaseModel):
     """What loading needs of metrics.json."""
 
     model_config = ConfigDict(extra="allow", title=METRICS)
 
     calibration: Calibration
-
-
-def _check_hash(name: str, content: bytes, expected: str) -> None:
-    """Refuse a file that changed after training; a network with other weights would answer too.
-
-    Raises:
-        CheckpointError: the content has another hash.
-    """
-    if hashlib.sha256(content).hexdigest() != expected:
-        raise CheckpointError(f"{name} is not the file that training wrote")
-
-
-def _refuse_other_version(folder: Path, version: str) -> None:
-    if not same_series(version):
-        raise OtherVersionError(
-            f"the checkpoint {folder}",
-            version,
-            f"train again with this version, or load it with exvad {version}",
-        )
-
-
-def without_local_paths(config: Config) -> Config:
-    """Return a configuration without the user's folders, which stay private."""
-    data = config.data.model_copy(update={"root": "", "manifest": "", "annotations": ""})
-    labels = config.labels.model_copy(update={"file": ""})
-    mlflow = config.mlflow.model_copy(update={"uri": ""})
-    update = {"run": "", "store": "", "data": data, "labels": labels, "mlflow": mlflow}
-    return config.model_copy(update=update)
-
-
-def git_commit() -> str | None:
-    """Return the commit of the source tree; None if it is no git checkout."""
-    try:
-        completed = subprocess.run(
-            ["git", "rev-parse", "HEAD"],
-            cwd=Path(__file__).parent,
-            capture_output=True,
-            text=True,
-            timeout=10,
-            check=False,
-        )
-    except OSError:
-        return None
-    return completed.stdout.strip() or None

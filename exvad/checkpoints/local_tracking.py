@@ -6,11 +6,12 @@ and a copied run would write into the original.
 
 from __future__ import annotations
 
-import re
 import sqlite3
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
+
+from exvad.messages.addresses import shown_message
 
 SQLITE = "sqlite:///"
 ARTIFACTS = "mlartifacts"
@@ -88,11 +89,6 @@ def adopt_artifacts(database: Path) -> None:
                         )
 
 
-def without_logins(text: str) -> str:
-    """Return a text without the users and passwords of its URLs; MLflow quotes its own address."""
-    return re.sub(r"//[^/\s]*@", "//", text)
-
-
 @contextmanager
 def tracking_errors(database: Path | None, done: str = "") -> Iterator[None]:
     """Raise errors of MLflow and of its database as ValueError.
@@ -108,7 +104,7 @@ def tracking_errors(database: Path | None, done: str = "") -> Iterator[None]:
         yield
     except (MlflowException, SQLAlchemyError, sqlite3.Error, OSError) as error:
         place = database or "the MLflow server"
-        reason = without_logins(str(error).strip().splitlines()[0])
+        reason = shown_message(str(error).strip()).splitlines()[0]
         if "locked" in reason:
             reason = "it is locked by another program; close that program and run again"
         raise ValueError(f"{place}: {reason}{done and '; ' + done}") from None

@@ -9,15 +9,15 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from exvad.checkpoints.checkpoint import download_checkpoint
+from exvad.checkpoints.layout import FILES, CheckpointError
 from exvad.checkpoints.local_tracking import (
     SQLITE,
     adopt_artifacts,
     database_path,
-    without_logins,
 )
-from exvad.checkpoints.tracking_store import require_tracking_store, without_password
-from exvad.data.storage.places import is_uri, resolve_place
+from exvad.checkpoints.tracking_store import require_tracking_store
+from exvad.data.storage.places import Place, is_uri, resolve_place
+from exvad.messages.addresses import shown_address, shown_message
 
 REGISTRY = "models:/"
 CHECKPOINT = "checkpoint"
@@ -41,7 +41,7 @@ def resolve_checkpoint(reference: str | Path, tracking_uri: str = "") -> Path:
     name = str(reference)
     if is_uri(name):
         folder = Path(tempfile.mkdtemp(prefix="exvad-checkpoint-"))
-        download_checkpoint(resolve_place(name), folder)
+        _download(resolve_place(name), folder)
         return folder
     is_run = _RUN_ID.fullmatch(name) is not None and not Path(name).exists()
     if not name.startswith(REGISTRY) and not is_run:
@@ -124,6 +124,21 @@ def find_newest_checkpoint() -> Path | None:
     return _newest(CHECKPOINTS)
 
 
+def _download(place: Place, folder: Path) -> None:
+    """Copy a checkpoint into an empty local folder.
+
+    Raises:
+        CheckpointError: there is no checkpoint.
+    """
+    for name in FILES:
+        try:
+            (folder / name).write_bytes((place / name).read_bytes())
+        except FileNotFoundError:
+            raise CheckpointError(
+                f"{place} is no checkpoint: it has no {name}; exvad train writes one"
+            ) from None
+
+
 def _newest(pattern: str) -> Path | None:
     """Return the path below the working directory that was modified last."""
     return max(Path().glob(pattern), key=lambda path: path.stat().st_mtime, default=None)
@@ -137,9 +152,9 @@ def _mlflow_errors(name: str, uri: str) -> Iterator[None]:
     try:
         yield
     except (MlflowException, OSError) as error:
-        reason = without_logins(str(error).splitlines()[0])
+        reason = shown_message(str(error)).splitlines()[0]
         raise ValueError(
-            f"{name}: not found by the MLflow at {without_password(uri)} ({reason})"
+            f"{name}: not found by the MLflow at {shown_address(uri)} ({reason})"
         ) from None
 
 

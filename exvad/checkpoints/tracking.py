@@ -6,7 +6,7 @@ import json
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from exvad.checkpoints.checkpoint import PROVENANCE, local_checkpoint, without_local_paths
+from exvad.checkpoints.layout import PROVENANCE
 from exvad.checkpoints.local_tracking import (
     SQLITE,
     adopt_artifacts,
@@ -17,11 +17,13 @@ from exvad.checkpoints.local_tracking import (
     tracking_errors,
 )
 from exvad.checkpoints.mlflow_model import log_checkpoint
+from exvad.checkpoints.provenance import without_local_paths
 from exvad.checkpoints.registry import CHECKPOINT
 from exvad.checkpoints.tracking_store import require_tracking_store
-from exvad.data.storage.places import resolve_place
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from exvad.config import Config
     from exvad.training.fitting import FitState
 
@@ -109,12 +111,13 @@ def provenance_tags(provenance: Mapping[str, Any]) -> dict[str, str]:
     return {f"exvad.{name}": str(value)[:MAX_TAG] for name, value in provenance.items()}
 
 
-def log_training(config: Config, state: FitState) -> str:
+def log_training(config: Config, state: FitState, folder: Path) -> str:
     """Log parameters, curves, metrics, provenance and the checkpoint as one MLflow run.
 
     Args:
-        config: the configuration of the run, whose folder holds the checkpoint.
+        config: the configuration of the run.
         state: the state after the last epoch.
+        folder: the local folder of the checkpoint.
 
     Returns:
         The id of the MLflow run.
@@ -124,13 +127,11 @@ def log_training(config: Config, state: FitState) -> str:
     """
     import mlflow
 
-    checkpoint = resolve_place(config.in_run(CHECKPOINT))
-    provenance = json.loads((checkpoint / PROVENANCE).read_bytes())
+    provenance = json.loads((folder / PROVENANCE).read_bytes())
     params = _flatten(without_local_paths(config).model_dump(by_alias=True))
-    done = f"the training is complete: {checkpoint}"
+    done = f"the training is complete: {config.in_run(CHECKPOINT)}"
     with (
         tracking_errors(database_path(config.mlflow_uri), done),
-        local_checkpoint(checkpoint) as folder,
         mlflow.start_run(experiment_id=open_experiment(config)) as active,
     ):
         mlflow.log_params(params)

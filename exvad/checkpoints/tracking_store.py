@@ -12,6 +12,7 @@ from contextlib import closing
 from pathlib import Path
 
 from exvad.checkpoints.local_tracking import LOCK_SECONDS, database_path, tracking_errors
+from exvad.messages.addresses import shown_address
 
 ANSWER_SECONDS = 10.0
 _SERVERS = ("http://", "https://")
@@ -38,14 +39,6 @@ def require_tracking_store(uri: str, writes: bool = True) -> None:
         _require_remote_database(uri)
 
 
-def without_password(uri: str) -> str:
-    """Return a URI without the user and the password that it or its query may contain."""
-    if re.match(r"(file|sqlite):", uri):  # its @ is part of a name
-        return uri
-    # A database takes a password as it is, also with `/` and `@`: the last @ ends it.
-    return re.sub(r"//.*@", "//", uri).partition("?")[0]
-
-
 def _require_server(uri: str) -> None:
     from mlflow.exceptions import MlflowException
     from mlflow.utils.credentials import get_default_host_creds
@@ -66,7 +59,7 @@ def _require_server(uri: str) -> None:
     except (MlflowException, OSError) as error:
         reason = _root_reason(error)
     raise ValueError(
-        f"the MLflow server {without_password(uri)} can't be used ({reason}): start it, or set "
+        f"the MLflow server {shown_address(uri)} can't be used ({reason}): start it, or set "
         "mlflow.uri or MLFLOW_TRACKING_URI to another address"
     )
 
@@ -98,7 +91,7 @@ def _require_remote_database(uri: str) -> None:
         reason = _root_reason(error)
     except ValueError:  # of a port that is no number, whose message may quote a password
         reason = "its port is no number; in a password, write %40 for @ and %3A for :"
-    raise ValueError(f"MLflow's database {without_password(uri)} can't be used ({reason})")
+    raise ValueError(f"MLflow's database {shown_address(uri)} can't be used ({reason})")
 
 
 def _root_reason(error: BaseException) -> str:

@@ -16,13 +16,13 @@ import exvad
 from exvad.checkpoints.checkpoint import Checkpoint
 from exvad.config import build_config, load_config, override_config
 from exvad.encoders.clip import LOCAL_DIR, open_clip_name
-from exvad.inference.answers import compose_analysis
+from exvad.inference.answers import compose_analysis, video_events, video_label
 from exvad.inference.calibration import Calibration
 from exvad.inference.prediction import Prediction
 from exvad.zero_shot.encoding import EncodedMemory, encode_memory
 from exvad.zero_shot.matching import match_snippets
-from exvad.zero_shot.memory import SceneMemory
 from exvad.zero_shot.reason import explain_snippet, find_reason
+from exvad.zero_shot.scene_memory import SceneMemory
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -219,25 +219,17 @@ class ZeroShotModel:
         problems: Sequence[str] = (),
     ) -> Analysis:
         """Compose the analysis of a video; the memory's scenes stand in for missing captions."""
-        analysis = self._compose(features, prediction, video, problems)
-        if features.record is not None:
-            return analysis
-        reason = find_reason(
-            features.visual,
-            features.times,
-            prediction.scores[self.calibration.branch],
-            analysis.events,
-            analysis.label,
-            self.memory,
-        )
-        reasoned = replace(
+        if features.record is None:
+            features = self._with_reason(features, prediction)
+        return compose_analysis(
             features,
-            caption_snippets=reason.snippets,
-            captions=reason.scenes,
-            cleaned_captions=[SCENE_CAPTION.format(scene) for scene in reason.scenes],
-            record=reason.explanation.model_dump(),
+            prediction,
+            self.calibration,
+            self.classes,
+            video=video,
+            model=self.name,
+            problems=problems,
         )
-        return self._compose(reasoned, prediction, video, problems)
 
     def explain_alert(
         self, visual_D: NDArray[np.floating], label: str
@@ -251,21 +243,23 @@ class ZeroShotModel:
         scene, explanation = explain_snippet(visual_D, label, self.memory)
         return explanation, [SCENE_CAPTION.format(scene)]
 
-    def _compose(
-        self,
-        features: VideoFeatures,
-        prediction: Prediction,
-        video: str,
-        problems: Sequence[str],
-    ) -> Analysis:
-        return compose_analysis(
+    def _with_reason(self, features: VideoFeatures, prediction: Prediction) -> VideoFeatures:
+        """Return features with the scenes that speak for the answer as captions and record."""
+        events = video_events(features, prediction, self.calibration, self.classes)
+        reason = find_reason(
+            features.visual,
+            features.times,
+            prediction.scores[self.calibration.branch],
+            events,
+            video_label(events, prediction, self.classes),
+            self.memory,
+        )
+        return replace(
             features,
-            prediction,
-            self.calibration,
-            self.classes,
-            video=video,
-            model=self.name,
-            problems=problems,
+            caption_snippets=reason.snippets,
+            captions=reason.scenes,
+            cleaned_captions=[SCENE_CAPTION.format(scene) for scene in reason.scenes],
+            record=reason.explanation.model_dump(),
         )
 
     def _predict(self, visual_TD: NDArray[np.floating]) -> Prediction:

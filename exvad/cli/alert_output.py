@@ -38,16 +38,18 @@ class _Watched:
     Args:
         alerts: its newest alerts by number.
         num_alerts: number of its alerts.
+        newest: number of the newest of them.
         seconds: time of the newest score, in seconds since the stream began; None without scores.
         dropped: number of frames that were dropped.
-        told: the notice that was printed last.
+        printed: the notice that was printed last.
     """
 
     alerts: dict[int, AlertStatus] = field(default_factory=dict)
     num_alerts: int = 0
+    newest: int = 0
     seconds: float | None = None
     dropped: int = 0
-    told: str = ""
+    printed: str = ""
 
 
 class AlertOutput:
@@ -112,8 +114,8 @@ class AlertOutput:
         text = notice.text.removeprefix(f"{name}: ")
         # A camera that stays away, or a machine that is too slow, is worth one line, not thousands.
         topic = notice.kind if notice.kind == "dropped" else text.partition("; trying again")[0]
-        if topic != stream.told:
-            stream.told = topic
+        if topic != stream.printed:
+            stream.printed = topic
             style = "yellow" if notice.kind in ("lost", "dropped", "unexplained") else "dim"
             line = f"{_now()}  {name}: {text}"
             self._notes.print(line, style=style, markup=False, soft_wrap=True)
@@ -123,7 +125,8 @@ class AlertOutput:
         merged = merge_states(earlier, alert)
         began_at = time.time() if earlier is None else earlier.began_at
         status = AlertStatus(**merged.model_dump(include=FIELDS), began_at=began_at)
-        if earlier is None:
+        if alert.number > stream.newest:  # not an explanation that comes late
+            stream.newest = alert.number
             stream.num_alerts += 1
         stream.alerts[alert.number] = status
         if len(stream.alerts) > MAX_REMEMBERED:

@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING
 from rich.console import Console
 
 from exvad.data.atomic import write_text_atomic
+from exvad.data.storage.claims import claimed_file
 from exvad.data.storage.writable import check_new_file
 from exvad.encoders.loading import load_llm
 from exvad.zero_shot.draft import MemoryDraft
-from exvad.zero_shot.memory import SceneMemory
+from exvad.zero_shot.scene_memory import SceneMemory
 from exvad.zero_shot.writing import answer_tokens, write_memory
 
 if TYPE_CHECKING:
@@ -38,10 +39,26 @@ def build_memory(
         The exit code.
 
     Raises:
-        ValueError: the file can't be written, or the model wrote too few scenes. Those that it
-            wrote are in a file beside the output, from which the same command goes on.
+        ValueError: the file can't be written, another process writes it, or the model wrote too
+            few scenes. Those that it wrote are in a file beside the output, from which the same
+            command goes on.
     """
     check_new_file(output, "--output")
+    with claimed_file(output, "exvad memory build"):
+        memory = _write_memory(config, output, kinds, places, count)
+    Console(highlight=False).print(
+        f"{output}: {sum(1 for _ in memory.scenes())} scenes; "
+        f"exvad analyze VIDEO --memory {output} uses them",
+        soft_wrap=True,
+        markup=False,
+    )
+    return 0
+
+
+def _write_memory(
+    config: Config, output: Path, kinds: Sequence[str], places: Sequence[str], count: int
+) -> SceneMemory:
+    """Write and return a memory; see `build_memory`."""
     shipped = SceneMemory.read(SHIPPED)
     partial = output.with_name(output.name + PARTIAL)
     draft = MemoryDraft.read(partial)
@@ -64,13 +81,7 @@ def build_memory(
         ) from None
     write_text_atomic(output, memory.model_dump_json(indent=1) + "\n")
     partial.unlink(missing_ok=True)
-    Console(highlight=False).print(
-        f"{output}: {sum(1 for _ in memory.scenes())} scenes; "
-        f"exvad analyze VIDEO --memory {output} uses them",
-        soft_wrap=True,
-        markup=False,
-    )
-    return 0
+    return memory
 
 
 def show_memory(path: str) -> int:

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from exvad.config import Config
 
 PRESET_HELP = f"a packaged preset ({', '.join(preset_names())}) or a YAML file"
-CHECKPOINT_HELP = "checkpoint: a folder, an MLflow run id or models:/NAME@ALIAS"
+CHECKPOINT_HELP = "checkpoint: a folder, its URI, an MLflow run id or models:/NAME@ALIAS"
 DETECTOR_HELP = (
     f"{CHECKPOINT_HELP}; zero-shot or a YAML file of settings to detect without training"
 )

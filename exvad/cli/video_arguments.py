@@ -8,8 +8,8 @@ from glob import glob, has_magic
 from pathlib import Path
 
 from exvad.data.folders import video_files
-from exvad.data.storage.errors import without_secrets
 from exvad.data.storage.frame_folders import is_frame_folder
+from exvad.messages.addresses import shown_address
 
 
 def expand_videos(arguments: Iterable[str]) -> tuple[list[str], dict[str, str]]:
@@ -61,7 +61,7 @@ def shown_name(video: str) -> str:
     Args:
         video: the path or URI as it was given.
     """
-    return os.fsencode(without_secrets(video)).decode("utf-8", "replace")
+    return os.fsencode(shown_address(video)).decode("utf-8", "replace")
 
 
 def _videos_at(path: str) -> list[str]:

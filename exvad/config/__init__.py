@@ -3,7 +3,6 @@
 from exvad.config.loading import (
     ConfigError,
     build_config,
-    did_you_mean,
     dump_config,
     load_config,
     override_config,
@@ -35,7 +34,6 @@ __all__ = [
     "SandboxMode",
     "TrainConfig",
     "build_config",
-    "did_you_mean",
     "dump_config",
     "load_config",
     "override_config",

@@ -6,7 +6,6 @@
 
 from __future__ import annotations
 
-import difflib
 import re
 import types
 import typing
@@ -20,6 +19,8 @@ from pydantic import BaseModel, ValidationError
 
 from exvad.config.sections import Config
 from exvad.config.yaml_text import parse_override, parse_yaml, read_yaml
+from exvad.messages.addresses import shown_address
+from exvad.messages.suggestions import did_you_mean
 
 MODEL_SETTINGS = re.compile(
     r"device|(captioner|llm)\.(backend|model|dtype|batch_size|batch_tokens|structured"
@@ -29,21 +30,6 @@ MODEL_SETTINGS = re.compile(
 
 class ConfigError(ValueError):
     """A preset or an override is invalid; the message names the key and suggests a correction."""
-
-
-def did_you_mean(name: str, known: Iterable[str]) -> str | None:
-    """Return the known name that is closest to a misspelled one, ignoring case.
-
-    Args:
-        name: the unknown name.
-        known: the names that exist.
-
-    Returns:
-        A name of `known`, or None if none of them is similar.
-    """
-    by_folded = {candidate.casefold(): candidate for candidate in known}
-    closest = difflib.get_close_matches(name.casefold(), list(by_folded), n=1)
-    return by_folded[closest[0]] if closest else None
 
 
 def preset_names() -> list[str]:
@@ -81,11 +67,12 @@ def parse_overrides(overrides: Iterable[str]) -> dict[str, Any]:
     values: dict[str, Any] = {}
     for override in overrides:
         key, separator, text = override.partition("=")
+        where = f"override {shown_address(override)!r}"
         if not separator:
-            raise ConfigError(f"override {override!r}: write section.field=value")
+            raise ConfigError(f"{where}: write section.field=value")
         values.pop(key.strip(), None)  # an override of a section replaces those before it
         try:
-            values[key.strip()] = parse_override(text, f"override {override!r}")
+            values[key.strip()] = parse_override(text, where)
         except ValueError as error:
             raise ConfigError(f"{error}; quote the value") from None
     return values
@@ -194,8 +181,7 @@ def _assign(values: dict[str, Any], keys: Sequence[str], value: Any) -> None:
 def _describe(loc: Sequence[int | str], problem: Mapping[str, Any]) -> str:
     key = ".".join(map(str, loc)) or "settings"
     if problem["type"] != "extra_forbidden":
-        shown = re.sub(r"//[^/@]*@", "//…@", repr(problem["input"]))
-        return f"{key}: {problem['msg']}, got {shown}"
+        return f"{key}: {problem['msg']}, got {_shown(problem['input'])!r}"
     section: type[BaseModel] = Config
     for part in loc[:-1]:
         section = _subsection(section, str(part))
@@ -203,6 +189,15 @@ def _describe(loc: Sequence[int | str], problem: Mapping[str, Any]) -> str:
     closest = did_you_mean(str(loc[-1]), known)
     hint = f"did you mean {closest}?" if closest else f"known: {', '.join(known)}"
     return f"{key}: no such key ({hint})"
+
+
+def _shown(value: Any) -> Any:
+    """Return a value for messages: without the passwords of addresses."""
+    if isinstance(value, str):
+        return shown_address(value)
+    if isinstance(value, Mapping):
+        return {key: _shown(item) for key, item in value.items()}
+    return [_shown(item) for item in value] if isinstance(value, list) else value
 
 
 def _subsection(section: type[BaseModel], name: str) -> type[BaseModel]:

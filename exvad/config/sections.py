@@ -11,6 +11,7 @@ from pydantic import BeforeValidator, Field, field_validator, model_validator
 from exvad.config.section import Positive, Section
 from exvad.config.training import CompareConfig, ModelConfig, TrainConfig, TuneConfig
 from exvad.config.zero_shot import ZeroShotConfig
+from exvad.messages.addresses import has_login
 
 Dtype = Literal["auto", "float32", "float16", "bfloat16"]
 Backend = Literal["transformers", "vllm", "openai"]
@@ -124,7 +125,7 @@ class EndpointConfig(Section):
     @field_validator("base_url")
     @classmethod
     def _has_no_password(cls, url: str) -> str:
-        if "@" in url.partition("://")[2].partition("/")[0]:
+        if has_login(url):
             raise ValueError("a URL with a name or password; put the key into api_key_env instead")
         return url
 

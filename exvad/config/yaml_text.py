@@ -8,6 +8,8 @@ from typing import Any
 
 import yaml
 
+from exvad.messages.addresses import has_login
+
 
 class _StrictLoader(yaml.SafeLoader):
     """Refuses a mapping that names a key twice, of which YAML would keep the last."""
@@ -41,6 +43,9 @@ def parse_yaml(text: str, where: str) -> Any:
     try:
         return yaml.load(text, _StrictLoader)
     except yaml.YAMLError as error:
+        if isinstance(error, yaml.MarkedYAMLError):
+            for mark in filter(None, (error.context_mark, error.problem_mark)):
+                mark.buffer = None  # of which the message would quote a part, maybe a password
         raise ValueError(f"{where}: not YAML ({' '.join(str(error).split())})") from None
     except RecursionError:
         raise ValueError(f"{where}: not YAML (nested too deeply)") from None
@@ -66,8 +71,11 @@ def read_yaml(path: str | Path) -> Any:
 def parse_override(text: str, where: str) -> Any:
     """Parse the value of `section.field=value`: YAML, except that `#` begins no comment.
 
+    An address with a password is text as it is, whatever its characters mean in YAML.
+
     Raises:
         ValueError: the value is not YAML.
     """
     plain = text.lstrip()[:1] not in ("'", '"', "[", "{")
-    return text.strip() if plain and " #" in text else parse_yaml(text, where)
+    is_text = " #" in text or has_login(text)
+    return text.strip() if plain and is_text else parse_yaml(text, where)

@@ -21,6 +21,7 @@ from exvad.data.manifest_table import (
 from exvad.data.records import ManifestError, Video
 from exvad.data.storage.errors import reason_of
 from exvad.data.storage.places import Place, resolve_place
+from exvad.messages.addresses import shown_address
 
 PARQUET_SUFFIXES = (".parquet", ".pq")
 
@@ -37,14 +38,14 @@ def read_manifest(path: str | Path, classes: Sequence[str] | None = None) -> Man
     Raises:
         ManifestError: the file is missing, unreadable or invalid; lists every problem.
     """
-    place = resolve_place(path)
+    place, shown = resolve_place(path), shown_address(str(path))
     parse = parse_parquet if _is_parquet(place) else parse_csv
     try:
         data = place.read_bytes()
     except OSError as error:
-        raise ManifestError([f"{path}: cannot be read: {reason_of(error)}"]) from error
-    table = parse(data, str(path))
-    problems = [*column_problems(table.columns, str(path)), *table.problems]
+        raise ManifestError([f"{shown}: cannot be read: {reason_of(error)}"]) from error
+    table = parse(data, shown)
+    problems = [*column_problems(table.columns, shown), *table.problems]
     names: tuple[str, ...] = ()
     videos: list[Video] = []
     notes: list[str] = []
@@ -57,7 +58,7 @@ def read_manifest(path: str | Path, classes: Sequence[str] | None = None) -> Man
         names = named or default_classes(videos)
         problems += [*row_problems, *contradictions]
         problems += [] if named else near_misses(videos, locations)
-        problems += find_problems(names, videos, locations, str(path))
+        problems += find_problems(names, videos, locations, shown)
         notes += [
             *joined,
             *(

@@ -23,8 +23,8 @@ from exvad.detector.second_look import SecondLook
 from exvad.detector.stage_timer import StageTimer
 from exvad.encoders.devices import resolve_device
 from exvad.encoders.loading import LocalModels
-from exvad.laam.label_vectors import augmented_embedding
 from exvad.laam.phrases import readable_label
+from exvad.laam.top_phrases import augmented_embedding
 from exvad.results import Analysis
 from exvad.store.examples import Example
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from exvad.aegm.placement import best_of_cells, novelty
+from exvad.aegm.caption_placement import best_of_cells, novelty
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

@@ -6,10 +6,10 @@
 - `captioners/`: captioner Φ_C (equation 1), by transformers, an engine or an endpoint.
 - `llm.py`: language model Φ_LLM (equation 3) in this process, by transformers.
 - `engine.py`: Φ_C and Φ_LLM in this process, by vLLM.
-- `endpoint.py`: Φ_C and Φ_LLM behind an OpenAI-compatible HTTP endpoint.
+- `endpoint/`: Φ_C and Φ_LLM behind an OpenAI-compatible HTTP endpoint.
 - `answers.py`, `chat.py`: what language models are asked and what they answer.
 - `image_preprocessing.py`: frames → the input of CLIP.
-- `devices.py`, `cpu_precision.py`, `memory.py`, `batching.py`: where and how models run.
+- `devices.py`, `cpu_precision.py`, `memory_needs.py`, `batching.py`: where and how models run.
 - `model_files.py`, `vectors.py`: helpers that the models share.
 """
 

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
+from exvad.data.storage.packaged import PACKAGE_PREFIX
 from exvad.encoders.captioners.endpoint_captioner import EndpointCaptioner
 from exvad.encoders.captioners.engine_captioner import EngineCaptioner
 from exvad.encoders.captioners.transformers_captioner import TransformersCaptioner
@@ -15,8 +16,7 @@ from exvad.encoders.devices import device_memory, resolve_device
 from exvad.encoders.endpoint import ChatEndpoint, EndpointLLM
 from exvad.encoders.engine import EngineLLM
 from exvad.encoders.llm import TransformersLLM
-from exvad.encoders.memory import model_memory
-from exvad.encoders.model_files import PACKAGE_PREFIX
+from exvad.encoders.memory_needs import model_memory
 
 if TYPE_CHECKING:
     import torch

@@ -8,8 +8,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from exvad.data.storage.homes import expand_home
-
-PACKAGE_PREFIX = "package:"
+from exvad.data.storage.packaged import PACKAGE_PREFIX
 
 ModelKind = Literal["clip", "captioner", "llm"]
 

@@ -14,7 +14,7 @@ import torch
 from exvad.baselines import SYSTEMS
 from exvad.baselines.common.system import Baseline
 from exvad.checkpoints.checkpoint import Checkpoint, save_checkpoint
-from exvad.checkpoints.systems import SavedSystem
+from exvad.checkpoints.saved_system import SavedSystem
 from exvad.evaluation.evaluation import evaluate
 from exvad.evaluation.experiment import summary_metrics
 from exvad.inference.calibration import Calibration
@@ -26,7 +26,7 @@ from exvad.training.replica import Replica
 from exvad.training.system_fitting import Budget, SystemFitter
 
 if TYPE_CHECKING:
-    from exvad.checkpoints.systems import Way
+    from exvad.checkpoints.saved_system import Way
     from exvad.config import Config
     from exvad.data.manifest import Manifest
     from exvad.laam.run_labels import RunLabels

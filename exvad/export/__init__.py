@@ -4,6 +4,6 @@
   inputs and outputs, and their ONNX files.
 - `runtimes.py`: the programs that run such files, ONNX Runtime and OpenVINO.
 - `agreement.py`: how far the answers of a file are from those of torch.
-- `description.py`: export.json, which says everything else that a program has to be told.
+- `description.py`: export.json, with everything else that a program needs.
 - `folder.py`: all of it → the folder of an export.
 """

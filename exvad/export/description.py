@@ -1,4 +1,4 @@
-"""export.json: everything that a program without exvad has to be told about exported files."""
+"""export.json: everything that a program without exvad needs besides the exported files."""
 
 from __future__ import annotations
 

@@ -23,7 +23,7 @@ from exvad.modeling.exvad import ExVAD, class_probabilities, coarse_scores
 if TYPE_CHECKING:
     from exvad.checkpoints.checkpoint import Checkpoint
     from exvad.encoders.clip import ClipEncoder
-    from exvad.modeling.lgt_adapter import LocalTransformer
+    from exvad.modeling.madm.lgt_adapter import LocalTransformer
 
 BATCH, TIME = "batch", "time"
 EXAMPLE_BATCH, EXAMPLE_SNIPPETS = 2, 37  # any sizes above 1: they leave no trace in the file

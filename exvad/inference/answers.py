@@ -46,42 +46,25 @@ def compose_analysis(
         domain: whether the video is like those of the training; None where nothing was trained.
     """
     scores_T = prediction.scores[calibration.branch]
-    caption_times = [float(features.times[snippet]) for snippet in features.caption_snippets]
-    duration = features.duration or features.num_frames / features.fps
-    duration = max(duration, float(features.times[-1]))
+    caption_times = _caption_times(features)
     cleaned = features.cleaned_captions or features.captions
     captions = [
         Caption(time=max(time, 0.0), raw=raw, text=text)
         for time, raw, text in zip(caption_times, features.captions, cleaned, strict=True)
     ]
-    found = find_events(
-        scores_T,
-        prediction.probabilities_TC,
-        features.times,
-        duration,
-        classes,
-        calibration,
-        caption_times,
-        features.gaps,
-    )
+    found = video_events(features, prediction, calibration, classes)
     weight = 1.0 if domain is None else domain.confidence_weight
     events = [event.model_copy(update={"confidence": event.confidence * weight}) for event in found]
     record = _choose_record(features, events, caption_times)
-    probability_of = dict(
-        zip(classes, prediction.video_class_probabilities().tolist(), strict=True)
-    )
-    event_labels = {event.label for event in events}
-    # The class of the video is a class of its events, so that the two never contradict each other.
-    candidates = [name for name in classes if name in event_labels] or classes
     analysis = Analysis(
         video=video,
         domain=domain,
-        duration=duration,
+        duration=_duration(features),
         lead=features.lead,
         num_frames=features.num_frames,
         fps=features.fps,
         classes=list(classes),
-        label=max(candidates, key=probability_of.__getitem__),
+        label=video_label(events, prediction, classes),
         anomaly_score=float(np.clip(prediction.video_score(calibration.branch), 0, 1)),
         threshold=calibration.threshold,
         times=[float(time) for time in features.times],
@@ -94,6 +77,52 @@ def compose_analysis(
         model=model,
     )
     return analysis.model_copy(update={"disagreement": describe_disagreement(analysis)})
+
+
+def video_events(
+    features: VideoFeatures,
+    prediction: Prediction,
+    calibration: Calibration,
+    classes: Sequence[str],
+) -> list[DetectedEvent]:
+    """Return the events of a video; see `compose_analysis`, without the weight of the domain."""
+    return find_events(
+        prediction.scores[calibration.branch],
+        prediction.probabilities_TC,
+        features.times,
+        _duration(features),
+        classes,
+        calibration,
+        _caption_times(features),
+        features.gaps,
+    )
+
+
+def video_label(
+    events: Sequence[DetectedEvent], prediction: Prediction, classes: Sequence[str]
+) -> str:
+    """Return the class of a video: of its events, so that the two never contradict each other.
+
+    Args:
+        events: the events of the video; without any, all classes are possible.
+        prediction: of the network.
+        classes: class names, the normal class first.
+    """
+    probabilities = prediction.video_class_probabilities().tolist()
+    probability_of = dict(zip(classes, probabilities, strict=True))
+    event_labels = {event.label for event in events}
+    candidates = [name for name in classes if name in event_labels] or classes
+    return max(candidates, key=probability_of.__getitem__)
+
+
+def _caption_times(features: VideoFeatures) -> list[float]:
+    return [float(features.times[snippet]) for snippet in features.caption_snippets]
+
+
+def _duration(features: VideoFeatures) -> float:
+    """Return the seconds of a video, which reach at least to its last snippet."""
+    duration = features.duration or features.num_frames / features.fps
+    return max(duration, float(features.times[-1]))
 
 
 def _choose_record(

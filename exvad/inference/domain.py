@@ -64,7 +64,7 @@ class TypicalProfile:
 
 @dataclass(frozen=True, eq=False)
 class Domain:
-    """What a checkpoint knows about the image features that its network was trained on.
+    """Statistics of the image features that a checkpoint's network was trained on.
 
     Args:
         space: mean and principal components of the features.

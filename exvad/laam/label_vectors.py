@@ -1,4 +1,4 @@
-"""Label embeddings F_L of LAAM: names and the top-k phrases nearest to them (paper, equation 6).
+"""Label embeddings F_L of LAAM, from the text features of class names and phrases.
 
 C classes · m phrases of a class · k nearest phrases · P phrases of all classes · D feature width
 """
@@ -13,6 +13,7 @@ import numpy as np
 
 from exvad.encoders.vectors import unit_vectors
 from exvad.laam.phrases import readable_label
+from exvad.laam.top_phrases import augmented_embedding
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -102,37 +103,3 @@ class LabelVectors:
             raise ValueError(f"k = {k}, but {', '.join(too_few)} has fewer phrases: lower labels.k")
         pairs = zip(self.name_CD, self.phrases, strict=True)
         return np.stack([augmented_embedding(name_D, phrase_mD, k) for name_D, phrase_mD in pairs])
-
-
-def nearest_phrases(
-    label_D: NDArray[np.floating], phrase_mD: NDArray[np.floating], k: int
-) -> NDArray[np.intp]:
-    """Choose the k phrases most similar to their label, argtop-k ⟨v_L, v_Si⟩ (equation 6).
-
-    Args:
-        label_D: v_L, the vector of the class name.
-        phrase_mD: v_Si, the vectors of its phrases.
-        k: 0 to m.
-
-    Returns:
-        Indices of the chosen phrases, most similar first; of equally similar ones the lower first.
-    """
-    cosine_m = unit_vectors(phrase_mD) @ unit_vectors(label_D)
-    return np.argsort(-cosine_m, kind="stable")[:k]
-
-
-def augmented_embedding(
-    label_D: NDArray[np.floating], phrase_mD: NDArray[np.floating], k: int
-) -> NDArray[np.float32]:
-    """Integrate a label with its k nearest phrases: the direction of their mean unit vector.
-
-    Args:
-        label_D: v_L, the vector of the class name.
-        phrase_mD: v_Si, the vectors of its phrases.
-        k: 0 to m.
-
-    Returns:
-        A unit vector, float32 [D].
-    """
-    nearest_kD = phrase_mD[nearest_phrases(label_D, phrase_mD, k)]
-    return unit_vectors(unit_vectors(np.concatenate([label_D[None], nearest_kD])).mean(0))

@@ -5,20 +5,19 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Sequence
-from importlib import resources
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from exvad.data.storage.places import resolve_place
+from exvad.data.storage.packaged import read_packaged
 from exvad.encoders.answers import without_thoughts
+from exvad.messages.addresses import shown_address
 
 if TYPE_CHECKING:
     from exvad.aegm.prompts import Prompt
     from exvad.encoders.protocols import LanguageModel
 
-PACKAGE_PREFIX = "package:"
 _LIST_MARK = re.compile(r"^\s*(?:\d+[.):]|[-*•])\s*")
 
 
@@ -45,20 +44,15 @@ class LabelPhrases(BaseModel):
         Raises:
             ValueError: the file does not exist or is not a label file.
         """
+        shown = shown_address(str(path))
         try:
-            name = str(path)
-            if name.startswith(PACKAGE_PREFIX):
-                folder = resources.files("exvad") / "assets" / "labels"
-                content = (folder / f"{name.removeprefix(PACKAGE_PREFIX)}.json").read_bytes()
-            else:
-                content = resolve_place(path).read_bytes()
-            return cls.model_validate_json(content)
+            return cls.model_validate_json(read_packaged(path, "labels"))
         except FileNotFoundError:
             raise ValueError(
-                f"no label file {path}: run `exvad labels` first, or correct labels.file"
+                f"no label file {shown}: run `exvad labels` first, or correct labels.file"
             ) from None
         except ValidationError as error:
-            raise ValueError(f"{path} is no label file: {error.errors()[0]['msg']}") from None
+            raise ValueError(f"{shown} is no label file: {error.errors()[0]['msg']}") from None
 
 
 def readable_label(label: str) -> str:

@@ -3,11 +3,7 @@
 Image features F_I, a text feature F_T and label embeddings F_L go in; anomaly scores s and the
 alignment map M come out.
 
-MADM, the multimodal anomaly detection module (paper, section 3.3):
-
-- `lgt_adapter.py`: F_V = LGT-Adapter(F_I) (equation 4).
-- `fusion.py`: F_V and F_T → fused features F_F.
-- `classifier.py`: s = sigmoid(FC(FFN(F_F) + F_F)) (equation 5).
+- `madm/`: coarse-grained detection (paper, section 3.3): adapter, fusion and classifier.
 
 LAAM, its trained half (paper, section 3.4; label embeddings are made in `exvad/laam/`):
 
@@ -17,7 +13,7 @@ All together:
 
 - `exvad.py`: the whole network, `build_exvad` with its sizes, and scores from its output.
 - `losses.py`: the losses (paper, section 3.5; equations 7 to 11).
-- `feed_forward.py`, `cosine.py`: layers that several boxes share.
+- `inputs.py`, `feed_forward.py`, `cosine.py`: layers that several boxes share.
 """
 
 from __future__ import annotations

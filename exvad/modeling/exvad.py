@@ -14,11 +14,11 @@ import torch.nn.functional as F
 from torch import nn
 
 from exvad.modeling.alignment import LabelAdapter, LabelCentre, LearnablePrompt, alignment_map
-from exvad.modeling.classifier import AnomalyClassifier
 from exvad.modeling.feed_forward import FeedForward
-from exvad.modeling.fusion import AddFusion, ConcatFusion, GatedFusion, VisualOnly
 from exvad.modeling.inputs import InputLayer
-from exvad.modeling.lgt_adapter import LGTAdapter, LocalTransformer, WindowBlock
+from exvad.modeling.madm.classifier import AnomalyClassifier
+from exvad.modeling.madm.fusion import AddFusion, ConcatFusion, GatedFusion, VisualOnly
+from exvad.modeling.madm.lgt_adapter import LGTAdapter, LocalTransformer, WindowBlock
 
 
 class Output(NamedTuple):

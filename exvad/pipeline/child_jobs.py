@@ -66,5 +66,8 @@ def _describe_end(code: int) -> str:
     """Return what ended a job, from the return code of its process."""
     if code >= 0:
         return f"ended with exit code {code}"
-    name = signal.Signals(-code).name
+    try:
+        name = signal.Signals(-code).name
+    except ValueError:  # Python names only the first and the last of the real-time signals
+        name = f"signal {-code}"
     return f"was killed ({name})" + (", perhaps for lack of memory" if name == "SIGKILL" else "")

@@ -15,6 +15,7 @@ from rich.table import Table
 
 from exvad.config import Config, load_config
 from exvad.data.atomic import write_json_atomic
+from exvad.messages.addresses import shown_address
 from exvad.pipeline.child_jobs import run_job
 from exvad.pipeline.preflight.places import require_places
 from exvad.pipeline.progress.manifest import load_manifest_with_progress
@@ -115,7 +116,7 @@ def _print_results(console: Console, config: Config, summary: Mapping[str, Any])
     for line in (
         f"exvad analyze {video}",
         "exvad analyze YOUR_VIDEO.mp4 --html analysis.html",
-        f"mlflow ui --backend-store-uri {config.mlflow_uri}",
+        f"mlflow ui --backend-store-uri {shown_address(config.mlflow_uri)}",
     ):
         console.print(f"  {line}", highlight=False, soft_wrap=True, markup=False)
 

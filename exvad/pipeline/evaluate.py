@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import ray
 
-from exvad.checkpoints.checkpoint import load_checkpoint
+from exvad.checkpoints.checkpoint import load_checkpoint, trained_config
 from exvad.checkpoints.registry import CHECKPOINT, resolve_checkpoint
 from exvad.data.dataset import read_run_manifest
 from exvad.data.storage.errors import StorageError
@@ -70,7 +70,9 @@ def evaluate_run(
     variant_metrics = None
     if variants:
         folder = resolve_checkpoint(reference, config.mlflow_uri)
-        selected_on = load_checkpoint(folder).config.train.select_on
+        selected_on = trained_config(folder).train.select_on
+        if not is_on_cluster():
+            reference = str(folder)  # so that it is downloaded once
         with ray_session():
             variant_metrics = train_other_variants(config, selected_on)
     demand = Demand("evaluation", "train.gpu", 1, 1 if config.train.gpu else 0)

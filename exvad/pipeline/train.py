@@ -18,7 +18,7 @@ from ray.train import CheckpointConfig, ControllerError, FailureConfig, RunConfi
 from ray.train.torch import TorchTrainer
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
-from exvad.checkpoints.checkpoint import Checkpoint, save_checkpoint
+from exvad.checkpoints.checkpoint import Checkpoint, saved_checkpoint
 from exvad.checkpoints.registry import CHECKPOINT
 from exvad.checkpoints.tracking import log_training, prepare_tracking, require_tracking
 from exvad.data.dataset import read_run_manifest
@@ -86,8 +86,8 @@ def train(config: Config) -> int:
             state = _fit_on_ray(config, store, videos, label_CD)
         domain = _fit_domain(store, videos)
         checkpoint = trained_checkpoint(config, state, label_CD, labels.phrases, manifest, domain)
-        save_checkpoint(config.in_run(CHECKPOINT), checkpoint)
-    run_id = log_training(config, state)
+        with saved_checkpoint(config.in_run(CHECKPOINT), checkpoint) as folder:
+            run_id = log_training(config, state, folder)
     console.print(f"MLflow run {run_id} in experiment {config.mlflow.experiment}")
     _print_best(config, state)
     drowning = drowning_term(state.history[-1], config.train.lambda_)

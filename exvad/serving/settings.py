@@ -20,8 +20,9 @@ from pydantic import (
 )
 
 from exvad.checkpoints.local_tracking import SQLITE
-from exvad.config import SandboxMode, did_you_mean
+from exvad.config import SandboxMode
 from exvad.config.yaml_text import read_yaml
+from exvad.messages.suggestions import did_you_mean
 
 SETTINGS_VARIABLE = "EXVAD_SERVE"
 

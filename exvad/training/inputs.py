@@ -1,4 +1,4 @@
-"""What a network has to be told about the features before it is trained on them.
+"""What a network takes over from the features before it is trained on them.
 
 D feature width
 """

@@ -22,7 +22,7 @@ from exvad.baselines.common.fitting import DivergedError, total_steps
 from exvad.baselines.common.sampling import reduce_length
 from exvad.baselines.common.system import Recipe, trainable_parameters
 from exvad.inference.calibration import Calibration, calibrate
-from exvad.inference.systems import predict_system
+from exvad.inference.system_prediction import predict_system
 from exvad.training.data import labels_of
 from exvad.training.validation import selection_rank, video_metrics
 

@@ -190,7 +190,7 @@ def drop_text(batch: Batch, share: float, rng: np.random.Generator) -> Batch:
 def draw_adapted(count: int, share: float, rng: np.random.Generator) -> torch.Tensor | None:
     """Draw the videos of a batch that go through the LGT-Adapter (adapter dropout).
 
-    The adapter sees a whole video at once, and soon knows the videos of a small data set by heart.
+    The adapter sees a whole video at once, and soon overfits to the videos of a small data set.
     Videos that are trained without it teach the rest of the network to judge single snippets.
 
     Args:

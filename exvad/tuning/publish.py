@@ -6,8 +6,9 @@ import shlex
 from contextlib import ExitStack
 from pathlib import Path
 
-from exvad.checkpoints.checkpoint import git_commit, local_checkpoint, save_checkpoint
+from exvad.checkpoints.checkpoint import Checkpoint, saved_checkpoint
 from exvad.checkpoints.local_tracking import database_path, tracking_errors
+from exvad.checkpoints.provenance import git_commit
 from exvad.checkpoints.registry import CHECKPOINT
 from exvad.inference.domain import fit_domain
 from exvad.pipeline.progress.terminal import console
@@ -30,12 +31,21 @@ def publish(sweep: SweepContext, outcome: SweepOutcome) -> None:
         sweep: the inputs of the sweep.
         outcome: the outcome of the sweep.
     """
+    with ExitStack() as stack:
+        checkpoint: Path | None = None
+        commands: list[str] = []
+        if outcome.confirmed:
+            winner = outcome.confirmed[0]
+            trained = _checkpoint(sweep, winner)
+            checkpoint = stack.enter_context(saved_checkpoint(sweep.folder / CHECKPOINT, trained))
+            commands = _commands(sweep, winner)
+        _publish(sweep, outcome, commands, checkpoint)
+
+
+def _publish(
+    sweep: SweepContext, outcome: SweepOutcome, commands: list[str], checkpoint: Path | None
+) -> None:
     options = sweep.options
-    commands: list[str] = []
-    if outcome.confirmed:
-        winner = outcome.confirmed[0]
-        _save_checkpoint(sweep, winner)
-        commands = _commands(sweep, winner)
     files = {PAGE: _page(sweep, outcome, commands), SPACE: sweep.space_text()}
     for name, text in files.items():
         (sweep.folder / name).write_text(text)
@@ -47,24 +57,20 @@ def publish(sweep: SweepContext, outcome: SweepOutcome) -> None:
         "space": files[SPACE],
     }
     done = f"the sweep is complete: {sweep.folder}"
-    with tracking_errors(database_path(sweep.config.mlflow_uri), done), ExitStack() as stack:
-        checkpoint = None
-        if outcome.confirmed:
-            checkpoint = stack.enter_context(local_checkpoint(sweep.folder / CHECKPOINT))
+    with tracking_errors(database_path(sweep.config.mlflow_uri), done):
         run_id = log_sweep(sweep.config, outcome, lineage, files, checkpoint)
         version = register_champion(sweep.config, run_id, lineage) if outcome.confirmed else None
     _print_summary(sweep, outcome, run_id, version, commands)
 
 
-def _save_checkpoint(sweep: SweepContext, winner: ConfirmedSetting) -> None:
+def _checkpoint(sweep: SweepContext, winner: ConfirmedSetting) -> Checkpoint:
     label_CD = sweep.labels.embeddings(winner.config)
     manifest, bank = sweep.data.manifest, sweep.data.bank
     ids = [video.video_id for video in manifest.videos if video.split == "train"]
     domain = fit_domain(bank_snippets(bank, ids))
-    checkpoint = trained_checkpoint(
+    return trained_checkpoint(
         winner.config, winner.state, label_CD, sweep.labels.phrases, manifest, domain
     )
-    save_checkpoint(sweep.folder / CHECKPOINT, checkpoint)
 
 
 def _commands(sweep: SweepContext, winner: ConfirmedSetting) -> list[str]:

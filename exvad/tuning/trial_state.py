@@ -1,6 +1,6 @@
 """The state of a trial in its folder, from which an interrupted trial continues.
 
-Ray Tune saves what it knows of a sweep every ten seconds. After a crash it starts a trial again
+Ray Tune saves its state of a sweep every ten seconds. After a crash it starts a trial again
 that had ended in between, or from an older checkpoint. So a trial looks into its own folder.
 
 Ray Tune starts a trial again whose process was lost, and just as well one that raised an error,

@@ -14,10 +14,11 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
-from exvad.data.storage.errors import StorageError, is_network_failure, reason_of, without_secrets
+from exvad.data.storage.errors import StorageError, is_network_failure, reason_of
 from exvad.data.storage.frame_folders import is_frame_folder, list_frames
 from exvad.data.storage.places import is_uri, resolve_place
 from exvad.data.storage.reading import RangeReader
+from exvad.messages.addresses import shown_address
 from exvad.video.footage.fields import FieldPairs
 from exvad.video.footage.frame_folder import FrameFolder, FrameImage
 from exvad.video.open_file import OpenFile
@@ -55,7 +56,7 @@ class VideoError(ValueError):
     """
 
     def __init__(self, path: str, reason: str) -> None:
-        self.path, self.reason = without_secrets(path), reason
+        self.path, self.reason = shown_address(path), reason
         super().__init__(f"{self.path}: {reason}")
 
     def __reduce__(self) -> tuple[type[VideoError], tuple[str, str]]:

@@ -8,7 +8,7 @@ from typing import Self
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from exvad.data.atomic import write_text_atomic
-from exvad.zero_shot.memory import Scene, scene_key
+from exvad.zero_shot.scene_memory import Scene, scene_key
 
 
 class MemoryDraft(BaseModel):

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     from exvad.config import Config
     from exvad.encoders.protocols import ImageTextEncoder
-    from exvad.zero_shot.memory import LabeledScene, SceneMemory
+    from exvad.zero_shot.scene_memory import LabeledScene, SceneMemory
 
 PROBES = ("a person walks along a street", "two people fight", "a car burns")
 # Two runs of one model differ by less than this; two models differ by more in some number.

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from exvad.aegm.prompts import Prompt, load_prompt
 from exvad.laam.phrases import parse_phrases, phrase_prompt
 from exvad.zero_shot.draft import MemoryDraft
-from exvad.zero_shot.memory import MAX_SCENE, NORMAL, SceneMemory, scene_key
+from exvad.zero_shot.scene_memory import MAX_SCENE, NORMAL, SceneMemory, scene_key
 
 if TYPE_CHECKING:
     from exvad.encoders.protocols import LanguageModel

@@ -32,16 +32,20 @@ def figure_2() -> str:
     text = drawing.box(Box(850, 50, 160, 80), "text feature F_T", "aegm/text_feature.py")
 
     image = drawing.box(Box(170, 215, 150, 80), "CLIP image, F_I", "encoders/clip.py", kind="model")
-    adapter = drawing.box(Box(370, 215, 190, 80), "LGT-Adapter (4), F_V", "modeling/lgt_adapter.py")
-    fusion = drawing.box(Box(640, 215, 160, 80), "fusion, F_F", "modeling/fusion.py")
-    classifier = drawing.box(Box(850, 215, 160, 80), "classifier (5), s", "modeling/classifier.py")
+    adapter = drawing.box(
+        Box(370, 215, 190, 80), "LGT-Adapter (4), F_V", "modeling/madm/", "lgt_adapter.py"
+    )
+    fusion = drawing.box(Box(640, 215, 160, 80), "fusion, F_F", "modeling/madm/", "fusion.py")
+    classifier = drawing.box(
+        Box(850, 215, 160, 80), "classifier (5), s", "modeling/madm/", "classifier.py"
+    )
     events = drawing.box(
         Box(850, 330, 160, 70), "scores to events", "inference/events.py", kind="data"
     )
 
     names = drawing.box(Box(10, 490, 110, 80), "class names", kind="data")
     phrases = drawing.box(Box(170, 490, 150, 80), "m phrases", "laam/phrases.py", kind="model")
-    labels = drawing.box(Box(370, 490, 190, 80), "top k (6), F_L", "laam/label_vectors.py")
+    labels = drawing.box(Box(370, 490, 190, 80), "top k (6), F_L", "laam/top_phrases.py")
     alignment = drawing.box(Box(640, 490, 160, 80), "alignment map M", "modeling/alignment.py")
 
     drawing.arrow(video.top, (65, 90), captioner.left)

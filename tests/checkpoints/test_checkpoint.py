@@ -16,13 +16,14 @@ from safetensors.torch import save as save_tensors
 import exvad
 import exvad.checkpoints.checkpoint
 from exvad.checkpoints.checkpoint import (
-    MODEL,
-    PROVENANCE,
     Checkpoint,
-    CheckpointError,
     load_checkpoint,
     save_checkpoint,
+    saved_checkpoint,
+    trained_config,
 )
+from exvad.checkpoints.layout import FILES, MODEL, PROVENANCE, CheckpointError
+from exvad.data.storage.places import resolve_place
 from exvad.data.versions import OtherVersionError
 from exvad.inference.calibration import Calibration
 from exvad.inference.domain import fit_domain
@@ -234,3 +235,27 @@ def test_save_checkpoint_on_a_full_disk_leaves_nothing_but_the_old_checkpoint(
         assert caught.value.filename == str(disk / "other")
         assert [path for path in disk.iterdir() if path.name.startswith(".")] == []
         assert torch.equal(outputs(load_checkpoint(disk / "checkpoint")), before)
+
+
+def test_trained_config_needs_no_weights_but_all_files(folder: Path) -> None:
+    (folder / MODEL).write_bytes(b"")
+    assert trained_config(folder).train == config().train
+    (folder / "config.yaml").write_text("train: [")
+    with pytest.raises(CheckpointError, match=f"{folder} is damaged: .*not YAML"):
+        trained_config(folder)
+    (folder / MODEL).unlink()
+    with pytest.raises(CheckpointError, match="no checkpoint"):
+        trained_config(folder)
+
+
+def test_a_checkpoint_in_a_bucket_is_written_once_with_a_local_copy(folder: Path) -> None:
+    checkpoint = load_checkpoint(folder)
+    place = resolve_place("memory://checkpoints/once")
+    with saved_checkpoint(place, checkpoint) as copy:
+        assert load_checkpoint(copy).name == load_checkpoint(folder).name
+        for name in FILES:
+            assert (place / name).read_bytes() == (copy / name).read_bytes()
+    assert not copy.exists()
+    with saved_checkpoint(folder, checkpoint) as local:
+        assert local == folder
+    assert folder.is_dir()

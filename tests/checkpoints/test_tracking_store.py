@@ -14,7 +14,7 @@ from typing import ClassVar
 import pytest
 
 from exvad.checkpoints import tracking_store
-from exvad.checkpoints.tracking_store import require_tracking_store, without_password
+from exvad.checkpoints.tracking_store import require_tracking_store
 from tests.helpers.processes import free_port
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*loader strategy is deprecated")
@@ -86,11 +86,6 @@ def test_no_message_has_a_part_of_a_password(uri: str, reason: str) -> None:
     with pytest.raises(ValueError, match=reason) as caught:
         require_tracking_store(uri)
     assert "secret" not in str(caught.value)
-
-
-def test_an_at_sign_in_a_name_of_a_file_is_no_login() -> None:
-    for uri in ("sqlite:////home/a@b/mlflow.db", "file:///home/a@b/mlruns"):
-        assert without_password(uri) == uri
 
 
 def test_a_file_that_is_no_database_is_refused_and_a_missing_one_is_not_made(

@@ -20,7 +20,7 @@ from exvad.live.live_detector import LiveDetector
 from exvad.results import Analysis, LiveAlert, LiveScores
 from exvad.video.decoding import read_frames
 from exvad.video.frame_buffer import LiveFrame
-from exvad.zero_shot.memory import NORMAL, SceneMemory
+from exvad.zero_shot.scene_memory import NORMAL, SceneMemory
 from tests.helpers.checkpoints import save_untrained_checkpoint
 
 CLIP = {"clip.model": "package:clip", "data.short_side": 120}

@@ -87,3 +87,14 @@ def test_the_summary_counts_alerts_and_dropped_frames() -> None:
     assert len(out.getvalue().splitlines()) == 2
     assert notes.getvalue().endswith("[door]: 1 alert in 1:03.2, 7 frames dropped to keep up\n")
     assert output.unread == []
+
+
+def test_an_explanation_that_comes_after_many_other_alerts_is_none_of_its_own() -> None:
+    output, _, notes = open_output()
+    output.add("[door]", LiveScores(times=[60.0], scores=[0.9]))
+    for number in range(1, 20):
+        output.add("[door]", alert(number=number))
+        output.add("[door]", alert(number=number, state="ended", end=75))
+    output.add("[door]", alert(number=1, state="explained", explanation=WHY))
+    output.summarize()
+    assert notes.getvalue().endswith("[door]: 19 alerts in 1:00.0\n")

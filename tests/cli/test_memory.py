@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from exvad.cli.main import main
-from exvad.zero_shot.memory import SceneMemory
+from exvad.data.storage.claims import claimed_file
+from exvad.zero_shot.scene_memory import SceneMemory
 from tests.helpers.chat_endpoint import (
     FakeEndpoint,
     Reply,
@@ -103,3 +104,17 @@ def test_a_memory_that_cannot_be_written_is_refused_before_the_work(
     for place in (tmp_path, tmp_path / "file/memory.json"):
         assert main(["memory", "build", "--output", str(place), *settings]) == 2
         assert f"--output {place}: " in capsys.readouterr().err
+
+
+def test_a_memory_that_another_command_builds_is_refused(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    output = tmp_path / "memory.json"
+    with (
+        fake_endpoint(lambda number, prompt: scenes_about(prompt)) as endpoint,
+        claimed_file(output, "exvad memory build"),
+    ):
+        assert build(output, endpoint) == 2
+        assert endpoint.requests == []
+    assert "another exvad memory build makes it" in capsys.readouterr().err
+    assert list(tmp_path.iterdir()) == []

@@ -10,7 +10,7 @@ import yaml
 from open_clip import get_model_config
 
 from exvad.config import Config, build_config, load_config
-from exvad.encoders.memory import ModelMemory, clip_memory, transformers_memory
+from exvad.encoders.memory_needs import ModelMemory, clip_memory, transformers_memory
 from tests.helpers.kustomize import pod_specs, render
 from tests.helpers.paper_models import BLIP_2, LLAMA_8B
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from exvad.checkpoints.checkpoint import CheckpointError
+from exvad.checkpoints.layout import CheckpointError
 from exvad.data.world.activities import CLASSES
 from exvad.data.world.scene import Scene
 from exvad.detector.detector import AnalysisCallbacks, Detector

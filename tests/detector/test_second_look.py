@@ -20,7 +20,7 @@ from exvad.live.live_detector import LiveDetector
 from exvad.results import LiveAlert, LiveNotice
 from exvad.video.decoding import read_frames
 from exvad.video.frame_buffer import LiveFrame
-from exvad.zero_shot.memory import NORMAL, SceneMemory
+from exvad.zero_shot.scene_memory import NORMAL, SceneMemory
 from tests.helpers.fakes import FakeCaptioner, ScriptedLLM
 
 if TYPE_CHECKING:

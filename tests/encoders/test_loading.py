@@ -11,7 +11,7 @@ from exvad.config import Config, load_config
 from exvad.encoders.captioners.endpoint_captioner import EndpointCaptioner
 from exvad.encoders.endpoint import EndpointLLM
 from exvad.encoders.loading import LocalModels, ModelTooLargeError, load_captioner, load_llm
-from exvad.encoders.memory import ModelMemory
+from exvad.encoders.memory_needs import ModelMemory
 from tests.helpers.fakes import FakeEncoder
 
 

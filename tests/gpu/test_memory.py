@@ -1,4 +1,4 @@
-"""Memory beside what exvad/encoders/memory.py computes, and all of it again on a card of 24 GB.
+"""Memory beside what exvad/encoders/memory_needs.py computes, and again on a card of 24 GB.
 
 A card of that size has about 22 GiB that torch can use.
 """
@@ -15,7 +15,7 @@ import pytest
 from exvad.encoders.captioners.transformers_captioner import TransformersCaptioner
 from exvad.encoders.clip import ClipEncoder
 from exvad.encoders.llm import TransformersLLM
-from exvad.encoders.memory import local_config, transformers_memory
+from exvad.encoders.memory_needs import local_config, transformers_memory
 from tests.helpers.gpu.configurations import blip2_config, llama_config
 from tests.helpers.gpu.lane import Lane
 from tests.helpers.gpu.measure import GIB, memory_limited, peak_gib, reset_peak

@@ -7,7 +7,7 @@ from pathlib import Path
 import torch
 
 from exvad.checkpoints.checkpoint import Checkpoint, save_checkpoint
-from exvad.checkpoints.systems import SavedSystem
+from exvad.checkpoints.saved_system import SavedSystem
 from exvad.config import Config, load_config
 from exvad.data.world.activities import CLASSES
 from exvad.encoders.loading import load_clip

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from exvad.zero_shot.memory import SceneMemory
+from exvad.zero_shot.scene_memory import SceneMemory
 
 
 def write_fire_memory(path: Path) -> None:

@@ -27,23 +27,24 @@ def test_run_job_raises_when_the_job_fails(capfd: pytest.CaptureFixture[str]) ->
     assert "did you mean model?" in capfd.readouterr().err
 
 
-def test_run_job_names_the_signal_that_killed_a_job(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    python = tmp_path / "python"
-    python.write_text("#!/bin/sh\nkill -9 $$\n")
-    python.chmod(0o755)
-    monkeypatch.setattr(sys, "executable", str(python))
-    with pytest.raises(JobFailedError, match=r"exvad train was killed \(SIGKILL\), perhaps for"):
-        run_job("train", [])
-
-
 def as_python(folder: Path, script: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Let `run_job` run a shell script in place of Python."""
     python = folder / "python"
     python.write_text(f"#!/bin/sh\n{script}")
     python.chmod(0o755)
     monkeypatch.setattr(sys, "executable", str(python))
+
+
+@pytest.mark.parametrize(
+    ("number", "told"),
+    [(9, r"was killed \(SIGKILL\), perhaps for"), (40, r"was killed \(signal 40\);")],
+)
+def test_run_job_names_the_signal_that_killed_a_job(
+    number: int, told: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    as_python(tmp_path, f"kill -{number} $$\n", monkeypatch)
+    with pytest.raises(JobFailedError, match=f"exvad train {told}"):
+        run_job("train", [])
 
 
 def test_a_terminated_command_takes_its_job_with_it(

@@ -13,7 +13,7 @@ from bench.geometries import Geometry
 from bench.planted import DECOY, TWIN, PlantedVideo, Planting
 from exvad.config import build_config, load_config, override_config
 from exvad.inference.prediction import predict
-from exvad.laam.label_vectors import augmented_embedding
+from exvad.laam.top_phrases import augmented_embedding
 from exvad.metrics import frame_auc_ap
 from exvad.store.examples import Example
 from exvad.training.data import TrainingData

@@ -11,7 +11,7 @@ import torch
 from exvad.baselines import Baseline, Inputs, build_baseline, with_class_map
 from exvad.baselines.common.fitting import DivergedError
 from exvad.baselines.common.system import Recipe
-from exvad.inference.systems import predict_system
+from exvad.inference.system_prediction import predict_system
 from exvad.training.system_fitting import Budget, FittedSystem, SystemFitter
 from tests.helpers import planted
 

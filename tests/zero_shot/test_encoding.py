@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from exvad.config import build_config
 from exvad.zero_shot.encoding import cache_folder, encode_memory
-from exvad.zero_shot.memory import SceneMemory
+from exvad.zero_shot.scene_memory import SceneMemory
 
 MEMORY = SceneMemory(
     normal={"street": ["people walk", "a car is parked"]},

@@ -16,7 +16,9 @@ DESCRIPTION = (
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments."""
-    add_videos(parser, "+", "video files, folders of videos, patterns such as 'cam*/*.mp4'")
+    add_videos(
+        parser, "+", "video files or their URIs, folders of videos, patterns such as 'cam*/*.mp4'"
+    )
     add_detector(parser)
     parser.add_argument("--json", action="store_true", help="print one JSON object per video")
     parser.add_argument(

@@ -9,8 +9,8 @@ from exvad.cli.options import add_config, read_config
 HELP = "check models, GPUs, disk and data of a run before it starts"
 DESCRIPTION = (
     "Look for everything that the jobs of a run need: models and licences, endpoints, GPUs and "
-    "memory, disk, data. It takes seconds and downloads nothing. Each job does the same first. "
-    "The exit code is 2 if anything is missing."
+    "memory, disk, data. It takes seconds and downloads nothing. Each job makes the same checks "
+    "first. The exit code is 2 if anything is missing."
 )
 
 

@@ -8,9 +8,9 @@ from exvad.cli.options import add_config
 
 HELP = "run all jobs on rendered sample videos: no GPU, no download"
 DESCRIPTION = (
-    "Render sample videos of a surveillance camera, preprocess it, train a detector on video-level "
-    "labels, evaluate it and write a report. Run the same command again to continue after an "
-    "interruption."
+    "Render sample videos of a surveillance camera, preprocess them, train a detector on "
+    "video-level labels, evaluate it and write a report. Run the same command again to continue "
+    "after an interruption."
 )
 
 

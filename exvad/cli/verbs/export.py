@@ -11,9 +11,9 @@ from exvad.cli.options import CHECKPOINT_HELP
 
 HELP = "write CLIP and a checkpoint as ONNX or OpenVINO files"
 DESCRIPTION = (
-    "Write CLIP's image encoder and the trained network of a checkpoint as files that programs "
-    "without exvad and torch run, with a description and an example program. Every file is "
-    "compared with torch before the folder appears. Needs pip install 'exvad[export]'."
+    "Write CLIP's image encoder and the trained network of a checkpoint as files that run without "
+    "exvad and torch, with a description and an example program. Every file is compared with torch "
+    "before the folder appears. Needs pip install 'exvad[export]'."
 )
 
 

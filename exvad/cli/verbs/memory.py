@@ -25,7 +25,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     actions = parser.add_subparsers(title="actions", metavar="ACTION", required=True, dest="action")
     build = actions.add_parser("build", help="write a memory", description=BUILD)
     output = build.add_argument(
-        "--output", type=Path, default=Path("memory.json"), metavar="FILE", help="[%(default)s]"
+        "--output",
+        type=Path,
+        default=Path("memory.json"),
+        metavar="FILE",
+        help="file to write [%(default)s]",
     )
     output.complete = shtab.FILE  # type: ignore[attr-defined]
     build.add_argument(
@@ -53,7 +57,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     show = actions.add_parser(
         "show", help="print kinds, places and numbers of scenes", description=DESCRIPTION
     )
-    show.add_argument("memory", nargs="?", default="package:scenes", help="[%(default)s]")
+    show.add_argument(
+        "memory", nargs="?", default="package:scenes", help="file of a memory [%(default)s]"
+    )
 
 
 def run(options: argparse.Namespace) -> int:

@@ -1,9 +1,11 @@
-"""The error of storage that fails for now, and how places are named in messages."""
+"""The error of storage that fails for now, and why a file can't be used."""
 
 from __future__ import annotations
 
 import errno
 import os
+
+from exvad.messages.addresses import shown_address
 
 # What a network file system reports when its server does not answer.
 _NETWORK_ERRNOS = frozenset(
@@ -29,7 +31,7 @@ class StorageError(ValueError):
     """
 
     def __init__(self, place: str, reason: str, changed: bool = False) -> None:
-        self.place, self.reason, self.changed = without_secrets(place), reason, changed
+        self.place, self.reason, self.changed = shown_address(place), reason, changed
         super().__init__(f"{self.place}: {reason}")
 
     def __reduce__(self) -> tuple[type[StorageError], tuple[str, str, bool]]:
@@ -53,17 +55,3 @@ def is_network_failure(error: OSError) -> bool:
 def is_full(error: OSError) -> bool:
     """Return whether a disk or a quota is full, so that no other write can succeed either."""
     return error.errno in _FULL_ERRNOS
-
-
-def without_secrets(place: str) -> str:
-    """Return a path or URI without user name, password and query.
-
-    A question mark without an equals sign after it is part of a name, as in `what?.mp4`.
-    """
-    scheme, mark, rest = place.partition("://")
-    if not mark:
-        return place
-    authority, slash, path = rest.partition("/")
-    shown = f"{authority.rpartition('@')[2]}{slash}{path}"
-    name, _, query = shown.partition("?")
-    return f"{scheme}://{name if '=' in query else shown}"

@@ -67,5 +67,5 @@ class FileSystem(Protocol):
         ...
 
     def to_arrow(self, path: str) -> tuple[pa_fs.FileSystem, str]:
-        """Return the file system as one of pyarrow, for libraries that want one, and the path."""
+        """Return the file system as one of pyarrow, for libraries that need one, and the path."""
         ...

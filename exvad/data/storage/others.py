@@ -10,8 +10,9 @@ from dataclasses import dataclass, field
 from typing import IO, TYPE_CHECKING, Any, TypeVar
 
 from exvad.data.atomic import temporary_name
-from exvad.data.storage.errors import StorageError, reason_of, without_secrets
+from exvad.data.storage.errors import StorageError, reason_of
 from exvad.data.storage.retries import TransientError, call_with_retries
+from exvad.messages.addresses import shown_address
 
 if TYPE_CHECKING:
     from pyarrow import fs as pa_fs
@@ -34,7 +35,7 @@ class OtherFileSystem:
     def describe(self, path: str) -> str:
         """Return the URI of a path."""
         uri = path if "://" in path else f"{self.scheme}://{path.lstrip('/')}"
-        return without_secrets(uri)
+        return shown_address(uri)
 
     def read_bytes(self, path: str) -> bytes:
         """Return the content of a file."""

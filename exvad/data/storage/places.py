@@ -19,11 +19,12 @@ from urllib.parse import parse_qsl, unquote
 
 from exvad.data.atomic import json_bytes, temporary_name
 from exvad.data.storage.clients import URI_OPTIONS
-from exvad.data.storage.errors import StorageError, reason_of, without_secrets
+from exvad.data.storage.errors import StorageError, reason_of
 from exvad.data.storage.filesystem import FileSystem
 from exvad.data.storage.local import LocalFileSystem
 from exvad.data.storage.objects import ObjectFileSystem
 from exvad.data.storage.others import OtherFileSystem
+from exvad.messages.addresses import shown_address
 
 if TYPE_CHECKING:
     from pyarrow import fs as pa_fs
@@ -187,12 +188,15 @@ def resolve_place(location: str | Path) -> Place:
     scheme, rest = match[1].lower(), text[match.end() :]
     if not match[2]:
         if scheme in OBJECT_STORES:
-            raise ValueError(f"{text!r} is no URI: write {scheme}://{rest}.")
+            uri = shown_address(f"{scheme}://{rest}")
+            raise ValueError(f"{shown_address(text)!r} is no URI: write {uri}.")
         return Place(LocalFileSystem(), str(Path(text).absolute()))
     if scheme == "file":
         path = unquote(rest.removeprefix("localhost"))
         if not path.startswith("/"):
-            raise ValueError(f"{text!r} names no absolute path: write file:///folder.")
+            raise ValueError(
+                f"{shown_address(text)!r} names no absolute path: write file:///folder."
+            )
         return Place(LocalFileSystem(), str(Path(path)))
     if scheme in OBJECT_STORES:
         return _resolve_object(text, OBJECT_STORES[scheme], rest)
@@ -201,7 +205,7 @@ def resolve_place(location: str | Path) -> Place:
 
 def _resolve_object(text: str, scheme: str, rest: str) -> Place:
     if find_spec("obstore") is None:
-        raise ValueError(f"{without_secrets(text)!r} needs the package obstore: install it.")
+        raise ValueError(f"{shown_address(text)!r} needs the package obstore: install it.")
     rest, options = _split_options(rest) if scheme == "s3" else (rest, {})
     bucket, _, path = rest.partition("/")
     if "@" in bucket:
@@ -209,13 +213,13 @@ def _resolve_object(text: str, scheme: str, rest: str) -> Place:
         key, _, secret = user.partition(":")
         options |= {"access_key_id": unquote(key), "secret_access_key": unquote(secret)}
     if not bucket:
-        raise ValueError(
-            f"{without_secrets(text)!r} names no bucket: write {scheme}://bucket/path."
-        )
+        raise ValueError(f"{shown_address(text)!r} names no bucket: write {scheme}://bucket/path.")
+    if ":" in bucket and "@" in path:
+        raise ValueError(f"{shown_address(text)!r} names no bucket: in a key, write %2F for /.")
     path = path.strip("/")
     if any(part in ("", ".", "..") for part in path.split("/")) and path:
         raise ValueError(
-            f"{without_secrets(text)!r}: a name in a bucket has no empty part, '.' or '..'."
+            f"{shown_address(text)!r}: a name in a bucket has no empty part, '.' or '..'."
         )
     return Place(ObjectFileSystem(scheme, bucket, tuple(sorted(options.items()))), path)
 
@@ -240,7 +244,7 @@ def _resolve_other(text: str, scheme: str) -> Place:
         filesystem, path = url_to_fs(text)
     except (ImportError, ValueError) as error:
         reason = str(error).rstrip(".")
-        raise ValueError(f"{without_secrets(text)!r}: {reason}. {_SUPPORTED}.") from error
+        raise ValueError(f"{shown_address(text)!r}: {reason}. {_SUPPORTED}.") from error
     except OSError as error:  # some packages look for the server at once
         raise StorageError(text, reason_of(error)) from error
     return Place(OtherFileSystem(scheme, filesystem), path)

@@ -71,7 +71,7 @@ def _ask_cluster(config: Config, needs: Needs) -> tuple[list[Finding], Processor
         try:
             found, gpu_bytes = ray.get(answer, timeout=WORKER_SECONDS)
         except ray.exceptions.GetTimeoutError:
-            ray.cancel(answer, force=True)
+            ray.cancel(answer)  # by force, Ray aborts this process if the task just ends
             busy = f"no worker was free within {WORKER_SECONDS:.0f} s to look at the models"
             found, gpu_bytes = [Finding("models", True, busy)], None
         if needs.reads_videos:

@@ -13,9 +13,10 @@ from typing import TYPE_CHECKING
 from exvad.data.annotations.clock import events_in_frames, fit_to_length
 from exvad.data.annotations.measuring import clocks_read_by
 from exvad.data.dataset import load_manifest
-from exvad.data.storage.errors import StorageError, reason_of, without_secrets
+from exvad.data.storage.errors import StorageError, reason_of
 from exvad.data.storage.places import is_uri, resolve_place
 from exvad.data.storage.writable import PROBE_BYTES, nearest_existing, write_probe
+from exvad.messages.addresses import shown_address
 from exvad.pipeline.preflight.findings import Finding, gib
 from exvad.video.container import VideoError
 from exvad.video.sandbox import DecodingProcess
@@ -76,9 +77,9 @@ def _check_remote_place(what: str, location: str) -> Finding:
         place.delete()
     except (OSError, ValueError) as error:
         advice = "check the address and the rights of this account"
-        shown = without_secrets(location)
+        shown = shown_address(location)
         return Finding(what, False, f"{shown} can't be written to ({error}): {advice}")
-    return Finding(what, True, f"{without_secrets(location)}: can be written")
+    return Finding(what, True, f"{shown_address(location)}: can be written")
 
 
 def check_data(config: Config, compares_events: bool = False) -> Finding:
@@ -114,7 +115,7 @@ def check_data(config: Config, compares_events: bool = False) -> Finding:
             notes = [f"; note: {note}" for note in found[:SHOWN_NOTES]]
             if len(found) > SHOWN_NOTES:
                 notes.append(f"; and {len(found) - SHOWN_NOTES} more notes")
-            detail = f"{count} videos; {video.path} can be read{''.join(notes)}"
+            detail = f"{count} videos; {shown_address(video.path)} can be read{''.join(notes)}"
             return Finding("data", True, detail)
     if not errors:
         return Finding("data", False, "the data set has no videos")

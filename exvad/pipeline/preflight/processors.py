@@ -6,8 +6,8 @@ import os
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from exvad.encoders.memory import ModelMemory, model_memory
-from exvad.encoders.model_files import PACKAGE_PREFIX
+from exvad.data.storage.packaged import PACKAGE_PREFIX
+from exvad.encoders.memory_needs import ModelMemory, model_memory
 from exvad.pipeline.preflight.findings import Finding, gib
 
 if TYPE_CHECKING:

@@ -63,7 +63,7 @@ def check_sandbox_of_nodes(config: Config) -> Finding:
     ]
     ready, late = ray.wait(answers, num_returns=len(answers), timeout=NODE_SECONDS)
     for answer in late:
-        ray.cancel(answer, force=True)
+        ray.cancel(answer)  # by force, Ray aborts this process if the task just ends
     found = Counter(ray.get(ready))
     details = [f"{detail} ({_nodes(count)})" for (_, detail), count in found.most_common()]
     if late:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from exvad.checkpoints.tracking_store import require_tracking_store, without_password
+from exvad.checkpoints.tracking_store import require_tracking_store
+from exvad.messages.addresses import shown_address
 from exvad.pipeline.preflight.findings import Finding
 
 SETTING = "mlflow.uri"
@@ -18,4 +19,4 @@ def check_tracking_server(uri: str) -> Finding:
         require_tracking_store(uri)
     except ValueError as error:
         return Finding(SETTING, False, str(error))
-    return Finding(SETTING, True, f"{without_password(uri)} answers")
+    return Finding(SETTING, True, f"{shown_address(uri)} answers")

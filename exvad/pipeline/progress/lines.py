@@ -15,7 +15,7 @@ RATE_SECONDS = 600.0  # the rate is the mean of so much of the past
 class ProgressLines(Progress):
     """Prints for each task a line a minute, and a last line when it ends.
 
-    A line tells how much is done, the rate, the time left, and the size of the cluster.
+    A line says how much is done, the rate, the time left, and the size of the cluster.
 
     Args:
         console: where the lines are printed.

@@ -17,7 +17,7 @@ import torch
 
 from exvad.baselines import SYSTEMS, Baseline
 from exvad.baselines.ex_vad import ExVADSystem
-from exvad.checkpoints.systems import SavedSystem, Way
+from exvad.checkpoints.saved_system import SavedSystem, Way
 from exvad.checkpoints.tracking import prepare_tracking, require_tracking
 from exvad.config import override_config
 from exvad.data.dataset import read_run_manifest

@@ -6,8 +6,8 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from exvad.baselines import SYSTEMS
-from exvad.checkpoints.checkpoint import git_commit
 from exvad.checkpoints.local_tracking import database_path, tracking_errors
+from exvad.checkpoints.provenance import git_commit
 from exvad.checkpoints.tracking import open_experiment, provenance_tags
 from exvad.data.dataset import read_run_manifest
 from exvad.data.storage.places import resolve_place

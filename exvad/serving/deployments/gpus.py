@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import ray
 
 from exvad.config import Config
-from exvad.encoders.memory import model_memory
+from exvad.encoders.memory_needs import model_memory
 from exvad.encoders.model_files import ModelKind
 from exvad.pipeline.placement import Demand
 from exvad.serving.settings import Replicas, ServerSettings

@@ -1,4 +1,4 @@
-"""The resources and the number of a deployment's replicas, as Ray Serve wants them."""
+"""The resources and the number of a deployment's replicas, as Ray Serve takes them."""
 
 # No postponed annotations here, as in the other modules of this folder.
 

@@ -5,13 +5,16 @@ from __future__ import annotations
 import re
 from urllib.parse import quote, unquote, urlsplit
 
-from exvad.data.storage.errors import without_secrets
+from exvad.messages.addresses import hide_password, shown_address
 from exvad.serving.sources.paths import safe_name
 
 SCHEMES = ("rtsp", "rtsps")
 SAFE = "!$&'()*+,;=-._~"  # of a login in a URL, beside letters and digits
 # Some cameras have the password in the path: /user=admin&password=x&channel=1, or with `_` for `&`.
-_PATH_PASSWORD = re.compile(r"(pass(?:word|wd)?|pwd)=.*?(?=&|_[a-z]+=|/|$)", re.IGNORECASE)
+# It ends at the next key, as it may contain slashes.
+_PATH_PASSWORD = re.compile(
+    r"(pass(?:word|wd)?|pwd)(?:=|%3d).*?(?=[&_][a-z]+=|$)", re.IGNORECASE | re.DOTALL
+)
 
 
 def is_camera_url(url: str) -> bool:
@@ -43,7 +46,7 @@ def stream_name(url: str) -> str:
         url: rtsp, rtsps, http or https.
     """
     parts = urlsplit(url)
-    path = _PATH_PASSWORD.sub(r"\1=…", unquote(parts.path))
+    path = unquote(_PATH_PASSWORD.sub(r"\1=…", parts.path))
     return safe_name(f"{parts.hostname}{path}".replace("/", " "))
 
 
@@ -54,10 +57,11 @@ def shown_source(text: str) -> str:
         text: a URL or a path as it was given. Where a slash is missing or a password is not
             encoded, it is not known where a login ends: nothing up to the last `@` is shown.
     """
-    shown = _PATH_PASSWORD.sub(r"\1=…", without_secrets(text))
-    scheme, mark, rest = shown.rpartition("://")
-    login, at, place = rest.rpartition("@")
-    return f"{scheme}{mark}…@{place}" if at and ":" in login else shown
+    if "@" in text and _PATH_PASSWORD.search(text):  # of which it may be a part
+        before, mark, _ = text.partition("://")
+        return f"{before}{mark}…" if mark and ":" not in before else "…"
+    shown = shown_address(text) if "://" in text else hide_password(text)
+    return _PATH_PASSWORD.sub(r"\1=…", shown)
 
 
 def has_login(url: str) -> bool:

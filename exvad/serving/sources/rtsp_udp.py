@@ -127,7 +127,7 @@ class UdpTracks:
 
 
 def _open_pair(host: str) -> list[socket.socket]:
-    """Open two neighbouring ports, the first of which is even, as RTP wants it.
+    """Open two neighbouring ports, the first of which is even, as RTP requires.
 
     Raises:
         OSError: there are none.

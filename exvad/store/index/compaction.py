@@ -191,7 +191,7 @@ def _commit(
     content = json.dumps(record).encode()
     stage.folder.create_bytes(name, content)
     # A later record either is based on this one, or is the reason why there was no other one of
-    # this number any more. Nothing may be deleted then; the next compaction will know.
+    # this number any more. Nothing may be deleted then; the next compaction decides.
     if newest_generation(list_compacted(stage.folder), stage.settings_key) != generation:
         return "unknown"
     # The answer alone does not tell: it may get lost, and the next try finds the record there.

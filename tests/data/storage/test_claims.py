@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from exvad.data.storage.claims import claimed
+from exvad.data.storage.claims import claimed, claimed_file
 from exvad.data.storage.places import resolve_place
 
 
@@ -28,3 +28,18 @@ def test_a_claimed_folder_is_refused_until_the_first_command_ends(tmp_path: Path
 def test_a_bucket_is_not_claimed() -> None:
     with claimed(resolve_place("s3://bucket/run"), "exvad train"):
         pass
+
+
+def test_a_claimed_file_is_refused_until_the_first_command_ends(tmp_path: Path) -> None:
+    path = tmp_path / "new" / "memory.json"
+    with claimed_file(path, "exvad memory build"):
+        with (
+            pytest.raises(ValueError, match=f"{path}: another exvad memory build makes it"),
+            claimed_file(path, "exvad memory build"),
+        ):
+            pass
+        with claimed_file(path.with_name("other.json"), "exvad memory build"):
+            pass
+    with claimed_file(path, "exvad memory build"):
+        pass
+    assert list(path.parent.iterdir()) == []

@@ -10,6 +10,8 @@ import pytest
 from exvad.data.manifest_files import read_manifest
 from exvad.data.records import ManifestError
 from exvad.data.storage.errors import reason_of
+from exvad.laam.phrases import LabelPhrases
+from exvad.zero_shot.scene_memory import SceneMemory
 
 
 @pytest.mark.parametrize(
@@ -29,3 +31,12 @@ def test_reason_of_leaves_out_the_name_of_the_file(error: Exception, reason: str
 def test_a_manifest_that_a_bucket_lacks_is_named_with_the_reason() -> None:
     with pytest.raises(ManifestError, match=r"labels\.csv: cannot be read: No such file"):
         read_manifest("memory://absent/labels.csv")
+
+
+def test_files_in_a_bucket_are_named_without_keys() -> None:
+    address = "memory://key:sec/ret@absent/file.csv"
+    for read in (read_manifest, LabelPhrases.read, SceneMemory.read):
+        with pytest.raises(ValueError, match=r"memory://…@absent/file\.csv") as refusal:
+            read(address)
+        assert "sec" not in str(refusal.value)
+        assert "ret" not in str(refusal.value)

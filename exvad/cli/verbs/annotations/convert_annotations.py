@@ -15,7 +15,7 @@ OUTPUTS = ("manifest", "label-studio", "cvat", "fiftyone", "coco-vid")
 HELP = "convert labels of Label Studio, CVAT, FiftyOne, UCA and COCO-VID"
 DESCRIPTION = (
     "Convert annotations of videos: files of annotation tools into a manifest, and the events of a "
-    "manifest or of analyses into files that the tools import. What is settled or left out is "
+    "manifest or of analyses into files that the tools import. What is assumed or left out is "
     "printed as notes."
 )
 

@@ -10,8 +10,8 @@ from exvad.cli.options import DETECTOR_HELP, add_server, add_videos
 
 HELP = "confirm and correct the events of your videos on a page, and train on the labels"
 DESCRIPTION = (
-    "Detect events in videos, and ask for them on a page: which ones are right, which are not, and "
-    "which are missing. The labels are written to a manifest after each decision, and training "
+    "Detect events in videos, and ask on a page which of them are right, which are wrong and which "
+    "are missing. The labels are written to a manifest after each decision, and training "
     "starts from there. Stop with Ctrl-C; the same command continues, also with more videos."
 )
 
@@ -35,7 +35,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--no-explain",
         action="store_true",
-        help="no captions and no explanations for videos that are new, which is much faster",
+        help="no captions and no explanations of new videos, which is much faster",
     )
     parser.add_argument(
         "--export", action="store_true", help="write the manifest of the session, and serve nothing"

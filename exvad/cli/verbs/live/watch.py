@@ -41,14 +41,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         type=float,
         default=1.0,
         metavar="N",
-        help="an alert begins after the score was above --on for so long [%(default)g]",
+        help="an alert begins after this many seconds above --on [%(default)g]",
     )
     parser.add_argument(
         "--cool-down-seconds",
         type=float,
         default=10.0,
         metavar="N",
-        help="no alert begins for so long after the last one ended [%(default)g]",
+        help="no alert begins for this many seconds after the last one ended [%(default)g]",
     )
     parser.add_argument(
         "--no-explain",
@@ -61,7 +61,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         type=float,
         default=30.0,
         metavar="N",
-        help="a file that has not grown for so long has ended [%(default)g]",
+        help="a file has ended that has not grown for this many seconds [%(default)g]",
     )
     parser.add_argument(
         "--json", action="store_true", help="print one JSON object per alert and notice"

@@ -27,7 +27,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--systems",
         default="all",
         metavar="NAMES",
-        help="all, or names with commas between; NAME:WAY chooses the way to a class map (F0 to "
+        help="all, or names separated by commas; NAME:WAY chooses the way to a class map (F0 to "
         "F3, or coarse for none) [%(default)s]",
     )
     add_seeds(parser, 5, "trainings per system")

@@ -13,7 +13,7 @@ from transformers import (
     LlamaConfig,
 )
 
-from exvad.encoders.memory import ModelMemory, clip_memory, local_config, transformers_memory
+from exvad.encoders.memory_needs import ModelMemory, clip_memory, local_config, transformers_memory
 from exvad.encoders.model_files import resolve_model
 from tests.helpers.paper_models import BLIP_2, LLAMA_8B
 

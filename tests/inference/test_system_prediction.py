@@ -6,7 +6,7 @@ import numpy as np
 import torch
 
 from exvad.baselines import Inputs, build_baseline, with_class_map
-from exvad.inference.systems import predict_system
+from exvad.inference.system_prediction import predict_system
 from tests.helpers import planted
 
 

@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import nn
 
-from exvad.modeling.fusion import AddFusion, ConcatFusion, GatedFusion, VisualOnly
+from exvad.modeling.madm.fusion import AddFusion, ConcatFusion, GatedFusion, VisualOnly
 
 WIDTH = 4
 

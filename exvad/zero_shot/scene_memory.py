@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from importlib import resources
 from pathlib import Path
 from typing import Annotated, NamedTuple
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from exvad.data.storage.places import resolve_place
+from exvad.data.storage.packaged import read_packaged
+from exvad.messages.addresses import shown_address
 
-PACKAGE_PREFIX = "package:"
 NORMAL = "Normal"
 MAX_SCENE = 300  # characters
 
@@ -76,14 +75,9 @@ class SceneMemory(BaseModel):
         Raises:
             ValueError: the file does not exist or holds no memory.
         """
-        name = str(path)
+        name = shown_address(str(path))
         try:
-            if name.startswith(PACKAGE_PREFIX):
-                folder = resources.files("exvad") / "assets" / "memory"
-                content = (folder / f"{name.removeprefix(PACKAGE_PREFIX)}.json").read_bytes()
-            else:
-                content = resolve_place(path).read_bytes()
-            return cls.model_validate_json(content)
+            return cls.model_validate_json(read_packaged(path, "memory"))
         except FileNotFoundError:
             raise ValueError(
                 f"no memory {name}: `exvad memory build` writes one; package:scenes ships with "

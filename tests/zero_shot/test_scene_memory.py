@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from exvad.zero_shot.memory import SceneMemory
+from exvad.zero_shot.scene_memory import SceneMemory
 
 SMALL = SceneMemory(
     normal={"street": ["people walk", "a car is parked"]},

@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import torch
 
-from exvad.modeling.classifier import AnomalyClassifier
 from exvad.modeling.feed_forward import FeedForward
+from exvad.modeling.madm.classifier import AnomalyClassifier
 
 
 def test_classifier_is_a_linear_layer_over_the_ffn_with_residual() -> None:

@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
 
-from exvad.modeling.lgt_adapter import (
+from exvad.modeling.madm.lgt_adapter import (
     DistanceAdjacency,
     GraphBranch,
     LGTAdapter,

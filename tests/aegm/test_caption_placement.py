@@ -8,8 +8,8 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from exvad.aegm.caption_placement import best_of_cells, novelty
 from exvad.aegm.chunk_task import ChunkTask
-from exvad.aegm.placement import best_of_cells, novelty
 from exvad.aegm.vision_stage import choose_captioned_snippets, place_captions
 from exvad.video.chunks import Chunk
 

@@ -1,22 +1,28 @@
-"""Φ_LLM behind an OpenAI-compatible endpoint: `vllm serve` or a hosted provider."""
+"""A client of an OpenAI-compatible endpoint: requests in parallel, retries and limits."""
 
 from __future__ import annotations
 
 import json
 import os
 import random
-import re
 import threading
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
 from http.client import HTTPException, InvalidURL
 from typing import TYPE_CHECKING, Any
 
-from exvad.encoders.answers import Answer, NoAnswerError
+from exvad.encoders.answers import Answer
+from exvad.encoders.endpoint.dialect import Dialect
+from exvad.encoders.endpoint.errors import (
+    EndpointError,
+    RefusedRequestError,
+    RefusingEndpointError,
+    error_message,
+)
+from exvad.encoders.endpoint.replies import is_event_stream, read_completion, read_events, read_json
 
 if TYPE_CHECKING:
     from exvad.config import EndpointConfig
@@ -25,63 +31,6 @@ RETRIED_STATUSES = {408, 409, 425, 429, 500, 502, 503, 504}
 REFUSED_STATUSES = {400, 413, 422}
 MAX_FIRST_REFUSALS = 8  # a provider that refuses all first requests refuses the settings
 FIRST_PAUSE_SECONDS, MAX_PAUSE_SECONDS = 0.5, 30.0
-_UNSUPPORTED = re.compile(
-    r"support|permitted|not allowed|deprecated|recogni[sz]ed|unknown|unexpected|instead|only the",
-    re.IGNORECASE,
-)
-_ABOUT_INPUT = re.compile(
-    r"content.?(?:filter|policy|management|moderation)|safety|context.?length|too (?:long|large)",
-    re.IGNORECASE,
-)
-
-
-class EndpointError(ValueError):
-    """An endpoint cannot be used; the message has its address and what it answered."""
-
-
-class RefusingEndpointError(EndpointError, NoAnswerError):
-    """An endpoint has refused every request so far; the message quotes it."""
-
-
-class _RefusedRequestError(Exception):
-    """The endpoint refuses a request.
-
-    Args:
-        status: HTTP status.
-        reply: content of the reply.
-    """
-
-    def __init__(self, status: int, reply: str) -> None:
-        self.message = _error_message(reply)
-        super().__init__(f"{status}: {self.message}")
-        self.is_about_input = status == 413 or bool(_ABOUT_INPUT.search(reply))
-
-
-@dataclass(frozen=True)
-class _Dialect:
-    """Parameters of a request that some models refuse, in the form that this one accepts.
-
-    Args:
-        length: name of the parameter for the maximum length of an answer.
-        greedy: whether a request asks for temperature 0; a model that refuses it samples.
-    """
-
-    length: str = "max_tokens"
-    greedy: bool = True
-
-    def adapt(self, message: str) -> _Dialect:
-        """Return the dialect that avoids what a provider's message refuses; itself otherwise."""
-        if not _UNSUPPORTED.search(message):
-            return self
-        if self.length == "max_tokens" and re.search(r"\bmax_tokens\b", message):
-            return replace(self, length="max_completion_tokens")
-        if self.greedy and re.search(r"\btemperature\b", message):
-            return replace(self, greedy=False)
-        return self
-
-    def parameters(self, max_new_tokens: int) -> dict[str, Any]:
-        """Return these parameters of a request."""
-        return {self.length: max_new_tokens, **({"temperature": 0} if self.greedy else {})}
 
 
 class ChatEndpoint:
@@ -121,7 +70,7 @@ class ChatEndpoint:
         self._rate_lock = threading.Lock()
         self._next_request_at = 0.0
         self._state_lock = threading.Lock()
-        self._dialect = _Dialect()
+        self._dialect = Dialect()
         self._has_answered, self._num_refused = False, 0
 
     def chat(self, conversations: Sequence[list[dict[str, Any]]]) -> list[Answer]:
@@ -182,16 +131,16 @@ class ChatEndpoint:
                     on_text,
                     threading.Event() if given_up is None else given_up,
                 )
-            except _RefusedRequestError as error:
+            except RefusedRequestError as error:
                 if dialect.adapt(error.message) == dialect:
                     return self._record_refusal(error)
                 with self._state_lock:
                     self._dialect = self._dialect.adapt(error.message)
             else:
                 self._has_answered = True
-                return self._read_completion(completion)
+                return read_completion(completion, self.settings.base_url, self.max_new_tokens)
 
-    def _record_refusal(self, error: _RefusedRequestError) -> Answer:
+    def _record_refusal(self, error: RefusedRequestError) -> Answer:
         with self._state_lock:
             self._num_refused += not error.is_about_input
             refuses_all = not self._has_answered and self._num_refused >= MAX_FIRST_REFUSALS
@@ -202,29 +151,6 @@ class ChatEndpoint:
                 "settings of the endpoint, then run again to continue"
             ) from None
         return Answer("", refusal=str(error))
-
-    def _read_completion(self, completion: Any) -> Answer:
-        try:
-            choice = completion["choices"][0]
-            message = choice["message"]
-            content = message["content"] if "content" in message else message["refusal"]
-            reason = choice.get("finish_reason")
-        except (KeyError, IndexError, TypeError, AttributeError):
-            raise EndpointError(
-                f"the answer of {self.settings.base_url} is no chat completion "
-                f"({json.dumps(completion)[:200]}): set base_url to an OpenAI-compatible endpoint"
-            ) from None
-        if message.get("refusal"):
-            return Answer("", refusal=str(message["refusal"]))
-        if reason == "content_filter":
-            return Answer("", refusal="the provider's content filter stopped the answer")
-        text = _join_text(content).strip()
-        thoughts = message.get("reasoning_content") or message.get("reasoning")
-        return Answer(
-            text,
-            cut_off_at=self.max_new_tokens if reason == "length" else 0,
-            only_thoughts=not text and bool(thoughts),
-        )
 
     def _post(
         self,
@@ -251,17 +177,17 @@ class ChatEndpoint:
                 raise EndpointError(f"{url}: nobody waits for the answer any more")
             try:
                 with urllib.request.urlopen(request, timeout=self.settings.timeout) as response:
-                    if on_text is not None and _is_event_stream(response):
-                        return _read_events(response, on_text)
-                    return _read_json(response.read())
+                    if on_text is not None and is_event_stream(response):
+                        return read_events(response, on_text)
+                    return read_json(response.read())
             except urllib.error.HTTPError as error:
                 with error:
                     reply = error.read(8192).decode("utf-8", "replace")
                 if key:  # Some providers quote it.
                     reply = reply.replace(key, "…")
                 if error.code in REFUSED_STATUSES:
-                    raise _RefusedRequestError(error.code, reply) from None
-                reply_text = _error_message(reply)
+                    raise RefusedRequestError(error.code, reply) from None
+                reply_text = error_message(reply)
                 if error.code not in RETRIED_STATUSES:
                     hint = f"the key is read from {self.settings.api_key_env}"
                     if error.code not in (401, 403):
@@ -308,78 +234,6 @@ def read_api_key(variable: str) -> str:
     if not (key.isascii() and key.isprintable()):
         raise EndpointError(f"the variable {variable} holds no API key, but other characters")
     return key
-
-
-def _read_json(content: bytes) -> Any:
-    """Parse an answer.
-
-    Raises:
-        OSError: it is no JSON, as the pages of proxies; the message quotes its beginning.
-    """
-    try:
-        return json.loads(content)
-    except ValueError:
-        beginning = content[:80].decode("utf-8", "replace")
-        raise OSError(f"the answer is no JSON but {beginning!r}") from None
-
-
-def _is_event_stream(response: Any) -> bool:
-    return str(response.headers.get("Content-Type", "")).startswith("text/event-stream")
-
-
-def _read_events(lines: Iterable[bytes], on_text: Callable[[str], None]) -> dict[str, Any]:
-    """Return the chat completion that a stream of server-sent events consists of.
-
-    Args:
-        lines: the lines of the stream.
-        on_text: called with the text so far.
-
-    Raises:
-        OSError: the stream is broken off, or has an error.
-    """
-    message, reason = dict.fromkeys(("content", "reasoning_content", "refusal"), ""), None
-    for line in lines:
-        field, _, data = line.decode("utf-8", "replace").partition(":")
-        if field != "data":
-            continue
-        if data.strip() == "[DONE]":
-            break
-        event = json.loads(data)
-        if "error" in event:
-            raise OSError(_error_message(data))
-        for choice in event.get("choices") or ():
-            delta = choice.get("delta") or {}
-            text = delta.get("content")
-            message["content"] += text or ""
-            message["refusal"] += delta.get("refusal") or ""
-            thoughts = delta.get("reasoning_content") or delta.get("reasoning")
-            message["reasoning_content"] += thoughts or ""
-            reason = choice.get("finish_reason") or reason
-            if text:
-                on_text(message["content"])
-    if reason is None:
-        raise OSError("the answer broke off")
-    return {"choices": [{"message": message, "finish_reason": reason}]}
-
-
-def _error_message(reply: str) -> str:
-    """Return the message in a provider's error, which is JSON or any text, shortened."""
-    try:
-        content = json.loads(reply)
-    except ValueError:
-        return reply[:300]
-    error = content.get("error", content) if isinstance(content, dict) else content
-    if isinstance(error, dict) and "message" in error:
-        error = error["message"]
-    return (error if isinstance(error, str) else json.dumps(error))[:300]
-
-
-def _join_text(content: Any) -> str:
-    """Return the text of a message, which may be a list of parts of different types."""
-    if isinstance(content, list):
-        parts = [part for part in content if isinstance(part, dict)]
-        return "".join(str(part["text"]) for part in parts if part.get("type") == "text")
-    return str(content or "")
 
 
 class EndpointLLM:

@@ -8,8 +8,9 @@ from pathlib import Path
 import pytest
 import torch
 
-from exvad.checkpoints.checkpoint import CheckpointError, load_checkpoint
-from exvad.checkpoints.systems import SavedSystem
+from exvad.checkpoints.checkpoint import load_checkpoint
+from exvad.checkpoints.layout import CheckpointError
+from exvad.checkpoints.saved_system import SavedSystem
 from exvad.data.world.activities import CLASSES
 from exvad.detector.detector import Detector
 from exvad.export.folder import export_checkpoint

@@ -1,0 +1,1 @@
+"""How messages are worded in every room: addresses without passwords, and names to suggest."""
