@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
 
-from exvad.messages.addresses import shown_message
+from exvad.config.addresses import shown_message
 
 SQLITE = "sqlite:///"
 ARTIFACTS = "mlartifacts"

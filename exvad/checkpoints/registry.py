@@ -16,8 +16,8 @@ from exvad.checkpoints.local_tracking import (
     database_path,
 )
 from exvad.checkpoints.tracking_store import require_tracking_store
+from exvad.config.addresses import shown_address, shown_message
 from exvad.data.storage.places import Place, is_uri, resolve_place
-from exvad.messages.addresses import shown_address, shown_message
 
 REGISTRY = "models:/"
 CHECKPOINT = "checkpoint"

@@ -12,7 +12,7 @@ from contextlib import closing
 from pathlib import Path
 
 from exvad.checkpoints.local_tracking import LOCK_SECONDS, database_path, tracking_errors
-from exvad.messages.addresses import shown_address
+from exvad.config.addresses import shown_address
 
 ANSWER_SECONDS = 10.0
 _SERVERS = ("http://", "https://")

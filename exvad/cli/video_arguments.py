@@ -7,9 +7,9 @@ from collections.abc import Iterable
 from glob import glob, has_magic
 from pathlib import Path
 
+from exvad.config.addresses import shown_address
 from exvad.data.folders import video_files
 from exvad.data.storage.frame_folders import is_frame_folder
-from exvad.messages.addresses import shown_address
 
 
 def expand_videos(arguments: Iterable[str]) -> tuple[list[str], dict[str, str]]:

@@ -17,10 +17,10 @@ from typing import Any, Union
 import yaml
 from pydantic import BaseModel, ValidationError
 
+from exvad.config.addresses import shown_address
 from exvad.config.sections import Config
+from exvad.config.suggestions import did_you_mean
 from exvad.config.yaml_text import parse_override, parse_yaml, read_yaml
-from exvad.messages.addresses import shown_address
-from exvad.messages.suggestions import did_you_mean
 
 MODEL_SETTINGS = re.compile(
     r"device|(captioner|llm)\.(backend|model|dtype|batch_size|batch_tokens|structured"

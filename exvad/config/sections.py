@@ -8,10 +8,10 @@ from urllib.parse import unquote
 
 from pydantic import BeforeValidator, Field, field_validator, model_validator
 
+from exvad.config.addresses import has_login
 from exvad.config.section import Positive, Section
 from exvad.config.training import CompareConfig, ModelConfig, TrainConfig, TuneConfig
 from exvad.config.zero_shot import ZeroShotConfig
-from exvad.messages.addresses import has_login
 
 Dtype = Literal["auto", "float32", "float16", "bfloat16"]
 Backend = Literal["transformers", "vllm", "openai"]

@@ -8,7 +8,7 @@ from typing import Any
 
 import yaml
 
-from exvad.messages.addresses import has_login
+from exvad.config.addresses import has_login
 
 
 class _StrictLoader(yaml.SafeLoader):

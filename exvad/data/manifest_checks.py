@@ -5,8 +5,8 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 
+from exvad.config.suggestions import did_you_mean
 from exvad.data.records import SPLITS, Video
-from exvad.messages.suggestions import did_you_mean
 
 Problem = tuple[str, str]  # location (`file:line`) and description
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
 
+from exvad.config.addresses import shown_address
 from exvad.data.annotations.clock import beyond_the_end
 from exvad.data.annotations.rows import join_rows, mixed_units, near_misses, settle_spelling
 from exvad.data.manifest import Manifest
@@ -21,7 +22,6 @@ from exvad.data.manifest_table import (
 from exvad.data.records import ManifestError, Video
 from exvad.data.storage.errors import reason_of
 from exvad.data.storage.places import Place, resolve_place
-from exvad.messages.addresses import shown_address
 
 PARQUET_SUFFIXES = (".parquet", ".pq")
 

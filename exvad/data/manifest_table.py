@@ -13,11 +13,11 @@ from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import Any, TypeVar, cast
 
+from exvad.config.suggestions import did_you_mean
 from exvad.data.annotations.times import HOW_TO_WRITE, Interval, parse_event
 from exvad.data.manifest_checks import Problem
 from exvad.data.records import Event, Split, TimedEvent, Video
 from exvad.data.storage.places import Place, is_uri
-from exvad.messages.suggestions import did_you_mean
 
 REQUIRED_COLUMNS = ("path", "split", "labels")
 COLUMNS = (

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from exvad.config.addresses import shown_address
 from exvad.data.storage.packaged import read_packaged
 from exvad.encoders.answers import without_thoughts
-from exvad.messages.addresses import shown_address
 
 if TYPE_CHECKING:
     from exvad.aegm.prompts import Prompt

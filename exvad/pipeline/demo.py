@@ -14,8 +14,8 @@ from rich.console import Console
 from rich.table import Table
 
 from exvad.config import Config, load_config
+from exvad.config.addresses import shown_address
 from exvad.data.atomic import write_json_atomic
-from exvad.messages.addresses import shown_address
 from exvad.pipeline.child_jobs import run_job
 from exvad.pipeline.preflight.places import require_places
 from exvad.pipeline.progress.manifest import load_manifest_with_progress

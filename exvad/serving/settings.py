@@ -21,8 +21,8 @@ from pydantic import (
 
 from exvad.checkpoints.local_tracking import SQLITE
 from exvad.config import SandboxMode
+from exvad.config.suggestions import did_you_mean
 from exvad.config.yaml_text import read_yaml
-from exvad.messages.suggestions import did_you_mean
 
 SETTINGS_VARIABLE = "EXVAD_SERVE"
 

@@ -8,8 +8,8 @@ from typing import Annotated, NamedTuple
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
+from exvad.config.addresses import shown_address
 from exvad.data.storage.packaged import read_packaged
-from exvad.messages.addresses import shown_address
 
 NORMAL = "Normal"
 MAX_SCENE = 300  # characters

@@ -5,7 +5,7 @@ from __future__ import annotations
 import errno
 import os
 
-from exvad.messages.addresses import shown_address
+from exvad.config.addresses import shown_address
 
 # What a network file system reports when its server does not answer.
 _NETWORK_ERRNOS = frozenset(

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 from urllib.parse import parse_qsl, unquote
 
+from exvad.config.addresses import shown_address
 from exvad.data.atomic import json_bytes, temporary_name
 from exvad.data.storage.clients import URI_OPTIONS
 from exvad.data.storage.errors import StorageError, reason_of
@@ -24,7 +25,6 @@ from exvad.data.storage.filesystem import FileSystem
 from exvad.data.storage.local import LocalFileSystem
 from exvad.data.storage.objects import ObjectFileSystem
 from exvad.data.storage.others import OtherFileSystem
-from exvad.messages.addresses import shown_address
 
 if TYPE_CHECKING:
     from pyarrow import fs as pa_fs

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from exvad.aegm.prompts import load_prompt
+from exvad.config.addresses import shown_address
 from exvad.laam.phrases import LabelPhrases
-from exvad.messages.addresses import shown_address
 from exvad.pipeline.preflight.findings import Finding
 
 if TYPE_CHECKING:

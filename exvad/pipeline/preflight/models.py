@@ -7,10 +7,10 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from exvad.config.suggestions import did_you_mean
 from exvad.data.storage.homes import expand_home
 from exvad.encoders.clip import LOCAL_DIR, check_activation, open_clip_name
 from exvad.encoders.model_files import ModelKind, find_file_problems, resolve_model
-from exvad.messages.suggestions import did_you_mean
 from exvad.pipeline.preflight.backends import check_endpoint, check_vllm
 from exvad.pipeline.preflight.findings import Finding
 from exvad.pipeline.preflight.hub import check_repository, check_weights_file

@@ -10,13 +10,13 @@ from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from exvad.config.addresses import shown_address
 from exvad.data.annotations.clock import events_in_frames, fit_to_length
 from exvad.data.annotations.measuring import clocks_read_by
 from exvad.data.dataset import load_manifest
 from exvad.data.storage.errors import StorageError, reason_of
 from exvad.data.storage.places import is_uri, resolve_place
 from exvad.data.storage.writable import PROBE_BYTES, nearest_existing, write_probe
-from exvad.messages.addresses import shown_address
 from exvad.pipeline.preflight.findings import Finding, gib
 from exvad.video.container import VideoError
 from exvad.video.sandbox import DecodingProcess

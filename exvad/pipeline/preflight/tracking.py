@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from exvad.checkpoints.tracking_store import require_tracking_store
-from exvad.messages.addresses import shown_address
+from exvad.config.addresses import shown_address
 from exvad.pipeline.preflight.findings import Finding
 
 SETTING = "mlflow.uri"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from urllib.parse import quote, unquote, urlsplit
 
-from exvad.messages.addresses import hide_password, shown_address
+from exvad.config.addresses import hide_password, shown_address
 from exvad.serving.sources.paths import safe_name
 
 SCHEMES = ("rtsp", "rtsps")

@@ -9,7 +9,7 @@ from urllib.parse import unquote, urlsplit
 
 from fastapi import APIRouter, HTTPException, Query, Request, Response
 
-from exvad.messages.suggestions import did_you_mean
+from exvad.config.suggestions import did_you_mean
 from exvad.serving.api.analysis_status import ENDED, wait_for_end
 from exvad.serving.api.context import Context
 from exvad.serving.api.dependencies import CAN_SUBMIT, ContextDep

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from exvad.messages.suggestions import did_you_mean
+from exvad.config.suggestions import did_you_mean
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from exvad.messages.addresses import has_login, hide_password, shown_address, shown_message
+from exvad.config.addresses import has_login, hide_password, shown_address, shown_message
 
 PASSWORDS = st.text(st.characters(exclude_categories=["Cs"])) | st.text(string.punctuation)
 SCHEMES = st.sampled_from(["s3", "rtsp", "HTTPS", "postgresql", "gate=rtsps", "rtps"])
