@@ -181,12 +181,30 @@ def check_database(path: Path) -> None:
     check_folder(path.parent)
     if not path.exists():
         return
-    try:
+    with database_errors(path):
         with _connect(path) as connection:
             version = _read_version(connection, path)
         if version != SCHEMA_VERSION:
             Database(path)
+
+
+@contextmanager
+def database_errors(path: Path) -> Iterator[None]:
+    """Raise what SQLite says about a file that it can't use as a sentence for the user.
+
+    Args:
+        path: the file.
+
+    Raises:
+        ValueError: the disk is full or read-only, the file is locked, and so on.
+    """
+    try:
+        yield
     except sqlite3.OperationalError as error:
+        if "full" in str(error):
+            raise ValueError(
+                f"{path} can't be written ({error}): make room there and run the same command again"
+            ) from None
         raise ValueError(f"{path} can't be opened: {error}") from None
 
 
