@@ -26,9 +26,11 @@ from safetensors.torch import save as save_tensors
 
 import exvad
 from exvad.baselines.common.system import Baseline
+from exvad.checkpoints.integrity import check_hash, check_settings, count_settings
 from exvad.checkpoints.systems import COARSE_CLASS, SavedSystem
 from exvad.config import Config, build_config, dump_config
 from exvad.config.yaml_text import read_yaml
+from exvad.data.atomic import write_bytes_atomic
 from exvad.data.storage.places import Place, resolve_place
 from exvad.data.versions import OtherVersionError, same_series
 from exvad.inference.answers import compose_analysis
@@ -52,6 +54,7 @@ MODEL, CONFIG, LABELS = "model.safetensors", "config.yaml", "labels.json"
 METRICS, PROVENANCE = "metrics.json", "provenance.json"
 FILES = (MODEL, CONFIG, LABELS, METRICS, PROVENANCE)  # the last one makes a checkpoint complete
 LABEL_TENSOR = "label_embeddings"
+RESTORE = "restore it, or run `exvad train` again"
 
 
 class CheckpointError(ValueError):
@@ -190,7 +193,7 @@ def _checkpoint_files(checkpoint: Checkpoint) -> dict[str, bytes]:
     tensors[LABEL_TENSOR] = label_CD
     if checkpoint.domain is not None:
         tensors |= checkpoint.domain.to_tensors()
-    weights = save_tensors(tensors)
+    weights, config = save_tensors(tensors), without_local_paths(checkpoint.config)
     labels = (checkpoint.labels.model_dump_json(indent=2) + "\n").encode()
     provenance = {
         **checkpoint.provenance,
@@ -198,6 +201,7 @@ def _checkpoint_files(checkpoint: Checkpoint) -> dict[str, bytes]:
         "commit": git_commit(),
         "weights": hashlib.sha256(weights).hexdigest(),
         "labels": hashlib.sha256(labels).hexdigest(),
+        "settings": count_settings(config.model_dump(by_alias=True)),
     }
     if checkpoint.system is not None:
         provenance["system"] = checkpoint.system.model_dump()
@@ -205,7 +209,7 @@ def _checkpoint_files(checkpoint: Checkpoint) -> dict[str, bytes]:
     return {
         MODEL: weights,
         LABELS: labels,
-        CONFIG: dump_config(without_local_paths(checkpoint.config)).encode(),
+        CONFIG: dump_config(config).encode(),
         METRICS: f"{json.dumps(metrics, indent=2)}\n".encode(),
         PROVENANCE: f"{json.dumps(provenance, indent=2)}\n".encode(),
     }
@@ -264,7 +268,7 @@ def download_checkpoint(place: Place, folder: Path) -> None:
     """
     for name in FILES:
         try:
-            (folder / name).write_bytes((place / name).read_bytes())
+            write_bytes_atomic(folder / name, (place / name).read_bytes())
         except FileNotFoundError:
             raise CheckpointError(
                 f"{place} is no checkpoint: it has no {name}; exvad train writes one"
@@ -294,12 +298,14 @@ def load_checkpoint(folder: str | Path, device: str = "cpu") -> Checkpoint:
     try:
         provenance = _Provenance.model_validate_json((folder / PROVENANCE).read_bytes())
         _refuse_other_version(folder, provenance.version)
-        config = build_config(read_yaml(folder / CONFIG), str(folder))
-        labels = LabelPhrases.read(folder / LABELS)
+        settings = read_yaml(folder / CONFIG)
+        config = build_config(settings, CONFIG)
+        check_settings(CONFIG, settings, provenance.settings)
         metrics = _Metrics.model_validate_json((folder / METRICS).read_bytes())
         weights = (folder / MODEL).read_bytes()
-        _check_hash(MODEL, weights, provenance.weights)
-        _check_hash(LABELS, (folder / LABELS).read_bytes(), provenance.labels)
+        check_hash(MODEL, weights, provenance.weights)
+        check_hash(LABELS, (folder / LABELS).read_bytes(), provenance.labels)
+        labels = LabelPhrases.read(folder / LABELS)
         tensors = load_tensors(weights)
         if not all(bool(tensor.isfinite().all()) for tensor in tensors.values()):
             raise CheckpointError(f"{MODEL} holds numbers that are not finite")
@@ -313,10 +319,11 @@ def load_checkpoint(folder: str | Path, device: str = "cpu") -> Checkpoint:
         raise
     except ValidationError as error:
         reason = f"{error.title}: {error.errors()[0]['msg']}"
-        raise CheckpointError(f"{folder} is damaged: {reason}") from error
+        raise CheckpointError(f"{folder} is damaged: {reason}; {RESTORE}") from error
     # ValueError is that of YAML and the checks above.
     except (SafetensorError, KeyError, RuntimeError, ValueError) as error:
-        raise CheckpointError(f"{folder} is damaged: {' '.join(str(error).split())}") from error
+        reason = " ".join(str(error).split())
+        raise CheckpointError(f"{folder} is damaged: {reason}; {RESTORE}") from error
     network = network.to(device).eval()
     return Checkpoint(
         network,
@@ -353,6 +360,7 @@ class _Provenance(BaseModel):
     version: str
     weights: str
     labels: str
+    settings: int = 0
     system: SavedSystem | None = None
 
 
@@ -362,16 +370,6 @@ class _Metrics(BaseModel):
     model_config = ConfigDict(extra="allow", title=METRICS)
 
     calibration: Calibration
-
-
-def _check_hash(name: str, content: bytes, expected: str) -> None:
-    """Refuse a file that changed after training; a network with other weights would answer too.
-
-    Raises:
-        CheckpointError: the content has another hash.
-    """
-    if hashlib.sha256(content).hexdigest() != expected:
-        raise CheckpointError(f"{name} is not the file that training wrote")
 
 
 def _refuse_other_version(folder: Path, version: str) -> None:

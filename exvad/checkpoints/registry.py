@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shutil
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -41,7 +42,11 @@ def resolve_checkpoint(reference: str | Path, tracking_uri: str = "") -> Path:
     name = str(reference)
     if is_uri(name):
         folder = Path(tempfile.mkdtemp(prefix="exvad-checkpoint-"))
-        download_checkpoint(resolve_place(name), folder)
+        try:
+            download_checkpoint(resolve_place(name), folder)
+        except BaseException:
+            shutil.rmtree(folder, ignore_errors=True)  # nobody else knows it
+            raise
         return folder
     is_run = _RUN_ID.fullmatch(name) is not None and not Path(name).exists()
     if not name.startswith(REGISTRY) and not is_run:
