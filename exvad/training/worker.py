@@ -123,7 +123,8 @@ def check_snapshot(folder: Place) -> None:
     if not snapshot.exists():
         return
     try:
-        snapshot.read_json()
+        if not isinstance(snapshot.read_json(), dict):
+            raise ValueError(f"{snapshot} is damaged: it lists no states")
     except ValueError as error:
         raise ValueError(
             f"{error}; delete {folder}, and the same command trains from the first epoch"

@@ -69,7 +69,7 @@ def test_load_state_refuses_a_state_with_zeros_in_it(tmp_path: Path) -> None:
         load_state(ray.train.Checkpoint.from_directory(folder))
 
 
-@pytest.mark.parametrize("content", [b"", b"\xff\x00", b'{"ray_version": '])
+@pytest.mark.parametrize("content", [b"", b"\xff\x00", b'{"ray_version": ', b"5", b"[1]"])
 def test_check_snapshot_refuses_a_damaged_list_of_states(tmp_path: Path, content: bytes) -> None:
     folder = resolve_place(tmp_path)
     check_snapshot(folder)

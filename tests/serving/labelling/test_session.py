@@ -156,8 +156,10 @@ def test_a_session_on_a_full_disk_is_refused_in_one_sentence_and_goes_on_later(
         captured = capsys.readouterr()
         assert captured.out == ""
         (message,) = captured.err.splitlines()
-        assert message.startswith(f"exvad: {disk}/labels.exvad/queue.sqlite can't be written")
-        assert "make room there and run the same command again" in message
+        assert message == (
+            f"exvad: {disk}/labels.exvad/queue.sqlite can't be written (No space left on device): "
+            "make room or rights there, and run the same command again"
+        )
         filler.unlink()
         assert main(arguments) == 0
         assert "4 videos are new" in capsys.readouterr().out
