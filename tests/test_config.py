@@ -140,6 +140,30 @@ def test_load_config_lists_every_problem() -> None:
     assert "did you mean window?" in str(caught.value)
 
 
+def test_load_config_blames_a_preset_only_for_its_own_settings(tmp_path: Path) -> None:
+    path = tmp_path / "mine.yaml"
+    path.write_text("train: {seed: 7}\n")
+    for preset in ("demo", str(path)):
+        with pytest.raises(ConfigError) as caught:
+            load_config(preset, ["train.epoch=3", "train.seed=-5"])
+        problem, other = str(caught.value).split("; ")
+        assert problem == "train.epoch: no such key (did you mean epochs?)"
+        assert other.startswith("train.seed: ")
+    path.write_text("train: {sed: 7}\n")
+    with pytest.raises(ConfigError) as caught:
+        load_config(str(path), ["train.epoch=3"])
+    assert str(caught.value) == (
+        "train.epoch: no such key (did you mean epochs?); "
+        f"{path}: train.sed: no such key (did you mean seed?)"
+    )
+
+
+def test_override_config_names_the_setting_alone() -> None:
+    with pytest.raises(ConfigError) as caught:
+        override_config(load_config("demo"), {"model.tua": 1})
+    assert str(caught.value) == "model.tua: no such key (did you mean tau?)"
+
+
 @pytest.mark.parametrize(
     ("content", "complaint"),
     [

@@ -33,7 +33,13 @@ from exvad.checkpoints.layout import (
     CheckpointError,
     require_complete,
 )
-from exvad.checkpoints.provenance import Provenance, check_hash, stamp, without_local_paths
+from exvad.checkpoints.provenance import (
+    Provenance,
+    check_hash,
+    check_settings,
+    stamp,
+    without_local_paths,
+)
 from exvad.checkpoints.saved_system import COARSE_CLASS, SavedSystem
 from exvad.config import Config, build_config, dump_config
 from exvad.config.yaml_text import read_yaml
@@ -57,6 +63,7 @@ if TYPE_CHECKING:
     from exvad.store.feature_bank import VideoFeatures
 
 LABEL_TENSOR = "label_embeddings"
+RESTORE = "restore it, or run `exvad train` again"
 
 
 @dataclass(frozen=True)
@@ -219,14 +226,14 @@ def _checkpoint_files(checkpoint: Checkpoint) -> dict[str, bytes]:
     tensors[LABEL_TENSOR] = label_CD
     if checkpoint.domain is not None:
         tensors |= checkpoint.domain.to_tensors()
-    weights = save_tensors(tensors)
+    weights, config = save_tensors(tensors), without_local_paths(checkpoint.config)
     labels = (checkpoint.labels.model_dump_json(indent=2) + "\n").encode()
-    provenance = stamp(checkpoint.provenance, weights, labels, checkpoint.system)
+    provenance = stamp(checkpoint.provenance, weights, labels, config, checkpoint.system)
     metrics = {**checkpoint.metrics, "calibration": checkpoint.calibration.model_dump()}
     return {
         MODEL: weights,
         LABELS: labels,
-        CONFIG: dump_config(without_local_paths(checkpoint.config)).encode(),
+        CONFIG: dump_config(config).encode(),
         METRICS: f"{json.dumps(metrics, indent=2)}\n".encode(),
         PROVENANCE: f"{json.dumps(provenance, indent=2)}\n".encode(),
     }
@@ -267,12 +274,11 @@ def trained_config(folder: str | Path) -> Config:
     folder = Path(folder)
     require_complete(folder)
     try:
-        Provenance.read(folder)
-        return build_config(read_yaml(folder / CONFIG), str(folder))
+        return _read_config(folder, Provenance.read(folder))
     except OtherVersionError:
         raise
     except ValueError as error:
-        raise CheckpointError(f"{folder} is damaged: {' '.join(str(error).split())}") from error
+        raise _damaged(folder, str(error)) from error
 
 
 def load_checkpoint(folder: str | Path, device: str = "cpu") -> Checkpoint:
@@ -290,12 +296,12 @@ def load_checkpoint(folder: str | Path, device: str = "cpu") -> Checkpoint:
     require_complete(folder)
     try:
         provenance = Provenance.read(folder)
-        config = build_config(read_yaml(folder / CONFIG), str(folder))
-        labels = LabelPhrases.read(folder / LABELS)
+        config = _read_config(folder, provenance)
         metrics = _Metrics.model_validate_json((folder / METRICS).read_bytes())
         weights = (folder / MODEL).read_bytes()
         check_hash(MODEL, weights, provenance.weights)
         check_hash(LABELS, (folder / LABELS).read_bytes(), provenance.labels)
+        labels = LabelPhrases.read(folder / LABELS)
         tensors = load_tensors(weights)
         if not all(bool(tensor.isfinite().all()) for tensor in tensors.values()):
             raise CheckpointError(f"{MODEL} holds numbers that are not finite")
@@ -308,11 +314,10 @@ def load_checkpoint(folder: str | Path, device: str = "cpu") -> Checkpoint:
     except OtherVersionError:
         raise
     except ValidationError as error:
-        reason = f"{error.title}: {error.errors()[0]['msg']}"
-        raise CheckpointError(f"{folder} is damaged: {reason}") from error
+        raise _damaged(folder, f"{error.title}: {error.errors()[0]['msg']}") from error
     # ValueError is that of YAML and the checks above.
     except (SafetensorError, KeyError, RuntimeError, ValueError) as error:
-        raise CheckpointError(f"{folder} is damaged: {' '.join(str(error).split())}") from error
+        raise _damaged(folder, str(error)) from error
     network = network.to(device).eval()
     return Checkpoint(
         network,
@@ -325,6 +330,17 @@ def load_checkpoint(folder: str | Path, device: str = "cpu") -> Checkpoint:
         provenance.system,
         domain,
     )
+
+
+def _read_config(folder: Path, provenance: Provenance) -> Config:
+    settings = read_yaml(folder / CONFIG)
+    config = build_config(settings, CONFIG)
+    check_settings(CONFIG, settings, provenance.settings)
+    return config
+
+
+def _damaged(folder: Path, reason: str) -> CheckpointError:
+    return CheckpointError(f"{folder} is damaged: {' '.join(reason.split())}; {RESTORE}")
 
 
 def _load_network(

@@ -16,6 +16,8 @@ from exvad.config.addresses import shown_message
 SQLITE = "sqlite:///"
 ARTIFACTS = "mlartifacts"
 LOCK_SECONDS = 60
+REPLACE = "restore it, or move it away, and the same command begins a new one"
+_DAMAGED = ("not a database", "malformed")  # what SQLite says about other files
 _PLACES = (
     ("experiments", "artifact_location"),
     ("runs", "artifact_uri"),
@@ -107,4 +109,6 @@ def tracking_errors(database: Path | None, done: str = "") -> Iterator[None]:
         reason = shown_message(str(error).strip()).splitlines()[0]
         if "locked" in reason:
             reason = "it is locked by another program; close that program and run again"
+        elif database is not None and any(words in reason for words in _DAMAGED):
+            reason += f"; {REPLACE}"
         raise ValueError(f"{place}: {reason}{done and '; ' + done}") from None

@@ -26,6 +26,7 @@ class Provenance(BaseModel):
         version: the version of exvad that wrote the checkpoint.
         weights: SHA-256 of the weights.
         labels: SHA-256 of the label phrases.
+        settings: the number of settings in the configuration; 0 if that is not known.
         system: the system of the comparison that it holds; None for Ex-VAD's own network.
     """
 
@@ -34,6 +35,7 @@ class Provenance(BaseModel):
     version: str
     weights: str
     labels: str
+    settings: int = 0
     system: SavedSystem | None = None
 
     @classmethod
@@ -58,14 +60,19 @@ class Provenance(BaseModel):
 
 
 def stamp(
-    provenance: Mapping[str, Any], weights: bytes, labels: bytes, system: SavedSystem | None
+    provenance: Mapping[str, Any],
+    weights: bytes,
+    labels: bytes,
+    config: Config,
+    system: SavedSystem | None,
 ) -> dict[str, Any]:
-    """Return a provenance with the current version and commit, and the hashes of two files.
+    """Return a provenance with version and commit, and what tells later whether files are whole.
 
     Args:
         provenance: what is known of the training.
         weights: content of the file of the weights.
         labels: content of the file of the label phrases.
+        config: the configuration as it is written.
         system: the system of the comparison; None for Ex-VAD's own network.
     """
     stamped = {
@@ -74,6 +81,7 @@ def stamp(
         "commit": git_commit(),
         "weights": hashlib.sha256(weights).hexdigest(),
         "labels": hashlib.sha256(labels).hexdigest(),
+        "settings": count_settings(config.model_dump(by_alias=True)),
     }
     return stamped if system is None else {**stamped, "system": system.model_dump()}
 
@@ -91,6 +99,30 @@ def check_hash(name: str, content: bytes, expected: str) -> None:
     """
     if hashlib.sha256(content).hexdigest() != expected:
         raise CheckpointError(f"{name} is not the file that training wrote")
+
+
+def check_settings(name: str, settings: Any, expected: int) -> None:
+    """Refuse a file of settings that was cut off: defaults would take the place of the rest.
+
+    Settings that were changed by hand are not refused.
+
+    Args:
+        name: name of the file.
+        settings: its content.
+        expected: the number of settings that training wrote; 0 if that is not known.
+
+    Raises:
+        CheckpointError: it has fewer.
+    """
+    if (count := count_settings(settings)) < expected:
+        raise CheckpointError(f"{name} has {count} of {expected} settings")
+
+
+def count_settings(settings: Any) -> int:
+    """Return the number of settings of nested sections; a list or an empty section is one."""
+    if isinstance(settings, dict) and settings:
+        return sum(map(count_settings, settings.values()))
+    return 1
 
 
 def without_local_paths(config: Config) -> Config:

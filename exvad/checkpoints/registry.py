@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shutil
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -17,6 +18,7 @@ from exvad.checkpoints.local_tracking import (
 )
 from exvad.checkpoints.tracking_store import require_tracking_store
 from exvad.config.addresses import shown_address, shown_message
+from exvad.data.atomic import write_bytes_atomic
 from exvad.data.storage.places import Place, is_uri, resolve_place
 
 REGISTRY = "models:/"
@@ -41,7 +43,11 @@ def resolve_checkpoint(reference: str | Path, tracking_uri: str = "") -> Path:
     name = str(reference)
     if is_uri(name):
         folder = Path(tempfile.mkdtemp(prefix="exvad-checkpoint-"))
-        _download(resolve_place(name), folder)
+        try:
+            _download(resolve_place(name), folder)
+        except BaseException:
+            shutil.rmtree(folder, ignore_errors=True)  # nobody else knows it
+            raise
         return folder
     is_run = _RUN_ID.fullmatch(name) is not None and not Path(name).exists()
     if not name.startswith(REGISTRY) and not is_run:
@@ -132,7 +138,7 @@ def _download(place: Place, folder: Path) -> None:
     """
     for name in FILES:
         try:
-            (folder / name).write_bytes((place / name).read_bytes())
+            write_bytes_atomic(folder / name, (place / name).read_bytes())
         except FileNotFoundError:
             raise CheckpointError(
                 f"{place} is no checkpoint: it has no {name}; exvad train writes one"

@@ -11,7 +11,12 @@ import sqlite3
 from contextlib import closing
 from pathlib import Path
 
-from exvad.checkpoints.local_tracking import LOCK_SECONDS, database_path, tracking_errors
+from exvad.checkpoints.local_tracking import (
+    LOCK_SECONDS,
+    REPLACE,
+    database_path,
+    tracking_errors,
+)
 from exvad.config.addresses import shown_address
 
 ANSWER_SECONDS = 10.0
@@ -71,8 +76,12 @@ def _require_database(database: Path, writes: bool) -> None:
         raise ValueError(f"{database}: is no file, and MLflow keeps its database there")
     with tracking_errors(database), closing(sqlite3.connect(database, LOCK_SECONDS)) as connection:
         connection.execute("BEGIN IMMEDIATE" if writes else "BEGIN")
-        connection.execute("SELECT name FROM sqlite_master").fetchall()
+        # A file that was cut off has a readable beginning.
+        (state,) = connection.execute("PRAGMA quick_check(1)").fetchone()
         connection.execute("ROLLBACK")
+    if state != "ok":
+        reason = " ".join(str(state).split())
+        raise ValueError(f"{database}: the file is damaged ({reason}); {REPLACE}")
 
 
 def _require_remote_database(uri: str) -> None:

@@ -11,14 +11,18 @@ from rich.console import Console
 from rich.markup import escape
 
 from exvad.cli.detectors import ZeroShotOptions, load_detector
+from exvad.cli.exit_codes import DONE, FAILED, REFUSED
 from exvad.cli.video_arguments import expand_videos, shown_name
 from exvad.data.atomic import write_text_atomic
+from exvad.data.storage.places import is_uri
 from exvad.data.storage.writable import check_new_file
+from exvad.pipeline.progress.names import short_list
 from exvad.report.evidence import evidence_frames
 from exvad.report.pages import render_analyses
 from exvad.report.report_video import ReportVideo
 from exvad.results import Analysis
 from exvad.results.disagreement import describe_disagreement
+from exvad.video.container import MissingVideoError, check_local
 
 if TYPE_CHECKING:
     from exvad.config import Config
@@ -45,18 +49,20 @@ def analyze_files(
         zero_shot: what the command line says about detection without training.
 
     Returns:
-        The exit code: 0, or 1 if any video failed.
+        The exit code: 0, 1 if any video failed, or 2 if none of them is there.
 
     Raises:
-        ValueError: there is neither a checkpoint nor a CLIP to detect without one, or the report
-            can't be written.
+        ValueError: no argument names a video on this machine or in a bucket, there is neither a
+            checkpoint nor a CLIP to detect without one, or the report can't be written.
     """
     notes = Console(stderr=True, highlight=False)
     if html is not None:
         check_new_file(html, "--html")
     files, unmatched = expand_videos(videos)
+    _refuse_nothing(files, unmatched)
     reported: list[ReportVideo] = []
     failed: dict[str, str] = {}
+    absent = len(unmatched)
 
     def fail(name: str, reason: str) -> None:
         reason = reason.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
@@ -67,8 +73,6 @@ def analyze_files(
 
     for argument, reason in unmatched.items():
         fail(shown_name(argument), f"{shown_name(argument)}: {reason}")
-    if not files:
-        return 1
     detector = load_detector(checkpoint, overrides or {}, zero_shot or ZeroShotOptions(), notes)
     output = Console(highlight=False)
     for file in files:
@@ -76,6 +80,7 @@ def analyze_files(
         try:
             analysis = detector.analyze(file).model_copy(update={"video": name})
         except ValueError as error:
+            absent += isinstance(error, MissingVideoError)
             fail(name, str(error))
             continue
         if as_json:
@@ -87,7 +92,34 @@ def analyze_files(
     if html is not None and reported:
         write_text_atomic(html, render_analyses(reported, "exvad analysis", failed))
         notes.print(f"report: {html}", markup=False, soft_wrap=True)
-    return 1 if failed else 0
+    if failed:
+        return REFUSED if absent == len(files) + len(unmatched) else FAILED
+    return DONE
+
+
+def _refuse_nothing(files: Sequence[str], unmatched: Mapping[str, str]) -> None:
+    """Refuse arguments that name no video, before a model is loaded.
+
+    Args:
+        files: the videos; whether a URI leads to one is seen when it is read.
+        unmatched: argument → why it names no video.
+
+    Raises:
+        ValueError: there is no video; the message says why.
+    """
+    reasons = [f"{shown_name(argument)}: {reason}" for argument, reason in unmatched.items()]
+    for file in files:
+        if is_uri(file):
+            return
+        try:
+            check_local(file)
+        except MissingVideoError as error:
+            reasons.append(f"{shown_name(file) or 'VIDEO'}: {error.reason}")
+        except ValueError:
+            return  # it is there, and reading it says what is wrong
+        else:
+            return
+    raise ValueError(short_list(reasons))
 
 
 def _frames(file: str, analysis: Analysis, notes: Console) -> dict[int, bytes]:

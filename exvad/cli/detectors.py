@@ -36,13 +36,36 @@ class ZeroShotOptions:
 
     @classmethod
     def from_arguments(cls, options: argparse.Namespace) -> Self:
-        """Return the options among the arguments that `add_detector` declares."""
-        return cls(options.zero_shot, options.memory, options.normal, options.look_for)
+        """Return the options among the arguments that `add_detector` declares.
+
+        Raises:
+            ValueError: an item of `--look-for` has no kind or no scene.
+        """
+        chosen = cls(options.zero_shot, options.memory, options.normal, options.look_for)
+        chosen.kinds()
+        return chosen
 
     @property
     def is_given(self) -> bool:
         """Whether any option asks for detection without training."""
         return bool(self.wanted or self.memory or self.normal or self.look_for)
+
+    def kinds(self) -> dict[str, list[str]]:
+        """Return kind of incident → the scenes of `look_for`.
+
+        Raises:
+            ValueError: an item has no kind or no scene.
+        """
+        kinds: dict[str, list[str]] = {}
+        for item in self.look_for:
+            kind, _, scene = (part.strip() for part in item.partition("="))
+            if not kind or not scene:
+                raise ValueError(
+                    f"--look-for {item!r}: write KIND=SCENE, such as "
+                    "'Climbing=a person climbs over a fence'"
+                )
+            kinds.setdefault(kind, []).append(scene)
+        return kinds
 
     def config(self, overrides: Mapping[str, Any]) -> Config:
         """Return the configuration of detection without training.
@@ -58,16 +81,7 @@ class ZeroShotOptions:
             values["zero_shot.memory"] = self.memory
         if self.normal:
             values["zero_shot.normal"] = [*values.get("zero_shot.normal", []), *self.normal]
-        kinds: dict[str, list[str]] = {}
-        for item in self.look_for:
-            kind, _, scene = (part.strip() for part in item.partition("="))
-            if not kind or not scene:
-                raise ValueError(
-                    f"--look-for {item!r}: write KIND=SCENE, such as "
-                    "'Climbing=a person climbs over a fence'"
-                )
-            kinds.setdefault(kind, []).append(scene)
-        if kinds:
+        if kinds := self.kinds():
             values["zero_shot.look_for"] = {**values.get("zero_shot.look_for", {}), **kinds}
         return zero_shot_config(values)
 

@@ -12,6 +12,7 @@ import shtab
 
 import exvad
 from exvad.cli.errors import describe_error
+from exvad.cli.exit_codes import DONE, REFUSED
 from exvad.cli.options import is_override
 from exvad.cli.streams import CLOSED, output_failure, prepare_streams, print_error
 from exvad.cli.verbs import (
@@ -71,8 +72,6 @@ QUIET = {
     "TQDM_DISABLE": "1",
     "MLFLOW_LOGGING_LEVEL": "WARNING",
 }
-
-EXIT_REFUSED = 2
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -154,16 +153,17 @@ def _parse(arguments: list[str]) -> argparse.Namespace:
 
 def _print_help(parser: argparse.ArgumentParser) -> int:
     parser.print_help()
-    return 0
+    return DONE
 
 
 def _describe(error: OSError) -> str:
     reason = reason_of(error)
     if error.filename:
-        return f"{error.filename}: {reason}"
+        advice = "; make room there and run the same command again" if is_full(error) else ""
+        return f"{error.filename}: {reason}{advice}"
     return f"the output or a file can't be written ({reason})" if is_full(error) else reason
 
 
 def _fail(message: str) -> int:
     print_error(message)
-    return EXIT_REFUSED
+    return REFUSED

@@ -7,11 +7,10 @@ import io
 import os
 import sys
 
+from exvad.cli.exit_codes import FAILED, REFUSED
 from exvad.data.storage.errors import reason_of
 
 CLOSED = "standard output is closed; to drop the output, redirect it to /dev/null"
-EXIT_UNREAD = 1
-EXIT_UNWRITTEN = 2
 
 
 def prepare_streams() -> bool:
@@ -54,9 +53,9 @@ def output_failure(cause: OSError | None = None) -> int | None:
             return None
     _drop_output()
     if cause.errno == errno.EPIPE:
-        return EXIT_UNREAD
+        return FAILED
     print_error(f"the output can't be written ({reason_of(cause)})")
-    return EXIT_UNWRITTEN
+    return REFUSED
 
 
 def print_error(message: str) -> None:

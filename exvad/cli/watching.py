@@ -17,6 +17,7 @@ from rich.console import Console
 
 from exvad.cli.alert_output import AlertOutput
 from exvad.cli.detectors import ZeroShotOptions, load_detector
+from exvad.cli.exit_codes import DONE, FAILED
 from exvad.live.live_explainer import explains_with_models
 from exvad.pipeline.termination import EXIT_INTERRUPTED
 from exvad.results.live import LiveAlert, LiveNotice, Record
@@ -28,8 +29,6 @@ if TYPE_CHECKING:
     from exvad.detector.detector import Detector
     from exvad.serving.schemas.streams import StreamOptions, StreamSource
     from exvad.serving.settings import ServerSettings
-
-EXIT_FAILED = 1
 
 Items = queue.Queue[tuple[str, Record | None]]  # None once a stream is not watched any more
 
@@ -91,7 +90,7 @@ def watch_sources(
         notes.print(text, markup=False, soft_wrap=True)
     if was_interrupted:
         return EXIT_INTERRUPTED
-    return EXIT_FAILED if watcher.failed or output.unread else 0
+    return FAILED if watcher.failed or output.unread else DONE
 
 
 def _load_models(detector: Detector, explains: bool) -> None:

@@ -49,10 +49,10 @@ def load_config(preset: str = "demo", overrides: Iterable[str] = ()) -> Config:
     Raises:
         ConfigError: the preset does not exist, a key is unknown, or a value is invalid.
     """
-    values = _read_preset(preset)
-    for key, value in parse_overrides(overrides).items():
+    values, overridden = _read_preset(preset), parse_overrides(overrides)
+    for key, value in overridden.items():
         _assign(values, key.split("."), value)
-    return build_config(values, where=preset)
+    return build_config(values, where=preset, overridden=overridden)
 
 
 def parse_overrides(overrides: Iterable[str]) -> dict[str, Any]:
@@ -78,12 +78,15 @@ def parse_overrides(overrides: Iterable[str]) -> dict[str, Any]:
     return values
 
 
-def build_config(values: Mapping[str, Any], where: str = "configuration") -> Config:
+def build_config(
+    values: Mapping[str, Any], where: str = "configuration", overridden: Iterable[str] = ()
+) -> Config:
     """Validate nested values as a configuration.
 
     Args:
         values: section → field → value.
         where: the origin of the values, for error messages.
+        overridden: the dotted keys whose values come from elsewhere, for error messages.
 
     Raises:
         ConfigError: a key is unknown or a value is invalid; the message lists every problem.
@@ -91,8 +94,8 @@ def build_config(values: Mapping[str, Any], where: str = "configuration") -> Con
     try:
         return Config.model_validate(values)
     except ValidationError as error:
-        problems = [_describe(problem["loc"], problem) for problem in error.errors()]
-        raise ConfigError(f"{where}: " + "; ".join(problems)) from None
+        keys = [key.split(".") for key in overridden]
+        raise ConfigError(_list_problems(error, where, keys)) from None
 
 
 def override_config(config: Config, values: Mapping[str, Any]) -> Config:
@@ -108,7 +111,7 @@ def override_config(config: Config, values: Mapping[str, Any]) -> Config:
     changed = config.model_dump(by_alias=True)
     for key, value in values.items():
         _assign(changed, key.split("."), value)
-    return build_config(changed)
+    return build_config(changed, overridden=values)
 
 
 def override_models(config: Config, values: Mapping[str, Any]) -> Config:
@@ -176,6 +179,24 @@ def _assign(values: dict[str, Any], keys: Sequence[str], value: Any) -> None:
             raise ConfigError(f"{'.'.join(keys)}: {key} is a value, not a section")
         values = section
     values[keys[-1]] = value
+
+
+def _list_problems(error: ValidationError, where: str, overridden: Sequence[Sequence[str]]) -> str:
+    """Return every problem; only those that no override is to blame for name the origin."""
+    of_overrides: list[str] = []
+    of_origin: list[str] = []
+    for problem in error.errors():
+        loc = problem["loc"]
+        # The key itself, what is below it, or a section that contains it.
+        is_override = any(
+            all(part == str(name) for part, name in zip(key, loc, strict=False))
+            for key in overridden
+        )
+        problems = of_overrides if is_override else of_origin
+        problems.append(_describe(loc, problem))
+    if of_origin:
+        of_origin[0] = f"{where}: {of_origin[0]}"
+    return "; ".join([*of_overrides, *of_origin])
 
 
 def _describe(loc: Sequence[int | str], problem: Mapping[str, Any]) -> str:

@@ -53,11 +53,14 @@ def parse_parquet(data: bytes, path: str) -> ManifestTable:
         ManifestError: it is not Parquet, or its class names are not a JSON list.
     """
     try:
-        table = pq.read_table(io.BytesIO(data))
+        table = pq.read_table(io.BytesIO(data), page_checksum_verification=True)
+        lists = [column.to_pylist() for column in table.columns]
     except (pa.ArrowException, OSError) as error:
-        raise ManifestError([f"{path}: this is not a Parquet file: {error}"]) from error
+        reason = " ".join(str(error).split())
+        raise ManifestError([f"{path}: this is not a Parquet file: {reason}"]) from error
+    except UnicodeDecodeError as error:  # without checksums, what is damaged may still be read
+        raise ManifestError([f"{path}: is damaged: {error}"]) from error
     columns = canonical_columns(table.column_names)
-    lists = [column.to_pylist() for column in table.columns]
     rows = [
         (f"{path}:row {number}", dict(zip(columns, cells, strict=True)))
         for number, cells in enumerate(zip(*lists, strict=True), 1)
@@ -75,7 +78,7 @@ def write_parquet(manifest: Manifest, path: Place) -> None:
     classes = json.dumps(manifest.classes, ensure_ascii=False)
     table = pa.Table.from_pylist(rows, schema=_SCHEMA.with_metadata({CLASSES_KEY: classes}))
     content = io.BytesIO()
-    pq.write_table(table, content)
+    pq.write_table(table, content, write_page_checksum=True)
     path.write_bytes(content.getbuffer())
 
 

@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING, Literal
 
 from exvad.checkpoints.checkpoint import load_checkpoint
 from exvad.data.atomic import write_json_atomic, write_text_atomic
-from exvad.data.storage.errors import reason_of
+from exvad.data.storage.errors import is_full, reason_of
 from exvad.data.storage.homes import expand_home
-from exvad.data.storage.writable import check_new_folder
+from exvad.data.storage.writable import check_new_folder, write_probe
 from exvad.encoders.loading import load_clip
 from exvad.export.agreement import head_difference, image_encoder_difference, require_agreement
 from exvad.export.description import DESCRIPTION, ExportedPart, describe
@@ -140,16 +140,24 @@ def _graphs(
 
 
 def _write(graph: Graph, folder: Path, file_format: Format) -> Path:
-    """Write a part into a folder; return its file."""
+    """Write a part into a folder; return its file.
+
+    Raises:
+        OSError: the disk is full.
+    """
     path = folder / f"{graph.name}{SUFFIXES[file_format]}"
-    if file_format == "onnx":
-        write_onnx(graph, path)
-        return path
-    onnx = folder / "onnx" / f"{graph.name}.onnx"
-    onnx.parent.mkdir()
-    write_onnx(graph, onnx)
-    convert_to_openvino(onnx, path)
-    shutil.rmtree(onnx.parent)
+    onnx = path if file_format == "onnx" else folder / "onnx" / f"{graph.name}.onnx"
+    try:
+        onnx.parent.mkdir(exist_ok=True)
+        write_onnx(graph, onnx)
+        if file_format == "openvino":
+            convert_to_openvino(onnx, path)
+    except (OSError, RuntimeError):
+        write_probe(folder)  # the packages don't say that the disk is full
+        raise
+    write_probe(folder)  # OpenVINO takes weights that are cut off for written
+    if file_format == "openvino":
+        shutil.rmtree(onnx.parent)
     return path
 
 
@@ -166,6 +174,7 @@ def _complete_folder(folder: Path) -> Iterator[Path]:
         yield draft
         draft.rename(folder)
     except OSError as error:
-        raise ExportError(f"{folder} can't be written: {reason_of(error)}") from error
+        advice = "; make room there and run the same command again" if is_full(error) else ""
+        raise ExportError(f"{folder} can't be written: {reason_of(error)}{advice}") from error
     finally:
         shutil.rmtree(draft, ignore_errors=True)

@@ -52,7 +52,10 @@ class LabelPhrases(BaseModel):
                 f"no label file {shown}: run `exvad labels` first, or correct labels.file"
             ) from None
         except ValidationError as error:
-            raise ValueError(f"{shown} is no label file: {error.errors()[0]['msg']}") from None
+            raise ValueError(
+                f"{shown} is no label file: {error.errors()[0]['msg']}; correct it, or run `exvad "
+                "labels` again"
+            ) from None
 
 
 def readable_label(label: str) -> str:

@@ -6,7 +6,7 @@ C classes · m phrases of a class · D feature width
 from __future__ import annotations
 
 import io
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -96,15 +96,8 @@ def import_labels(source: str | Path, classes: Sequence[str], config: Config) ->
     missing = [label for label in classes if label not in arrays]
     if missing:
         raise ValueError(f"{source}: has no embeddings of {', '.join(missing)}")
-    widths = {arrays[label].shape[-1] for label in classes}
-    for label in classes:
-        rows = arrays[label]
-        is_number = np.issubdtype(rows.dtype, np.number)
-        if rows.ndim != 2 or len(widths) > 1 or not is_number or not np.isfinite(rows).all():
-            raise ValueError(
-                f"{source}[{label}]: shape {rows.shape}; each class needs finite [1 + m, D] "
-                "with one D for all"
-            )
+    if problem := _find_problem({label: arrays[label] for label in classes}):
+        raise ValueError(f"{source}{problem}")
     imported: dict[str, Any] = {label: arrays[label].astype(np.float32) for label in classes}
     content = io.BytesIO()
     np.savez(content, allow_pickle=False, **imported)
@@ -130,6 +123,23 @@ def _read_imported(place: Place) -> dict[str, NDArray[np.float32]] | None:
     except FileNotFoundError:
         return None
     try:
-        return read_arrays(io.BytesIO(content))
+        rows = read_arrays(io.BytesIO(content))
+        if problem := _find_problem(rows):
+            raise ValueError(problem)
     except ValueError as error:
         raise ValueError(f"{place} is damaged ({error}): import the labels again") from None
+    return rows
+
+
+def _find_problem(arrays: Mapping[str, NDArray[Any]]) -> str:
+    """Describe the first of the classes whose array is none of vectors; empty without one."""
+    widths = {rows.shape[-1] if rows.ndim else 0 for rows in arrays.values()}
+    for label, rows in arrays.items():
+        is_number = np.issubdtype(rows.dtype, np.number)
+        is_matrix = rows.ndim == 2 and len(rows) > 0 and len(widths) == 1
+        if not is_matrix or not is_number or not np.isfinite(rows).all():
+            return (
+                f"[{label}]: shape {rows.shape}; each class needs finite [1 + m, D] with one D "
+                "for all"
+            )
+    return ""

@@ -90,7 +90,7 @@ def read_fingerprint(folder: PartFolder) -> dict[str, Any] | None:
             raise TypeError("the fingerprint is not an object")
     except (ValueError, KeyError, TypeError) as error:
         raise ValueError(
-            f"{file} is damaged ({error!r}). Restore it, or start over with --fresh."
+            f"{file} is damaged ({error!r}). Restore it, or run {START_OVER}."
         ) from error
     if version == 1:
         raise OtherVersionError(

@@ -216,8 +216,9 @@ class PartFolder:
             if isinstance(error, OSError) and is_network_failure(error):
                 raise StorageError(path, reason_of(error)) from error
             raise CorruptPartError(
-                f"{path} cannot be read ({str(error).strip()}). If it is damaged, delete it and "
-                "run again: only what is missing is computed again."
+                f"{path} cannot be read ({_one_line(error)}). If it is damaged, delete it and "
+                "run again, beginning with `exvad preprocess`: only what is missing is computed "
+                "again."
             ) from error
 
     def foreign_part(self, name: str, column: str) -> CorruptPartError:
@@ -291,6 +292,10 @@ def part_bytes(table: pa.Table, group_rows: int | None = None) -> pa.Buffer:
 def _result(item: tuple[Piece, Future[pa.Table]]) -> tuple[Piece, pa.Table]:
     piece, future = item
     return piece, future.result()
+
+
+def _one_line(error: Exception) -> str:
+    return " ".join(str(error).split())
 
 
 def _is_part(name: str) -> bool:

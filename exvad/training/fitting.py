@@ -8,7 +8,8 @@ N videos · C classes · D feature width
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
@@ -29,6 +30,10 @@ if TYPE_CHECKING:
     from exvad.training.data import TrainingData
 
 Weights = dict[str, torch.Tensor]
+
+
+class ForeignStateError(ValueError):
+    """A state that a training shall continue from is that of another network."""
 
 
 @dataclass
@@ -157,13 +162,17 @@ def fit(
     Returns:
         The state after the last epoch. Its best epoch has the highest `selection_rank`; of equal
         epochs it is the first.
+
+    Raises:
+        ForeignStateError: the state to continue from is that of another network.
     """
     replica = replica or Replica()
     network.to(replica.device)
     if resume is None:
         set_statistics(network, label_CD, data.train, replica)
     else:
-        network.load_state_dict(resume.weights)
+        with _foreign_states_refused():
+            network.load_state_dict(resume.weights)
     if config.train.compile:
         # In place, so that the names of the weights stay and validation is compiled too.
         network.compile(dynamic=True)
@@ -179,7 +188,8 @@ def fit(
     )
     state, first_epoch = resume, 0
     if state is not None:
-        trainer.load_state(state.trainer)
+        with _foreign_states_refused():
+            trainer.load_state(state.trainer)
         first_epoch = state.trainer.epoch + 1
     for epoch in range(first_epoch, config.train.epochs):
         metrics = {"epoch": float(epoch + 1), **trainer.train_epoch(data.train, epoch)}
@@ -197,6 +207,15 @@ def fit(
             on_epoch(state)
     assert state is not None, "train.epochs is at least 1"
     return state
+
+
+@contextmanager
+def _foreign_states_refused() -> Iterator[None]:
+    """Raise what torch says about the state of another network as `ForeignStateError`."""
+    try:
+        yield
+    except (RuntimeError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise ForeignStateError(" ".join(str(error).split())) from error
 
 
 def _copy_weights(network: torch.nn.Module) -> Weights:

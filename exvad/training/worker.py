@@ -15,7 +15,7 @@ import torch
 import torch.distributed
 
 from exvad.training.data import worker_data
-from exvad.training.fitting import FitState, train_network
+from exvad.training.fitting import FitState, ForeignStateError, train_network
 from exvad.training.replica import Replica
 
 if TYPE_CHECKING:
@@ -25,8 +25,11 @@ if TYPE_CHECKING:
 
 STATE_FILE = "state.pt"
 SNAPSHOT = "checkpoint_manager_snapshot.json"  # in which Ray Train lists the states
-# What torch raises about a file that is cut short, empty, missing, or another file.
-_DAMAGED = (RuntimeError, EOFError, KeyError, FileNotFoundError, pickle.UnpicklingError)
+# What is raised about a file that is cut short, empty or missing, or that holds something else.
+_DAMAGED = (
+    *(RuntimeError, EOFError, FileNotFoundError, IsADirectoryError, pickle.UnpicklingError),
+    *(KeyError, TypeError, AttributeError, ValueError),
+)
 
 
 def train_worker(settings: dict[str, Any]) -> None:
@@ -54,20 +57,25 @@ def train_worker(settings: dict[str, Any]) -> None:
             state.save(Path(folder) / STATE_FILE)
             ray.train.report(metrics, checkpoint=ray.train.Checkpoint.from_directory(folder))
 
-    train_network(
-        config,
-        torch.from_numpy(settings["label_CD"]),
-        data,
-        replica=Replica(
-            ray.train.torch.get_device(),
-            rank,
-            workers,
-            ray.train.torch.prepare_model,
-            partial(_gather, workers=workers),
-        ),
-        resume=load_state(ray.train.get_checkpoint()),
-        on_epoch=report,
-    )
+    checkpoint = ray.train.get_checkpoint()
+    try:
+        train_network(
+            config,
+            torch.from_numpy(settings["label_CD"]),
+            data,
+            replica=Replica(
+                ray.train.torch.get_device(),
+                rank,
+                workers,
+                ray.train.torch.prepare_model,
+                partial(_gather, workers=workers),
+            ),
+            resume=load_state(checkpoint),
+            on_epoch=report,
+        )
+    except ForeignStateError:
+        assert checkpoint is not None, "without one there is no state"
+        raise _damaged(checkpoint) from None
 
 
 def _gather(mine: list[Prediction], workers: int) -> list[list[Prediction]]:
@@ -91,12 +99,15 @@ def load_state(checkpoint: ray.train.Checkpoint | None) -> FitState | None:
         try:
             return FitState.load(Path(folder) / STATE_FILE)
         except _DAMAGED:
-            # Short and without its cause, because Ray Train cuts long errors off.
-            raise ValueError(
-                f"{checkpoint.path}/{STATE_FILE} is damaged: delete "
-                f"{checkpoint.path.rpartition('/')[0]}, and the same command trains from the first "
-                "epoch"
-            ) from None
+            raise _damaged(checkpoint) from None
+
+
+def _damaged(checkpoint: ray.train.Checkpoint) -> ValueError:
+    # Short and without its cause, because Ray Train cuts long errors off.
+    return ValueError(
+        f"{checkpoint.path}/{STATE_FILE} is damaged: delete {checkpoint.path.rpartition('/')[0]}, "
+        "and the same command trains from the first epoch"
+    )
 
 
 def check_snapshot(folder: Place) -> None:
@@ -112,7 +123,8 @@ def check_snapshot(folder: Place) -> None:
     if not snapshot.exists():
         return
     try:
-        snapshot.read_json()
+        if not isinstance(snapshot.read_json(), dict):
+            raise ValueError(f"{snapshot} is damaged: it lists no states")
     except ValueError as error:
         raise ValueError(
             f"{error}; delete {folder}, and the same command trains from the first epoch"

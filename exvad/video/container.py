@@ -63,6 +63,10 @@ class VideoError(ValueError):
         return type(self), (self.path, self.reason)
 
 
+class MissingVideoError(VideoError):
+    """There is no such file, or the path names none: nothing was tried."""
+
+
 class DecodingLimitError(VideoError):
     """Decoding a file exceeds its limit of time or memory; the rest of it is not worth a try."""
 
@@ -264,13 +268,14 @@ def check_local(path: str) -> None:
     """Check that a local path leads to a file with content.
 
     Raises:
-        VideoError: it does not.
+        MissingVideoError: there is no such file.
+        VideoError: it is a folder, a device or empty, or can't be looked at.
         StorageError: the server of a network file system does not answer.
     """
     try:
         file = Path(path)
         if not path or not file.exists():
-            raise VideoError(path, "there is no such file")
+            raise MissingVideoError(path, "there is no such file")
         if is_frame_folder(file):
             return
         if file.is_dir():
@@ -324,13 +329,13 @@ def open_remote(uri: str) -> Iterator[Any]:
         StorageError: storage does not answer or refuses.
     """
     if uri.startswith(("http://", "https://")):
-        raise VideoError(uri, "is a web address: download it, or send it to exvad serve")
+        raise MissingVideoError(uri, "is a web address: download it, or send it to exvad serve")
     try:
         file = resolve_place(uri).open_sequential()
     except StorageError:
         raise
     except FileNotFoundError as error:
-        raise VideoError(uri, "there is no such file") from error
+        raise MissingVideoError(uri, "there is no such file") from error
     except (OSError, ValueError) as error:
         # The text of the error may repeat the URI with its secrets.
         cause = error.__cause__ or error

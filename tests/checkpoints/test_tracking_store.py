@@ -95,7 +95,7 @@ def test_a_file_that_is_no_database_is_refused_and_a_missing_one_is_not_made(
     require_tracking_store(f"sqlite:///{database}")
     assert not database.exists()
     database.write_bytes(bytes(range(256)) * 40)
-    with pytest.raises(ValueError, match=f"{database}: file is not a database"):
+    with pytest.raises(ValueError, match=f"{database}: file is not a database; restore it, or"):
         require_tracking_store(f"sqlite:///{database}")
     with pytest.raises(ValueError, match=f"{tmp_path}: is no file"):
         require_tracking_store(f"sqlite:///{tmp_path}")
@@ -103,3 +103,20 @@ def test_a_file_that_is_no_database_is_refused_and_a_missing_one_is_not_made(
     with closing(sqlite3.connect(database)) as connection:
         connection.execute("CREATE TABLE t (x)")
     require_tracking_store(f"sqlite:///{database}?timeout=60")
+
+
+@pytest.mark.parametrize("kept", [1, 3, 11])
+def test_a_database_that_was_cut_off_is_refused_before_it_is_used(
+    tmp_path: Path, kept: int
+) -> None:
+    database = tmp_path / "mlflow.db"
+    with closing(sqlite3.connect(database)) as connection, connection:
+        connection.execute("CREATE TABLE experiments (name TEXT UNIQUE)")
+        rows = [(f"{number:05d}" * 40,) for number in range(100)]
+        connection.executemany("INSERT INTO experiments VALUES (?)", rows)
+    content = database.read_bytes()
+    assert len(content) > 12 * 4096
+    database.write_bytes(content[: kept * 4096])
+    with pytest.raises(ValueError, match=rf"{database}: .*; restore it, or move it away") as caught:
+        require_tracking_store(f"sqlite:///{database}")
+    assert len(str(caught.value).splitlines()) == 1

@@ -180,6 +180,7 @@ def test_command_line_says_what_to_do_without_clip(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.chdir(tmp_path)
+    (tmp_path / "video.mp4").write_text("a video")
     assert main(["analyze", "video.mp4", "--set", "clip.model=local-dir:/no/such"]) == 2
     message = capsys.readouterr().err
     assert "without a checkpoint, exvad needs CLIP" in message

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from exvad.cli.main import main
+from tests.helpers.disks import small_disk
 from tests.helpers.scene_memory import write_fire_memory
 from tests.helpers.videos import write_video
 
@@ -57,6 +58,36 @@ def test_text_keeps_brackets_and_does_not_fold_names(
 
 
 @pytest.mark.parametrize(
+    ("videos", "reason"),
+    [
+        (["missing.mp4"], "missing.mp4: there is no such file"),
+        ([""], "VIDEO: there is no such file"),
+        (["no*", "empty", "gone.mp4"], "no*: nothing matches this pattern, empty: the folder has"),
+    ],
+)
+def test_videos_that_are_not_there_are_refused_before_a_model_is_loaded(
+    footage: Path, videos: list[str], reason: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (footage / "empty").mkdir()
+    # A model that does not exist: the videos are looked at first.
+    assert main(["analyze", *videos, "--json", "--set", "clip.model=local-dir:/no/such"]) == 2
+    captured = capsys.readouterr()
+    assert captured.err.startswith(f"exvad: {reason}")
+    assert len(captured.err.splitlines()) == 1
+    assert captured.out == ""
+
+
+def test_uris_that_lead_to_no_video_are_no_work_that_failed(
+    footage: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    gone = ["https://camera.example/a.mp4", (footage / "gone.mp4").as_uri()]
+    assert analyze(*gone, "no*", "--json") == 2
+    records = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert len(records) == 3
+    assert analyze(*gone, "cam2/[broken] [bold].mp4") == 1
+
+
+@pytest.mark.parametrize(
     ("page", "reason"),
     [
         ("cam1", "is a folder; name a file"),
@@ -74,3 +105,16 @@ def test_a_report_that_cannot_be_written_is_refused_before_the_work(
     assert captured.err.startswith("exvad: --html ")
     assert reason in captured.err
     assert len(captured.err.splitlines()) == 1
+
+
+def test_a_report_on_a_full_disk_is_one_sentence_and_no_half_page(
+    footage: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with small_disk(footage / "disk", "8k") as disk:
+        assert analyze("cam1/0001.mp4", "--html", str(disk / "page.html")) == 2
+        assert list(disk.iterdir()) == []
+    *_, message = capsys.readouterr().err.splitlines()
+    assert message == (
+        f"exvad: {disk}/page.html: No space left on device; make room there and run the same "
+        "command again"
+    )

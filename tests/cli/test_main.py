@@ -131,6 +131,17 @@ def test_wrong_setting_is_one_sentence_and_exit_code_2(
     assert capsys.readouterr().err.count("did you mean model?") == 4
 
 
+def test_wrong_setting_is_not_blamed_on_the_preset(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    preset = tmp_path / "my.yaml"
+    preset.write_text("train: {epochs: 4}\n")
+    for arguments in ([], ["--preset", "ucf_crime"], ["--preset", str(preset)]):
+        assert main(["config", "show", "train.epoch=3", *arguments]) == 2
+        message = capsys.readouterr().err
+        assert message == "exvad: train.epoch: no such key (did you mean epochs?)\n"
+
+
 def test_overrides_may_stand_anywhere_but_must_be_overrides(
     capsys: pytest.CaptureFixture[str],
 ) -> None:

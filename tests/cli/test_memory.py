@@ -17,6 +17,7 @@ from tests.helpers.chat_endpoint import (
     error_reply,
     fake_endpoint,
 )
+from tests.helpers.disks import fill, small_disk
 
 
 def build(output: Path, endpoint: FakeEndpoint, *arguments: str) -> int:
@@ -81,6 +82,32 @@ def test_a_memory_goes_on_after_an_endpoint_that_failed(
         assert build(output, endpoint, "llm.model=other") == 0
         assert len(endpoint.requests) == 1
     assert SceneMemory.read(output).origin == "written by writer; written by other"
+
+
+def test_a_full_disk_is_one_sentence_and_costs_no_scene_that_was_written(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with small_disk(tmp_path / "disk", "64k") as disk:
+
+        def fill_up(number: int, prompt: str) -> Reply:
+            if number > 2:  # the kinds of incident are asked for together, and saved
+                fill(disk)
+            return scenes_about(prompt)
+
+        output = disk / "memory.json"
+        with fake_endpoint(fill_up) as endpoint:
+            assert build(output, endpoint) == 2
+        (message,) = capsys.readouterr().err.splitlines()
+        assert message == (
+            f"exvad: {output}.partial: No space left on device; make room there and run the same "
+            "command again"
+        )
+        (disk / "filler").unlink()
+        assert [path.name for path in disk.iterdir()] == ["memory.json.partial"]
+        with fake_endpoint(lambda number, prompt: scenes_about(prompt)) as endpoint:
+            assert build(output, endpoint) == 0
+            assert len(endpoint.requests) == 1
+        assert len(list(SceneMemory.read(output).scenes())) == 9
 
 
 def test_a_file_that_is_no_draft_is_refused_and_stays(

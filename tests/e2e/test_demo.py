@@ -111,6 +111,7 @@ def test_analyze_reports_a_broken_file_and_continues(folder: Path) -> None:
 
 
 def test_analyze_without_a_run_names_the_demo(tmp_path: Path) -> None:
+    (tmp_path / "video.mp4").write_text("a video")
     finished = analyze(tmp_path, "video.mp4")
     assert finished.returncode == 2
     assert "exvad demo" in finished.stderr

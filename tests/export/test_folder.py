@@ -21,6 +21,7 @@ from exvad.detector.detector import Detector
 from exvad.encoders.clip import ClipEncoder
 from exvad.encoders.image_preprocessing import Preprocessing
 from tests.helpers.checkpoints import save_untrained_checkpoint
+from tests.helpers.disks import small_disk
 from tests.helpers.exports import save_planted_checkpoint
 
 RUN_WITHOUT = """
@@ -181,6 +182,21 @@ def test_export_refuses_what_it_cannot_do_in_one_sentence(
         "--checkpoint", str(planted), "--to", unwritable, "--parts", "head"
     )
     assert sorted(path.name for path in tmp_path.iterdir()) == ["file", "full", "lost", "planted"]
+
+
+@pytest.mark.parametrize("file_format", ["onnx", "openvino"])
+def test_export_to_a_full_disk_is_one_sentence_and_leaves_nothing(
+    tmp_path: Path, file_format: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    save_planted_checkpoint(tmp_path / "planted")
+    # OpenVINO's file has no room where the ONNX file, from which it is made, has.
+    size = "64k" if file_format == "onnx" else "448k"
+    with small_disk(tmp_path / "disk", size) as disk:
+        words = ["--checkpoint", str(tmp_path / "planted"), "--to", str(disk / "new")]
+        assert main(["export", *words, "--parts", "head", "--format", file_format]) == 2
+        assert list(disk.iterdir()) == []
+    (message,) = capsys.readouterr().err.splitlines()
+    assert message.startswith(f"exvad: {disk}/new can't be written: No space left on device; make")
 
 
 def test_export_without_its_packages_says_what_to_install(

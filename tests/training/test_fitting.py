@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -10,7 +11,13 @@ import torch
 from exvad.inference.network import build_network
 from exvad.modeling import ExVAD
 from exvad.training.data import TrainingData
-from exvad.training.fitting import FitState, best_network, fit, train_network
+from exvad.training.fitting import (
+    FitState,
+    ForeignStateError,
+    best_network,
+    fit,
+    train_network,
+)
 from exvad.training.replica import Replica
 from exvad.training.validation import validate
 from tests.helpers.planted import CLASSES, WIDTH, config, directions, examples
@@ -50,6 +57,17 @@ def test_fit_resumed_equals_an_uninterrupted_fit_bit_for_bit(tmp_path: Path) -> 
     assert resumed.history == uninterrupted.history
     for name, tensor in uninterrupted.weights.items():
         assert torch.equal(tensor, resumed.weights[name]), name
+
+
+def test_fit_continues_from_no_state_of_another_network() -> None:
+    data, label_CD = TrainingData(examples(8, seed=1), examples(8, seed=2)), directions()
+    state = train_network(config("train.epochs=1"), torch.from_numpy(label_CD), data)
+    settings = config("train.epochs=2", "model.layers=2")
+    with pytest.raises(ForeignStateError, match="adapter"):
+        train_network(settings, torch.from_numpy(label_CD), data, resume=state)
+    mixed = replace(state, trainer=replace(state.trainer, optimizer={"state": {}}))
+    with pytest.raises(ForeignStateError):
+        train_network(config("train.epochs=2"), torch.from_numpy(label_CD), data, resume=mixed)
 
 
 def test_train_network_gives_equal_weights_for_equal_seeds_only() -> None:

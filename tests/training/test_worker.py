@@ -42,7 +42,34 @@ def test_load_state_says_what_to_do_about_a_damaged_state(
         load_state(ray.train.Checkpoint.from_directory(folder))
 
 
-@pytest.mark.parametrize("content", [b"", b"\xff\x00", b'{"ray_version": '])
+@pytest.mark.parametrize(
+    "content", [[1, 2], {"weights": 1}, torch.zeros(3), "text", {"weights": {}, "epoch": 0}]
+)
+def test_load_state_takes_another_file_of_torch_for_damaged(
+    tmp_path: Path, content: object
+) -> None:
+    folder = tmp_path / "train/checkpoint_1"
+    folder.mkdir(parents=True)
+    torch.save(content, folder / STATE_FILE)
+    with pytest.raises(ValueError, match=f"state.pt is damaged: delete {tmp_path}/train, and"):
+        load_state(ray.train.Checkpoint.from_directory(folder))
+
+
+def test_load_state_refuses_a_state_with_zeros_in_it(tmp_path: Path) -> None:
+    data = TrainingData(examples(8, seed=1), examples(8, seed=2))
+    state = train_network(config("train.epochs=1"), torch.from_numpy(directions()), data)
+    folder = tmp_path / "train/checkpoint_1"
+    folder.mkdir(parents=True)
+    state.save(folder / STATE_FILE)
+    content = bytearray((folder / STATE_FILE).read_bytes())
+    third = len(content) // 3
+    content[third : 2 * third] = bytes(third)
+    (folder / STATE_FILE).write_bytes(content)
+    with pytest.raises(ValueError, match=f"state.pt is damaged: delete {tmp_path}/train, and"):
+        load_state(ray.train.Checkpoint.from_directory(folder))
+
+
+@pytest.mark.parametrize("content", [b"", b"\xff\x00", b'{"ray_version": ', b"5", b"[1]"])
 def test_check_snapshot_refuses_a_damaged_list_of_states(tmp_path: Path, content: bytes) -> None:
     folder = resolve_place(tmp_path)
     check_snapshot(folder)

@@ -27,7 +27,8 @@ from exvad.serving.schemas.reviews import Review, ReviewSummary
 TEST_FRACTION = 0.25  # as of a folder per class
 MIN_VIDEOS = 3  # of a class: one each to train, to validate and to test
 SPLIT_SEED = 0
-RECORD = "manifest.sha256"  # in the spool: what was written last
+RECORD = "manifest.sha256"  # in the spool: what was written last, and what before it
+DRAFT = ".draft"
 
 
 class ReviewedManifest:
@@ -61,12 +62,26 @@ class ReviewedManifest:
             if self.path is not None:
                 manifest = make_manifest(videos, self._read_facts(videos), self.path)
                 if manifest is not None:
-                    write_manifest(manifest, self.path)
-                    write_text_atomic(self._record, _hash(self.path))
+                    self._replace(manifest, self.path)
                 elif self._record.exists():
                     self.path.unlink(missing_ok=True)
                     self._record.unlink()
         return summarize(videos, self.path)
+
+    def _replace(self, manifest: Manifest, path: Path) -> None:
+        """Write the manifest, and the record before it takes its name.
+
+        The record names what is there and what follows, so that `check_manifest` takes either for
+        the work of this session, wherever a full disk or a crash interrupts it.
+        """
+        draft = path.with_name(f".{path.name}{DRAFT}{path.suffix}")
+        try:
+            write_manifest(manifest, draft)
+            hashes = [_hash(file) for file in (path, draft) if file.exists()]
+            write_text_atomic(self._record, "\n".join(hashes))
+            draft.replace(path)
+        finally:
+            draft.unlink(missing_ok=True)
 
     def summary(self) -> ReviewSummary:
         """Return how many videos are reviewed."""
@@ -101,7 +116,7 @@ def check_manifest(path: Path, spool: Path) -> None:
     record = spool / RECORD
     if not record.exists():
         raise ValueError(f"{path} exists, and was not written from reviews: name another manifest")
-    if record.read_text("utf-8") != _hash(path):
+    if _hash(path) not in record.read_text("utf-8").split():
         raise ValueError(
             f"{path} was changed after it was written from reviews, and would be written anew: "
             "move it away first"

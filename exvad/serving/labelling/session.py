@@ -13,7 +13,7 @@ from exvad.checkpoints.zero_shot import ZERO_SHOT
 from exvad.serving.labelling.reviewed_manifest import ReviewedManifest, check_manifest
 from exvad.serving.labelling.videos import QueuedVideos, find_videos, queue_videos
 from exvad.serving.queue.analyses import AnalysisQueue
-from exvad.serving.queue.database import check_database
+from exvad.serving.queue.database import check_database, database_errors
 from exvad.serving.schemas.analyses import AnalysisOptions
 from exvad.serving.settings import ServerSettings
 
@@ -74,8 +74,8 @@ def open_session(
     Raises:
         OSError: the manifest can't be written.
         OtherVersionError: another version of exvad wrote the session.
-        ValueError: there is no video, the videos have no folder in common, or the manifest was not
-            written by this session.
+        ValueError: there is no video, the videos have no folder in common, the manifest was not
+            written by this session, or the database can't be written.
     """
     settings = label_settings(settings, manifest)
     assert settings.manifest is not None
@@ -84,9 +84,10 @@ def open_session(
     found = find_videos(videos)
     if not found.videos and not settings.database_path.exists():
         raise ValueError("there is no video to label: name videos, or folders of videos")
-    queue = AnalysisQueue(settings.database_path, settings.lease_seconds)
-    queued = queue_videos(found.videos, queue, options)
-    writer = ReviewedManifest(settings.manifest, queue, settings.spool)
-    writer.write()
+    with database_errors(settings.database_path):
+        queue = AnalysisQueue(settings.database_path, settings.lease_seconds)
+        queued = queue_videos(found.videos, queue, options)
+        writer = ReviewedManifest(settings.manifest, queue, settings.spool)
+        writer.write()
     settings = settings.model_copy(update={"allowed_root": queued.root})
     return Session(settings, queued, found.notes, writer)

@@ -16,6 +16,8 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
+from exvad.data.storage.errors import reason_of
+from exvad.data.storage.writable import write_probe
 from exvad.data.versions import OtherVersionError
 from exvad.serving.queue.schema import (
     SCHEMA_VERSION,
@@ -181,13 +183,42 @@ def check_database(path: Path) -> None:
     check_folder(path.parent)
     if not path.exists():
         return
-    try:
+    with database_errors(path):
         with _connect(path) as connection:
             version = _read_version(connection, path)
         if version != SCHEMA_VERSION:
             Database(path)
+
+
+@contextmanager
+def database_errors(path: Path) -> Iterator[None]:
+    """Raise what SQLite says about a file that it can't use as a sentence for the user.
+
+    Args:
+        path: the file.
+
+    Raises:
+        ValueError: the disk is full or read-only, the file is locked, and so on.
+    """
+    try:
+        yield
     except sqlite3.OperationalError as error:
+        reason = _disk_problem(path.parent) or str(error)
+        if "full" in str(error) or reason != str(error):
+            raise ValueError(
+                f"{path} can't be written ({reason}): make room or rights there, and run the same "
+                "command again"
+            ) from None
         raise ValueError(f"{path} can't be opened: {error}") from None
+
+
+def _disk_problem(folder: Path) -> str:
+    """Return why nothing can be written in a folder, which SQLite may not say; empty if it can."""
+    try:
+        write_probe(folder)
+    except OSError as error:
+        return reason_of(error)
+    return ""
 
 
 def check_folder(folder: Path) -> None:

@@ -15,6 +15,7 @@ from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from exvad.data.atomic import write_text_atomic
 from exvad.video.footage.mp4_boxes import place_fragment, read_timescale
 from exvad.video.footage.recorder import Fragment
 
@@ -104,13 +105,20 @@ class RecordingRing:
         try:
             self._segment.append(fragment)
         except OSError:
-            self._segment = None  # what is half written has no line, and is not read
+            # What is half written has no line, and is not read. It would keep a full disk full.
+            if not self._segment.has_lines:
+                _delete(self._segment.path)
+            self._segment = None
             raise
         self._newest = fragment.end
 
     def _open(self) -> None:
         self.folder.mkdir(PRIVATE_FOLDER, parents=True, exist_ok=True)
-        (self.folder / LIMITS).write_text(json.dumps(asdict(self._limits)), "utf-8")
+        file, limits = self.folder / LIMITS, json.dumps(asdict(self._limits))
+        # A recording without limits is deleted: a full disk must not leave half of the file. One
+        # that is as it should be stays, so that the oldest fragments can make room.
+        if not file.exists() or file.read_text("utf-8") != limits:
+            write_text_atomic(file, limits)
         self._number = max((int(path.stem) for path in _segments(self.folder)), default=0)
         ends = (item.end for item in read_fragments(self.folder))
         self._newest = max(ends, default=self._newest)
@@ -143,6 +151,11 @@ class _Segment:
         self.path, self._head = path, first.head
         self._scale, self._start = read_timescale(first.head), first.start
         self._count = 0
+
+    @property
+    def has_lines(self) -> bool:
+        """Whether a fragment of the file is complete."""
+        return self._count > 0
 
     def must_end(self, fragment: Fragment) -> bool:
         """Whether a fragment belongs into the next file."""

@@ -186,6 +186,6 @@ def _read_record(folder: PartFolder, name: str) -> dict[str, Any] | None:
     except (ValueError, KeyError, TypeError) as error:
         raise CorruptPartError(
             f"{folder.file_path(name)} is damaged ({error!r}). Restore it, or start over with "
-            "--fresh."
+            "`exvad preprocess --fresh`."
         ) from error
     return record

@@ -164,10 +164,14 @@ def _read_file(stage: StageName, folder: PartFolder, file: LargePart | str) -> L
     if data is None:
         return _read_columns(stage, folder, file.pieces())
     try:
-        return split_entries(pq.read_table(io.BytesIO(data)))
-    except (pa.ArrowException, OSError, KeyError) as error:
+        table = pq.read_table(io.BytesIO(data), page_checksum_verification=True)
+        return split_entries(table)
+    # Another table has columns that are no numbers.
+    except (pa.ArrowException, OSError, KeyError, TypeError, ValueError) as error:
+        reason = " ".join(str(error).split())
         raise CorruptPartError(
-            f"{folder.file_path(file.keys_name)} cannot be read ({error}). Delete it and run again."
+            f"{folder.file_path(file.keys_name)} cannot be read ({reason}). Delete it and run "
+            "again."
         ) from error
 
 

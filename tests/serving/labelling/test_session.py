@@ -15,7 +15,11 @@ from exvad.data.dataset import load_manifest
 from exvad.data.manifest_files import read_manifest
 from exvad.data.records import TimedEvent
 from exvad.serving.labelling.session import open_session
+from exvad.serving.queue.analyses import AnalysisQueue
+from exvad.serving.queue.reviews import read_reviews, store_review
+from exvad.serving.schemas.reviews import Review
 from exvad.serving.settings import ServerSettings
+from tests.helpers.disks import fill, small_disk
 from tests.helpers.labelling import analyze_all, event, labelling
 from tests.helpers.videos import write_video
 
@@ -140,6 +144,49 @@ def test_export_writes_the_manifest_of_a_session_without_a_server(
     assert "labels.csv: 1 video (1 abnormal, 0 normal), 1 event; " in output
     assert "one to test: Arson has 1, normal has 0." in output
     assert f"check --preset my.yaml data.kind=manifest data.manifest={manifest} " in output
+
+
+def test_a_session_on_a_full_disk_is_refused_in_one_sentence_and_goes_on_later(
+    videos: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with small_disk(tmp_path / "disk", "16m") as disk:
+        filler = fill(disk)
+        arguments = ["label", str(videos), "--manifest", str(disk / "labels.csv"), "--export"]
+        assert main(arguments) == 2
+        captured = capsys.readouterr()
+        assert captured.out == ""
+        (message,) = captured.err.splitlines()
+        assert message == (
+            f"exvad: {disk}/labels.exvad/queue.sqlite can't be written (No space left on device): "
+            "make room or rights there, and run the same command again"
+        )
+        filler.unlink()
+        assert main(arguments) == 0
+        assert "4 videos are new" in capsys.readouterr().out
+
+
+def test_a_manifest_is_that_of_its_session_wherever_a_full_disk_interrupts_the_writing(
+    videos: Path, manifest: Path, tmp_path: Path
+) -> None:
+    reviewed = Review.model_validate({"events": [event(1, 2, "Arson")]})
+    with small_disk(tmp_path / "labels.exvad", "16m") as spool:
+        session = open_session([str(videos)], manifest, ServerSettings())
+        assert session.settings.spool == spool
+        analyze_all(session)
+        queue = AnalysisQueue(session.settings.database_path)
+        first, second, *_ = (video.analysis_id for video in read_reviews(queue))
+        store_review(queue, first, reviewed)
+        session.manifest.write()
+        written = manifest.read_text()
+        store_review(queue, second, reviewed)
+        filler = fill(spool)
+        with pytest.raises(OSError, match="No space left"):
+            session.manifest.write()
+        assert manifest.read_text() == written
+        assert [path.name for path in tmp_path.iterdir() if path.is_file()] == ["labels.csv"]
+        filler.unlink()
+        open_session([], manifest, ServerSettings())
+    assert len(read_manifest(manifest).videos) == 2
 
 
 def test_a_manifest_that_others_wrote_is_not_overwritten(

@@ -18,6 +18,7 @@ from exvad.serving.recording.ring import (
     read_fragments,
 )
 from exvad.video.footage.recorder import Fragment
+from tests.helpers.disks import fill, small_disk
 from tests.helpers.recordings import record, show
 from tests.helpers.videos import write_video
 
@@ -74,6 +75,28 @@ def test_a_full_disk_costs_the_oldest_and_then_is_a_problem(
     with pytest.raises(OSError, match="the disk is nearly full"):
         full.append(at(fragment, 70))
     assert read_fragments(tmp_path) == []
+
+
+def test_a_full_disk_leaves_nothing_half_written_and_the_recording_as_it_was(
+    tmp_path: Path, fragment: Fragment
+) -> None:
+    # It fills up after the look at its room, as another program may fill it.
+    limits = replace(LIMITS, min_free_bytes=-(2**40))
+    with small_disk(tmp_path / "disk", "256k") as disk:
+        ring = RecordingRing(disk / "door", limits)
+        ring.append(at(fragment, 0))
+        files = sorted(path.name for path in (disk / "door").iterdir())
+        filler = fill(disk)
+        with pytest.raises(OSError, match="No space left"):
+            ring.append(at(fragment, 100))  # in a new file
+        assert sorted(path.name for path in (disk / "door").iterdir()) == files
+        with pytest.raises(OSError, match="No space left"):
+            RecordingRing(disk / "door", replace(limits, hours=2)).append(at(fragment, 100))
+        clean_up(disk, lambda _: True)
+        assert [item.start for item in read_fragments(disk / "door")] == [0]
+        filler.unlink()
+        ring.append(at(fragment, 100))
+        assert [item.start for item in read_fragments(disk / "door")] == [0, 100]
 
 
 def test_a_file_that_is_read_again_is_recorded_once(tmp_path: Path, fragment: Fragment) -> None:
