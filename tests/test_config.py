@@ -146,7 +146,7 @@ def test_load_config_blames_a_preset_only_for_its_own_settings(tmp_path: Path) -
     for preset in ("demo", str(path)):
         with pytest.raises(ConfigError) as caught:
             load_config(preset, ["train.epoch=3", "train.seed=-5"])
-        problem, other = str(caught.value).split("; ")
+        problem, other = sorted(str(caught.value).split("; "))
         assert problem == "train.epoch: no such key (did you mean epochs?)"
         assert other.startswith("train.seed: ")
     path.write_text("train: {sed: 7}\n")

@@ -9,6 +9,9 @@ import pytest
 from exvad.cli.exit_codes import REFUSED
 from exvad.cli.main import VERBS, main
 
+# Of the module that Ray Serve imports first.
+pytestmark = pytest.mark.filterwarnings("ignore:Using extra keyword arguments on `Field`")
+
 RUN = "run=run"  # which does not exist
 
 # What each verb reads, and is not there.
