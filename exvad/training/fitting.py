@@ -214,7 +214,7 @@ def _foreign_states_refused() -> Iterator[None]:
     """Raise what torch says about the state of another network as `ForeignStateError`."""
     try:
         yield
-    except (RuntimeError, ValueError, KeyError, TypeError, AttributeError) as error:
+    except (RuntimeError, ValueError, LookupError, TypeError, AttributeError) as error:
         raise ForeignStateError(" ".join(str(error).split())) from error
 
 

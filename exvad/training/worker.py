@@ -28,7 +28,7 @@ SNAPSHOT = "checkpoint_manager_snapshot.json"  # in which Ray Train lists the st
 # What is raised about a file that is cut short, empty or missing, or that holds something else.
 _DAMAGED = (
     *(RuntimeError, EOFError, FileNotFoundError, IsADirectoryError, pickle.UnpicklingError),
-    *(KeyError, TypeError, AttributeError, ValueError),
+    *(LookupError, TypeError, AttributeError, ValueError),
 )
 
 
