@@ -7,6 +7,7 @@ environment of its own, since it pins the versions of what it needs.
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import subprocess
 import uuid
@@ -52,8 +53,14 @@ def google_storage(folder: Path) -> Iterator[GoogleStorage]:
         pytest.skip("needs storage-testbench on the path")
     port = free_port()
     with (folder / "testbench.log").open("wb") as log:
+        # It starts anew, and empty, when a module changes that it could import.
+        environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
         process = subprocess.Popen(
-            [program, "--port", str(port)], cwd=folder, stdout=log, stderr=subprocess.STDOUT
+            [program, "--port", str(port)],
+            cwd=folder,
+            env=environment,
+            stdout=log,
+            stderr=subprocess.STDOUT,
         )
         try:
             assert holds_within(90, lambda: _answers(port)), "the testbench does not start"

@@ -15,6 +15,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from datetime import datetime
+from email.message import Message
 from email.utils import format_datetime
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
@@ -120,7 +121,7 @@ def _handler(port: int) -> type[BaseHTTPRequestHandler]:
 
 
 def _object(
-    port: int, method: str, bucket: str, name: str, headers: Mapping[str, str], body: bytes
+    port: int, method: str, bucket: str, name: str, headers: Message, body: bytes
 ) -> Answer:
     """Answer a request about one object."""
     path = f"/storage/v1/b/{bucket}/o/{quote(name, safe='')}"

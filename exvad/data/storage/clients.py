@@ -42,8 +42,8 @@ AZURITE_KEY = (
 )
 # Where machines, pods and functions of Google Cloud get the credentials of their service account.
 GOOGLE_METADATA = ("169.254.169.254", 80)
-METADATA_TIMEOUT = 3.0  # seconds; an answer takes milliseconds
-_METADATA_TRIES = 2
+METADATA_TIMEOUT = 1.0  # seconds, as in obstore; an answer takes milliseconds
+_METADATA_TRIES = 3
 _GCLOUD_FILE = "~/.config/gcloud/application_default_credentials.json"
 # obstore reads them, pyarrow does not.
 _OBSTORE_ONLY = (
@@ -172,9 +172,9 @@ def _arrow_google_settings(environment: Mapping[str, str]) -> dict[str, Any]:
     if url := _google_emulator(environment):
         protocol, _, address = url.rpartition("://")
         return settings | {"anonymous": True, "scheme": protocol, "endpoint_override": address}
-    for name in filter(environment.get, _OBSTORE_ONLY):
-        if not environment.get("GOOGLE_APPLICATION_CREDENTIALS"):
-            raise ValueError(f"gs:// needs GOOGLE_APPLICATION_CREDENTIALS in place of {name}.")
+    given = next(filter(environment.get, _OBSTORE_ONLY), None)
+    if given and not environment.get("GOOGLE_APPLICATION_CREDENTIALS"):
+        raise ValueError(f"gs:// needs GOOGLE_APPLICATION_CREDENTIALS in place of {given}.")
     return settings | {"anonymous": _is_anonymous(environment)}
 
 
@@ -200,9 +200,9 @@ def _google_emulator(environment: Mapping[str, str]) -> str:
 
 
 def _check_google_metadata() -> None:
-    """Refuse to look for the credentials of a machine where there is no server that has them.
+    """Refuse to ask for the credentials of a machine where nothing has any.
 
-    The client itself would wait for it in every try of every request, which takes minutes.
+    The client would ask in every try of every request, and not say what is missing.
 
     Raises:
         ValueError: nothing answers.
@@ -217,7 +217,7 @@ def _check_google_metadata() -> None:
         return
     raise ValueError(
         "gs:// needs credentials: set GOOGLE_APPLICATION_CREDENTIALS to the key file of a service "
-        "account; this machine is none of Google Cloud, which would have some."
+        "account. Only machines of Google Cloud have some of their own."
     )
 
 

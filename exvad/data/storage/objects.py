@@ -22,10 +22,11 @@ if TYPE_CHECKING:
 PutMode = Literal["create", "overwrite"]
 
 _MAX_REASON = 300  # characters of the client's message
-_TOKEN_REQUEST = "token request"  # for the credentials of Google Cloud and Azure
+# A request for credentials: the tokens of Google Cloud and Azure, and what machines and pods have.
+_CREDENTIALS = r"token request|//169\.254\."
 # Answers that another try does not change. The client has errors of their own for them, but not
 # where it lists objects or asks for credentials.
-_REFUSAL = re.compile(rf"status code: 40[134]\b|{_TOKEN_REQUEST}.*status code: 400\b", re.DOTALL)
+_REFUSAL = re.compile(rf"status code: 40[134]\b|({_CREDENTIALS}).*status code: 400\b", re.DOTALL)
 _T = TypeVar("_T")
 
 
@@ -211,6 +212,6 @@ def _reason(error: Exception) -> str:
     text = " ".join(str(error).partition("\n\nDebug source")[0].split())
     request, _, answer = text.partition(" - ")  # which request, and how long it took
     text = answer or text
-    if _TOKEN_REQUEST in request:
+    if re.search(_CREDENTIALS, request):
         text = f"no credentials: {text}"
     return text if len(text) <= _MAX_REASON else f"{text[:_MAX_REASON]}…"
