@@ -6,7 +6,9 @@ A client keeps its connections and its credentials, which may take a request of 
 from __future__ import annotations
 
 import os
+import socket
 from collections.abc import Mapping
+from datetime import timedelta
 from functools import cache
 from importlib.util import find_spec
 from threading import Lock
@@ -38,6 +40,19 @@ AZURITE_ACCOUNT = "devstoreaccount1"
 AZURITE_KEY = (
     "Eby8vdM02xNOcqFlqUwJPLlmEtlCDXJ1OUzFT50uSRZ6IFsuFq2UVErCz4I6tq/K1SZFPTOtr/KBHBeksoGMGw=="
 )
+# Where machines, pods and functions of Google Cloud get the credentials of their service account.
+GOOGLE_METADATA = ("169.254.169.254", 80)
+METADATA_TIMEOUT = 1.0  # seconds, as in obstore; an answer takes milliseconds
+_METADATA_TRIES = 3
+_GCLOUD_FILE = "~/.config/gcloud/application_default_credentials.json"
+# obstore reads them, pyarrow does not.
+_OBSTORE_ONLY = (
+    "GOOGLE_SERVICE_ACCOUNT",
+    "GOOGLE_SERVICE_ACCOUNT_PATH",
+    "GOOGLE_SERVICE_ACCOUNT_KEY",
+    "GOOGLE_BEARER_TOKEN",
+)
+_GOOGLE_RETRIES = timedelta(minutes=1)  # pyarrow's own limit is 15 minutes, also for a wrong key
 _opening = Lock()
 
 
@@ -66,7 +81,9 @@ def _make_client(scheme: str, bucket: str, options: tuple[tuple[str, str], ...])
     try:
         if scheme == "s3":
             return S3Store(bucket, **settings, **_s3_settings(dict(options)))
-        return {"gs": GCSStore, "az": AzureStore}[scheme](bucket, **settings)
+        if scheme == "gs":
+            return GCSStore(bucket, **settings, **_google_settings(os.environ))
+        return AzureStore(bucket, **settings)
     except BaseError as error:
         reason = str(error).splitlines()[0].rstrip(".")
         raise ValueError(f"{scheme}://{bucket} can't be opened: {reason}.") from error
@@ -85,7 +102,7 @@ def arrow_client(scheme: str, options: tuple[tuple[str, str], ...]) -> fs.FileSy
     from pyarrow import fs
 
     if scheme == "gs":
-        return fs.GcsFileSystem()
+        return fs.GcsFileSystem(**_arrow_google_settings(os.environ))
     if scheme == "az":
         return fs.AzureFileSystem(**_azure_settings(os.environ))
     given = dict(options)
@@ -129,6 +146,81 @@ def _s3_region(options: Mapping[str, str]) -> str:
     return options.get("region") or next(filter(None, map(os.environ.get, names)), "")
 
 
+def _google_settings(environment: Mapping[str, str]) -> dict[str, Any]:
+    """Return the settings of obstore's client that it does not read from variables by itself.
+
+    Raises:
+        ValueError: there are no credentials.
+    """
+    if url := _google_emulator(environment):
+        # It takes any token; without one, the client would look for credentials.
+        return {"base_url": url, "bearer_token": "any", "client_options": {"allow_http": True}}
+    if _is_anonymous(environment):
+        return {"bearer_token": "none"}  # the client signs writes all the same; this is refused
+    if not _has_google_keys(environment) and not environment.get("GCE_METADATA_HOST"):
+        _check_google_metadata()
+    return {}
+
+
+def _arrow_google_settings(environment: Mapping[str, str]) -> dict[str, Any]:
+    """Return the settings of pyarrow's client, from the variables that obstore reads by itself.
+
+    Raises:
+        ValueError: the credentials are where pyarrow does not find them.
+    """
+    settings: dict[str, Any] = {"retry_time_limit": _GOOGLE_RETRIES}
+    if url := _google_emulator(environment):
+        protocol, _, address = url.rpartition("://")
+        return settings | {"anonymous": True, "scheme": protocol, "endpoint_override": address}
+    given = next(filter(environment.get, _OBSTORE_ONLY), None)
+    if given and not environment.get("GOOGLE_APPLICATION_CREDENTIALS"):
+        raise ValueError(f"gs:// needs GOOGLE_APPLICATION_CREDENTIALS in place of {given}.")
+    return settings | {"anonymous": _is_anonymous(environment)}
+
+
+def _has_google_keys(environment: Mapping[str, str]) -> bool:
+    """Return whether there are credentials, without those that a machine may have."""
+    names = ("GOOGLE_APPLICATION_CREDENTIALS", *_OBSTORE_ONLY)
+    return any(map(environment.get, names)) or expand_home(_GCLOUD_FILE).exists()
+
+
+def _is_anonymous(environment: Mapping[str, str]) -> bool:
+    """Return whether Google is asked for what is public, without credentials."""
+    return _is_set(environment, "GOOGLE_SKIP_SIGNATURE") and not _has_google_keys(environment)
+
+
+def _is_set(environment: Mapping[str, str], name: str) -> bool:
+    return environment.get(name, "").lower() in ("true", "1")
+
+
+def _google_emulator(environment: Mapping[str, str]) -> str:
+    """Return the URL of the emulator that is used, from the variable of Google; empty for none."""
+    host = environment.get("STORAGE_EMULATOR_HOST", "").rstrip("/")
+    return host if "://" in host or not host else f"http://{host}"
+
+
+def _check_google_metadata() -> None:
+    """Refuse to ask for the credentials of a machine where nothing has any.
+
+    The client would ask in every try of every request, and not say what is missing.
+
+    Raises:
+        ValueError: nothing answers.
+    """
+    for _ in range(_METADATA_TRIES):
+        try:
+            socket.create_connection(GOOGLE_METADATA, METADATA_TIMEOUT).close()
+        except ConnectionRefusedError:  # that of a pod begins a few seconds after it
+            return
+        except OSError:
+            continue
+        return
+    raise ValueError(
+        "gs:// needs credentials: set GOOGLE_APPLICATION_CREDENTIALS to the key file of a service "
+        "account. Only machines of Google Cloud have some of their own."
+    )
+
+
 def _azure_settings(environment: Mapping[str, str]) -> dict[str, Any]:
     """Return the settings of pyarrow's client, from the variables that obstore reads by itself.
 
@@ -137,7 +229,7 @@ def _azure_settings(environment: Mapping[str, str]) -> dict[str, Any]:
     """
     account = environment.get("AZURE_STORAGE_ACCOUNT_NAME", "")
     key, endpoint = environment.get("AZURE_STORAGE_ACCOUNT_KEY"), ""
-    if environment.get("AZURE_STORAGE_USE_EMULATOR", "").lower() in ("true", "1"):
+    if _is_set(environment, "AZURE_STORAGE_USE_EMULATOR"):
         endpoint = environment.get("AZURITE_BLOB_STORAGE_URL", AZURITE_URL)
         account, key = account or AZURITE_ACCOUNT, key or AZURITE_KEY
     if not account:

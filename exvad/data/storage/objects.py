@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
@@ -21,6 +22,11 @@ if TYPE_CHECKING:
 PutMode = Literal["create", "overwrite"]
 
 _MAX_REASON = 300  # characters of the client's message
+# A request for credentials: the tokens of Google Cloud and Azure, and what machines and pods have.
+_CREDENTIALS = r"token request|//169\.254\."
+# Answers that another try does not change. The client has errors of their own for them, but not
+# where it lists objects or asks for credentials.
+_REFUSAL = re.compile(rf"status code: 40[134]\b|({_CREDENTIALS}).*status code: 400\b", re.DOTALL)
 _T = TypeVar("_T")
 
 
@@ -154,10 +160,13 @@ class ObjectFileSystem:
 
         content = memoryview(data).cast("B")
         # Without the flag, data of more than 5 MiB are sent in pieces, by several requests.
-        self._request(
-            path,
-            lambda: obstore.put(self.client, path, content, mode=mode, use_multipart=False),
-        )
+        try:
+            self._request(
+                path,
+                lambda: obstore.put(self.client, path, content, mode=mode, use_multipart=False),
+            )
+        except FileNotFoundError as error:  # of an object that is written only this can be missing
+            raise StorageError(self.describe(path), "there is no such bucket") from error
 
     def _request(self, path: str, call: Callable[[], _T]) -> _T:
         """Call the client, several times if need be.
@@ -185,6 +194,8 @@ class ObjectFileSystem:
             except denied as error:
                 raise StorageError(self.describe(path), _reason(error)) from error
             except (failures.BaseError, OSError) as error:
+                if _REFUSAL.search(str(error)):
+                    raise StorageError(self.describe(path), _reason(error)) from error
                 raise TransientError(_reason(error)) from error
 
         try:
@@ -199,5 +210,8 @@ class ObjectFileSystem:
 def _reason(error: Exception) -> str:
     """Return the client's message as part of one sentence, without what only developers read."""
     text = " ".join(str(error).partition("\n\nDebug source")[0].split())
-    text = text.partition(" - ")[2] or text  # before it: which request, and how long it took
+    request, _, answer = text.partition(" - ")  # which request, and how long it took
+    text = answer or text
+    if re.search(_CREDENTIALS, request):
+        text = f"no credentials: {text}"
     return text if len(text) <= _MAX_REASON else f"{text[:_MAX_REASON]}…"

@@ -4,20 +4,26 @@ from __future__ import annotations
 
 import importlib.util
 import json
+import os
+import socket
 import threading
-from collections.abc import Iterator
+import uuid
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from importlib.machinery import ModuleSpec
 from pathlib import Path
 
 import pytest
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric import rsa
 
 from exvad.data.storage import clients
-from exvad.data.storage.places import resolve_place
+from exvad.data.storage.errors import StorageError
+from exvad.data.storage.places import Place, resolve_place
 from exvad.store.store import Store
 from tests.helpers.feature_store import FINGERPRINT, vision_row
-from tests.helpers.object_store import ObjectStore, object_store
+from tests.helpers.object_store import Faults, ObjectStore, Proxy, object_store, proxy_before
 
 
 @pytest.fixture
@@ -135,3 +141,149 @@ def test_pyarrow_finds_the_account_of_azure(monkeypatch: pytest.MonkeyPatch) -> 
         if key:
             monkeypatch.setenv("AZURE_STORAGE_ACCOUNT_KEY", key)
         assert clients.arrow_client("az", ()).type_name == "abfs"
+
+
+@pytest.fixture
+def google(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Proxy]:
+    """A service of Google that refuses every request, in an environment without credentials."""
+    for name in list(os.environ):
+        if name.startswith(("GOOGLE_", "GCE_", "STORAGE_EMULATOR")):
+            monkeypatch.delenv(name)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    with proxy_before(0) as service:
+        service.faults = [Faults("403", 99)]
+        monkeypatch.setenv("GOOGLE_BASE_URL", service.url)
+        monkeypatch.setenv("GOOGLE_ALLOW_HTTP", "true")
+        yield service
+
+
+def google_place() -> Place:
+    """A place in a bucket of Google that no test has used, since a process keeps its client."""
+    return resolve_place(f"gs://bucket-{uuid.uuid4().hex}/a")
+
+
+def test_google_without_credentials_is_refused_before_any_request(
+    google: Proxy, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with socket.socket() as silent, socket.socket() as first, socket.socket() as second:
+        silent.bind(("127.0.0.1", 0))
+        silent.listen(0)
+        for waiting in (first, second):  # they fill the queue: nobody else gets an answer
+            waiting.setblocking(False)
+            waiting.connect_ex(silent.getsockname())
+        monkeypatch.setattr(clients, "GOOGLE_METADATA", silent.getsockname())
+        monkeypatch.setattr(clients, "METADATA_TIMEOUT", 0.1)
+        with pytest.raises(ValueError, match=r"^gs:// needs credentials: set GOOGLE_APPL[^\n]*$"):
+            google_place().write_bytes(b"x")
+    assert google.requests == []
+
+
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [
+        (None, "Unable to open service account file"),
+        ("{", "Unable to decode service account file"),
+        ('{"type": "external_account"}', "expected `service_account` or `authorized_user`"),
+    ],
+)
+def test_a_key_file_of_google_that_is_none_is_refused_in_one_sentence(
+    google: Proxy,
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+    content: str | None,
+    reason: str,
+) -> None:
+    file = tmp_path / "key.json"
+    if content is not None:
+        file.write_text(content)
+    monkeypatch.setenv("GOOGLE_APPLICATION_CREDENTIALS", str(file))
+    with pytest.raises(ValueError, match=rf"^gs://[^\n]* can't be opened: [^\n]*{reason}[^\n]*$"):
+        google_place().write_bytes(b"x")
+
+
+@pytest.mark.parametrize("credentials", ["key", "token", "anonymous"])
+def test_credentials_that_google_refuses_are_tried_once(
+    google: Proxy, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, credentials: str
+) -> None:
+    if credentials == "key":
+        monkeypatch.setenv("GOOGLE_APPLICATION_CREDENTIALS", str(key_file(tmp_path)))
+    elif credentials == "token":
+        monkeypatch.setenv("GOOGLE_BEARER_TOKEN", "expired")
+    else:
+        monkeypatch.setenv("GOOGLE_SKIP_SIGNATURE", "true")
+    place = google_place()
+    calls: list[Callable[[], object]] = [
+        lambda: place.write_bytes(b"x"),
+        place.read_bytes,
+        place.exists,
+        place.list_files,
+        place.delete,
+    ]
+    for call in calls:
+        google.requests.clear()
+        with pytest.raises(StorageError, match=r"^gs://[^\n]*/a: [^\n]*403 Forbidden[^\n]*$"):
+            call()
+        assert google.count() == 1
+
+
+def key_file(folder: Path) -> Path:
+    """Write the key file of a service account that Google does not know."""
+    key = rsa.generate_private_key(public_exponent=65537, key_size=2048).private_bytes(
+        serialization.Encoding.PEM,
+        serialization.PrivateFormat.PKCS8,
+        serialization.NoEncryption(),
+    )
+    account = {
+        "type": "service_account",
+        "client_email": "someone@project.iam.gserviceaccount.com",
+        "private_key": key.decode(),
+        "private_key_id": "1",
+    }
+    file = folder / "key.json"
+    file.write_text(json.dumps(account))
+    return file
+
+
+def test_an_emulator_of_google_needs_no_credentials(
+    google: Proxy, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("GOOGLE_BASE_URL")
+    for host in (google.url, google.url.removeprefix("http://")):
+        monkeypatch.setenv("STORAGE_EMULATOR_HOST", host)
+        google.requests.clear()
+        with pytest.raises(StorageError):
+            google_place().exists()
+        assert google.count("HEAD") == 1
+        filesystem = clients.arrow_client("gs", ())
+        with pytest.raises(OSError, match=r"403|PERMISSION_DENIED"):
+            filesystem.get_file_info("bucket/a")
+        assert google.count("GET", "/storage/v1/b/bucket/o/a") == 1
+
+
+def test_credentials_that_pyarrow_does_not_find_are_refused_by_name(
+    google: Proxy, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("GOOGLE_SERVICE_ACCOUNT", str(key_file(tmp_path)))
+    with pytest.raises(ValueError, match=r"CREDENTIALS in place of GOOGLE_SERVICE_ACCOUNT\.$"):
+        google_place().to_arrow()
+    monkeypatch.setenv("GOOGLE_APPLICATION_CREDENTIALS", str(tmp_path / "key.json"))
+    filesystem, path = google_place().to_arrow()
+    assert filesystem.type_name == "gcs"
+    assert path.startswith("bucket-")
+
+
+def test_a_token_that_azure_refuses_is_asked_for_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    with proxy_before(0) as service:
+        service.faults = [Faults("403", 99)]
+        for name, value in {
+            "AZURE_STORAGE_ACCOUNT_NAME": "account",
+            "AZURE_CLIENT_ID": "client",
+            "AZURE_CLIENT_SECRET": "expired",
+            "AZURE_TENANT_ID": "tenant",
+            "AZURE_AUTHORITY_HOST": service.url,
+            "AZURE_ALLOW_HTTP": "true",
+        }.items():
+            monkeypatch.setenv(name, value)
+        with pytest.raises(StorageError, match=r"/a: no credentials: [^\n]*403 Forbidden[^\n]*$"):
+            resolve_place(f"az://{uuid.uuid4().hex}/a").write_bytes(b"x")
+        assert service.count() == 1

@@ -12,6 +12,7 @@ from obstore.store import LocalStore
 from exvad.data.storage import objects, retries
 from exvad.data.storage.errors import StorageError
 from exvad.data.storage.places import resolve_place
+from tests.helpers.google_storage import GoogleStorage, google_storage
 from tests.helpers.object_store import Faults, Kind, ObjectStore, object_store
 
 TRANSIENT: tuple[Kind, ...] = ("503", "reset", "reset in body")
@@ -139,3 +140,62 @@ def test_what_a_service_reports_as_gone_does_not_keep_the_rest(
     folder.delete_files(["a", "b", "c", "d", "e"])
     assert folder.list_files() == []
     (folder / "a").delete()
+
+
+def test_what_is_refused_is_not_tried_again(bucket: ObjectStore) -> None:
+    bucket.proxy.faults = [Faults("403", 99)]
+    with pytest.raises(StorageError, match="403 Forbidden"):
+        resolve_place(bucket.url("folder")).list_files()
+    assert bucket.proxy.count() == 1
+
+
+def test_a_bucket_that_is_not_there_is_named(bucket: ObjectStore) -> None:
+    place = resolve_place(f"s3://{bucket.bucket}-2/a")
+    with pytest.raises(StorageError, match=rf"^s3://{bucket.bucket}-2/a: there is no such bucket$"):
+        place.write_bytes(b"x")
+    with pytest.raises(StorageError, match="NoSuchBucket"):
+        place.list_files()
+    assert bucket.proxy.count() == 2
+
+
+@pytest.fixture(scope="module")
+def google(tmp_path_factory: pytest.TempPathFactory) -> Iterator[GoogleStorage]:
+    with google_storage(tmp_path_factory.mktemp("testbench")) as found:
+        yield found
+
+
+@pytest.mark.parametrize("kind", TRANSIENT)
+def test_requests_to_google_that_fail_are_tried_again(
+    google: GoogleStorage, monkeypatch: pytest.MonkeyPatch, kind: Kind
+) -> None:
+    for name, value in google.variables.items():
+        monkeypatch.setenv(name, value)
+    google.proxy.requests.clear()
+    methods = ("GET",) if kind == "reset in body" else ("PUT", "GET", "HEAD", "DELETE")
+    google.proxy.faults = [Faults(kind, retries.TRIES - 1, method) for method in methods]
+    folder = resolve_place(f"{google.url}/{kind}".replace(" ", "-"))
+    (folder / "a").write_bytes(b"content " * 1000)
+    assert (folder / "a").read_bytes() == b"content " * 1000
+    assert (folder / "a").exists()
+    assert not (folder / "a").create_bytes(b"x")
+    assert folder.list_files() == ["a"]
+    (folder / "b").write_bytes(b"")
+    folder.delete_files(["a", "b"])
+    assert folder.list_files() == []
+    assert google.proxy.count() >= 8 + 4 * len(methods)
+
+
+def test_google_notices_that_a_file_changes_while_it_is_read(
+    google: GoogleStorage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, value in google.variables.items():
+        monkeypatch.setenv(name, value)
+    size = 4 << 20
+    place = resolve_place(f"{google.url}/changing")
+    place.write_bytes(bytes(size))
+    with place.open_random() as file:
+        assert file.read(10) == bytes(10)
+        place.write_bytes(b"x" * size)
+        file.seek(size // 2)
+        with pytest.raises(StorageError, match="changed while it was read"):
+            file.read(10)

@@ -13,6 +13,7 @@ import pytest
 
 from exvad.data.storage.places import Place, resolve_place
 from tests.helpers.azurite import azurite
+from tests.helpers.google_storage import GoogleStorage, google_storage
 from tests.helpers.object_store import ObjectStore, object_store
 
 
@@ -28,7 +29,13 @@ def container(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, d
         yield found
 
 
-@pytest.fixture(params=["local", "file", "s3", "az", "memory"])
+@pytest.fixture(scope="module")
+def google(tmp_path_factory: pytest.TempPathFactory) -> Iterator[GoogleStorage]:
+    with google_storage(tmp_path_factory.mktemp("testbench")) as found:
+        yield found
+
+
+@pytest.fixture(params=["local", "file", "s3", "gs", "az", "memory"])
 def folder(
     request: pytest.FixtureRequest,
     tmp_path: Path,
@@ -43,6 +50,11 @@ def folder(
         for variable, value in variables.items():
             monkeypatch.setenv(variable, value)
         return resolve_place(f"{container}/{name}")
+    if kind == "gs":
+        google: GoogleStorage = request.getfixturevalue("google")
+        for variable, value in google.variables.items():
+            monkeypatch.setenv(variable, value)
+        return resolve_place(f"{google.url}/{name}")
     uris = {"local": str(tmp_path), "file": f"file://{tmp_path}", "s3": bucket.url(name)}
     return resolve_place(uris.get(kind, f"memory://{name}"))
 
