@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,8 @@ import pytest
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 # Ray runs its workers at a low priority, where they starve beside the other test processes.
 os.environ.setdefault("RAY_worker_niceness", "0")
+# A shell lets its background jobs ignore Ctrl-C, and so would all processes that the tests start.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 # Files that take minutes. They start first, so that the other process is not idle at the end.
