@@ -109,6 +109,8 @@ def read_source(control: socket.socket, output: IO[bytes], spec: SourceSpec, par
     sender = _record(source, spec)
     for item in source.follow(threading.Event()):
         if isinstance(item, Notice):
+            if item.kind == "ended" and sender is not None:
+                sender.wait(LAST_FRAGMENTS_SECONDS)  # whoever reads the notice ends this process
             _write_line(output, {"notice": [item.kind, item.text, item.count]})
         else:
             for frame in item:
@@ -116,8 +118,6 @@ def read_source(control: socket.socket, output: IO[bytes], spec: SourceSpec, par
                 _write_line(output, {"shape": shape, "time": frame.time, "decoded_at": decoded_at})
                 output.write(frame.frame.tobytes())
         output.flush()
-    if sender is not None:
-        sender.wait(LAST_FRAGMENTS_SECONDS)
 
 
 def _record(source: LiveSource, spec: SourceSpec) -> FragmentSender | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,7 @@ from exvad.serving.recording.clip import Clip
 from exvad.serving.recording.ring import Limits, RecordingRing, read_fragments
 from exvad.serving.sources.stream_process import StreamProcess
 from exvad.serving.sources.stream_reader import SourceSpec
+from exvad.video.footage.recorder import Fragment
 from exvad.video.frame_buffer import Notice
 from tests.helpers.recordings import show
 from tests.helpers.rtsp import rtsp_camera
@@ -49,6 +51,23 @@ def test_a_file_is_recorded_as_it_is_encoded(tmp_path: Path) -> None:
     clip = Clip(ring.folder, 2.5, 3.5, around=0.0)
     assert clip.start == pytest.approx(2.0, abs=0.01)
     assert frames_of(clip) == [(50 + index, index / 25) for index in range(50)]
+
+
+class SlowRing(RecordingRing):
+    """A recording on a slow disk."""
+
+    def append(self, fragment: Fragment) -> None:
+        """Append a fragment after a while."""
+        time.sleep(0.5)
+        super().append(fragment)
+
+
+def test_a_stream_has_ended_once_its_last_frames_are_recorded(tmp_path: Path) -> None:
+    video = write_video(tmp_path / "clip.ts", 50, size=(64, 48), gop=25)
+    ring = SlowRing(tmp_path / "ring", LIMITS)
+    for _ in StreamProcess(spec(video), ring).follow(threading.Event()):
+        pass
+    assert read_fragments(ring.folder)[-1].end == pytest.approx(2.0, abs=0.05)
 
 
 def test_a_camera_is_recorded_over_its_connections(tmp_path: Path) -> None:
