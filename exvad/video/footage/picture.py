@@ -181,7 +181,7 @@ def _with_named_data(frame: VideoFrame) -> VideoFrame:
 
     graph = Graph()
     graph.threads = 1
-    named = max(kind.value for kind in Type) + 1
+    named = len(Type)
     source = graph.add_buffer(
         width=frame.width, height=frame.height, format=frame.format, time_base=Fraction(1)
     )
