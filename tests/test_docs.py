@@ -156,6 +156,18 @@ def test_page_names_modules_and_files_that_exist(page: Path) -> None:
             assert (ROOT / "exvad" / code).exists(), f"exvad/{code} does not exist"
 
 
+def test_every_row_of_what_is_supported_names_a_test() -> None:
+    tables = re.findall(r"(?:^\|.*\n)+", prose_of(DOCS / "data-formats.md"), re.M)
+    headed = [table.splitlines() for table in tables]
+    checked = [rows for rows in headed if rows[0].rstrip(" |").endswith((" test", " tested in"))]
+    assert [rows[0].split("|")[1].strip() for rows in checked] == ["kind", "labels", "format"]
+    for row in (row for rows in checked for row in rows[2:]):
+        named = INLINE.findall(row.rstrip(" |").rpartition("|")[2])
+        assert named, f"{row}: names no test"
+        for name in named:
+            assert re.search(r"^def test_", (ROOT / name).read_text("utf-8"), re.M), name
+
+
 def resolves(name: str) -> bool:
     """Whether a dotted name is a module, or something in one."""
     module = name

@@ -21,7 +21,7 @@ VIDEO_SUFFIXES = frozenset(
         *("264", "265", "3g2", "3gp", "asf", "av1", "avi", "dav", "divx", "dv", "f4v", "flv"),
         *("gif", "h264", "h265", "hevc", "ivf", "m2t", "m2ts", "m2v", "m4v", "mjpeg", "mjpg"),
         *("mkv", "mov", "mp4", "mpeg", "mpg", "mts", "mxf", "nut", "obu", "ogm", "ogv", "ps", "qt"),
-        *("rm", "rmvb", "tp", "trp", "ts", "vob", "webm", "wmv", "y4m"),
+        *("apng", "rm", "rmvb", "tp", "trp", "ts", "vob", "webm", "wmv", "y4m"),
     )
 )
 

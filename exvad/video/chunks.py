@@ -43,6 +43,7 @@ class Chunk:
         frames: indices in the video of each snippet's frame, if they are not every `stride`-th.
         clock: points of the video's clock from its first frame on, frame and second by turns; see
             `exvad.video.footage.clock_points`.
+        orientation: that of the video's first frame; see `exvad.video.footage.picture.Geometry`.
     """
 
     video_id: str
@@ -56,6 +57,7 @@ class Chunk:
     seeks: tuple[int, ...] = ()
     frames: tuple[int, ...] = ()
     clock: tuple[float, ...] = ()
+    orientation: int = 0
 
     @property
     def frame_indices(self) -> Sequence[int]:
@@ -159,4 +161,5 @@ def make_chunk(
         times=tuple(survey.seconds[frames].tolist()),
         pts=pts,
         seeks=seeks,
+        orientation=survey.orientation,
     )

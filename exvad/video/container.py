@@ -33,8 +33,8 @@ if TYPE_CHECKING:
 # before its format is known (hls, dash, concat, imf, sdp), render text, or read images and audio.
 VIDEO_FORMATS = (
     "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,avi,mpegts,mpeg,mpegvideo,m4v,asf,flv,live_flv,kux,ogg,"
-    "gif,mxf,nut,ivf,obu,av1,h264,hevc,vvc,h261,h263,mjpeg,mpjpeg,vc1,vc1test,dirac,cavsvideo,avs2,"
-    "avs3,dv,rm,wtv,nuv,nsv,pva,gxf,dhav,swf,ty,yuv4mpegpipe"
+    "gif,apng,mxf,nut,ivf,obu,av1,h264,hevc,vvc,h261,h263,mjpeg,mpjpeg,vc1,vc1test,dirac,cavsvideo,"
+    "avs2,avs3,dv,rm,wtv,nuv,nsv,pva,gxf,dhav,swf,ty,yuv4mpegpipe"
 )
 # FFmpeg takes a clock that was set back for one that wrapped, and adds 26.5 hours. What a jump
 # means is decided in `exvad.video.footage.clock`.

@@ -14,7 +14,7 @@ import numpy as np
 
 from exvad.video.chunks import Chunk, make_chunk
 from exvad.video.container import DEFAULT_FPS, VideoError, decode_frames, open_video
-from exvad.video.footage.picture import Geometry, read_geometry, to_rgb
+from exvad.video.footage.picture import GeometryReader, to_rgb
 from exvad.video.open_file import OpenFile
 from exvad.video.survey import survey_packets
 
@@ -138,7 +138,6 @@ class _ChunkDecoder:
         self.reformatter = VideoReformatter()
         self.is_decoded = np.zeros(chunk.num_snippets, bool)
         self.frames_tHWC: NDArray[np.uint8] | None = None
-        self.geometry = Geometry()
 
     def decode_by_time(self, start: int | None, skip_unneeded: bool) -> bool:
         """Seek and decode the frames by their pts.
@@ -158,7 +157,7 @@ class _ChunkDecoder:
         self.is_decoded[:] = False
         previous: int | None = None
         with open_video(self.chunk.path, file=self.file) as (container, stream):
-            self._set_threads(stream)
+            geometry = self._prepare(stream)
             if start is not None:
                 try:
                     container.seek(start, stream=stream)
@@ -174,8 +173,9 @@ class _ChunkDecoder:
                 if is_first and not (pts == keyframe and _is_intra(frame)):
                     return False
                 previous = pts
+                geometry.follow(frame)
                 if pts in snippet_of:
-                    self._store(snippet_of[pts], frame, stream)
+                    self._store(snippet_of[pts], frame, geometry)
                 if pts >= self.chunk.pts[-1]:
                     break
             else:
@@ -188,10 +188,11 @@ class _ChunkDecoder:
         snippet_of = {index: snippet for snippet, index in enumerate(indices)}
         self.is_decoded[:] = False
         with open_video(self.chunk.path, file=self.file) as (container, stream):
-            self._set_threads(stream)
+            geometry = self._prepare(stream)
             for index, frame in enumerate(decode_frames(container, stream)):
+                geometry.follow(frame)
                 if index in snippet_of:
-                    self._store(snippet_of[index], frame, stream)
+                    self._store(snippet_of[index], frame, geometry)
                 if index >= indices[-1]:
                     return
 
@@ -220,26 +221,24 @@ class _ChunkDecoder:
             )
         return DecodedChunk(self.frames_tHWC, times, problems)
 
-    def _set_threads(self, stream: VideoStream) -> None:
+    def _prepare(self, stream: VideoStream) -> GeometryReader:
         stream.thread_type = "NONE" if self.threads == 1 else "AUTO"
         stream.codec_context.thread_count = self.threads
+        return GeometryReader(stream, self.chunk.orientation)
 
-    def _store(self, snippet: int, frame: VideoFrame, stream: VideoStream) -> None:
+    def _store(self, snippet: int, frame: VideoFrame, reader: GeometryReader) -> None:
+        # Every frame has its own: recordings change it, and so do the images of a folder.
+        geometry = reader.read(frame)
         if self.frames_tHWC is None:
-            self.frames_tHWC = self._allocate(frame, stream)
+            width, height = geometry.size(frame.width, frame.height, self.short_side)
+            shown = (width, height) if geometry.turns % 2 else (height, width)
+            self.frames_tHWC = self.allocate((self.chunk.num_snippets, *shown, 3))
         height, width = self.frames_tHWC.shape[1:3]
-        if self.geometry.turns % 2:
+        if geometry.turns % 2:
             height, width = width, height
         stored_HWC = to_rgb(self.reformatter, frame, (width, height))
-        self.frames_tHWC[snippet] = self.geometry.upright(stored_HWC)
+        self.frames_tHWC[snippet] = geometry.upright(stored_HWC)
         self.is_decoded[snippet] = True
-
-    def _allocate(self, first: VideoFrame, stream: VideoStream) -> NDArray[np.uint8]:
-        """Return the array of all frames; the first frame decides on their size and geometry."""
-        self.geometry = read_geometry(first, stream)
-        width, height = self.geometry.size(first.width, first.height, self.short_side)
-        upright = (width, height) if self.geometry.turns % 2 else (height, width)
-        return self.allocate((self.chunk.num_snippets, *upright, 3))
 
 
 def _allocate(shape: tuple[int, ...]) -> NDArray[np.uint8]:

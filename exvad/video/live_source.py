@@ -21,7 +21,7 @@ from exvad.video.container import (
     VideoError,
     choose_stream,
 )
-from exvad.video.footage.picture import read_geometry, to_rgb
+from exvad.video.footage.picture import GeometryReader, to_rgb
 from exvad.video.footage.recorder import Recorder
 from exvad.video.footage.sampling import Sampling
 from exvad.video.footage.stream_clock import MIN_STEP, StreamClock
@@ -157,6 +157,7 @@ class LiveSource:
                 with av.open(source, metadata_errors="replace", **_options(source)) as container:
                     stream = choose_stream(self.name, container)
                     buffer.put_notice(Notice("connected", "the source is open"))
+                    reader = GeometryReader(stream)
                     with closing(self._packets(container, stream, connected_at)) as packets:
                         for index, frame in enumerate(_decode(packets)):
                             if stopped.is_set():
@@ -167,8 +168,9 @@ class LiveSource:
                             first = first if index else seconds
                             last = snippet
                             snippet = self.sampling.snippet_of(index, seconds - first)
+                            reader.follow(frame)
                             if snippet > last:
-                                pixels = _show(reformatter, frame, stream, self.short_side)
+                                pixels = _show(reformatter, frame, reader, self.short_side)
                                 yield LiveFrame(pixels, seconds, time.time())
             except (av.error.FFmpegError, OSError) as error:
                 raise VideoError(self.name, f"broke off ({reason_of(error)})") from None
@@ -253,9 +255,9 @@ def _options(source: Readable | str) -> dict[str, Any]:
 
 
 def _show(
-    reformatter: VideoReformatter, frame: VideoFrame, stream: VideoStream, short_side: int
+    reformatter: VideoReformatter, frame: VideoFrame, reader: GeometryReader, short_side: int
 ) -> NDArray[np.uint8]:
-    geometry = read_geometry(frame, stream)
+    geometry = reader.read(frame)
     size = geometry.size(frame.width, frame.height, short_side)
     return geometry.upright(to_rgb(reformatter, frame, size))
 

@@ -75,6 +75,8 @@ def parse_plan(
             raise ValueError("a chunk has the wrong number of frames")
         if any(type(value) is not int for value in (*chunk.frames, *chunk.pts, *chunk.seeks)):
             raise ValueError("a chunk has frames or times that are not whole numbers")
+        if type(chunk.orientation) is not int or not 0 <= chunk.orientation < 8:
+            raise ValueError("a chunk has no possible orientation")
     expected = -(-info.num_frames // stride)
     if not 0 < first_snippet <= info.num_frames or (
         first_snippet != expected and not stride_seconds

@@ -33,7 +33,7 @@ from exvad.video.footage.clock import (
     read_clock,
 )
 from exvad.video.footage.fields import FieldPairs
-from exvad.video.footage.picture import read_geometry
+from exvad.video.footage.picture import GeometryReader
 from exvad.video.open_file import OpenFile
 
 if TYPE_CHECKING:
@@ -89,12 +89,14 @@ class PacketSurvey:
         seconds: time of each frame since the first one, float64 [n].
         pts: the same in the file's time base, int64 [n]; None if the file's times are unreliable.
         keyframes: pts and dts of the keyframes, sorted, int64 [k, 2]; empty without `pts`.
+        orientation: that of the first frame; see `exvad.video.footage.picture.Geometry`.
     """
 
     info: VideoInfo
     seconds: NDArray[np.float64]
     pts: NDArray[np.int64] | None
     keyframes: NDArray[np.int64]
+    orientation: int
 
 
 class _Packets(NamedTuple):
@@ -156,7 +158,8 @@ def survey_packets(
         step = 1 / fps if abs(timeline.step * fps - 1) < _ROUNDED_STEP else timeline.step
         if len(seconds) == 1:
             step = min(1 / rate, DEFAULT_STEP)
-        width, height = read_geometry(first, stream).shown_size(first.width, first.height)
+        geometry = GeometryReader(stream).read(first)
+        width, height = geometry.shown_size(first.width, first.height)
         info = VideoInfo(
             path=path,
             num_frames=len(packets.pts),
@@ -167,9 +170,9 @@ def survey_packets(
             codec=stream.codec_context.codec.canonical_name,
             notes=(*describe_choice(container, stream), *timeline.notes),
             gaps=timeline.gaps,
-            lead=_lead(container, stream, pts),
+            lead=_lead(container, stream, clock.ticks(packets) if clock.is_reliable else None),
         )
-    return PacketSurvey(info, seconds, pts, keyframes)
+    return PacketSurvey(info, seconds, pts, keyframes, geometry.orientation)
 
 
 def _lead(container: InputContainer, stream: VideoStream, pts: NDArray[np.int64] | None) -> float:
@@ -242,10 +245,10 @@ class _FileClock:
         self._is_dav = container.format.name == "dhav"
         has_both = (pts != _NO_TIME) & (dts != _NO_TIME)
         self._reordered = bool(codec.has_b_frames) or bool((pts != dts)[has_both].any())
-        # AVI has no presentation times, and those that FFmpeg derives ignore B-frames.
-        self._has_pts = not (
-            container.format.name == "avi" and codec.name != "mpeg4" and codec.has_b_frames
-        )
+        # AVI has no presentation times. Those that FFmpeg derives ignore B-frames, and without
+        # B-frames they are those of the next frame, which may come after a standstill.
+        self._is_guessed = container.format.name == "avi" and codec.name != "mpeg4"
+        self._has_pts = not (self._is_guessed and codec.has_b_frames)
         self.is_reliable = (
             self._has_pts
             and bool((pts != _NO_TIME).all())
@@ -253,6 +256,17 @@ class _FileClock:
             and not (np.diff(dts[dts != _NO_TIME]) < 0).any()
             and is_in_order(pts.astype(float), self._reordered)
         )
+
+    def ticks(self, packets: _Packets) -> NDArray[np.int64]:
+        """Return the times at which frames are shown, increasing, in the file's time base.
+
+        Args:
+            packets: the packets, whose times are reliable.
+        """
+        pts, dts = packets.pts, packets.dts
+        is_steady = self._is_guessed and (np.diff(pts) > 0).all() and (np.diff(dts) > 0).all()
+        ticks: NDArray[np.int64] = dts if is_steady and dts[0] != _NO_TIME else np.sort(pts)
+        return ticks
 
     def read(self, packets: _Packets, rate: float) -> Timeline:
         """Return the times of the frames of packets.
@@ -262,12 +276,12 @@ class _FileClock:
             rate: frames per second, as the header says.
         """
         if self.is_reliable:
-            pts = np.sort(packets.pts)
-            seconds = (pts - pts[0]) * self._time_base
+            ticks = self.ticks(packets)
+            seconds = (ticks - ticks[0]) * self._time_base
             return read_clock(close_first_second(seconds) if self._is_dav else seconds)
         shown, coded = self._seconds(packets.pts), self._seconds(packets.dts)
         even = Timeline(np.arange(len(shown)) / rate, 1 / rate)
-        if self._has_pts:
+        if self._has_pts and not self._is_guessed:
             timeline = mend_clock(shown, coded, self._reordered)
         else:
             # One frame is shown at a time: the n-th at the n-th time, whatever its packet.

@@ -65,6 +65,8 @@ def test_parse_plan_accepts_a_valid_plan(video: Path) -> None:
         lambda plan: plan["chunks"][0].update(frames=[0, 8]),
         lambda plan: plan["chunks"][1].update(pts=["x"] * 5),
         lambda plan: plan["chunks"][1].update(seeks=[0.5]),
+        lambda plan: plan["chunks"][1].update(orientation=8),
+        lambda plan: plan["chunks"][1].update(orientation="0"),
         lambda plan: plan["info"].update(width=-1),
         lambda plan: plan["info"].update(codec=[]),
         lambda plan: plan.update(info=None),

@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections import defaultdict
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from xml.etree import ElementTree
 
@@ -34,6 +35,7 @@ def read_cvat(path: Path) -> Annotations:
     if not files:
         raise AnnotationError(f"{path}: the folder has no .xml files; unpack CVAT's zip files")
     videos: list[AnnotatedVideo] = []
+    places: dict[str, int] = {}  # of the videos of jobs
     classes: dict[str, None] = {}
     notes: list[str] = []
     for file in files:
@@ -41,8 +43,16 @@ def read_cvat(path: Path) -> Annotations:
         meta = root.find("meta")
         names = [_text(label, "name") for label in root.iterfind("meta/*/labels/label")]
         classes |= dict.fromkeys(name for name in names if name)
+        is_job = root.find("meta/job") is not None
         for task in _tasks(meta, file, notes):
-            videos.append(_read_task(root, task, file))
+            video = _read_task(root, task, file)
+            if is_job and video.name in places:
+                notes.append(f"{file}: is another job of {video.name}; their events are joined")
+                videos[places[video.name]] = _join_jobs(videos[places[video.name]], video)
+                continue
+            if is_job:
+                places[video.name] = len(videos)
+            videos.append(video)
     declared = sorted(classes, key=lambda name: name.casefold() != "normal")
     return Annotations(tuple(videos), tuple(declared), tuple(notes))
 
@@ -129,8 +139,9 @@ def _tasks(
         step = re.search(r"step=(\d+)", _text(task, "frame_filter"))
         first = _integer(task, "start_frame") or 0
         name = video_name(source or file.stem)
-        size = _integer(task, "size")
-        known = size if first == 0 and not step else None
+        # The frames of a job are some of the video's.
+        is_whole = first == 0 and not step and task.tag == "task"
+        known = _integer(task, "size") if is_whole else None
         yield (_text(task, "id") if several else None), name, _step(step), known
 
 
@@ -163,6 +174,24 @@ def _read_task(
         events += [Event(start, end, label) for start, end in _runs(sorted(numbers), step)]
     events.sort(key=lambda event: (event.start, event.end, event.label))
     return AnnotatedVideo(name, events=tuple(events), num_frames=size)
+
+
+def _join_jobs(first: AnnotatedVideo, second: AnnotatedVideo) -> AnnotatedVideo:
+    """Return the video of two jobs; an event that goes on in the next job is one event."""
+    waiting = list(first.events)
+    joined: list[Event] = []
+    for event in second.events:
+        goes_on = [
+            other
+            for other in waiting
+            if other.label == event.label and other.start <= event.end and event.start <= other.end
+        ]
+        for other in goes_on[:1]:
+            waiting.remove(other)
+            event = Event(min(event.start, other.start), max(event.end, other.end), event.label)
+        joined.append(event)
+    events = sorted(waiting + joined, key=lambda event: (event.start, event.end, event.label))
+    return replace(first, events=tuple(events))
 
 
 def _track_events(track: ElementTree.Element, step: int, file: Path) -> Iterator[Event]:

@@ -55,16 +55,23 @@ def read_label_studio(path: Path, fps: float | None = None) -> Annotations:
     videos: list[AnnotatedVideo] = []
     notes: list[str] = []
     unread: Counter[str] = Counter()
+    minimal: set[str] = set()
     for number, item in enumerate(tasks, 1):
         where = f"{path}: task {number}"
         task = as_dict(item, where)
         data = as_dict(task.get("data", task), where)
         name = video_name(_video_reference(data, where))
+        if "data" not in task and "id" in task:
+            # JSON-MIN repeats the task for every annotation of it.
+            if str(task["id"]) in minimal:
+                notes.append(f"{where}: {name} is annotated again; the first annotation is read")
+                continue
+            minimal.add(str(task["id"]))
         results = _results(task, f"{where} ({name})", notes)
         if results is None:
             notes.append(f"{where}: {name} is not annotated yet and is left out")
             continue
-        rate = next((float(data[k]) for k in _RATE_KEYS if _is_rate(data.get(k))), None)
+        rate = next(filter(None, (_read_rate(data.get(key)) for key in _RATE_KEYS)), None)
         counted_at = rate or fps or _rate_of_tracks(results)
         labels, events = _read_results(results, counted_at, f"{where} ({name})", unread)
         predicted = _is_predicted(task)
@@ -116,7 +123,7 @@ def _results(task: dict[str, Any], where: str, notes: list[str]) -> list[dict[st
     """Return the results of a task; None if nobody and no model has annotated it."""
     if "data" not in task:
         return _minimal_results(task)
-    annotations = [as_dict(item, where) for item in as_list(task.get("annotations") or [], where)]
+    annotations = [as_dict(item, where) for item in as_list(_annotations(task), where)]
     finished = [item for item in annotations if not item.get("was_cancelled")]
     if not finished:
         finished = [as_dict(p, where) for p in as_list(task.get("predictions") or [], where)]
@@ -129,8 +136,13 @@ def _results(task: dict[str, Any], where: str, notes: list[str]) -> list[dict[st
     return [as_dict(r, where) for r in as_list(chosen.get("result") or [], where)]
 
 
+def _annotations(task: dict[str, Any]) -> Any:
+    """Return what people annotated; Label Studio below 1.0 calls it completions."""
+    return task.get("annotations") or task.get("completions") or []
+
+
 def _is_predicted(task: dict[str, Any]) -> bool:
-    finished = [item for item in task.get("annotations") or [] if not item.get("was_cancelled")]
+    finished = [item for item in _annotations(task) if not item.get("was_cancelled")]
     return "data" in task and not finished
 
 
@@ -221,6 +233,16 @@ def _rate_of_tracks(results: Sequence[dict[str, Any]]) -> float | None:
             if _is_rate(duration):
                 return float(value["framesCount"]) / float(duration)
     return None
+
+
+def _read_rate(value: Any) -> float | None:
+    """Return the rate of a task's data, which is a text where tasks were imported from CSV."""
+    if isinstance(value, str):
+        try:
+            value = float(value)
+        except ValueError:
+            return None
+    return float(value) if _is_rate(value) else None
 
 
 def _is_rate(value: Any) -> TypeGuard[float]:

@@ -26,6 +26,9 @@ DEFAULT_STEP = 1 / 25
 MAX_CLOCKS = 10_000  # parts of a file with clocks of their own; with more, its times are noise
 SPARSE_SHARE = 0.5  # of frames without a time, from which on that is how the container is
 MAX_LISTED = 5  # notes of one kind
+# Seconds after which counters begin anew: 33 and 32 bits of a 90,000th, and 32 bits of a 1,000th.
+_WRAPS = (2**33 / 90_000, 2**32 / 90_000, 2**32 / 1000)
+_WRAPPED_STEP = 0.2  # share by which the step over a wrap may differ from the usual one
 _STRAY_FRAMES = 2  # so few frames in a row with a wrong time are not a new clock
 _REORDERED = 32  # frames: no codec shows a frame so much later than its packet comes
 _MAX_DELAY = 30.0  # seconds, for the same reason, where the rate is not constant
@@ -110,12 +113,17 @@ def mend_clock(
     Returns:
         The timeline; None if the file has no times, or none that make sense.
     """
+    if reordered:
+        coded_n = _lead_in(coded_n)
     # Only times that increase from packet to packet show where a clock jumps.
-    first, second = (coded_n, shown_n) if reordered else (shown_n, coded_n)
-    steady_n = np.where(np.isnan(first), second, first)
+    steady_n = _choose_steady(shown_n, coded_n, reordered)
     if np.isnan(steady_n).all():
         return None
     step = usual_step(steady_n)
+    unwrapped_n = _unwrap(steady_n, step)
+    if unwrapped_n is not None:
+        shown_n, coded_n = _follow(shown_n, unwrapped_n), _follow(coded_n, unwrapped_n)
+        steady_n = unwrapped_n
     starts, is_stray_n = _find_jumps(steady_n)
     if len(starts) > MAX_CLOCKS:
         return None
@@ -156,6 +164,52 @@ def is_in_order(shown_n: NDArray[np.float64], reordered: bool) -> bool:
         return True
     places = np.argsort(shown_n, kind="stable")
     return reordered and bool((np.abs(places - np.arange(len(places))) <= _REORDERED).all())
+
+
+def _lead_in(coded_n: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return times of decoding with those before the first known one, by the usual step.
+
+    Matroska does not say them of the first frames, which are shown in another order.
+    """
+    known = np.flatnonzero(~np.isnan(coded_n))
+    if not len(known):
+        return coded_n
+    led_n = coded_n.copy()
+    led_n[: known[0]] = coded_n[known[0]] - np.arange(known[0], 0, -1) * usual_step(coded_n)
+    return led_n
+
+
+def _choose_steady(
+    shown_n: NDArray[np.float64], coded_n: NDArray[np.float64], reordered: bool
+) -> NDArray[np.float64]:
+    first, second = (coded_n, shown_n) if reordered else (shown_n, coded_n)
+    steady_n: NDArray[np.float64] = np.where(np.isnan(first), second, first)
+    return steady_n
+
+
+def _unwrap(steady_n: NDArray[np.float64], step: float) -> NDArray[np.float64] | None:
+    """Return times that go on where a counter has wrapped; None if none has."""
+    known = np.flatnonzero(~np.isnan(steady_n))
+    steps = np.diff(steady_n[known])
+    added_n = np.zeros(len(steady_n))
+    for wrap in _WRAPS:
+        is_wrap = np.abs(steps + wrap - step) <= _WRAPPED_STEP * step
+        added_n[known[1:][is_wrap]] = wrap
+    return steady_n + np.cumsum(added_n) if added_n.any() else None
+
+
+def _follow(times_n: NDArray[np.float64], steady_n: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return times as close to others as the wraps of a counter allow.
+
+    Around a wrap, frames are decoded before it and shown after it.
+    """
+    nearest_n = times_n
+    for wrap in _WRAPS:
+        moved_n = times_n + wrap * np.round((steady_n - times_n) / wrap)
+        is_closer_n = np.abs(moved_n - steady_n) < np.abs(nearest_n - steady_n)
+        is_close_n = np.abs(moved_n - steady_n) <= _MAX_DELAY
+        nearest_n = np.where(is_closer_n & is_close_n, moved_n, nearest_n)
+    return nearest_n
 
 
 def _find_jumps(steady_n: NDArray[np.float64]) -> tuple[list[int], NDArray[np.bool_]]:

@@ -55,6 +55,7 @@ class FrameFolder:
             guessed_rate=rate,
             time_base=1 / rate,
             sample_aspect_ratio=None,
+            container=self,
             thread_type="NONE",
             start_time=0,
         )

@@ -40,6 +40,22 @@ def test_read_cvat_reads_a_folder_and_jobs(tmp_path: Path) -> None:
     assert names == ["shop_door.mp4", "one.mp4", "two.mp4"]
 
 
+def test_the_jobs_of_a_task_are_one_video(tmp_path: Path) -> None:
+    """An event that goes on in the next job is one event; a job is shorter than it."""
+    first = CVAT_VIDEO.replace("task>", "job>").replace("<size>500", "<size>450")
+    second = first.replace("<start_frame>0", "<start_frame>445").replace('frame="499"', 'frame="9"')
+    second = second.replace('frame="120"', 'frame="495"').replace('frame="121"', 'frame="496"')
+    second = second.replace('frame="360"', 'frame="600"').replace('frame="400"', 'frame="700"')
+    write(tmp_path, first, "a.xml")
+    write(tmp_path, second.replace('frame="9"', 'frame="709"'), "b.xml")
+    read = read_cvat(tmp_path)
+    spans = [(120, 360), (400, 600), (700, 710)]
+    events = tuple(Event(start, end, "Robbery") for start, end in spans)
+    assert read.videos == (AnnotatedVideo("shop_door.mp4", (), events),)
+    (note,) = read.notes
+    assert note.endswith("b.xml: is another job of shop_door.mp4; their events are joined")
+
+
 def test_read_cvat_says_how_it_names_a_video_without_a_source(tmp_path: Path) -> None:
     text = CVAT_VIDEO.replace("<source>shop_door.mp4</source>", "")
     read = read_cvat(write(tmp_path, text))

@@ -75,6 +75,36 @@ def test_read_label_studio_takes_the_ground_truth_of_several_annotations(tmp_pat
     assert read.notes[0].endswith("has 2 annotations; the ground truth is read")
 
 
+def test_completions_of_old_versions_are_annotations(tmp_path: Path) -> None:
+    tasks = copy.deepcopy(LABEL_STUDIO)
+    expected = read_label_studio(write(tmp_path, tasks))
+    for task in tasks:
+        task["completions"] = task.pop("annotations", [])
+    assert read_label_studio(write(tmp_path, tasks)) == expected
+    assert expected.videos[0].timed_events
+    assert not expected.videos[0].predicted
+
+
+def test_the_first_annotation_counts_where_json_min_repeats_the_task(tmp_path: Path) -> None:
+    (first,) = copy.deepcopy(LABEL_STUDIO_MIN)
+    again = copy.deepcopy(first) | {"annotator": 2, "annotation_id": 18, "videoLabels": []}
+    other = copy.deepcopy(first) | {"id": 42, "video": "/data/upload/3/aaaaaaaa-hall.mp4"}
+    read = read_label_studio(write(tmp_path, [first, again, other]), fps=24)
+    assert [video.name for video in read.videos] == ["shop door.mp4", "hall.mp4"]
+    assert read.videos[0].timed_events == (TimedEvent(5.0, 15.0, "Robbery"),)
+    (note,) = read.notes
+    assert note.endswith("task 2: shop door.mp4 is annotated again; the first annotation is read")
+
+
+@pytest.mark.parametrize(("rate", "known"), [("25", 25.0), (" 29.97", 29.97), ("$fps", None)])
+def test_the_rate_of_a_task_may_be_a_text(tmp_path: Path, rate: str, known: float | None) -> None:
+    (task,) = copy.deepcopy(LABEL_STUDIO_MIN)
+    (door,) = read_label_studio(write(tmp_path, [task | {"fps": rate}]), fps=24).videos
+    assert door.fps == known
+    if known is not None:
+        assert door.events == (Event(120, 360, "Robbery"),)
+
+
 def test_a_track_without_an_end_lasts_to_the_end_of_the_video(tmp_path: Path) -> None:
     tasks = copy.deepcopy(LABEL_STUDIO[:1])
     tasks[0]["annotations"][0]["result"][1]["value"]["sequence"].pop()

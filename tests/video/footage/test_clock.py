@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from fractions import Fraction
 from pathlib import Path
 
+import av
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -227,6 +229,56 @@ def test_a_clock_that_wraps_leaves_the_length_of_the_video(tmp_path: Path) -> No
     assert info.fps == pytest.approx(25, abs=0.1)
 
 
+@pytest.mark.parametrize("missing", [2, 5])
+def test_frames_that_are_decoded_at_unknown_times_are_no_jump(missing: int) -> None:
+    """Matroska does not say when the first frames are decoded, nor times below 0."""
+    order = np.array([0, 3, 1, 2, 6, 4, 5, 9, 7, 8, 12, 10, 11])
+    coded, shown = np.arange(-1.0, 12), order.astype(float)
+    coded[:missing] = NONE
+    shown[: missing - 2] = NONE
+    shown[8] = shown[7]  # a doubled time, or the others would be taken as they are
+    timeline = mend(shown.tolist(), coded.tolist())
+    assert timeline.gaps == ()
+    if missing == 2:  # nobody can say where a frame without any time is shown
+        assert timeline.seconds.tolist() == pytest.approx(np.arange(13))
+
+
+@pytest.mark.parametrize("wrap", [2**33 / 90_000, 2**32 / 90_000, 2**32 / 1000])
+@pytest.mark.parametrize("at", range(1, 9))
+def test_a_counter_that_wraps_leaves_no_trace(wrap: float, at: int) -> None:
+    """Also of frames that are decoded before it wraps and shown after."""
+    order = np.array([0, 3, 1, 2, 6, 4, 5, 9, 7, 8])
+    start = wrap - at / 25 - 0.01
+    coded, shown = (start + np.arange(10) / 25) % wrap, (start + (order + 1) / 25) % wrap
+    timeline = mend_clock(shown, coded, reordered=True)
+    assert timeline is not None
+    assert timeline.seconds.tolist() == pytest.approx(np.arange(10) / 25, abs=1e-5)
+    assert (timeline.gaps, timeline.notes) == ((), ())
+    plain = mend(coded.tolist())
+    assert plain.seconds.tolist() == pytest.approx(np.arange(10) / 25, abs=1e-5)
+    assert (plain.gaps, plain.notes) == ((), ())
+
+
+def test_a_transport_stream_with_b_frames_may_wrap(tmp_path: Path) -> None:
+    whole, path = write_video(tmp_path / "whole.mp4", 60, b_frames=2), tmp_path / "clip.ts"
+    options = {"avoid_negative_ts": "disabled", "mpegts_copyts": "1"}
+    with av.open(str(whole)) as source, av.open(str(path), "w", options=options) as copy:
+        stream = copy.add_stream_from_template(source.streams.video[0])
+        for packet in source.demux(video=0):
+            if packet.size and packet.pts is not None and packet.dts is not None:
+                tick = (packet.time_base or 1) * 90_000
+                packet.pts = 2**33 - 90_000 + round(packet.pts * tick)
+                packet.dts = 2**33 - 90_000 + round(packet.dts * tick)
+                packet.time_base, packet.stream = Fraction(1, 90_000), stream
+                copy.mux(packet)
+    indices, times, problems, _ = decode_video(path, 7, 3)
+    assert indices == list(range(0, 60, 7))
+    assert times == pytest.approx([index / 25 for index in indices], abs=2e-3)
+    info = probe(path)
+    assert info.duration == pytest.approx(2.4, abs=2e-3)
+    assert (info.gaps, info.notes, problems) == ((), (), [])
+
+
 def test_a_gap_of_a_motion_recording_stays_in_its_times(tmp_path: Path) -> None:
     times = [100 * index + 600_000 * (index >= 32) for index in range(64)]
     path = write_video(tmp_path / "clip.mkv", 64, milliseconds=times)
@@ -245,3 +297,18 @@ def test_the_times_of_an_avi_with_b_frames_are_those_of_its_packets(tmp_path: Pa
     assert indices == list(range(40))
     assert times == pytest.approx(np.arange(40) / 25)
     assert probe(path).notes == ()
+
+
+def test_the_times_of_an_avi_without_b_frames_are_those_of_its_packets(tmp_path: Path) -> None:
+    """Also around a standstill, for which AVI has empty chunks."""
+    whole = write_video(tmp_path / "whole.ts", 40)
+    path = remux(whole, tmp_path / "clip.avi", lambda index, _: 40 * index + 2000 * (index >= 20))
+    info = probe(path)
+    assert (info.num_frames, info.lead) == (40, 0)
+    assert list(info.gaps[0]) == pytest.approx([0.8, 2.8])
+    expected = [index / 25 + 2 * (index >= 20) for index in range(40)]
+    indices, times, problems, chunks = decode_video(path, 1, 9)
+    assert indices == list(range(40))
+    assert times == pytest.approx(expected)
+    assert problems == []
+    assert chunks[-1].seeks, "the file is not read from its beginning for every chunk"

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, ImageOps
 
 from exvad.video.chunks import plan_chunks
 from exvad.video.container import VideoError
@@ -86,6 +86,24 @@ def test_images_are_turned_and_scaled_like_other_frames(tmp_path: Path) -> None:
     frame = decode_chunk(chunk, 24).frames[0]
     assert frame.shape == (24, 32, 3)
     assert read_index(frame) == 9
+
+
+@pytest.mark.parametrize("suffix", ["jpg", "png", "webp", "tif"])
+def test_every_image_is_shown_as_its_own_exif_orientation_says(tmp_path: Path, suffix: str) -> None:
+    """All eight orientations, also mirrored ones; the right pictures come from Pillow."""
+    expected = []
+    for orientation in range(1, 9):
+        exif = Image.Exif()
+        exif[0x0112] = orientation
+        image = Image.fromarray(draw_index(0b101100010110, (48, 48)))
+        image.save(tmp_path / f"{orientation}.{suffix}", exif=exif)
+        with Image.open(tmp_path / f"{orientation}.{suffix}") as stored:
+            expected.append(np.asarray(ImageOps.exif_transpose(stored).convert("RGB")))
+    _, (chunk,) = plan_chunks("clip", tmp_path, 1)
+    for shown, right in zip(decode_chunk(chunk).frames, expected, strict=True):
+        assert np.abs(shown.astype(int) - right).mean() < 6
+    with DecodingProcess() as process:
+        np.testing.assert_array_equal(process.decode(chunk).frames, decode_chunk(chunk).frames)
 
 
 def test_a_folder_without_images_is_no_video(tmp_path: Path) -> None:

@@ -126,6 +126,60 @@ def test_squeezed_pixels_are_stretched_before_the_frame_is_turned(tmp_path: Path
     assert first_frame(path).shape == (128, 64, 3)
 
 
+def test_the_shape_of_pixels_may_change(tmp_path: Path) -> None:
+    """As where a broadcast changes from 4:3 to 16:9."""
+    path = tmp_path / "clip.ts"
+    for first, aspect in ((0, Fraction(4, 3)), (20, Fraction(2))):
+        part = write_video(tmp_path / f"{first}.ts", 20, size=SIZE, aspect=aspect, first=first)
+        with path.open("ab") as joined:
+            joined.write(part.read_bytes())
+    info, chunks = plan_chunks("clip", path, 5, 4)
+    assert (info.width, info.height) == (64, 32)
+    shapes = [decode_chunk(chunk).frames.shape for chunk in chunks]
+    assert shapes == [(4, 32, 64, 3), (4, 32, 96, 3)]
+
+
+def orientation_unit(turns: int, mirrored: bool) -> bytes:
+    """Return the SEI unit of an orientation that persists (ITU-T H.264, D.1.27); H.264."""
+    bits = f"0{mirrored:b}0{turns << 14:016b}" + "010" + "0" + "1"
+    return b"\0\0\0\1\x06\x2f\x03" + int(bits, 2).to_bytes(3, "big") + b"\x80"
+
+
+@pytest.mark.parametrize("changes", [True, False])
+@pytest.mark.parametrize("container", ["h264", "ts", "mkv"])
+def test_an_orientation_that_some_frames_say_holds_for_the_next_ones(
+    tmp_path: Path, changes: bool, container: str
+) -> None:
+    """It is said with a keyframe only, also for chunks that begin after it."""
+    number, said = 0b101100010110, [(0, False), (1, False), (2, True), (3, False)]
+    plain = write_video(tmp_path / "plain.h264", 5, size=(48, 48), first=number)
+    _, (whole,) = plan_chunks("clip", plain, 1)
+    stored = decode_chunk(whole).frames
+    units, expected = plain.read_bytes(), list[Any]()
+    path = tmp_path / "clip.h264"
+    for turns, mirrored in said if changes else said[1:2] * 4:
+        is_said = (turns or mirrored) and (changes or not expected)
+        unit = orientation_unit(turns, mirrored) if is_said else b""
+        slice_at = units.index(b"\0\0\1\x65")
+        with path.open("ab") as joined:
+            joined.write(units[:slice_at] + unit + units[slice_at:])
+        flipped = stored[:, :, ::-1] if mirrored else stored
+        expected += [np.rot90(frame, turns) for frame in flipped]
+    if container != "h264":
+        with av.open(str(path)) as source, av.open(f"{tmp_path}/clip.{container}", "w") as copy:
+            stream = copy.add_stream_from_template(source.streams.video[0])
+            for index, packet in enumerate(p for p in source.demux(video=0) if p.size):
+                packet.pts = packet.dts = index
+                packet.time_base, packet.stream = Fraction(1, 25), stream
+                copy.mux(packet)
+        path = tmp_path / f"clip.{container}"
+    for snippets_per_chunk in (256, 3):
+        _, chunks = plan_chunks("clip", path, 1, snippets_per_chunk)
+        frames = np.concatenate([decode_chunk(chunk).frames for chunk in chunks])
+        for shown, right in zip(frames, expected, strict=True):
+            assert np.abs(shown.astype(int) - right).mean() < 6
+
+
 def test_the_size_of_a_picture_never_shrinks_but_to_the_short_side() -> None:
     assert Geometry(aspect=0.5).size(64, 48) == (64, 96)
     assert Geometry(aspect=0.5).size(64, 48, 32) == (32, 48)
@@ -217,6 +271,24 @@ def test_colours_follow_their_tags_and_untagged_ones_the_size(
         scale = f"scale=in_color_matrix={matrix}:in_range={'pc' if is_full else 'tv'}"
         reference = np.median(shown_by_ffmpeg(path, scale, size).reshape(-1, 3), axis=0)
         assert colour == pytest.approx(reference, abs=2)
+
+
+@pytest.mark.parametrize(
+    ("tag", "matrix"), [(3, "bt601"), (8, "bt601"), (10, "bt2020"), (14, "bt601"), (17, "bt601")]
+)
+def test_a_video_with_a_rare_tag_of_its_matrix_is_read(
+    tmp_path: Path, tag: int, matrix: str
+) -> None:
+    """As cameras write that don't fill the field, or fill it with a reserved number."""
+    plain = write_colour(tmp_path / "plain.h264", (64, 48), "yuv420p", 1, False)
+    path = tmp_path / "clip.h264"
+    with av.open(str(plain)) as source:
+        stream = source.streams.video[0]
+        bits = av.BitStreamFilterContext(f"h264_metadata=matrix_coefficients={tag}", stream)
+        packets = [part for packet in source.demux(stream) for part in bits.filter(packet)]
+        path.write_bytes(b"".join(bytes(packet) for packet in packets))
+    colour = np.median(first_frame(path).reshape(-1, 3), axis=0)
+    assert colour == pytest.approx(by_the_standard(matrix, False), abs=2.5)
 
 
 def test_the_frames_of_a_mirrored_video_differ_from_the_stored_ones(tmp_path: Path) -> None:
