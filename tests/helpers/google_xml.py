@@ -22,6 +22,8 @@ from typing import Any
 from urllib.parse import parse_qs, quote, unquote, urlencode, urlsplit
 from xml.sax.saxutils import escape
 
+from tests.helpers.http_bodies import read_body
+
 JSON_PREFIXES = ("/storage/v1/", "/upload/", "/download/", "/batch/")
 _PAGE = 1000  # names per answer
 _HOP = {"connection", "transfer-encoding", "keep-alive", "content-length"}
@@ -76,7 +78,7 @@ def _handler(port: int) -> type[BaseHTTPRequestHandler]:
         protocol_version = "HTTP/1.1"
 
         def _answer(self) -> None:
-            body = self._read_body()
+            body = read_body(self)
             if self.path.startswith(JSON_PREFIXES):
                 self._send(ask(port, self.command, self.path, body, dict(self.headers.items())))
                 return
@@ -90,16 +92,6 @@ def _handler(port: int) -> type[BaseHTTPRequestHandler]:
                 self._send(_listing(port, bucket, query))
 
         do_GET = do_HEAD = do_PUT = do_POST = do_DELETE = do_PATCH = _answer
-
-        def _read_body(self) -> bytes:
-            if self.headers.get("Transfer-Encoding") != "chunked":
-                return self.rfile.read(int(self.headers.get("Content-Length", "0")))
-            body = b""
-            while size := int(self.rfile.readline(), 16):
-                body += self.rfile.read(size)
-                self.rfile.readline()
-            self.rfile.readline()
-            return body
 
         def _send(self, answer: Answer) -> None:
             self.send_response_only(answer.status)

@@ -20,6 +20,8 @@ import pytest
 from moto.server import ThreadedMotoServer
 from obstore.store import S3Store
 
+from tests.helpers.http_bodies import read_body
+
 KEY, SECRET = "key-of-tests", "secret-of-tests"
 _BLOCK = 1 << 16
 _SLOW_DOWN = b"<Error><Code>SlowDown</Code><Message>Reduce your request rate.</Message></Error>"
@@ -115,7 +117,7 @@ def _handler(proxy: Proxy) -> type[BaseHTTPRequestHandler]:
         protocol_version = "HTTP/1.1"
 
         def _forward(self) -> None:
-            body = self._read_body()
+            body = read_body(self)
             proxy.requests.append((self.command, self.path))
             proxy.keys.append(
                 self.headers.get("Authorization", "").partition("Credential=")[2].partition("/")[0]
@@ -147,16 +149,6 @@ def _handler(proxy: Proxy) -> type[BaseHTTPRequestHandler]:
                 self._send(source, int(length or len(whole)) // (2 if broken else 1))
                 if broken:
                     self._reset()
-
-        def _read_body(self) -> bytes:
-            if self.headers.get("Transfer-Encoding") != "chunked":
-                return self.rfile.read(int(self.headers.get("Content-Length", "0")))
-            body = b""
-            while size := int(self.rfile.readline(), 16):
-                body += self.rfile.read(size)
-                self.rfile.readline()
-            self.rfile.readline()
-            return body
 
         do_GET = do_HEAD = do_PUT = do_POST = do_DELETE = _forward
 
