@@ -18,6 +18,7 @@ from exvad.encoders.answers import Answer
 from exvad.encoders.endpoint.dialect import Dialect
 from exvad.encoders.endpoint.errors import (
     EndpointError,
+    GivenUpError,
     RefusedRequestError,
     RefusingEndpointError,
     error_message,
@@ -92,6 +93,8 @@ class ChatEndpoint:
                 return None  # An error is on its way to the caller.
             try:
                 return self.chat_once(conversation, given_up=given_up)
+            except GivenUpError:
+                return None  # as above; the pool would raise that of the first conversation
             except EndpointError:
                 given_up.set()
                 raise
@@ -174,7 +177,7 @@ class ChatEndpoint:
         while True:
             self._wait_for_rate_limit(given_up)
             if given_up.is_set():
-                raise EndpointError(f"{url}: nobody waits for the answer any more")
+                raise GivenUpError(f"{url}: nobody waits for the answer any more")
             try:
                 with urllib.request.urlopen(request, timeout=self.settings.timeout) as response:
                     if on_text is not None and is_event_stream(response):

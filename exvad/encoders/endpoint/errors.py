@@ -21,6 +21,10 @@ class RefusingEndpointError(EndpointError, NoAnswerError):
     """An endpoint has refused every request so far; the message quotes it."""
 
 
+class GivenUpError(EndpointError):
+    """A request was not sent again, because another one has failed or the caller has left."""
+
+
 class RefusedRequestError(Exception):
     """The endpoint refuses a request.
 

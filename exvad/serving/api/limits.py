@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from starlette.datastructures import Headers
+from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from exvad.serving.api.problems import problem_response
@@ -38,7 +39,7 @@ class BodySizeLimit:
             message = await receive()
             size += len(message.get("body", b""))
             if size > MAX_JSON_BYTES:
-                raise ValueError(detail)  # FastAPI responds with 400: it can't read the body
+                raise HTTPException(413, detail)
             return message
 
         await self.app(scope, receive_limited, send)

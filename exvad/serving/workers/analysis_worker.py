@@ -96,7 +96,8 @@ class AnalysisWorker:
             # A new analysis is a change of the file; an expired lease is not.
             if changes.has_changed() or expiry.is_due():
                 while not stopped.is_set() and self.work():
-                    pass
+                    if heartbeat.is_due():
+                        self.send_heartbeat()
             stopped.wait(POLL_SECONDS)
             if cleanup.is_due():
                 self._clean_up()

@@ -59,6 +59,23 @@ def test_no_thread_tries_on_after_ctrl_c() -> None:
     assert time.monotonic() - start < 5
 
 
+def test_complete_reports_the_request_that_failed_and_not_those_given_up_for_it(
+    serving: Callable[..., ChatServer],
+) -> None:
+    first_waits = threading.Event()
+
+    def answer(body: dict[str, Any], _: int) -> Reply:
+        if body["messages"][0]["content"] == "first":
+            first_waits.set()
+            return error_reply(429, "busy")
+        first_waits.wait(10)
+        return error_reply(401, "wrong key")
+
+    llm = EndpointLLM(endpoint(serving(answer).url, concurrency=2))
+    with pytest.raises(EndpointError, match="wrong key"):
+        llm.complete(["first", "second"])
+
+
 def test_complete_sends_requests_in_parallel_and_keeps_their_order(
     serving: Callable[..., ChatServer],
 ) -> None:

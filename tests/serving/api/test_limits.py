@@ -22,6 +22,6 @@ def test_body_size_limit_refuses_a_large_body(
         for _ in range(64):
             yield b" " * 2**16
 
-    assert idle_client.request(method, path, content=without_content_length()).status_code == 400
-    refused = idle_client.request(method, path, content=b" " * (2 * MAX_JSON_BYTES))
-    assert "at most" in problem_detail(refused, 413)
+    for content in (without_content_length(), b" " * (2 * MAX_JSON_BYTES)):
+        refused = idle_client.request(method, path, content=content)
+        assert "at most" in problem_detail(refused, 413)

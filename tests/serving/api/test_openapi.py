@@ -210,12 +210,35 @@ def explore(
                 "no-shrink": True,
             },
             "phases": {"stateful": {"max-steps": max_steps}},
+            # 413: an invalid body may be too large as well.
+            "checks": {
+                "negative_data_rejection": {
+                    "expected-statuses": [
+                        400,
+                        401,
+                        403,
+                        404,
+                        405,
+                        406,
+                        409,
+                        413,
+                        415,
+                        422,
+                        429,
+                        503,
+                    ]
+                }
+            },
             "operations": [
                 {
                     "include-operation-id": REFUSING_WELL_FORMED,
                     "checks": {"positive_data_acceptance": {"enabled": False}},
                 },
                 {"include-operation-id": WITH_ONLY_AN_ID, "generation": {"mode": "positive"}},
+                {  # An upload that is no video has an analysis here, but no frames.
+                    "include-operation-id": ["get_frame"],
+                    "checks": {"ensure_resource_availability": {"enabled": False}},
+                },
             ],
         }
     )

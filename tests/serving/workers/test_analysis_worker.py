@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import shutil
+import threading
+import time
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -116,6 +118,33 @@ def test_work_on_a_deleted_analysis_stops(
     assert queue.status(deleted_id) is None
     assert worker.work()
     assert read_status(queue, other_id).state == "done"
+
+
+def test_worker_is_listed_while_it_is_busy_with_short_analyses(
+    settings: ServerSettings, clip: Path
+) -> None:
+    class SlowDetector(FakeDetector):
+        """Takes a tenth of a second for each video."""
+
+        def analyze_timed(self, *arguments: Any) -> TimedAnalysis:
+            time.sleep(0.1)
+            return super().analyze_timed(*arguments)
+
+    settings = ServerSettings(spool=settings.spool, lease_seconds=1)
+    queue = AnalysisQueue(settings.database_path, settings.lease_seconds)
+    for _ in range(30):
+        queue.add("clip.mp4", clip, uploaded=True)
+    worker, stopped = make_worker(queue, settings, SlowDetector()), threading.Event()
+    thread = threading.Thread(target=worker.run, args=(stopped,))
+    thread.start()
+    num_listed = []
+    while queue.num_waiting():
+        time.sleep(0.1)
+        num_listed.append(len(queue.list_models()))
+    stopped.set()
+    thread.join()
+    assert len(num_listed) > 10, "all analyses ended within a lease"
+    assert set(num_listed) == {1}
 
 
 def test_report_problem_is_part_of_the_model_until_another_detector_is_set(

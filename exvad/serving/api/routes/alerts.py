@@ -22,7 +22,12 @@ router = APIRouter(
 )
 
 
-@router.patch("", operation_id="update_alert", dependencies=[CAN_SUBMIT], responses=documented(400))
+@router.patch(
+    "",
+    operation_id="update_alert",
+    dependencies=[CAN_SUBMIT],
+    responses=documented(400, 413),
+)
 def update_alert(
     stream_id: str, alert_number: AlertNumber, update: TriageRequest, streams: StreamsDep
 ) -> AlertStatus:

@@ -83,7 +83,7 @@ async def get_analysis(
     "/{analysis_id}",
     operation_id="update_analysis",
     dependencies=[CAN_SUBMIT],
-    responses=documented(400),
+    responses=documented(400, 413),
 )
 def update_analysis(
     analysis_id: str, update: TriageRequest, analyses: AnalysesDep

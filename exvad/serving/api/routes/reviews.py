@@ -34,7 +34,7 @@ def get_reviews(context: ContextDep) -> ReviewSummary:
     "/v1/analyses/{analysis_id}/review",
     operation_id="review_analysis",
     dependencies=[CAN_SUBMIT],
-    responses=documented(400, 401, 403, 404, 409, 422, 500, 507),
+    responses=documented(400, 401, 403, 404, 409, 413, 422, 500, 507),
 )
 def review_analysis(analysis_id: str, review: Review, context: ContextDep) -> AnalysisStatus:
     """Store what a person decided about the events of a video, in place of an earlier review.

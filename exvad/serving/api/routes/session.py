@@ -25,7 +25,7 @@ def get_session(request: Request, keys: KeysDep) -> Session:
     return Session(key_required=keys.required, scope=keys.lookup_scope(read_key(request)))
 
 
-@router.put("", operation_id="sign_in", status_code=204, responses=documented(400, 401, 422))
+@router.put("", operation_id="sign_in", status_code=204, responses=documented(400, 401, 413, 422))
 def sign_in(
     credentials: SessionRequest, request: Request, response: Response, context: ContextDep
 ) -> None:

@@ -38,7 +38,7 @@ router = APIRouter(prefix="/v1/streams", tags=["streams"], responses=documented(
     dependencies=[CAN_SUBMIT],
     responses={
         201: links_to("get_stream", "delete_stream", "follow_stream", stream_id=RESPONSE_ID),
-        **documented(400, 429, 507),
+        **documented(400, 413, 429, 507),
     },
 )
 async def create_stream(
