@@ -66,13 +66,16 @@ def require_tracking(config: Config) -> None:
 def prepare_tracking(config: Config) -> None:
     """Find the experiment, or make it, so that what MLflow refuses is known before a training.
 
+    Minutes may have passed since `require_tracking` looked: a server is asked once more.
+
     Args:
         config: its `mlflow` section names the tracking store and the experiment.
 
     Raises:
         ValueError: MLflow or its database refuses or does not answer; the message says why.
     """
-    require_tracking(config)
+    check_tracking(config)
+    require_tracking_store(config.mlflow_uri, whole=False)
     with tracking_errors(database_path(config.mlflow_uri)):
         open_experiment(config)
 

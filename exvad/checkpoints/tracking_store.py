@@ -24,12 +24,13 @@ _SERVERS = ("http://", "https://")
 _PORTS = {"postgresql": 5432, "mysql": 3306, "mssql": 1433}
 
 
-def require_tracking_store(uri: str, writes: bool = True) -> None:
+def require_tracking_store(uri: str, writes: bool = True, whole: bool = True) -> None:
     """Refuse a tracking store that can't be used; nothing is made.
 
     Args:
         uri: the URI of MLflow: a server, a SQLite file, another database, or a folder.
         writes: whether something will be written to it.
+        whole: whether a SQLite file is read to its end, which takes seconds for gigabytes.
 
     Raises:
         ValueError: the server or database does not answer, or the file is no database, can't be
@@ -37,7 +38,7 @@ def require_tracking_store(uri: str, writes: bool = True) -> None:
     """
     database = database_path(uri)
     if database is not None:
-        _require_database(database, writes)
+        _require_database(database, writes, whole)
     elif uri.startswith(_SERVERS):
         _require_server(uri)
     elif re.match(r"(postgresql|mysql|mssql)[+:]", uri):
@@ -69,16 +70,19 @@ def _require_server(uri: str) -> None:
     )
 
 
-def _require_database(database: Path, writes: bool) -> None:
+def _require_database(database: Path, writes: bool, whole: bool) -> None:
     if not database.exists():
         return
     if not database.is_file():
         raise ValueError(f"{database}: is no file, and MLflow keeps its database there")
     with tracking_errors(database), closing(sqlite3.connect(database, LOCK_SECONDS)) as connection:
-        connection.execute("BEGIN IMMEDIATE" if writes else "BEGIN")
-        # A file that was cut off has a readable beginning.
-        (state,) = connection.execute("PRAGMA quick_check(1)").fetchone()
-        connection.execute("ROLLBACK")
+        # A file that was cut off has a readable beginning. Read before it is locked for writing:
+        # other writers go on.
+        query = "PRAGMA quick_check(1)" if whole else "SELECT 'ok' FROM sqlite_master LIMIT 1"
+        (state,) = connection.execute(query).fetchone() or ("ok",)
+        if writes:
+            connection.execute("BEGIN IMMEDIATE")
+            connection.execute("ROLLBACK")
     if state != "ok":
         reason = " ".join(str(state).split())
         raise ValueError(f"{database}: the file is damaged ({reason}); {REPLACE}")
