@@ -31,7 +31,7 @@ from exvad.tuning.publish import publish
 from exvad.tuning.records import best_first
 from exvad.tuning.search import SearchPlan, search, sweep_folder
 from exvad.tuning.space import extreme_values, read_space
-from exvad.tuning.trial import run_trial
+from exvad.tuning.trial import import_ahead, run_trial
 
 if TYPE_CHECKING:
     from exvad.config import Config
@@ -62,8 +62,6 @@ def sweep(config: Config, options: SweepOptions) -> int:
     if options.resume:
         _check_same_plan(folder, config, options)
     data, labels = load_data(config, space)
-    prepare_tracking(config)
-    (folder / PLAN).write_text(json.dumps(_plan(config, options)))
     context = SweepContext(config, options, folder, space, data, labels)
     settings = "tune.cpus, tune.gpus, train.gpu"
     trial = Demand("trial", settings, config.tune.cpus, config.trial_gpus)
@@ -71,6 +69,9 @@ def sweep(config: Config, options: SweepOptions) -> int:
         with claimed(folder, "exvad sweep"), ray_session():
             check_placement("the sweep", [trial])
             check_shared({"run": config.run})
+            import_ahead(config, options.trials)
+            prepare_tracking(config)  # takes seconds for a new database
+            (folder / PLAN).write_text(json.dumps(_plan(config, options)))
             outcome = _search_and_confirm(context)
         publish(context, outcome)
     except KeyboardInterrupt:

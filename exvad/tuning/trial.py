@@ -5,6 +5,7 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+import ray
 import torch
 from ray import tune
 
@@ -18,6 +19,25 @@ if TYPE_CHECKING:
     from exvad.data.manifest import Manifest
     from exvad.laam.run_labels import RunLabels
     from exvad.store.feature_bank import FeatureBank
+
+
+def import_ahead(config: Config, trials: int) -> None:
+    """Start processes for the first trials, which import packages while the sweep prepares.
+
+    Nothing waits for them. Ray starts a trial in a process that is there and idle.
+
+    Args:
+        config: its `tune` section says what a trial reserves.
+        trials: number of trials.
+    """
+    slots = int(ray.cluster_resources().get("CPU", 0) / config.tune.cpus)
+    task = ray.remote(num_cpus=config.tune.cpus)(_imported)
+    for _ in range(min(trials, slots)):
+        task.remote()
+
+
+def _imported() -> None:
+    """Do nothing: Ray has imported this module before it calls this."""
 
 
 def train_once(

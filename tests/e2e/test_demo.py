@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import re
+import shutil
 import sqlite3
 import subprocess
 from pathlib import Path
@@ -11,6 +13,7 @@ import pytest
 
 from exvad.detector.detector import Detector
 from exvad.results import Analysis
+from tests.helpers.notebooks import CELL_TIMEOUT, EXAMPLES, run_notebook
 from tests.helpers.processes import run_exvad
 
 pytestmark = pytest.mark.slow  # the run of the demo takes minutes
@@ -163,3 +166,38 @@ def test_ablate_trains_only_what_is_missing(folder: Path) -> None:
     assert "1 of 4 trainings are missing" in finished.stderr
     assert "| captions |" in (folder / "runs/demo/ablations/tables.md").read_text()
     assert (folder / "runs/demo/ablations/curve1.svg").exists()
+
+
+@pytest.mark.timeout(2 * CELL_TIMEOUT)
+@pytest.mark.parametrize(
+    ("name", "start", "patterns"),
+    [
+        (
+            "01_analyze_a_video",
+            ".",
+            ["most likely class:", "true event:", "<polyline", "image/jpeg", "untrained: Barbecue"],
+        ),
+        (
+            "03_query_the_server",
+            "examples",
+            [
+                "the server is ready",
+                "^progress ",
+                "^scores ",
+                "^done ",
+                r"threshold: 0\.5",
+                r"broken\.mp4",
+            ],
+        ),
+    ],
+)
+def test_notebook_runs_from_top_to_bottom(
+    folder: Path, name: str, start: str, patterns: list[str]
+) -> None:
+    shutil.copytree(EXAMPLES, folder / "examples", dirs_exist_ok=True)
+    examples = folder / "runs/examples"  # where notebooks run a demo if none is there
+    if not examples.exists():
+        examples.symlink_to("demo")
+    output = run_notebook(folder / f"examples/{name}.ipynb", folder / start)
+    for pattern in patterns:
+        assert re.search(pattern, output, re.MULTILINE), pattern

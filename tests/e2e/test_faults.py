@@ -7,6 +7,7 @@ those of an undisturbed run.
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import subprocess
 import time
@@ -145,9 +146,14 @@ def undisturbed(cluster: Any, listing: Path, tmp_path_factory: pytest.TempPathFa
     return Store(store)
 
 
-@pytest.mark.parametrize("stage", ["Vision", "Language"])
-def test_killed_actor_is_replaced(
-    cluster: Any, listing: Path, undisturbed: Store, tmp_path: Path, stage: str
+def copy_vision(undisturbed: Store, run: Path) -> None:
+    """Begin a run whose videos are encoded and captioned, but not explained."""
+    ignored = shutil.ignore_patterns("language")
+    shutil.copytree(str(undisturbed.root), run / "store", ignore=ignored)
+
+
+def test_killed_actors_are_replaced(
+    cluster: Any, listing: Path, undisturbed: Store, tmp_path: Path
 ) -> None:
     def slow(*_: object) -> None:
         time.sleep(1)
@@ -156,8 +162,9 @@ def test_killed_actor_is_replaced(
         fake_endpoint(slow) as model,
         started(cluster, arguments(tmp_path, listing, model.override)) as process,
     ):
-        wait_for_parts(process, tmp_path / "store", stage.lower())
-        actor_processes(cluster, f"{stage}Actor")[0].send_signal(signal.SIGKILL)
+        for stage in ("Vision", "Language"):
+            wait_for_parts(process, tmp_path / "store", stage.lower())
+            actor_processes(cluster, f"{stage}Actor")[0].send_signal(signal.SIGKILL)
         finish(process)
     assert_complete(tmp_path / "store", undisturbed)
 
@@ -210,6 +217,7 @@ def test_model_that_is_busy_broken_or_answers_nonsense_is_asked_again(
         }
         return faults.get(number)
 
+    copy_vision(undisturbed, tmp_path)
     with fake_endpoint(unreliable) as model:
         run(cluster, arguments(tmp_path, listing, model.override, "llm.attempts=4"))
         assert len(model.requests) >= len(LABELS) + 5
@@ -219,6 +227,7 @@ def test_model_that_is_busy_broken_or_answers_nonsense_is_asked_again(
 def test_model_that_is_down_is_waited_for_within_the_patience(
     cluster: Any, listing: Path, undisturbed: Store, tmp_path: Path
 ) -> None:
+    copy_vision(undisturbed, tmp_path)
     with fake_endpoint() as model:
         port = model.port
     # Nothing listens on the port now.
@@ -246,6 +255,7 @@ def test_video_that_always_gets_nonsense_fails_alone_until_it_is_retried(
     def confused(_: int, prompt: str) -> Reply | None:
         return answer_reply("???") if numbered in prompt else None
 
+    copy_vision(undisturbed, tmp_path)
     with fake_endpoint(confused) as model:
         messages = run(cluster, arguments(tmp_path, listing, model.override))
     good = len(LABELS) - len(same_prompt)
