@@ -62,6 +62,7 @@ def sweep(config: Config, options: SweepOptions) -> int:
     if options.resume:
         _check_same_plan(folder, config, options)
     data, labels = load_data(config, space)
+    (folder / PLAN).write_text(json.dumps(_plan(config, options)))
     context = SweepContext(config, options, folder, space, data, labels)
     settings = "tune.cpus, tune.gpus, train.gpu"
     trial = Demand("trial", settings, config.tune.cpus, config.trial_gpus)
@@ -71,7 +72,6 @@ def sweep(config: Config, options: SweepOptions) -> int:
             check_shared({"run": config.run})
             import_ahead(config, options.trials)
             prepare_tracking(config)  # takes seconds for a new database
-            (folder / PLAN).write_text(json.dumps(_plan(config, options)))
             outcome = _search_and_confirm(context)
         publish(context, outcome)
     except KeyboardInterrupt:
