@@ -89,10 +89,10 @@ class LocalFileSystem:
         return pa.OSFile(path)
 
     def to_arrow(self, path: str) -> tuple[pa_fs.FileSystem, str]:
-        """Return pyarrow's local file system, and the path."""
-        from pyarrow import fs
+        """Return a local file system whose files are complete or absent, and the path."""
+        from exvad.data.storage.atomic_arrow import atomic_arrow
 
-        return fs.LocalFileSystem(), path
+        return atomic_arrow(), path
 
 
 def _sorted_error(path: str, error: OSError) -> OSError | StorageError:
