@@ -210,7 +210,7 @@ def test_extract_explains_each_segment_of_a_long_video(detector: Detector, robbe
     assert features.record is not None
     assert (features.record["category"], features.record["evidence"]) == ("Robbery", [3])
     assert features.text is not None
-    assert features.text.shape == (8, features.visual.shape[1])
+    assert features.text.shape == (8, features.visual.shape[1] + VOTES)
     np.testing.assert_array_equal(features.text[0], features.text[1])
     assert np.abs(features.text[0] - features.text[-1]).max() > 0.01
     assert "part 1. part 2. part 3." in reported

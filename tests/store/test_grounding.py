@@ -38,7 +38,8 @@ def random_rows(count: int, seed: int, width: int = 6) -> NDArray[np.float32]:
 
 
 def test_grounded_rows_put_the_explanation_at_its_evidence_and_captions_elsewhere() -> None:
-    text_D, caption_cD = random_rows(1, 0)[0], np.eye(4, 6, dtype=np.float32)
+    text_D = np.array([0.1, 0.8, 0.8, 0.2, 0.5, 0.3], np.float32)  # equally like both
+    caption_cD = np.eye(4, 6, dtype=np.float32)
     rows_cD = grounded_rows(text_D, caption_cD, record(2, 3, 9, 0))
     np.testing.assert_array_equal(rows_cD[[1, 2], :-1], [text_D, text_D])
     np.testing.assert_allclose(rows_cD[[0, 3], :-1], caption_cD[[0, 3]], atol=1e-6)
@@ -56,6 +57,15 @@ def test_grounded_rows_put_the_explanation_at_captions_that_say_the_same() -> No
     share = moved / np.linalg.norm(text_D - caption_cD[3])
     assert 0.05 < share < 0.95
     np.testing.assert_allclose(rows_cD[1:, -1], [1, 1, share], rtol=1e-4)
+
+
+def test_grounded_rows_count_a_cited_caption_as_much_as_it_says_what_the_explanation_says() -> None:
+    text_D = np.array([0.1, 0.9, 0.4, 0, 0, 0], np.float32)
+    caption_cD = np.eye(3, 6, dtype=np.float32)[[0, 0, 1, 1, 2]]
+    rows_cD = grounded_rows(text_D, caption_cD, record(2, 3))
+    np.testing.assert_allclose(rows_cD[:, -1], [0, 0, 1, 1, 0], atol=0.01)
+    np.testing.assert_allclose(rows_cD[[2, 3], :-1], [text_D, text_D], atol=1e-6)
+    np.testing.assert_allclose(rows_cD[[0, 1, 4], :-1], caption_cD[[0, 1, 4]], atol=0.01)
 
 
 def test_grounded_rows_without_evidence_take_the_caption_most_like_the_explanation() -> None:
