@@ -73,7 +73,7 @@ def load_network(
     """
     num_classes, width = label_CD.shape
     if config.model.text == "grounded" and EVIDENCE_WEIGHT not in weights:
-        # Trained before there were votes, and without weighted classes.
+        # Trained before there were votes, and without weighted classes: it takes no notice of them.
         changes = {"evidence": 0.0, "weighted_classes": False}
         config = config.model_copy(update={"model": config.model.model_copy(update=changes)})
         weights = {**weights, EVIDENCE_WEIGHT: torch.zeros(width)}

@@ -219,7 +219,7 @@ def selection_tolerance(config: Config, videos: int) -> float | None:
     """
     if config.train.tolerance is not None:
         return config.train.tolerance
-    return 0.5 / videos**0.5 if config.model.text == "grounded" else None
+    return 0.5 / max(1, videos) ** 0.5 if config.model.text == "grounded" else None
 
 
 def is_selected(metrics: Mapping[str, float], state: FitState, tolerance: float | None) -> bool:
