@@ -134,8 +134,8 @@ def grounded_rows(
         return _with_votes(np.asarray(text_D[None]), np.zeros((1, 1), np.float32))
     explanation = json.loads(record or "{}")
     if not explanation.get("anomalous", True):
-        rows_cD = np.repeat(text_D[None], count, axis=0).astype(caption_cD.dtype)
-        return _with_votes(rows_cD, np.zeros((count, 1), np.float32))
+        same_cD = np.repeat(text_D[None], count, axis=0).astype(caption_cD.dtype)
+        return _with_votes(same_cD, np.zeros((count, 1), np.float32))
     unit_cD = _unit_rows(caption_cD)
     likeness_c = unit_cD @ _unit_rows(text_D[None])[0]
     places = [number - 1 - first for number in explanation.get("evidence", [])]

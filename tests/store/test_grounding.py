@@ -56,7 +56,7 @@ def test_grounded_rows_put_the_explanation_at_captions_that_say_the_same() -> No
     moved = np.linalg.norm(rows_cD[3, :-1] - caption_cD[3])
     share = moved / np.linalg.norm(text_D - caption_cD[3])
     assert 0.05 < share < 0.95
-    np.testing.assert_allclose(rows_cD[1:, -1], [1, 1, share], rtol=1e-4)
+    np.testing.assert_allclose(rows_cD[1:, -1], [1, 1, float(share)], rtol=1e-4)
 
 
 def test_grounded_rows_count_a_cited_caption_as_much_as_it_says_what_the_explanation_says() -> None:
