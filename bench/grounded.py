@@ -27,7 +27,7 @@ from exvad.laam.run_labels import RunLabels
 from exvad.store.run_data import RunData
 from exvad.store.store import Store
 
-DRAW = 2  # of the world; the preset and grounded text were chosen on draw 1
+DRAW = 2  # of the world; the preset and grounded text were chosen on draws 1 and 3
 SEEDS = 3
 TEXTS = ("grounded", "explanation", "none", "captions")
 MEASURED = {

@@ -67,6 +67,6 @@ class ExVADSystem(Baseline):
     def _run(self, clips: Clips) -> tuple[Output, RawOutput]:
         raw: RawOutput = self.network(clips.visual_BTD, clips.lengths_B, clips.text, self.label_CD)
         scores_BT = coarse_scores(raw, self.tau, self.branch)
-        probabilities_BTC = class_probabilities(raw, self.tau)
+        probabilities_BTC = class_probabilities(raw, self.tau, self.network.weighted_classes)
         # The alignment map stands for the last features: Ex-VAD has a class map of its own.
         return Output(scores_BT, raw.similarity_BTC, probabilities_BTC), raw

@@ -32,6 +32,12 @@ class ModelConfig(Section):
         "captions for the nearest caption of each snippet; grounded for the explanation at the "
         "captions that it cites and the others elsewhere; none",
     )
+    evidence: float = Field(
+        64.0,
+        ge=0,
+        description="for text=grounded: factor on the votes of the captions for a snippet; the "
+        "network reads them beside the text",
+    )
     label_prompt: Literal["name", "template", "learnable", "augmented"] = Field(
         "augmented", description="source of the label embeddings (Table 6)"
     )
@@ -42,6 +48,11 @@ class ModelConfig(Section):
         "in the paper",
     )
     tau: float = Field(0.07, gt=0, description="τ, temperature of the alignment")
+    weighted_classes: bool | None = Field(
+        None,
+        description="multiply the probabilities of the abnormal classes with the anomaly score; "
+        "null for true with text=grounded and false, as in the paper, with the others",
+    )
 
 
 class TrainConfig(Section):
@@ -102,6 +113,13 @@ class TrainConfig(Section):
     )
     compile: bool = Field(False, description="compile the network; pays off in long runs")
     select_on: Literal["val", "test"] = Field("val", description="split that selects the epoch")
+    tolerance: float | None = Field(
+        None,
+        ge=0,
+        description="the last epoch is selected whose mean of AUC and mAP is at most this much "
+        "below the best; null for 1 / (2√N) of N videos with text=grounded, and for the best epoch "
+        "(0 and the lowest loss) with the others",
+    )
 
     model_config = ConfigDict(
         extra="forbid", frozen=True, allow_inf_nan=False, populate_by_name=True

@@ -25,7 +25,7 @@ from exvad.encoders.answers import Answer, NoAnswerError
 from exvad.encoders.protocols import StreamingLanguageModel
 from exvad.results import Explanation
 from exvad.store.feature_bank import VideoFeatures
-from exvad.store.grounding import grounded_row, text_columns
+from exvad.store.grounding import grounded_row, text_columns, text_width
 from exvad.video.container import DecodingLimitError, VideoError
 from exvad.video.decoder import Decoder, InProcessDecoder
 
@@ -245,7 +245,7 @@ class Extractor:
             return None
         text: NDArray[np.float16]
         if not row:
-            text = np.zeros(width, np.float16)
+            text = np.zeros(text_width(kind, width), np.float16)
         elif kind == "grounded":
             text = grounded_row(row)
         else:

@@ -85,7 +85,7 @@ def _difference_of_batch(checkpoint: Checkpoint, run: Run, length: int) -> float
         expected = {
             "classifier": coarse_scores(output, model.tau, "classifier"),
             "alignment": coarse_scores(output, model.tau, "alignment"),
-            "probabilities": class_probabilities(output, model.tau),
+            "probabilities": class_probabilities(output, model.tau, network.weighted_classes),
         }
     inputs = {"visual": visual_BTD, "lengths": lengths_B, "text": text}
     answer = run({name: tensor.numpy() for name, tensor in inputs.items() if tensor is not None})

@@ -144,7 +144,7 @@ class Head(nn.Module):
         return (
             coarse_scores(output, self.tau, "classifier"),
             coarse_scores(output, self.tau, "alignment"),
-            class_probabilities(output, self.tau),
+            class_probabilities(output, self.tau, self.network.weighted_classes),
         )
 
 
@@ -180,7 +180,10 @@ def head_graph(checkpoint: Checkpoint) -> Graph:
     elif model.text != "none":
         meaning = "text feature of the nearest caption of each snippet; zeros without captions"
         if model.text == "grounded":
-            meaning = "text feature that speaks about each snippet; zeros without an explanation"
+            meaning = (
+                "text feature that speaks about each snippet, and the votes of the captions for "
+                "it in the last column; zeros without an explanation"
+            )
         inputs.append(Tensor("text", "float32", (BATCH, TIME, text_width), meaning))
     outputs = (
         Tensor("classifier", "float32", (BATCH, TIME), "anomaly scores of the classifier, 0 to 1"),

@@ -11,6 +11,10 @@ from exvad.modeling.exvad import ExVAD, build_exvad
 
 if TYPE_CHECKING:
     from exvad.config import Config
+    from exvad.config.training import ModelConfig
+
+
+EVIDENCE_WEIGHT = "evidence.direction_D"
 
 
 def build_network(
@@ -45,7 +49,16 @@ def build_network(
         features=model.features,
         visual_width=visual_width,
         text_width=text_width,
+        evidence=model.evidence,
+        weighted_classes=weighs_classes(model),
     )
+
+
+def weighs_classes(model: ModelConfig) -> bool:
+    """Whether class probabilities are weighted with the anomaly score."""
+    if model.weighted_classes is None:
+        return model.text == "grounded"
+    return model.weighted_classes
 
 
 def load_network(
@@ -59,6 +72,11 @@ def load_network(
         weights: the state of the network.
     """
     num_classes, width = label_CD.shape
+    if config.model.text == "grounded" and EVIDENCE_WEIGHT not in weights:
+        # Trained before there were votes, and without weighted classes: it takes no notice of them.
+        changes = {"evidence": 0.0, "weighted_classes": False}
+        config = config.model_copy(update={"model": config.model.model_copy(update=changes)})
+        weights = {**weights, EVIDENCE_WEIGHT: torch.zeros(width)}
     widths = [_input_width(weights, f"{kind}_input") for kind in ("visual", "text")]
     network = build_network(config, width, num_classes, *widths)
     network.load_state_dict(weights)

@@ -33,7 +33,7 @@ class Prediction:
     Args:
         scores: anomaly scores of each branch, float32 [T], 0 to 1: s of the classifier, and
             1 − p(normal) of the alignment.
-        probabilities_TC: class probabilities softmax(M / τ).
+        probabilities_TC: class probabilities; see `class_probabilities`.
     """
 
     scores: dict[Branch, NDArray[np.float32]]
@@ -98,7 +98,7 @@ def predict(
             batch = collate([clip for _, clip in numbered]).to(device)
             output = network(batch.visual_BTD, batch.lengths_B, batch.text, labels_CD)
             arrays = [coarse_scores(output, tau, branch).cpu().numpy() for branch in BRANCHES]
-            arrays.append(class_probabilities(output, tau).cpu().numpy())
+            arrays.append(class_probabilities(output, tau, network.weighted_classes).cpu().numpy())
             for row, (video, clip) in enumerate(numbered):
                 parts.extend([] for _ in range(video + 1 - len(parts)))
                 # Copies: views would keep the padding of the whole batch.

@@ -26,6 +26,7 @@ from exvad.live.settings import LiveSettings
 from exvad.results.disagreement import describe_contradiction
 from exvad.results.live import LiveAlert, LiveNotice, LiveScores, Record
 from exvad.store.examples import Example
+from exvad.store.grounding import text_width
 from exvad.video.frame_buffer import LiveFrame, Notice
 
 if TYPE_CHECKING:
@@ -128,7 +129,7 @@ class LiveDetector:
             text = self._explainer.grounded.spread(visual_WD, np.array(self._times))
         elif self.checkpoint.config.model.text != "none":
             last_D = self._explainer.text_D
-            width = visual_WD.shape[1]
+            width = text_width(self.checkpoint.config.model.text, visual_WD.shape[1])
             text = np.zeros(width, np.float32) if last_D is None else last_D.astype(np.float32)
         (prediction,) = self.checkpoint.predict(
             [Example("", visual_WD, text)], max_snippets=self.settings.window

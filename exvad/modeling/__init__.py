@@ -14,6 +14,7 @@ All together:
 - `exvad.py`: the whole network, `build_exvad` with its sizes, and scores from its output.
 - `losses.py`: the losses (paper, section 3.5; equations 7 to 11).
 - `inputs.py`, `feed_forward.py`, `cosine.py`: layers that several boxes share.
+- `evidence.py`: the votes of the captions beside grounded text, which the paper does not have.
 """
 
 from __future__ import annotations

@@ -14,10 +14,17 @@ import torch.nn.functional as F
 from torch import nn
 
 from exvad.modeling.alignment import LabelAdapter, LabelCentre, LearnablePrompt, alignment_map
+from exvad.modeling.evidence import COLUMNS, EvidenceInput
 from exvad.modeling.feed_forward import FeedForward
 from exvad.modeling.inputs import InputLayer
 from exvad.modeling.madm.classifier import AnomalyClassifier
-from exvad.modeling.madm.fusion import AddFusion, ConcatFusion, GatedFusion, VisualOnly
+from exvad.modeling.madm.fusion import (
+    AddFusion,
+    ConcatFusion,
+    GatedFusion,
+    VisualOnly,
+    over_time,
+)
 from exvad.modeling.madm.lgt_adapter import LGTAdapter, LocalTransformer, WindowBlock
 
 
@@ -45,6 +52,10 @@ class ExVAD(nn.Module):
         label_adapter: F_L → F_L, [C, D] both.
         visual_input: what comes before the adapter; None for nothing.
         text_input: what comes before the fusion, for F_T; None for nothing.
+        evidence: what comes after the fusion, for the last column of the text features; None if
+            they have no such column.
+        weighted_classes: whether `class_probabilities` shall weigh them with the anomaly score;
+            the output of the network is the same.
     """
 
     def __init__(
@@ -55,6 +66,8 @@ class ExVAD(nn.Module):
         label_adapter: nn.Module,
         visual_input: InputLayer | None = None,
         text_input: InputLayer | None = None,
+        evidence: EvidenceInput | None = None,
+        weighted_classes: bool = False,
     ) -> None:
         super().__init__()
         self.visual_input = visual_input
@@ -62,10 +75,13 @@ class ExVAD(nn.Module):
         width = adapter.position_TD.shape[1]
         self.visual_width: int = width if visual_input is None else visual_input.width
         self.text_width: int = width if text_input is None else text_input.width
+        self.text_width += 0 if evidence is None else COLUMNS
         self.adapter = adapter
         self.fusion = fusion
         self.classifier = classifier
         self.label_adapter = label_adapter
+        self.evidence = evidence
+        self.weighted_classes = weighted_classes
 
     def forward(
         self,
@@ -80,7 +96,8 @@ class ExVAD(nn.Module):
         Args:
             visual_BTD: image features F_I, padded at the end; T up to `max_snippets`.
             lengths_B: number of valid snippets of each video, integer, 1 to T.
-            text: F_T, [B, D] of videos or [B, T, D] of snippets; None without text.
+            text: F_T, [B, D] of videos or [B, T, D] of snippets, with the column of the evidence
+                if the network takes it; None without text.
             label_CD: label embeddings F_L, [C, D], the normal class first.
             adapted_K: the videos that go through the adapter; see `LGTAdapter.forward`.
 
@@ -94,9 +111,14 @@ class ExVAD(nn.Module):
         label_CD = F.normalize(self.label_adapter(F.normalize(label_CD, dim=-1)), dim=-1)
         if self.visual_input is not None:
             visual_BTD = self.visual_input(visual_BTD)
+        evidence = None
+        if self.evidence is not None and text is not None:
+            text, evidence = text[..., :-COLUMNS], text[..., -COLUMNS:]
         if self.text_input is not None and text is not None:
             text = self.text_input(text)
         fused_BTD = self.fusion(self.adapter(visual_BTD, lengths_B, adapted_K), text)
+        if self.evidence is not None and evidence is not None:
+            fused_BTD = self.evidence(fused_BTD, over_time(evidence))
         return Output(self.classifier(fused_BTD), alignment_map(fused_BTD, label_CD), label_CD)
 
 
@@ -118,6 +140,8 @@ def build_exvad(
     features: Literal["raw", "standardised"] = "raw",
     visual_width: int | None = None,
     text_width: int | None = None,
+    evidence: float = 0.0,
+    weighted_classes: bool = False,
 ) -> ExVAD:
     """Build the network; the defaults are the paper's for UCF-Crime at D = 512.
 
@@ -137,7 +161,9 @@ def build_exvad(
         centred_labels: whether the mean of the label embeddings is subtracted.
         features: whether image and text features are standardised; see `InputLayer`.
         visual_width: width of the image features; None for D.
-        text_width: width of the text features; None for D.
+        text_width: width of the text features, without the column of evidence; None for D.
+        evidence: factor on that column, which only grounded text has.
+        weighted_classes: whether class probabilities are weighted with the anomaly score.
 
     Raises:
         ValueError: the width is odd, or `heads` does not divide it.
@@ -157,6 +183,8 @@ def build_exvad(
         label_adapter=nn.Sequential(*label_steps),
         visual_input=_build_input(visual_width or width, width, features),
         text_input=None if text == "none" else _build_input(text_width or width, width, features),
+        evidence=EvidenceInput(width, evidence) if text == "grounded" else None,
+        weighted_classes=weighted_classes,
     )
 
 
@@ -182,9 +210,21 @@ def _build_fusion(fusion: Literal["add", "concat", "gated"], width: int) -> nn.M
     return ConcatFusion(width) if fusion == "concat" else GatedFusion(width)
 
 
-def class_probabilities(output: Output, tau: float) -> torch.Tensor:
-    """Return softmax(M / τ), [B, T, C] float32: the class probabilities of every snippet."""
-    return (output.similarity_BTC.float() / tau).softmax(-1)
+def class_probabilities(output: Output, tau: float, weighted: bool = False) -> torch.Tensor:
+    """Return the class probabilities of every snippet, [B, T, C] float32, which sum to 1.
+
+    Args:
+        output: output of the network.
+        tau: τ.
+        weighted: False for softmax(M / τ). True to multiply those of the abnormal classes with the
+            anomaly score s, and give the normal class the rest: M says of what class a snippet is,
+            s says better whether it is abnormal.
+    """
+    probabilities_BTC = (output.similarity_BTC.float() / tau).softmax(-1)
+    if not weighted:
+        return probabilities_BTC
+    abnormal_BTA = output.logits_BT.float().sigmoid()[..., None] * probabilities_BTC[..., 1:]
+    return torch.cat([1 - abnormal_BTA.sum(-1, keepdim=True), abnormal_BTA], -1)
 
 
 def coarse_scores(

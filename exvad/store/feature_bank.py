@@ -18,7 +18,7 @@ import pyarrow.parquet as pq
 from exvad.data.atomic import atomic_file, write_json_atomic
 from exvad.store.completeness import MissingFeaturesError, check_encoder
 from exvad.store.examples import VideoInput
-from exvad.store.grounding import RECORD_COLUMNS, text_columns, text_rows
+from exvad.store.grounding import RECORD_COLUMNS, text_columns, text_rows, text_width
 from exvad.store.parts import CorruptPartError
 from exvad.store.schema import TextKind, feature_rows
 from exvad.store.store import Store
@@ -294,6 +294,9 @@ class FeatureBank(Mapping[str, VideoFeatures]):
                 name: np.asarray(np.load(folder / f"{name}.npy", mmap_mode="r" if mmap else None))
                 for name in names
             }
+            width = arrays["visual"].shape[1]
+            if kind != "none" and arrays["text"].shape[1] != text_width(kind, width):
+                raise ValueError("earlier code saved it, without the votes of grounded text")
             videos = pq.read_table(folder / "videos.parquet", schema=_BANK_SCHEMA)
             return cls(arrays["visual"], arrays["times"], arrays.get("text"), videos, kind)
         except (OSError, ValueError, KeyError, pa.ArrowException) as error:
@@ -355,7 +358,7 @@ def _read_text(survey: Survey, rows: dict[str, _Row], kind: TextKind) -> Array:
     vision = survey.store.read_stage("vision")
     vision.learn_width(survey.index("vision").snapshot)
     check_encoder(vision, stage)
-    width = stage.width or 0
+    width = text_width(kind, stage.width or 0)
     columns = text_columns(kind)
     features: dict[str, Array] = {}
     index = survey.index("language")

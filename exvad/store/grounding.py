@@ -3,17 +3,26 @@
 The paper gives one text feature to a whole video. But an explanation cites the captions that it
 rests on, so a snippet can have the text that speaks about it:
 
-    e_c = max_j exp((⟨E_T(T̂_c), E_T(T̂_j)⟩ − 1) / κ)    over the cited captions j
+    r_j = exp((⟨F_T, E_T(T̂_j)⟩ − max_i ⟨F_T, E_T(T̂_i)⟩) / η)    over the cited captions i and j
+    e_c = max_j r_j · exp((⟨E_T(T̂_c), E_T(T̂_j)⟩ − 1) / κ)
     g_c = e_c · F_T + (1 − e_c) · E_T(T̂_c)
     a_tc = ⟨v_t, v_c⟩ / ρ − |t − p_c| / (σ · gap)
     w_tc = exp(a_tc) / Σ_c' exp(a_tc')
     text_t = Σ_c w_tc · g_c
+    vote_t = Σ_c w_tc · e_c    0 if nothing abnormal is found
 
 e_c is 1 where the explanation stands: at the captions that it cites, and at those that say the
-same. An explanation that finds nothing abnormal speaks of the whole video, so e_c is 1 everywhere.
+same. A language model may cite too much, such as a caption before the event, and then all captions
+that say the same as that one would count: so a cited caption counts by r_j, as much as it says what
+the explanation says. An explanation that finds nothing abnormal speaks of the whole video, so e_c
+is 1 everywhere.
 p_c is the place of the captioned frame, v_c its image feature, and gap the mean distance of the
 captions: a snippet between two captions reads mostly the nearer one, unless it looks like the
 other. w_t sums to 1.
+
+vote_t is what the captions say about snippet t together: whether it is part of the event that the
+explanation speaks of. It is the last column of the text features, so it is averaged, padded and
+dropped with them; the network takes it off (`exvad.modeling.evidence`).
 
 If a video is explained in segments (`llm.segment_captions`), F_T and the cited captions are those
 of the segment of caption c.
@@ -40,6 +49,8 @@ if TYPE_CHECKING:
 REACH = 0.5  # σ: how far a caption reaches in time, in mean distances of captions
 SIMILARITY_TEMPERATURE = 0.1  # ρ
 SAMENESS = 0.02  # κ: how alike captions are that say the same
+RELEVANCE = 0.05  # η: how much less than the best one a cited caption may be like the explanation
+VOTES = 1  # columns after the text feature
 _TINY = 1e-12
 RECORD_COLUMNS = ("record", "segment_ends", "segment_records")  # of grounded text
 
@@ -48,6 +59,16 @@ def text_columns(kind: TextKind) -> list[str]:
     """Return the columns of the language stage with the features that a text is made of."""
     columns = {"explanation": ["text"], "captions": ["caption_text"]}
     return columns.get(kind, ["text", "caption_text", "segment_text"])
+
+
+def text_width(kind: TextKind, width: int) -> int:
+    """Return the columns of the rows of a kind of text.
+
+    Args:
+        kind: the kind of text.
+        width: D, of the stored features.
+    """
+    return width + VOTES if kind == "grounded" else width
 
 
 def text_rows(table: pa.Table, kind: TextKind) -> Iterator[NDArray[Any]]:
@@ -105,24 +126,27 @@ def grounded_rows(
         first: how many captions of the video come before these; the record numbers all of them.
 
     Returns:
-        [c, D] of the type of the captions, or [1, D], the explanation alone, if there are none.
+        [c, D + 1] of the type of the captions, the last column e_c as votes; or [1, D + 1], the
+        explanation alone and no vote, if there are none.
     """
     count = len(caption_cD)
     if not count:
-        return np.asarray(text_D[None])
+        return _with_votes(np.asarray(text_D[None]), np.zeros((1, 1), np.float32))
     explanation = json.loads(record or "{}")
     if not explanation.get("anomalous", True):
-        return np.repeat(text_D[None], count, axis=0).astype(caption_cD.dtype)
+        same_cD = np.repeat(text_D[None], count, axis=0).astype(caption_cD.dtype)
+        return _with_votes(same_cD, np.zeros((count, 1), np.float32))
     unit_cD = _unit_rows(caption_cD)
+    likeness_c = unit_cD @ _unit_rows(text_D[None])[0]
     places = [number - 1 - first for number in explanation.get("evidence", [])]
     cited = [place for place in places if 0 <= place < count]
     if not cited:
-        likeness_c = unit_cD @ _unit_rows(text_D[None])[0]
         cited = [int(likeness_c.argmax())]
-    sameness_c1 = (unit_cD @ unit_cD[cited].T).max(1, keepdims=True)
-    share_c1 = np.exp((sameness_c1 - 1).clip(max=0) / SAMENESS)
+    relevance_j = (likeness_c[cited] - likeness_c[cited].max()) / RELEVANCE
+    sameness_cj = (unit_cD @ unit_cD[cited].T - 1).clip(max=0) / SAMENESS
+    share_c1 = np.exp(sameness_cj + relevance_j).max(1, keepdims=True)
     rows_cD: NDArray[Any] = share_c1 * text_D + (1 - share_c1) * caption_cD
-    return rows_cD.astype(caption_cD.dtype)
+    return _with_votes(rows_cD.astype(caption_cD.dtype), share_c1)
 
 
 def spread_text(
@@ -190,6 +214,10 @@ def shortened_places(snippets: Sequence[int], length: int, limit: int) -> list[i
     edges = np.linspace(0, length, limit + 1).astype(int)
     rows: list[int] = (np.searchsorted(edges, np.asarray(snippets, int), side="right") - 1).tolist()
     return rows
+
+
+def _with_votes(rows_ND: NDArray[Any], votes_N1: NDArray[Any]) -> NDArray[Any]:
+    return np.concatenate([rows_ND, votes_N1.astype(rows_ND.dtype)], axis=1)
 
 
 def _unit_rows(rows_ND: NDArray[Any]) -> NDArray[np.float32]:

@@ -8,7 +8,7 @@ N videos · C classes · D feature width
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -122,7 +122,7 @@ def train_network(
     """
     torch.manual_seed(config.train.seed)
     num_classes, width = label_CD.shape
-    widths = feature_widths(data.train, replica or Replica())
+    widths = feature_widths(data.train, replica or Replica(), config.model.text)
     network = build_network(config, width, num_classes, *widths)
     return fit(network, label_CD, data, config, replica=replica, resume=resume, on_epoch=on_epoch)
 
@@ -161,7 +161,7 @@ def fit(
 
     Returns:
         The state after the last epoch. Its best epoch has the highest `selection_rank`; of equal
-        epochs it is the first.
+        epochs it is the first. With a tolerance it is the last whose rank is about the highest.
 
     Raises:
         ForeignStateError: the state to continue from is that of another network.
@@ -187,6 +187,7 @@ def fit(
         config.train.adapter_dropout if config.model.skip else 0.0,
     )
     state, first_epoch = resume, 0
+    tolerance = selection_tolerance(config, len(data.select))
     if state is not None:
         with _foreign_states_refused():
             trainer.load_state(state.trainer)
@@ -197,7 +198,7 @@ def fit(
         metrics |= validation_metrics
         history = [*(state.history if state else []), metrics]
         weights = _copy_weights(network)
-        if state is None or selection_rank(metrics) > selection_rank(state.best_metrics):
+        if state is None or is_selected(metrics, state, tolerance):
             abnormal_N = labels_of(data.select)[1][:, 0] == 0
             best = (weights, metrics, calibrate(predictions, abnormal_N))
         else:
@@ -207,6 +208,36 @@ def fit(
             on_epoch(state)
     assert state is not None, "train.epochs is at least 1"
     return state
+
+
+def selection_tolerance(config: Config, videos: int) -> float | None:
+    """Return how far below the best epoch the selected one may be; None to select the best.
+
+    Args:
+        config: `train.tolerance`, and `model.text`.
+        videos: number of selection examples, N.
+    """
+    if config.train.tolerance is not None:
+        return config.train.tolerance
+    return 0.5 / max(1, videos) ** 0.5 if config.model.text == "grounded" else None
+
+
+def is_selected(metrics: Mapping[str, float], state: FitState, tolerance: float | None) -> bool:
+    """Whether a new epoch takes the place of the one that was selected so far.
+
+    Few videos measure an epoch with noise, and the highest of many noisy values is often that of an
+    early epoch. With votes the classes of whole videos are right early, and the limits of events
+    only later.
+
+    Args:
+        metrics: of the new epoch.
+        state: after the epoch before it.
+        tolerance: see `selection_tolerance`.
+    """
+    if tolerance is None:
+        return selection_rank(metrics) > selection_rank(state.best_metrics)
+    highest = max(selection_rank(earlier)[0] for earlier in state.history)
+    return selection_rank(metrics)[0] >= highest - tolerance
 
 
 @contextmanager

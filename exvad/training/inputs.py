@@ -12,6 +12,7 @@ import numpy as np
 import torch
 
 from exvad.modeling.alignment import LabelCentre
+from exvad.store.grounding import text_width
 from exvad.training.batches import video_owners
 from exvad.training.data import labels_of
 
@@ -20,21 +21,25 @@ if TYPE_CHECKING:
 
     from exvad.modeling.exvad import ExVAD
     from exvad.store.examples import Example
+    from exvad.store.schema import TextKind
     from exvad.training.replica import Replica
 
 SAMPLED_VIDEOS = 1024  # whose features are read for mean and variance
 
 
-def feature_widths(examples: Sequence[Example], replica: Replica) -> tuple[int, int | None]:
+def feature_widths(
+    examples: Sequence[Example], replica: Replica, text: TextKind
+) -> tuple[int, int | None]:
     """Return D of the image features and of the text features; None for the latter without text.
 
     Args:
         examples: the training examples.
         replica: this worker, which reads an example of its own.
+        text: the kind of text; the column of votes of grounded text does not count.
     """
     example = examples[int(_own_rows(examples, replica)[0])]
-    text_width = None if example.text is None else example.text.shape[-1]
-    return example.visual_TD.shape[1], text_width
+    width = None if example.text is None else example.text.shape[-1] - text_width(text, 0)
+    return example.visual_TD.shape[1], width
 
 
 def set_statistics(
@@ -63,7 +68,9 @@ def set_statistics(
     if network.text_input is not None:
         texts = (examples[row].text for row in sampled)
         network.text_input.set_statistics(
-            torch.from_numpy(np.atleast_2d(text)) for text in texts if text is not None
+            torch.from_numpy(np.atleast_2d(text)[:, : network.text_input.width])
+            for text in texts
+            if text is not None
         )
 
 

@@ -16,6 +16,7 @@ from exvad.detector.extraction import Extractor
 from exvad.encoders.answers import Answer
 from exvad.report.evidence import evidence_frames
 from exvad.store.examples import snippet_text
+from exvad.store.grounding import VOTES
 from exvad.video.chunks import Chunk
 from exvad.video.container import DecodingLimitError, VideoError
 from exvad.video.decoder import InProcessDecoder
@@ -151,14 +152,19 @@ def test_extract_gives_grounded_text_that_differs_from_snippet_to_snippet(
     text = snippet_text(features)
     assert features.grounded
     assert features.text is not None
-    assert features.text.shape == (len(features.captions), features.visual.shape[1])
+    snippets, width = features.visual.shape
+    assert features.text.shape == (len(features.captions), width + VOTES)
     assert text is not None
-    assert text.shape == features.visual.shape
+    assert text.shape == (snippets, width + VOTES)
+    assert text[:, -1].max() > 0.5, "the captions vote for the snippets of the robbery"
     declining = FrozenModels(
         detector.models.clip, detector.models.captioner, ScriptedLLM([Answer("", refusal="no")])
     )
     unexplained = Extractor(config, declining, detector.classes).extract(robbery).features
-    assert not np.any(snippet_text(unexplained))
+    silent = snippet_text(unexplained)
+    assert silent is not None
+    assert silent.shape == (width + VOTES,)
+    assert not silent.any()
 
 
 class InterleavingLLM:
@@ -204,7 +210,7 @@ def test_extract_explains_each_segment_of_a_long_video(detector: Detector, robbe
     assert features.record is not None
     assert (features.record["category"], features.record["evidence"]) == ("Robbery", [3])
     assert features.text is not None
-    assert features.text.shape == (8, features.visual.shape[1])
+    assert features.text.shape == (8, features.visual.shape[1] + VOTES)
     np.testing.assert_array_equal(features.text[0], features.text[1])
     assert np.abs(features.text[0] - features.text[-1]).max() > 0.01
     assert "part 1. part 2. part 3." in reported

@@ -96,8 +96,9 @@ def test_head_answers_as_torch_for_clips_of_any_length(tmp_path: Path) -> None:
         (["model.text=explanation", "model.fusion=add", "model.label_prompt=learnable",
           "model.window=9", "model.max_snippets=5"], [1, 2, 5]),
         (["model.text=none", "model.max_snippets=1"], [1, 1]),
+        (["model.text=grounded", "model.evidence=2", "model.features=standardised"], [1, 2, 40]),
     ],
-    ids=["none", "captions", "window above the length", "one snippet"],
+    ids=["none", "captions", "window above the length", "one snippet", "grounded"],
 )  # fmt: skip
 def test_head_of_every_kind_answers_as_torch(
     tmp_path: Path, overrides: list[str], lengths: list[int]

@@ -18,6 +18,8 @@ from exvad.inference.calibration import Calibration
 from exvad.inference.network import build_network
 from exvad.laam.phrases import LabelPhrases
 from exvad.store.examples import Example, collate
+from exvad.store.grounding import text_width
+from exvad.store.schema import TextKind
 from tests.helpers.planted import CLASSES, WIDTH, config, directions, examples
 
 LABELS = LabelPhrases(phrases={label: [label] * 4 for label in CLASSES}, origin="test")
@@ -44,18 +46,19 @@ def save_planted_checkpoint(folder: Path, *overrides: str) -> Checkpoint:
     return load_checkpoint(folder)
 
 
-def planted_clips(text: str, lengths: list[int]) -> list[Example]:
+def planted_clips(text: TextKind, lengths: list[int]) -> list[Example]:
     """Return one clip of each length, with random text features.
 
     Args:
-        text: `none`, `captions` or `explanation`.
+        text: the kind of text.
         lengths: T of each clip.
     """
     rng = np.random.default_rng(1)
     clips = []
     for length in lengths:
         (clip,) = examples(1, seed=length, lengths=(length, length))
-        shape = (WIDTH,) if text == "explanation" else (length, WIDTH)
+        width = text_width(text, WIDTH)
+        shape = (width,) if text == "explanation" else (length, width)
         text_features = rng.normal(size=shape).astype(np.float32)
         clips.append(replace(clip, text=None if text == "none" else text_features))
     return clips

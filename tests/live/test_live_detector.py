@@ -17,6 +17,8 @@ from exvad.data.world.scene import Scene
 from exvad.detector.detector import Detector
 from exvad.encoders.answers import Answer
 from exvad.encoders.endpoint import EndpointError
+from exvad.checkpoints.checkpoint import Checkpoint
+from exvad.inference.network import load_network
 from exvad.live.alerts import AlertRule
 from exvad.live.live_detector import LiveDetector, watch
 from exvad.live.settings import LiveSettings
@@ -154,7 +156,10 @@ def test_process_gives_grounded_text_to_the_window_once_there_is_an_explanation(
     detector: Detector, frames: list[LiveFrame]
 ) -> None:
     config = override_config(detector.config, {"model.text": "grounded"})
-    checkpoint = replace(detector.checkpoint, config=config)
+    trained = detector.checkpoint
+    assert isinstance(trained, Checkpoint)
+    network = load_network(config, trained.label_CD, trained.network.state_dict())
+    checkpoint = replace(trained, config=config, network=network)
     settings = LiveSettings(window=6, context=1, explain_seconds=1e9)
     live = LiveDetector(checkpoint, detector.models, NEVER, settings)
     unexplained = replace(settings, explain=False)

@@ -288,3 +288,21 @@ def test_coarse_scores_use_the_requested_branch(dtype: torch.dtype) -> None:
     probabilities_BTC = class_probabilities(output, 0.1)
     torch.testing.assert_close(probabilities_BTC.sum(-1), torch.ones(1, 2))
     torch.testing.assert_close(probabilities_BTC[0, 1], torch.tensor([0.0, 0.5, 0.5]))
+
+
+def test_class_probabilities_weighted_are_shared_out_by_the_score() -> None:
+    output = Output(
+        torch.tensor([[0.0, 40.0, -40.0]]),
+        torch.tensor([[[0.5, 0.5, 0.5], [-1.0, 1.0, 1.0], [-1.0, 1.0, 1.0]]]),
+        torch.eye(3),
+    )
+    plain_BTC = class_probabilities(output, 0.1)
+    weighted_BTC = class_probabilities(output, 0.1, weighted=True)
+    expected_TC = torch.tensor([[2 / 3, 1 / 6, 1 / 6], [0, 0.5, 0.5], [1, 0, 0]])
+    torch.testing.assert_close(weighted_BTC[0], expected_TC)
+    torch.testing.assert_close(plain_BTC[0, 2], plain_BTC[0, 1])
+
+
+def test_build_exvad_weighs_classes_only_if_asked_to() -> None:
+    assert not build_exvad(WIDTH, CLASSES, text="grounded").weighted_classes
+    assert build_exvad(WIDTH, CLASSES, weighted_classes=True).weighted_classes

@@ -16,11 +16,13 @@ from exvad.store.feature_bank import FeatureBank
 from exvad.store.grounding import (
     REACH,
     SIMILARITY_TEMPERATURE,
+    VOTES,
     ground_text,
     grounded_rows,
     shortened_places,
     spread_text,
 )
+from exvad.store.parts import CorruptPartError
 from exvad.store.store import Store
 from tests.helpers.feature_store import WIDTH, add_vision, language_row
 
@@ -36,10 +38,12 @@ def random_rows(count: int, seed: int, width: int = 6) -> NDArray[np.float32]:
 
 
 def test_grounded_rows_put_the_explanation_at_its_evidence_and_captions_elsewhere() -> None:
-    text_D, caption_cD = random_rows(1, 0)[0], np.eye(4, 6, dtype=np.float32)
+    text_D = np.array([0.1, 0.8, 0.8, 0.2, 0.5, 0.3], np.float32)  # equally like both
+    caption_cD = np.eye(4, 6, dtype=np.float32)
     rows_cD = grounded_rows(text_D, caption_cD, record(2, 3, 9, 0))
-    np.testing.assert_array_equal(rows_cD[[1, 2]], [text_D, text_D])
-    np.testing.assert_allclose(rows_cD[[0, 3]], caption_cD[[0, 3]], atol=1e-6)
+    np.testing.assert_array_equal(rows_cD[[1, 2], :-1], [text_D, text_D])
+    np.testing.assert_allclose(rows_cD[[0, 3], :-1], caption_cD[[0, 3]], atol=1e-6)
+    np.testing.assert_allclose(rows_cD[:, -1], [0, 1, 1, 0], atol=1e-6)
 
 
 def test_grounded_rows_put_the_explanation_at_captions_that_say_the_same() -> None:
@@ -47,10 +51,21 @@ def test_grounded_rows_put_the_explanation_at_captions_that_say_the_same() -> No
     caption_cD = np.eye(4, 6, dtype=np.float32)[[0, 1, 1, 2]] * 3
     caption_cD[3] = caption_cD[1] + [0, 0, 1, 0, 0, 0]
     rows_cD = grounded_rows(text_D, caption_cD, record(2))
-    np.testing.assert_allclose(rows_cD[2], text_D, atol=1e-6)
-    # A caption that is nearly the same has a part of both.
-    share = np.linalg.norm(rows_cD[3] - caption_cD[3]) / np.linalg.norm(text_D - caption_cD[3])
+    np.testing.assert_allclose(rows_cD[2, :-1], text_D, atol=1e-6)
+    # A caption that is nearly the same has a part of both, and votes with that share.
+    moved = np.linalg.norm(rows_cD[3, :-1] - caption_cD[3])
+    share = moved / np.linalg.norm(text_D - caption_cD[3])
     assert 0.05 < share < 0.95
+    np.testing.assert_allclose(rows_cD[1:, -1], [1, 1, float(share)], rtol=1e-4)
+
+
+def test_grounded_rows_count_a_cited_caption_as_much_as_it_says_what_the_explanation_says() -> None:
+    text_D = np.array([0.1, 0.9, 0.4, 0, 0, 0], np.float32)
+    caption_cD = np.eye(3, 6, dtype=np.float32)[[0, 0, 1, 1, 2]]
+    rows_cD = grounded_rows(text_D, caption_cD, record(2, 3))
+    np.testing.assert_allclose(rows_cD[:, -1], [0, 0, 1, 1, 0], atol=0.01)
+    np.testing.assert_allclose(rows_cD[[2, 3], :-1], [text_D, text_D], atol=1e-6)
+    np.testing.assert_allclose(rows_cD[[0, 1, 4], :-1], caption_cD[[0, 1, 4]], atol=0.01)
 
 
 def test_grounded_rows_without_evidence_take_the_caption_most_like_the_explanation() -> None:
@@ -58,21 +73,22 @@ def test_grounded_rows_without_evidence_take_the_caption_most_like_the_explanati
     text_D = np.array([0.1, 0.2, 0.9, 0, 0, 0.5], np.float32)
     for without in (record(), record(7), "{}", ""):
         rows_cD = grounded_rows(text_D, caption_cD, without)
-        np.testing.assert_array_equal(rows_cD[2], text_D)
-        np.testing.assert_allclose(rows_cD[:2], caption_cD[:2], atol=1e-6)
+        np.testing.assert_array_equal(rows_cD[2], [*text_D, 1])
+        np.testing.assert_allclose(rows_cD[:2, :-1], caption_cD[:2], atol=1e-6)
 
 
 def test_grounded_rows_let_a_normal_explanation_speak_of_the_whole_video() -> None:
     text_D, caption_cD = random_rows(1, 0)[0], random_rows(5, 1)
     rows_cD = grounded_rows(text_D, caption_cD, record(1, anomalous=False))
-    np.testing.assert_array_equal(rows_cD, np.tile(text_D, (5, 1)))
+    np.testing.assert_array_equal(rows_cD, np.tile([*text_D, 0], (5, 1)))
 
 
 def test_grounded_rows_without_captions_are_the_explanation() -> None:
     text_D = random_rows(1, 0)[0]
     rows = grounded_rows(text_D, np.empty((0, 6), np.float32), "{}")
-    np.testing.assert_array_equal(rows, text_D[None])
-    np.testing.assert_array_equal(ground_text(random_rows(4, 1), rows, []), np.tile(text_D, (4, 1)))
+    np.testing.assert_array_equal(rows, [[*text_D, 0]])
+    text_TD = ground_text(random_rows(4, 1), rows, [])
+    np.testing.assert_array_equal(text_TD, np.tile([*text_D, 0], (4, 1)))
 
 
 @settings(deadline=None, max_examples=40)
@@ -163,17 +179,20 @@ def test_bank_of_grounded_text_gives_examples_of_one_shape(
     for example, video in zip(examples, bank, strict=True):
         expected = whole_example(bank[video])
         assert example.text is not None
-        assert example.text.shape == example.visual_TD.shape
+        assert example.text.shape == (len(example.visual_TD), WIDTH + VOTES)
         np.testing.assert_array_equal(example.text, expected.text)
         np.testing.assert_array_equal(whole_example(bank.inputs(video)).text, expected.text)
     batch = collate(examples)
     assert batch.text is not None
-    assert batch.text.shape == batch.visual_BTD.shape
+    assert batch.text.shape == (*batch.visual_BTD.shape[:2], WIDTH + VOTES)
     event, normal, imported = (example.text for example in examples)
     assert event is not None
     assert normal is not None
     assert imported is not None
     assert np.ptp(event, axis=0).max() > 0.1, "the text differs from snippet to snippet"
+    assert event[:, -1].max() > 0.5, "the captions vote for the snippets of the evidence"
+    assert not normal[:, -1].any()
+    assert not imported[:, -1].any()
     assert np.ptp(normal, axis=0).max() < 1e-6
     assert np.ptp(imported, axis=0).max() == 0
 
@@ -187,3 +206,11 @@ def test_make_example_grounds_the_rows_that_the_network_reads(bank: FeatureBank)
     expected = whole_example(VideoInput("event", short_LD, features.text, places, grounded=True))
     np.testing.assert_array_equal(example.visual_TD, short_LD)
     np.testing.assert_array_equal(example.text, expected.text)
+
+
+def test_bank_of_earlier_code_without_votes_is_refused(bank: FeatureBank, tmp_path: Path) -> None:
+    bank.save(tmp_path / "bank")
+    file = tmp_path / "bank" / "text.npy"
+    np.save(file, np.load(file)[:, :-VOTES])
+    with pytest.raises(CorruptPartError, match=r"without the votes .* build and save it again"):
+        FeatureBank.open(tmp_path / "bank")

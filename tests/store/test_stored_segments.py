@@ -58,8 +58,10 @@ def test_grounded_rows_of_a_video_are_those_of_its_segments() -> None:
     caption_cD = RNG.normal(size=(5, WIDTH)).astype(np.float32)
     row = {"text": TEXT_SD[0] + TEXT_SD[1], "caption_text": caption_cD, "record": record(True, 4)}
     rows_cD = grounded_row(row | segments())
-    np.testing.assert_array_equal(rows_cD[:2], TEXT_SD[[0, 0]], "a normal segment reads its text")
-    np.testing.assert_allclose(rows_cD[3], TEXT_SD[1], rtol=1e-4)
+    normal_cD, votes_c = rows_cD[:2, :-1], rows_cD[:, -1]
+    np.testing.assert_array_equal(normal_cD, TEXT_SD[[0, 0]], "a normal segment reads its text")
+    np.testing.assert_allclose(rows_cD[3, :-1], TEXT_SD[1], rtol=1e-4)
+    np.testing.assert_allclose(votes_c[[0, 1, 3]], [0, 0, 1], atol=1e-4)
     np.testing.assert_array_equal(
         rows_cD[2:], grounded_rows(TEXT_SD[1], caption_cD[2:], record(True, 2))
     )

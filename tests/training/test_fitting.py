@@ -16,6 +16,8 @@ from exvad.training.fitting import (
     ForeignStateError,
     best_network,
     fit,
+    is_selected,
+    selection_tolerance,
     train_network,
 )
 from exvad.training.replica import Replica
@@ -46,6 +48,32 @@ def test_fit_returns_the_best_epoch() -> None:
     best = best_network(config(), LABELS, state)
     _, metrics = validate(best, LABELS, DATA.select, config())
     assert metrics["val_loss"] == pytest.approx(state.best_metrics["val_loss"], abs=1e-6)
+
+
+def test_fit_with_a_tolerance_returns_the_last_epoch_that_is_about_as_good() -> None:
+    everything = fit(network(), LABELS, DATA, config("train.tolerance=1"))
+    assert everything.best_metrics == everything.history[-1]
+    state = fit(network(), LABELS, DATA, config("train.tolerance=0.01"))
+    values = [(h["val_auc"] + h["val_map"]) / 2 for h in state.history]
+    good = [epoch for epoch, value in enumerate(values) if value >= max(values) - 0.01 - 1e-6]
+    assert state.best_metrics == state.history[good[-1]]
+
+
+def test_tolerance_is_the_noise_of_the_videos_for_grounded_text_only() -> None:
+    assert selection_tolerance(config("model.text=grounded"), 25) == pytest.approx(0.1)
+    assert selection_tolerance(config("model.text=explanation"), 25) is None
+    assert selection_tolerance(config("model.text=grounded", "train.tolerance=0"), 25) == 0
+
+
+def test_is_selected_compares_with_the_best_epoch_and_not_with_the_selected_one() -> None:
+    state = fit(network(), LABELS, DATA, config("train.epochs=1"))
+    best, middle, last = (
+        {"val_auc": value, "val_map": value, "val_loss": 1.0} for value in (0.9, 0.84, 0.78)
+    )
+    state = replace(state, history=[best, middle], best_metrics=middle)
+    assert not is_selected(last, state, tolerance=0.07)
+    assert is_selected(last, state, tolerance=0.13)
+    assert not is_selected(last, state, tolerance=None)
 
 
 def test_fit_resumed_equals_an_uninterrupted_fit_bit_for_bit(tmp_path: Path) -> None:

@@ -29,7 +29,8 @@ def with_texts(count: int, seed: int, width: int) -> list[Example]:
 
 def test_set_statistics_reads_those_of_the_training_videos() -> None:
     videos = with_texts(12, 1, 6)
-    assert feature_widths(videos, Replica()) == (WIDTH, 6)
+    assert feature_widths(videos, Replica(), "explanation") == (WIDTH, 6)
+    assert feature_widths(videos, Replica(), "grounded") == (WIDTH, 5), "without the votes"
     network = build_network(config(*STANDARDISED), WIDTH, 5, WIDTH, 6)
     set_statistics(network, torch.from_numpy(directions()), videos, Replica())
     assert network.visual_input is not None

@@ -112,7 +112,7 @@ class FeatureShard:
         width = stage.width or 0
         rows = [rows_needed(length, max_snippets) for length in lengths.values()]
         plan = None if text == "none" else TextPlan.find(store, lengths, text, max_snippets)
-        text_bytes = 0 if plan is None else sum(plan.rows) * (plan.stage.width or 0) * 2
+        text_bytes = 0 if plan is None else sum(plan.rows) * plan.width * 2
         _check_disk(sum(rows) * width * 2 + text_bytes, memory)
         remaining = max(0, memory.limit - text_bytes)
         visual = RaggedRows(rows, width, remaining, memory.folder)

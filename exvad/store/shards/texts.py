@@ -13,7 +13,13 @@ import numpy as np
 
 from exvad.store.completeness import MissingFeaturesError, VideoCrop, check_encoder
 from exvad.store.examples import VideoInput, shorten, snippet_text
-from exvad.store.grounding import RECORD_COLUMNS, shortened_places, text_columns, text_rows
+from exvad.store.grounding import (
+    RECORD_COLUMNS,
+    shortened_places,
+    text_columns,
+    text_rows,
+    text_width,
+)
 from exvad.store.shards.ragged import RaggedRows
 
 if TYPE_CHECKING:
@@ -85,6 +91,11 @@ class TextPlan:
     rows: list[int]
     text: TextKind
 
+    @property
+    def width(self) -> int:
+        """Columns of a row."""
+        return text_width(self.text, self.stage.width or 0)
+
     @classmethod
     def find(
         cls,
@@ -143,7 +154,7 @@ class TextPlan:
             memory_bytes: how much may stay in memory.
             folder: folder for the rest; empty for the system's temporary folder.
         """
-        texts = RaggedRows(self.rows, self.stage.width or 0, memory_bytes, folder)
+        texts = RaggedRows(self.rows, self.width, memory_bytes, folder)
         row_of = {video: row for row, video in enumerate(self.lengths)}
         grounded = self.text == "grounded"
         columns = [*text_columns(self.text), *(RECORD_COLUMNS if grounded else [])]
