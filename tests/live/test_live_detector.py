@@ -12,12 +12,12 @@ import av
 import numpy as np
 import pytest
 
+from exvad.checkpoints.checkpoint import Checkpoint
 from exvad.config import override_config
 from exvad.data.world.scene import Scene
 from exvad.detector.detector import Detector
 from exvad.encoders.answers import Answer
 from exvad.encoders.endpoint import EndpointError
-from exvad.checkpoints.checkpoint import Checkpoint
 from exvad.inference.network import load_network
 from exvad.live.alerts import AlertRule
 from exvad.live.live_detector import LiveDetector, watch
