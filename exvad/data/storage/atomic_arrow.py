@@ -9,10 +9,12 @@ from __future__ import annotations
 import io
 import uuid
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from fsspec.implementations.local import LocalFileSystem
-from pyarrow import fs as pa_fs
+
+if TYPE_CHECKING:
+    from pyarrow import fs as pa_fs
 
 
 class AtomicLocalFileSystem(LocalFileSystem):  # type: ignore[misc]  # fsspec has no types
@@ -64,4 +66,6 @@ class _AtomicFile(io.FileIO):
 
 def atomic_arrow() -> pa_fs.FileSystem:
     """Return the local file system for pyarrow, whose files are complete or absent."""
-    return pa_fs.PyFileSystem(pa_fs.FSSpecHandler(AtomicLocalFileSystem()))
+    from pyarrow import fs
+
+    return fs.PyFileSystem(fs.FSSpecHandler(AtomicLocalFileSystem()))

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
 from exvad.data.atomic import create_file, write_bytes_atomic
+from exvad.data.storage.atomic_arrow import atomic_arrow
 from exvad.data.storage.errors import StorageError, is_network_failure
 
 if TYPE_CHECKING:
@@ -90,8 +91,6 @@ class LocalFileSystem:
 
     def to_arrow(self, path: str) -> tuple[pa_fs.FileSystem, str]:
         """Return a local file system whose files are complete or absent, and the path."""
-        from exvad.data.storage.atomic_arrow import atomic_arrow
-
         return atomic_arrow(), path
 
 

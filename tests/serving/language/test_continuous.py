@@ -13,6 +13,7 @@ from exvad.data.world.activities import CLASSES
 from exvad.encoders.answers import Answer
 from exvad.encoders.engine import EngineError
 from exvad.encoders.llm import TransformersLLM
+from exvad.serving.language import continuous
 from exvad.serving.language.continuous import ContinuousLLM
 
 CACHE_TOKENS = 2048
@@ -84,7 +85,11 @@ def test_answers_are_those_of_the_model_alone(llm: ContinuousLLM, alone: list[An
     assert all(answer.text.endswith("}") and not answer.cut_off_at for answer in alone)
 
 
-def test_answers_grow(llm: ContinuousLLM, alone: list[Answer]) -> None:
+def test_answers_grow(
+    llm: ContinuousLLM, alone: list[Answer], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(continuous, "PARTIAL_SECONDS", 0.0)  # however quick the machine is
+
     async def collect() -> list[list[Answer]]:
         return [answers async for answers in llm.answer(PROMPTS[:2])]
 
