@@ -268,7 +268,9 @@ class FeatureBank(Mapping[str, VideoFeatures]):
                     np.save(file, array, allow_pickle=False)
         with atomic_file(folder / "videos.parquet") as file:
             pq.write_table(self._videos, file, compression="zstd")
-        write_json_atomic(folder / BANK_FILE, {"format": BANK_FORMAT, "text": self.text_kind})
+        votes = text_width(self.text_kind, 0)
+        description = {"format": BANK_FORMAT, "text": self.text_kind, "votes": votes}
+        write_json_atomic(folder / BANK_FILE, description)
 
     @classmethod
     def open(cls, directory: str | Path, mmap: bool = True) -> FeatureBank:
@@ -294,8 +296,7 @@ class FeatureBank(Mapping[str, VideoFeatures]):
                 name: np.asarray(np.load(folder / f"{name}.npy", mmap_mode="r" if mmap else None))
                 for name in names
             }
-            width = arrays["visual"].shape[1]
-            if kind != "none" and arrays["text"].shape[1] != text_width(kind, width):
+            if description.get("votes", 0) != text_width(kind, 0):
                 raise ValueError("earlier code saved it, without the votes of grounded text")
             videos = pq.read_table(folder / "videos.parquet", schema=_BANK_SCHEMA)
             return cls(arrays["visual"], arrays["times"], arrays.get("text"), videos, kind)

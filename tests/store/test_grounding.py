@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from exvad.store.examples import VideoInput, collate, make_example, shorten, whole_example
-from exvad.store.feature_bank import FeatureBank
+from exvad.store.feature_bank import BANK_FILE, FeatureBank
 from exvad.store.grounding import (
     REACH,
     SIMILARITY_TEMPERATURE,
@@ -210,7 +210,7 @@ def test_make_example_grounds_the_rows_that_the_network_reads(bank: FeatureBank)
 
 def test_bank_of_earlier_code_without_votes_is_refused(bank: FeatureBank, tmp_path: Path) -> None:
     bank.save(tmp_path / "bank")
-    file = tmp_path / "bank" / "text.npy"
-    np.save(file, np.load(file)[:, :-VOTES])
+    file = tmp_path / "bank" / BANK_FILE
+    file.write_text(json.dumps({**json.loads(file.read_text()), "votes": 0}))
     with pytest.raises(CorruptPartError, match=r"without the votes .* build and save it again"):
         FeatureBank.open(tmp_path / "bank")
