@@ -24,7 +24,6 @@ from exvad.video.container import (
 from exvad.video.footage.picture import GeometryReader, to_rgb
 from exvad.video.footage.recorder import Recorder
 from exvad.video.footage.sampling import Sampling
-from exvad.video.footage.sound import choose_sound
 from exvad.video.footage.stream_clock import MIN_STEP, StreamClock
 from exvad.video.frame_buffer import FrameBuffer, LiveFrame, Notice
 
@@ -179,22 +178,16 @@ class LiveSource:
     def _packets(
         self, container: InputContainer, stream: VideoStream, connected_at: float
     ) -> Generator[Packet[VideoStream]]:
-        """Yield the packets of a connection; the recorder receives them and those of the sound."""
+        """Yield the packets of a connection, which the recorder receives too."""
         recorder = self.recorder
         if recorder is None:
             yield from container.demux(stream)
             return
-        sound = choose_sound(container, stream)
-        recorder.open(stream, connected_at, sound)
+        recorder.open(stream, connected_at)
         try:
-            streams = [stream] if sound is None else [stream, sound]
-            packets: Iterator[Packet[Any]] = container.demux(streams)
-            for packet in packets:
-                if packet.stream_index == stream.index:
-                    recorder.take(packet)
-                    yield packet
-                else:
-                    recorder.hear(packet)
+            for packet in container.demux(stream):
+                recorder.take(packet)
+                yield packet
         finally:
             recorder.finish()
 

@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import io
 import threading
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import av
 
-from exvad.video.footage.mp4_boxes import place_fragment, read_timescales
 from exvad.video.footage.recorder import Fragment, Recorder
 from exvad.video.live_source import LiveSource, growing_file
 from tests.helpers.videos import read_index
@@ -25,17 +23,6 @@ def record(path: Path, start_time: float = 0.0) -> tuple[list[Fragment], list[st
     source.recorder = Recorder(fragments.append, problems.append)
     list(source.follow(threading.Event()))
     return fragments, problems
-
-
-def join(fragments: Sequence[Fragment]) -> bytes:
-    """Return fragments of one encoding as a file."""
-    head = fragments[0].head
-    scales, first = read_timescales(head), fragments[0].start
-    placed = [
-        place_fragment(item.data, number, item.start - first, scales)
-        for number, item in enumerate(fragments, start=1)
-    ]
-    return head + b"".join(placed)
 
 
 def show(content: bytes) -> list[tuple[int, float]]:

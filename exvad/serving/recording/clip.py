@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import IO
 
 from exvad.serving.recording.ring import KeptFragment, read_fragments
-from exvad.video.footage.mp4_boxes import place_fragment, read_timescales
+from exvad.video.footage.mp4_boxes import place_fragment, read_timescale
 
 AROUND_SECONDS = 5.0
 MAX_SECONDS = 600.0
@@ -58,12 +58,12 @@ class Clip:
         """Yield the file in parts, and close what it is made of."""
         with self._files:
             yield self._head
-            scales = read_timescales(self._head)
+            scale = read_timescale(self._head)
             for number, item in enumerate(self._kept, start=1):
                 file = self._opened[item.path]
                 file.seek(item.offset)
-                seconds = max(0.0, item.start - self.start)
-                yield place_fragment(file.read(item.size), number, seconds, scales)
+                ticks = round(max(0.0, item.start - self.start) * scale)
+                yield place_fragment(file.read(item.size), number, ticks)
 
 
 def _from_key_frame(kept: Sequence[KeptFragment], start: float) -> list[KeptFragment]:

@@ -16,7 +16,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from exvad.data.atomic import write_text_atomic
-from exvad.video.footage.mp4_boxes import place_fragment, read_timescales
+from exvad.video.footage.mp4_boxes import place_fragment, read_timescale
 from exvad.video.footage.recorder import Fragment
 
 SEGMENT_SECONDS = 60.0
@@ -149,7 +149,7 @@ class _Segment:
 
     def __init__(self, path: Path, first: Fragment) -> None:
         self.path, self._head = path, first.head
-        self._scales, self._start = read_timescales(first.head), first.start
+        self._scale, self._start = read_timescale(first.head), first.start
         self._count = 0
 
     @property
@@ -169,8 +169,8 @@ class _Segment:
             OSError: it can't be written.
             ValueError: it is no fragment.
         """
-        seconds = fragment.start - self._start
-        placed = place_fragment(fragment.data, self._count + 1, seconds, self._scales)
+        ticks = round((fragment.start - self._start) * self._scale)
+        placed = place_fragment(fragment.data, self._count + 1, ticks)
         with self.path.open("ab") as file:
             if not file.tell():
                 file.write(fragment.head)

@@ -1,33 +1,27 @@
 """The packets of a live source as fragments of MP4, as the camera encoded them.
 
-A fragment begins at a key frame, or goes on where a key frame is far away. It has the sound of the
-time at which its frames are shown, so it is finished once that sound has come.
+A fragment begins at a key frame, or goes on where a key frame is far away. Sound is left out.
 """
 
 from __future__ import annotations
 
 import io
 import time
-from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, field
-from fractions import Fraction
 from typing import TYPE_CHECKING, Any
 
 from exvad.data.storage.errors import reason_of
-from exvad.video.footage.mp4_boxes import delay_second_track, read_timescales, split_file
+from exvad.video.footage.mp4_boxes import split_file
 from exvad.video.footage.parameter_sets import read_parameter_sets
-from exvad.video.footage.sound import Sound, SoundPacket
 
 if TYPE_CHECKING:
-    from av.audio.stream import AudioStream
     from av.packet import Packet
     from av.video.stream import VideoStream
 
 MIN_SECONDS, MAX_SECONDS = 1.0, 4.0  # of a fragment; a key frame in between ends it
 MAX_BYTES = 2**24
 MAX_STEP = 10.0  # seconds between two packets of one fragment
-MAX_WAITING = 4  # fragments whose sound has not come yet
 OPTIONS = {"movflags": "frag_custom+empty_moov+default_base_moof"}
 
 
@@ -53,25 +47,15 @@ class Fragment:
 
 @dataclass
 class _Waiting:
-    """Packets of a fragment that is not finished.
+    """Packets of the fragment that is not finished.
 
     Args:
         packets: with their times, which a packet may not have itself: decoding and display, ticks.
         size: bytes.
-        begin: seconds by the source from which on its sound counts; None for its first frame.
-        end: seconds by the source, where its sound ends; None for the end of its last frame.
-        offset: seconds from the time of the source to that of the stream.
-        parameter_sets: of the encoding; empty for those of the stream.
-        shape: width and height of the encoding.
     """
 
     packets: list[tuple[Packet[VideoStream], int | None, int]] = field(default_factory=list)
     size: int = 0
-    begin: float | None = None
-    end: float | None = None
-    offset: float = 0.0
-    parameter_sets: bytes = b""
-    shape: tuple[int, int] = (0, 0)
 
 
 class Recorder:
@@ -85,26 +69,19 @@ class Recorder:
     def __init__(self, keep: Callable[[Fragment], None], report: Callable[[str], None]) -> None:
         self._keep, self._report = keep, report
         self._stream: VideoStream | None = None
-        self._sound: Sound | None = None
-        self._closed = deque[_Waiting]()  # fragments that wait for their sound
-        self._problem = self._sound_problem = ""
+        self._problem = ""
         self._decoded_until = self._shown_until = float("-inf")  # seconds since the stream began
 
-    def open(
-        self, stream: VideoStream, connected_at: float, sound: AudioStream | None = None
-    ) -> None:
+    def open(self, stream: VideoStream, connected_at: float) -> None:
         """Begin a connection.
 
         Args:
             stream: its packets follow.
             connected_at: seconds since the stream began.
-            sound: its packets follow, too; None without sound.
         """
         self._stream, self._offset = stream, connected_at
-        self._sound = None if sound is None else Sound(sound)
         self._began = time.monotonic()
-        self._time_base = stream.time_base or Fraction(1)
-        self._tick = float(self._time_base)
+        self._tick = float(stream.time_base or 1)
         self._parameter_sets = b""
         self._waiting, self._needs_key = _Waiting(), True
         self._last: tuple[int | None, int] | None = None
@@ -117,25 +94,18 @@ class Recorder:
         if pts is None:
             # A source without times is timed by the clock of this machine, as its frames are.
             pts = int((time.monotonic() - self._began) / self._tick) if dts is None else dts
-        if self._sound is not None and packet.pts is None and packet.dts is None:
-            self._sound = None  # there is no time that both have
         if self._has_jumped(dts, pts):
-            self._interrupt(pts)
+            self.finish()
+            self._needs_key = True
         elif self._is_enough(packet, pts):
-            self._close(pts * self._tick)
-        self._finish_complete(pts * self._tick)
+            self.finish()
         self._last = dts, pts
         if packet.is_keyframe:
-            self._read_parameter_sets(packet, pts)
+            self._read_parameter_sets(packet)
         if packet.is_keyframe or not self._needs_key:
             self._needs_key = False
             self._waiting.packets.append((packet, dts, pts))
             self._waiting.size += packet.size
-
-    def hear(self, packet: Packet[AudioStream]) -> None:
-        """Take the next packet of the sound of the connection."""
-        if self._sound is not None:
-            self._sound.take(packet)
 
     def place(self, own_time: float | None, seconds: float) -> None:
         """Take the time of a frame that was decoded, which is the time of its packet.
@@ -148,87 +118,21 @@ class Recorder:
             self._offset = seconds - own_time
 
     def finish(self) -> None:
-        """Finish all fragments, at the end of a connection."""
-        if self._sound is not None:
-            self._sound.end()
-        self._close(None)
-        self._finish_closed()
-
-    def _interrupt(self, pts: int) -> None:
-        """Finish all fragments because the clock of the source was set; a key frame goes on."""
-        self._close(None)
-        self._finish_closed()
-        self._needs_key = True
-        if self._sound is not None:
-            self._sound.forget(pts * self._tick)
-
-    def _close(self, end: float | None) -> None:
-        """Close the fragment in progress.
-
-        Args:
-            end: seconds by the source at which the next one goes on; None if none does.
-        """
-        closed, self._waiting = self._waiting, _Waiting(begin=end)
-        if closed.packets and self._stream is not None:
-            closed.end, closed.offset = end, self._offset
-            closed.parameter_sets = self._parameter_sets
-            decoder = self._stream.codec_context  # which may soon decode another encoding
-            closed.shape = decoder.width, decoder.height
-            self._closed.append(closed)
-
-    def _finish_complete(self, now: float) -> None:
-        """Finish the closed fragments whose sound has come.
-
-        Args:
-            now: time of the newest packet, in seconds by the source.
-        """
-        while self._closed:
-            end = self._closed[0].end
-            is_complete = end is None or self._sound is None or self._sound.is_complete(end, now)
-            if not is_complete and len(self._closed) <= MAX_WAITING:
-                return
-            self._finish(self._closed.popleft())
-
-    def _finish_closed(self) -> None:
-        while self._closed:
-            self._finish(self._closed.popleft())
-
-    def _finish(self, closed: _Waiting) -> None:
+        """Finish the fragment in progress, as at the end of a connection."""
+        waiting, self._waiting = self._waiting, _Waiting()
+        if not waiting.packets:
+            return
         import av
 
         try:
-            fragment = self._make_heard(closed)
+            self._keep(self._make(waiting))
+            self._problem = ""
         except (av.error.FFmpegError, ValueError) as error:
             self._needs_key = True
             reason = reason_of(error)
             if reason != self._problem:  # once, not every second
                 self._report(f"can't be recorded as MP4: {reason}")
             self._problem = reason
-        else:
-            self._keep(fragment)
-            self._problem = ""
-
-    def _make_heard(self, closed: _Waiting) -> Fragment:
-        """Make a fragment with its sound, or without it if MP4 has no place for that.
-
-        Raises:
-            FFmpegError: MP4 has no place for the picture.
-            ValueError: the same.
-        """
-        import av
-
-        if self._sound is None:
-            return self._make(closed)
-        try:
-            return self._make(closed, self._sound)
-        except (av.error.FFmpegError, ValueError) as error:
-            fragment = self._make(closed)
-            self._sound = None
-            reason = reason_of(error)
-            if reason != self._sound_problem:
-                self._report(f"its sound can't be recorded as MP4: {reason}")
-            self._sound_problem = reason
-            return fragment
 
     def _has_jumped(self, dts: int | None, pts: int) -> bool:
         if self._last is None:
@@ -244,19 +148,15 @@ class Recorder:
         is_long = seconds >= MAX_SECONDS or self._waiting.size > MAX_BYTES
         return is_long or (packet.is_keyframe and seconds >= MIN_SECONDS)
 
-    def _read_parameter_sets(self, packet: Packet[VideoStream], pts: int) -> None:
+    def _read_parameter_sets(self, packet: Packet[VideoStream]) -> None:
         assert self._stream is not None
         found = read_parameter_sets(self._stream.codec_context.codec.canonical_name, bytes(packet))
         if found and self._parameter_sets and found != self._parameter_sets:
-            self._close(pts * self._tick)  # the camera was set up anew
+            self.finish()  # the camera was set up anew
         self._parameter_sets = found or self._parameter_sets
 
-    def _make(self, waiting: _Waiting, sound: Sound | None = None) -> Fragment:
+    def _make(self, waiting: _Waiting) -> Fragment:
         """Write packets to a file in memory.
-
-        Args:
-            waiting: the fragment.
-            sound: its sound; None for none.
 
         Raises:
             FFmpegError: MP4 has no place for them.
@@ -269,53 +169,32 @@ class Recorder:
         # Writing changes it; cameras do not say it.
         last_ticks = waiting.packets[-1][0].duration or (decoded[-1] - decoded[-2:][0])
         last_duration = last_ticks * self._tick
-        heard = list[SoundPacket]()
-        if sound is not None:
-            begin = min(shown) * self._tick if waiting.begin is None else waiting.begin
-            ended = max(shown) * self._tick + last_duration
-            heard = sound.cut(
-                max(begin, first * self._tick), ended if waiting.end is None else waiting.end
-            )
-        head, data = split_file(self._write(waiting, decoded, sound, heard))
-        if heard:  # FFmpeg lets both tracks begin at 0
-            delay = heard[0].seconds - first * self._tick
-            data = delay_second_track(data, delay, read_timescales(head))
+        head, data = split_file(self._write(waiting, decoded))
         # A source that is read faster than it plays is connected again before its last frames end,
         # and the last frames that are shown need not be the last that were decoded.
         delay = (min(shown) - first) * self._tick
         start = max(
-            first * self._tick + waiting.offset, self._decoded_until, self._shown_until - delay
+            first * self._tick + self._offset, self._decoded_until, self._shown_until - delay
         )
         self._decoded_until = start + (decoded[-1] - first) * self._tick + last_duration
         self._shown_until = end = (max(shown) - first) * self._tick + start + last_duration
         return Fragment(head, data, start, max(start, end), is_key)
 
-    def _write(
-        self,
-        waiting: _Waiting,
-        decoded: list[int],
-        sound: Sound | None,
-        heard: Sequence[SoundPacket],
-    ) -> bytes:
+    def _write(self, waiting: _Waiting, decoded: list[int]) -> bytes:
         import av
 
         assert self._stream is not None
-        buffer = io.BytesIO()
+        buffer, decoder = io.BytesIO(), self._stream.codec_context
         with av.open(buffer, "w", format="mp4", options=OPTIONS) as container:
             track: Any = container.add_stream_from_template(self._stream, opaque=True)
-            if waiting.parameter_sets:
-                track.codec_context.extradata = waiting.parameter_sets
-                track.codec_context.width, track.codec_context.height = waiting.shape
-            sound_track = None if sound is None else sound.add_track(container)
+            if self._parameter_sets:
+                track.codec_context.extradata = self._parameter_sets
+                track.codec_context.width = decoder.width
+                track.codec_context.height = decoder.height
             for (packet, _, pts), dts in zip(waiting.packets, decoded, strict=True):
-                packet.stream, packet.time_base = track, self._time_base
+                packet.stream = track
                 packet.dts, packet.pts = dts - decoded[0], max(dts, pts) - decoded[0]
                 container.mux_one(packet)
-            for sound_packet, seconds in heard if sound_track is not None else ():
-                begin = (seconds - heard[0].seconds) / float(sound_packet.time_base)
-                sound_packet.stream = sound_track
-                sound_packet.dts = sound_packet.pts = round(begin)
-                container.mux_one(sound_packet)
         return buffer.getvalue()
 
 

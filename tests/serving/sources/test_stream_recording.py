@@ -16,7 +16,6 @@ from exvad.video.footage.recorder import Fragment
 from exvad.video.frame_buffer import Notice
 from tests.helpers.recordings import show
 from tests.helpers.rtsp import rtsp_camera
-from tests.helpers.sound import hear, write_with_sound
 from tests.helpers.videos import write_video
 from tests.helpers.waiting import holds_within
 
@@ -52,25 +51,6 @@ def test_a_file_is_recorded_as_it_is_encoded(tmp_path: Path) -> None:
     clip = Clip(ring.folder, 2.5, 3.5, around=0.0)
     assert clip.start == pytest.approx(2.0, abs=0.01)
     assert frames_of(clip) == [(50 + index, index / 25) for index in range(50)]
-
-
-@pytest.mark.parametrize(("suffix", "codec"), [(".ts", "aac"), (".flv", "pcm_mulaw")])
-def test_a_clip_has_its_sound_for_its_whole_length(tmp_path: Path, suffix: str, codec: str) -> None:
-    rate = 48_000 if codec == "aac" else 8_000
-    video = write_with_sound(tmp_path / f"clip{suffix}", 6.0, codec, rate, loud=(3.4, 3.8))
-    ring = RecordingRing(tmp_path / "ring", LIMITS)
-    items = list(StreamProcess(spec(video), ring).follow(threading.Event()))
-    assert [item.kind for item in items if isinstance(item, Notice)] == ["connected", "ended"]
-    for start, end in ((0.5, 5.0), (2.5, 3.5), (3.1, 5.9)):
-        clip = Clip(ring.folder, start, end, around=0.0)
-        content = b"".join(clip.read())
-        assert len(content) == clip.size
-        shown, heard = show(content), hear(content)
-        times = dict(shown)
-        assert heard is not None
-        assert heard.begin == pytest.approx(shown[0][1], abs=0.1)
-        assert heard.end == pytest.approx(shown[-1][1] + 1 / 25, abs=0.1)
-        assert heard.loud == pytest.approx((times[85], times[94] + 1 / 25), abs=0.03)
 
 
 class SlowRing(RecordingRing):

@@ -6,8 +6,21 @@ from pathlib import Path
 
 import pytest
 
-from tests.helpers.recordings import join, record, show
+from exvad.video.footage.mp4_boxes import place_fragment, read_timescale
+from exvad.video.footage.recorder import Fragment
+from tests.helpers.recordings import record, show
 from tests.helpers.videos import FAST_VPX, write_video
+
+
+def join(fragments: list[Fragment]) -> bytes:
+    """Return fragments of one encoding as a file."""
+    head = fragments[0].head
+    scale, first = read_timescale(head), fragments[0].start
+    placed = [
+        place_fragment(item.data, number, round((item.start - first) * scale))
+        for number, item in enumerate(fragments, start=1)
+    ]
+    return head + b"".join(placed)
 
 
 @pytest.mark.parametrize(
