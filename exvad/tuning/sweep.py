@@ -62,23 +62,37 @@ def sweep(config: Config, options: SweepOptions) -> int:
     if options.resume:
         _check_same_plan(folder, config, options)
     data, labels = load_data(config, space)
-    (folder / PLAN).write_text(json.dumps(_plan(config, options)))
-    context = SweepContext(config, options, folder, space, data, labels)
     settings = "tune.cpus, tune.gpus, train.gpu"
     trial = Demand("trial", settings, config.tune.cpus, config.trial_gpus)
+    context: SweepContext | None = None
     try:
-        with claimed(folder, "exvad sweep"), ray_session():
+        with ray_session():
             check_placement("the sweep", [trial])
             check_shared({"run": config.run})
             import_ahead(config, options.trials)
             prepare_tracking(config)  # takes seconds for a new database
-            outcome = _search_and_confirm(context)
+            if not options.resume:
+                folder = _begin(config, options)
+            context = SweepContext(config, options, folder, space, data, labels)
+            with claimed(folder, "exvad sweep"):
+                outcome = _search_and_confirm(context)
         publish(context, outcome)
     except KeyboardInterrupt:
+        if context is None:
+            raise  # there is nothing to resume
         return _stopped(options)
     if outcome.interrupted:
         return _stopped(options)
     return 0 if outcome.confirmed else 1
+
+
+def _begin(config: Config, options: SweepOptions) -> Place:
+    """Write the plan of a new sweep; return its folder, which no other sweep has."""
+    plan = json.dumps(_plan(config, options)).encode()
+    while True:
+        folder = sweep_folder(config, resume=False)
+        if (folder / PLAN).create_bytes(plan):
+            return folder
 
 
 def _stopped(options: SweepOptions) -> int:

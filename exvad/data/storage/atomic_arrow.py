@@ -23,17 +23,22 @@ class AtomicLocalFileSystem(LocalFileSystem):  # type: ignore[misc]  # fsspec ha
     def _open(
         self, path: str, mode: str = "rb", block_size: int | None = None, **options: Any
     ) -> Any:
-        if mode == "wb":
-            return _AtomicFile(Path(self._strip_protocol(path)))
+        target = Path(self._strip_protocol(path)).resolve()  # a link stays a link
+        if mode == "wb" and (target.is_file() or not target.exists()):
+            return _AtomicFile(target)
         return super()._open(path, mode, block_size, **options)
 
 
 class _AtomicFile(io.FileIO):
-    """A file that is renamed when it is closed; without that, or after an error, it is deleted."""
+    """A file that is renamed when it is closed, and deleted if nobody closes it or a write fails.
+
+    Args:
+        target: its name at last.
+    """
 
     def __init__(self, target: Path) -> None:
         self._target, self._is_whole = target, True
-        self._temporary = target.with_name(f".{target.name}.{uuid.uuid4().hex}.tmp")
+        self._temporary = target.with_name(f".{uuid.uuid4().hex}.tmp")  # a name may be long
         super().__init__(self._temporary, "wb")
 
     def write(self, data: Any) -> int:
@@ -52,10 +57,11 @@ class _AtomicFile(io.FileIO):
         """Close the file, and give it its name."""
         if self.closed:
             return
-        super().close()
-        if self._is_whole:
-            self._temporary.replace(self._target)
-        else:
+        try:
+            super().close()
+            if self._is_whole:
+                self._temporary.replace(self._target)
+        finally:
             self._temporary.unlink(missing_ok=True)
 
     def __del__(self) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import pickle
 import subprocess
 import sys
@@ -40,6 +41,33 @@ def test_a_stream_that_is_not_closed_or_fails_leaves_the_file_as_it_was(tmp_path
     del stream
     assert path.read_text() == "the old content"
     assert list(tmp_path.iterdir()) == [path]
+
+
+def test_links_and_devices_stay_what_they_are(tmp_path: Path) -> None:
+    target, link, pipe = tmp_path / "target", tmp_path / "link", tmp_path / "pipe"
+    target.write_text("the old content")
+    link.symlink_to(target)
+    os.mkfifo(pipe)
+    reader = os.open(pipe, os.O_RDONLY | os.O_NONBLOCK)
+    for path in (link, pipe):
+        with atomic_arrow().open_output_stream(str(path)) as stream:
+            stream.write(b"new")
+    assert target.read_text() == os.read(reader, 10).decode() == "new"
+    os.close(reader)
+    assert link.is_symlink()
+    assert pipe.is_fifo()
+
+
+def test_long_names_can_be_written_and_a_failing_rename_leaves_nothing(tmp_path: Path) -> None:
+    path = tmp_path / ("n" * 250)
+    with atomic_arrow().open_output_stream(str(path)) as stream:
+        stream.write(b"new")
+    assert path.read_bytes() == b"new"
+    stream = atomic_arrow().open_output_stream(str(tmp_path / "taken"))
+    (tmp_path / "taken").mkdir()
+    with pytest.raises(OSError, match="taken"):
+        stream.close()
+    assert {item.name for item in tmp_path.iterdir()} == {path.name, "taken"}
 
 
 def test_a_full_disk_leaves_the_file_as_it_was(tmp_path: Path) -> None:
