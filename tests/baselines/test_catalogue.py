@@ -36,9 +36,9 @@ CLASSES = len(planted.CLASSES)
 STEPS = 60
 # The head of CLIP-TSA is narrow and has a dropout of 0.7 after every layer; UR-DMU is slow.
 OTHER_STEPS = {"clip_tsa": 180, "ur_dmu": 25, "vador": 120}
-# How well VADor-F learns depends on its initial weights: 0.68 to 0.84 were seen.
-# From most starts this one is learnt or not by the rounding of the processor; from this one it is.
+# VadCLIP by labels learns or not, from most initial weights, by the rounding of the processor.
 START_SEEDS = {"vadclip_labels": 5}
+# How well VADor-F learns depends on its initial weights: 0.68 to 0.84 were seen.
 LEAST_AUC = {"vador": 0.65}
 # Whole frames, and crops in which the same anomaly is weaker.
 CROPS = {"st_prompt": 3}

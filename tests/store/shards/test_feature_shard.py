@@ -178,12 +178,14 @@ def test_memory_is_bounded_by_the_limit_and_not_by_the_videos(store: Store) -> N
     features = videos * 256 * width * 2
     assert features == 128 * mib
     grown = {}
-    env = {**os.environ, "MALLOC_ARENA_MAX": "1"}  # else every thread keeps what it freed
+    # What is freed goes back to the system at once, so that only what is held is measured.
+    returned = {"ARROW_DEFAULT_MEMORY_POOL": "system", "MALLOC_MMAP_THRESHOLD_": "65536"}
+    env = {**os.environ, **returned}
     for limit in (16 * mib, 2 * features):
         arguments = [store.root, str(videos), str(limit)]
         command = [sys.executable, "-c", MEMORY_GROWTH, *arguments]
         finished = subprocess.run(command, env=env, capture_output=True, text=True, check=True)
         grown[limit] = float(finished.stdout)
-    # Parts that threads read at the same time, and what the allocator of each thread keeps.
-    assert grown[16 * mib] < 16 + 64
+    # Parts that threads read at the same time.
+    assert grown[16 * mib] < 16 + 48
     assert grown[2 * features] > 96
