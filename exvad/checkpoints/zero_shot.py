@@ -179,7 +179,7 @@ class ZeroShotModel:
                 "zero_shot.look_for": _merged(settings.look_for, added),
             },
         )
-        memory = encode_memory(self.scenes, clip, config)
+        memory = encode_memory(self.scenes, clip, config, encoded=self.memory)
         return replace(self, config=config, memory=memory)
 
     def predict(

@@ -17,15 +17,16 @@ import numpy as np
 from exvad.data.atomic import atomic_file
 from exvad.data.storage.homes import expand_home
 from exvad.encoders.vectors import MIN_LENGTH, unit_vectors
+from exvad.zero_shot.scene_memory import LabeledScene, further_scenes, scene_key
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Collection, Iterable, Sequence
 
     from numpy.typing import NDArray
 
     from exvad.config import Config
     from exvad.encoders.protocols import ImageTextEncoder
-    from exvad.zero_shot.scene_memory import LabeledScene, SceneMemory
+    from exvad.zero_shot.scene_memory import SceneMemory
 
 PROBES = ("a person walks along a street", "two people fight", "a car burns")
 # Two runs of one model differ by less than this; two models differ by more in some number.
@@ -41,28 +42,37 @@ class EncodedMemory:
         texts: the M scenes.
         label_M: index of each scene's class; 0 is normal.
         scene_MD: unit features of the scenes.
+        own_M: whether a scene is one of the user's, of the settings or of a request.
     """
 
     classes: tuple[str, ...]
     texts: tuple[str, ...]
     label_M: NDArray[np.int64]
     scene_MD: NDArray[np.float32]
+    own_M: NDArray[np.bool_]
 
 
 def encode_memory(
-    memory: SceneMemory, clip: ImageTextEncoder, config: Config, cache: Path | None = None
+    memory: SceneMemory,
+    clip: ImageTextEncoder,
+    config: Config,
+    cache: Path | None = None,
+    encoded: EncodedMemory | None = None,
 ) -> EncodedMemory:
     """Encode a memory of scenes.
 
     Normal scenes and incidents stand in different prompts, which moves the two groups apart
     (Flashback's repulsive prompting). The settings' `normal` and `look_for` are added to the
-    memory.
+    memory. The user has said on which side they stand, so no prompt has to move them there: both
+    stand in the prompt of incidents, and what a frame shows decides between them.
 
     Args:
         memory: the memory.
         clip: the text encoder.
         config: its section `zero_shot` has the prompts and the further scenes.
         cache: folder that keeps the features of a memory; None for `cache_folder()`.
+        encoded: the same memory with other further scenes, by the same CLIP and in the same
+            prompts; then only what it lacks is encoded, and no cache is read.
 
     Raises:
         ValueError: the further scenes can't be added; see `SceneMemory.extended`.
@@ -71,16 +81,25 @@ def encode_memory(
     extended = memory.extended(settings.normal, settings.look_for)
     prompts = (settings.normal_prompt, settings.incident_prompt)
 
-    def prompted(scenes: Iterable[LabeledScene]) -> list[str]:
-        return [prompts[min(scene.label, 1)].replace("{}", scene.text) for scene in scenes]
+    own = {scene_key(text) for text in further_scenes(settings.normal, settings.look_for)}
 
-    # The cache holds the memory as it is: the few scenes of a camera or request are encoded anew.
-    stored = prompted(memory.scenes())
-    features = dict(
-        zip(stored, _cached_features(stored, clip, cache or cache_folder()), strict=True)
-    )
+    def prompted(scenes: Iterable[LabeledScene], own: Collection[str] = ()) -> list[str]:
+        return [
+            prompts[scene.label > 0 or scene_key(scene.text) in own].replace("{}", scene.text)
+            for scene in scenes
+        ]
+
+    if encoded is None:
+        # The cache holds the memory as it is: the few scenes of a camera are encoded anew.
+        stored = prompted(memory.scenes())
+        stored_MD = _cached_features(stored, clip, cache or cache_folder())
+    else:
+        known = {scene_key(text) for text in np.array(encoded.texts)[encoded.own_M].tolist()}
+        stored = prompted(map(LabeledScene, encoded.texts, encoded.label_M.tolist()), known)
+        stored_MD = encoded.scene_MD
+    features = dict(zip(stored, stored_MD, strict=True))
     scenes = list(extended.scenes())
-    texts = prompted(scenes)
+    texts = prompted(scenes, own)
     added = [text for text in texts if text not in features]
     if added:
         features |= zip(added, clip.encode_texts(added), strict=True)
@@ -89,6 +108,7 @@ def encode_memory(
         tuple(scene.text for scene in scenes),
         np.array([scene.label for scene in scenes]),
         unit_vectors(np.stack([features[text] for text in texts]), MIN_LENGTH),
+        np.array([scene_key(scene.text) in own for scene in scenes]),
     )
 
 

@@ -45,6 +45,12 @@ def match_snippets(visual_TD: NDArray[np.floating], memory: EncodedMemory, confi
     incidents among them. The class comes from the mean similarity of the nearest scenes of each
     kind, so that a kind with more scenes has no advantage.
 
+    The memory describes one thing in dozens of ways, and all of them are among the K nearest when
+    it happens; a user describes it once. So the user's nearest normal scene, and their nearest
+    scene of each kind, has the weight of K scenes, as much as the memory has together, but only
+    among the K nearest: a phrase about something else has none. In the mean of its kind, the user's
+    nearest scene stands for all.
+
     Args:
         visual_TD: CLIP features of the snippets, in order of time.
         memory: the memory.
@@ -92,16 +98,38 @@ def _match_block(
     k = min(settings.top_k, len(memory.texts))
     nearest_TK = np.argpartition(penalized_TM, -k, axis=1)[:, -k:]
     logits_TK = np.take_along_axis(penalized_TM, nearest_TK, 1) / settings.temperature
-    weights_TK = softmax(logits_TK.astype(np.float64), axis=1)
+    votes_TK = np.take_along_axis(_votes(penalized_TM, memory, k), nearest_TK, 1)
+    weights_TK = softmax(logits_TK.astype(np.float64) + np.log(votes_TK), axis=1)
     scores_T = (weights_TK * is_incident_M[nearest_TK]).sum(1)
     kinds_TA = np.stack(
-        [
-            _top_mean(similarity_TM[:, memory.label_M == label])
-            for label in range(1, len(memory.classes))
-        ],
+        [_kind_similarity(similarity_TM, memory, label) for label in range(1, len(memory.classes))],
         axis=1,
     )
     return scores_T, softmax(kinds_TA.astype(np.float64) / settings.temperature, axis=1)
+
+
+def _votes(
+    similarity_TM: NDArray[np.floating], memory: EncodedMemory, own_votes: int
+) -> NDArray[np.float32]:
+    """Return how many scenes of the memory each scene counts for."""
+    votes_TM = np.ones(similarity_TM.shape, np.float32)
+    rows_T = np.arange(len(similarity_TM))
+    for label in np.unique(memory.label_M[memory.own_M]):
+        (own,) = np.nonzero(memory.own_M & (memory.label_M == label))
+        votes_TM[rows_T, own[similarity_TM[:, own].argmax(1)]] = own_votes
+    return votes_TM
+
+
+def _kind_similarity(
+    similarity_TM: NDArray[np.floating], memory: EncodedMemory, label: int
+) -> NDArray[np.floating]:
+    """Return the mean similarity of the nearest scenes of a kind, or of the user's."""
+    of_kind_M = memory.label_M == label
+    similarity_T = _top_mean(similarity_TM[:, of_kind_M])
+    own_M = of_kind_M & memory.own_M
+    if own_M.any():
+        similarity_T = np.maximum(similarity_T, similarity_TM[:, own_M].max(1))
+    return similarity_T
 
 
 def _top_mean(similarity_Tm: NDArray[np.floating]) -> NDArray[np.floating]:

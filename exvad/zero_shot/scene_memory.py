@@ -104,7 +104,7 @@ class SceneMemory(BaseModel):
             ValueError: a kind has no name or no scenes, or a scene is blank or too long.
         """
         look_for = look_for or {}
-        added = [*normal, *(text for texts in look_for.values() for text in texts)]
+        added = further_scenes(normal, look_for)
         if any(not text.strip() for text in added):
             raise ValueError("a scene of normal or look_for is blank: describe it in a few words")
         moved = {scene_key(text) for text in added}
@@ -134,6 +134,11 @@ def _without(texts: Sequence[str], moved: set[str]) -> list[str]:
 
 def _distinct(texts: Sequence[str]) -> list[str]:
     return list({scene_key(text): text.strip() for text in texts}.values())
+
+
+def further_scenes(normal: Sequence[str], look_for: Mapping[str, Sequence[str]]) -> list[str]:
+    """Return the scenes of one camera or request, the normal ones first."""
+    return [*normal, *(text for texts in look_for.values() for text in texts)]
 
 
 def scene_key(text: str) -> str:

@@ -2,19 +2,27 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 import exvad
-from exvad.checkpoints.zero_shot import memory_classes, read_zero_shot, zero_shot_config
+from exvad.checkpoints.zero_shot import (
+    ZeroShotModel,
+    memory_classes,
+    read_zero_shot,
+    zero_shot_config,
+)
 from exvad.cli.main import main
 from exvad.config import ConfigError
 from exvad.data.world import Scene, render_video
 from exvad.data.world.language import PHRASES
 from exvad.detector.detector import Detector
 from exvad.encoders.loading import LocalModels
+from exvad.encoders.protocols import ImageTextEncoder
 from exvad.live.alerts import AlertRule
 from exvad.live.live_detector import LiveDetector
 from exvad.results import Analysis, LiveAlert, LiveScores
@@ -24,6 +32,30 @@ from exvad.zero_shot.scene_memory import NORMAL, SceneMemory
 from tests.helpers.checkpoints import save_untrained_checkpoint
 
 CLIP = {"clip.model": "package:clip", "data.short_side": 120}
+
+
+class CountingClip:
+    """A CLIP that records the texts.
+
+    Args:
+        clip: the encoder.
+    """
+
+    def __init__(self, clip: ImageTextEncoder) -> None:
+        self.width, self.texts = clip.width, list[str]()
+        self._clip = clip
+
+    def encode_images(self, frames: NDArray[np.uint8]) -> NDArray[np.float32]:
+        return self._clip.encode_images(frames)
+
+    def encode_texts(self, texts: Sequence[str]) -> NDArray[np.float32]:
+        self.texts += texts
+        return self._clip.encode_texts(texts)
+
+
+def found_events(analysis: Analysis) -> list[tuple[str, float, float, float]]:
+    """Return class, start, end and score of each event."""
+    return [(e.label, e.start, e.end, round(e.score, 4)) for e in analysis.events]
 
 
 @pytest.fixture(scope="module")
@@ -126,6 +158,42 @@ def test_normal_scenes_of_a_camera_silence_an_incident(detector: Detector, arson
     )
     assert "Arson" not in quiet.classes
     assert quiet.analyze(arson).anomaly_score < before.anomaly_score
+
+
+def test_one_normal_scene_silences_what_it_describes_and_nothing_else(
+    detector: Detector, arson: Path
+) -> None:
+    near = detector.analyze(arson, normal=["a person sets fire to the car"])
+    assert "Arson" not in [event.label for event in near.events]
+    other = detector.analyze(arson, normal=["people jog here"])
+    assert found_events(other) == found_events(detector.analyze(arson))
+
+
+def test_one_scene_of_a_request_is_looked_for(
+    detector: Detector, arson: Path, tmp_path: Path
+) -> None:
+    memory = SceneMemory.read(detector.config.zero_shot.memory)
+    kinds = {kind: texts for kind, texts in memory.incidents.items() if kind != "Arson"}
+    path = tmp_path / "memory.json"
+    path.write_text(memory.model_copy(update={"incidents": kinds}).model_dump_json())
+    config = zero_shot_config({**CLIP, "zero_shot.memory": str(path)})
+    unaware = Detector(config, models=detector.models)
+    before = unaware.analyze(arson)
+    (event, *_) = unaware.analyze(arson, categories={"Fire": ["a car is set on fire"]}).events
+    assert event.label == "Fire"
+    assert all(other.start >= event.end for other in before.events)
+    fence = {"Climbing": ["a person climbs over a fence"]}
+    assert found_events(unaware.analyze(arson, categories=fence)) == found_events(before)
+
+
+def test_a_request_encodes_only_its_own_scenes(detector: Detector) -> None:
+    clip = CountingClip(detector.models.clip)
+    assert isinstance(detector.checkpoint, ZeroShotModel)
+    detector.checkpoint.with_scenes(clip, ["people jog here"], {"Climbing": ["a person climbs"]})
+    assert clip.texts == [
+        "an abnormal event: people jog here",
+        "an abnormal event: a person climbs",
+    ]
 
 
 def test_categories_of_a_request_are_looked_for(detector: Detector, arson: Path) -> None:

@@ -46,7 +46,9 @@ def test_encode_wraps_scenes_in_the_prompts_and_returns_unit_vectors(tmp_path: P
     assert encoded.texts == ("people walk", "a car is parked", "joggers", "a car burns", "climbs")
     assert encoded.label_M.tolist() == [0, 0, 0, 1, 2]
     np.testing.assert_allclose(np.linalg.norm(encoded.scene_MD, axis=1), 1, rtol=1e-5)
-    assert "a normal scene: joggers" in encoder.texts
+    assert encoded.own_M.tolist() == [False, False, True, False, True]
+    assert "a normal scene: people walk" in encoder.texts
+    assert "an abnormal event: joggers" in encoder.texts
     assert "an abnormal event: climbs" in encoder.texts
 
 
@@ -60,13 +62,28 @@ def test_encode_reads_the_cache_of_the_same_clip_only(tmp_path: Path) -> None:
     camera = {"normal": ["joggers", "a car burns"], "look_for": {"Fence": ["climbs"]}}
     encode_memory(MEMORY, again, build_config({"zero_shot": camera}), tmp_path)
     assert [text for text in again.texts if ": " in text] == [
-        "a normal scene: joggers",
-        "a normal scene: a car burns",
+        "an abnormal event: joggers",
         "an abnormal event: climbs",
     ]
     other = CountingEncoder(shift=3.0)
     encode_memory(MEMORY, other, config, tmp_path)
     assert any("abnormal event" in text for text in other.texts)
+
+
+def test_encode_of_further_scenes_takes_the_others_from_the_encoded_memory() -> None:
+    encoder = CountingEncoder()
+    camera = build_config({"zero_shot": {"normal": ["joggers"]}})
+    first = encode_memory(MEMORY, encoder, camera)
+    encoder.texts.clear()
+    request = build_config(
+        {"zero_shot": {"normal": ["joggers", "a fair"], "look_for": {"F": ["x"]}}}
+    )
+    further = encode_memory(MEMORY, encoder, request, encoded=first)
+    assert encoder.texts == ["an abnormal event: a fair", "an abnormal event: x"]
+    anew = encode_memory(MEMORY, encoder, request)
+    assert further.texts == anew.texts
+    np.testing.assert_array_equal(further.own_M, anew.own_M)
+    np.testing.assert_allclose(further.scene_MD, anew.scene_MD, atol=1e-3)
 
 
 def test_encode_replaces_a_damaged_cache_and_works_without_one(tmp_path: Path) -> None:

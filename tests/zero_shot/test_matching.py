@@ -18,6 +18,7 @@ MEMORY = EncodedMemory(
     ("people walk", "cars pass", "a car burns", "a man falls"),
     np.array([0, 0, 1, 2]),
     EYE_DD,
+    np.zeros(4, bool),
 )
 
 
@@ -70,6 +71,61 @@ def test_match_of_a_long_video_equals_that_of_its_parts() -> None:
     whole = match_snippets(visual_TD, MEMORY, settings())
     part = match_snippets(visual_TD[4000:4500], MEMORY, settings())
     np.testing.assert_allclose(whole.scores_T[4000:4500], part.scores_T, atol=1e-6)
+
+
+def at_cosines(normal: list[float], fire: list[float], own: dict[int, float]) -> EncodedMemory:
+    """Return a memory whose scenes have these cosines to EYE_DD[0], and label → one of the user."""
+    cosines = np.array([*normal, *fire, *own.values()], np.float32)
+    labels = np.array([0] * len(normal) + [1] * len(fire) + list(own))
+    rest = np.sqrt(1 - cosines**2)
+    scene_MD = np.stack([cosines, rest, 0 * rest, 0 * rest], axis=1)
+    own_M = np.arange(len(labels)) >= len(normal) + len(fire)
+    classes = ("Normal", "Fire", "Climbing")[: labels.max() + 1]
+    return EncodedMemory(classes, ("",) * len(labels), labels, scene_MD, own_M)
+
+
+NEAR_NORMAL = np.linspace(0.24, 0.267, 40).tolist()
+NEAR_FIRE = np.linspace(0.285, 0.30, 40).tolist()
+FAR = np.linspace(0.18, 0.22, 40).tolist()
+DEFAULTS = build_config({"zero_shot": {"smoothing": 0}})
+
+
+def test_one_normal_scene_of_the_user_silences_what_it_describes() -> None:
+    def score(own: dict[int, float]) -> float:
+        match = match_snippets(EYE_DD[:1], at_cosines(FAR, NEAR_FIRE, own), DEFAULTS)
+        return float(match.scores_T[0])
+
+    assert score({}) > 0.95
+    assert score({0: 0.30}) < 0.4
+    assert score({0: 0.20}) == score({})
+
+
+def test_one_scene_that_is_looked_for_is_found_under_its_kind() -> None:
+    def match(own: dict[int, float]) -> tuple[float, int]:
+        found = match_snippets(EYE_DD[:1], at_cosines(NEAR_NORMAL, FAR, own), DEFAULTS)
+        return float(found.scores_T[0]), int(found.probabilities_TC[0, 1:].argmax()) + 1
+
+    assert match({2: 0.20})[0] < 0.1
+    score, label = match({2: 0.30})
+    assert score > 0.6
+    assert label == 2
+    of_memory, label = match({1: 0.30})  # a scene for a kind of the memory
+    assert of_memory == pytest.approx(score)
+    assert label == 1
+
+
+def test_many_scenes_of_the_user_have_no_more_weight_than_the_nearest() -> None:
+    memory = at_cosines(NEAR_NORMAL, FAR, {2: 0.25})
+    one = match_snippets(EYE_DD[:1], memory, DEFAULTS).scores_T[0]
+    repeated = np.r_[np.arange(80), [80] * 10]
+    many = EncodedMemory(
+        memory.classes,
+        ("",) * 90,
+        memory.label_M[repeated],
+        memory.scene_MD[repeated],
+        memory.own_M[repeated],
+    )
+    assert match_snippets(EYE_DD[:1], many, DEFAULTS).scores_T[0] < one + 0.1
 
 
 def test_nearest_scene_is_of_the_class_that_is_asked_for() -> None:
