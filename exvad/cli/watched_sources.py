@@ -15,7 +15,6 @@ from exvad.cli.video_arguments import is_there, shown_name
 from exvad.serving.schemas.streams import StreamOptions, StreamSource
 from exvad.serving.settings import ServerSettings
 from exvad.serving.sources.camera_url import (
-    is_camera_url,
     normalize_camera_url,
     shown_source,
     stream_name,
@@ -81,8 +80,7 @@ def _split(argument: str) -> tuple[str, str]:
 
 
 def _find_url(url: str, fetcher: Fetcher) -> tuple[str, StreamSource]:
-    if is_camera_url(url):
-        url = normalize_camera_url(url)
+    url = normalize_camera_url(url)
     try:
         asyncio.run(fetcher.check_stream(url))
         return stream_name(url), StreamSource(url=url)

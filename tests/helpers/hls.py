@@ -10,6 +10,8 @@ from pathlib import Path
 
 import av
 
+from tests.helpers.http_login import Guard
+
 SEGMENT_SECONDS = 1
 
 
@@ -19,6 +21,7 @@ class HlsServer(ThreadingHTTPServer):
     Args:
         files: name → content.
         playlists: answers to the requests of `live.m3u8`, in order; the last one stays.
+        guard: asks for a login; None for none.
 
     Attributes:
         requested: names, in the order of the requests.
@@ -26,9 +29,11 @@ class HlsServer(ThreadingHTTPServer):
 
     daemon_threads = True
 
-    def __init__(self, files: dict[str, bytes], playlists: Sequence[str]) -> None:
+    def __init__(
+        self, files: dict[str, bytes], playlists: Sequence[str], guard: Guard | None = None
+    ) -> None:
         super().__init__(("127.0.0.1", 0), HlsHandler)
-        self.files, self.playlists = files, list(playlists)
+        self.files, self.playlists, self.guard = files, list(playlists), guard
         self.requested: list[str] = []
 
     def url(self, name: str = "live.m3u8") -> str:
@@ -43,6 +48,8 @@ class HlsHandler(BaseHTTPRequestHandler):
 
     def do_GET(self) -> None:
         """Send a file or the next playlist."""
+        if self.server.guard is not None and not self.server.guard.lets_pass(self):
+            return
         name = self.path.lstrip("/")
         self.server.requested.append(name)
         playlists = self.server.playlists
@@ -87,9 +94,11 @@ def playlist(names: Sequence[str], first: int = 0, ended: bool = False, head: st
 
 
 @contextmanager
-def hls_server(files: dict[str, bytes], playlists: Sequence[str]) -> Iterator[HlsServer]:
+def hls_server(
+    files: dict[str, bytes], playlists: Sequence[str], guard: Guard | None = None
+) -> Iterator[HlsServer]:
     """Run a server; see `HlsServer`."""
-    server = HlsServer(files, playlists)
+    server = HlsServer(files, playlists, guard)
     thread = threading.Thread(target=server.serve_forever)
     thread.start()
     try:

@@ -24,17 +24,18 @@ NO_PACKETS = (
 )
 
 
-def describe_status(status: int, has_login: bool) -> str:
+def describe_status(status: int, has_login: bool, scheme: str = "rtsp") -> str:
     """Return what an error status of a camera means.
 
     Args:
         status: 300 to 599.
         has_login: whether a user name was sent.
+        scheme: of its URL.
     """
     if status == UNAUTHORIZED and has_login:
         return "the camera refuses the user name or the password"
     if status == UNAUTHORIZED:
-        return "the camera asks for a user name and a password: rtsp://USER:PASSWORD@HOST/PATH"
+        return f"the camera asks for a user name and a password: {scheme}://USER:PASSWORD@HOST/PATH"
     if 300 <= status < 400:
         return REDIRECT
     return STATUS_TEXTS.get(status, f"the camera answered with status {status}")

@@ -9,7 +9,11 @@ from exvad.config.addresses import hide_password, shown_address
 from exvad.serving.sources.paths import safe_name
 
 SCHEMES = ("rtsp", "rtsps")
+WEB_SCHEMES = ("http", "https")
 SAFE = "!$&'()*+,;=-._~"  # of a login in a URL, beside letters and digits
+_ENCODED = re.compile(rf"(?:[A-Za-z0-9:{re.escape(SAFE)}]|%[0-9A-Fa-f]{{2}})*")
+_HOST = re.compile(r"(?:\[[0-9A-Fa-f:.]+\]|(?:[\w-]+\.)+[\w-]+\.?|localhost)(?::\d+)?")
+PORT_DIGITS = 5
 # Some cameras have the password in the path: /user=admin&password=x&channel=1, or with `_` for `&`.
 # It ends at the next key, as it may contain slashes.
 _PATH_PASSWORD = re.compile(
@@ -22,18 +26,26 @@ def is_camera_url(url: str) -> bool:
     return url.partition("://")[0].lower() in SCHEMES
 
 
+def is_web_url(url: str) -> bool:
+    """Whether a URL is one of HTTP."""
+    return url.partition("://")[0].lower() in WEB_SCHEMES
+
+
 def normalize_camera_url(url: str) -> str:
     """Return the URL of a camera with a login in which special characters are encoded.
 
     People write passwords as they are. `#`, `/` and `?` end the host of a URL, and `@` ends the
-    login, so such a URL is read from its last `@`. What is encoded already stays as it is.
+    login, so such a URL is read from its last `@`. A user name or a password stays as it is where
+    every `%` in it begins a code and nothing else has to be encoded.
 
     Args:
-        url: rtsp or rtsps, with or without a login.
+        url: rtsp, rtsps, http or https, with or without a login; any other stays as it is.
     """
+    if not is_camera_url(url) and not is_web_url(url):
+        return url
     scheme, _, rest = url.partition("://")
-    login, at, place = rest.rpartition("@")
-    if not at or not _is_login(login, place):
+    login, place = _split(rest)
+    if login is None:
         return f"{scheme.lower()}://{rest}"
     user, colon, password = login.partition(":")
     return f"{scheme.lower()}://{_encode(user)}{colon}{_encode(password)}@{place}"
@@ -69,23 +81,42 @@ def has_login(url: str) -> bool:
     return "@" in urlsplit(url).netloc
 
 
+def _split(rest: str) -> tuple[str | None, str]:
+    """Return the login of what follows the scheme, and the rest; None without a login."""
+    login, at, place = rest.rpartition("@")
+    if at and _is_login(login, place):
+        return login, place
+    login, at, _ = re.split("[/?#]", rest)[0].rpartition("@")
+    return (login, rest[len(login) + 1 :]) if at else (None, rest)
+
+
 def _is_login(login: str, place: str) -> bool:
     """Whether what stands before the last `@` is a login, and not a host with a path.
 
-    `rtsp://host/person@site` has an `@` in its path. Its host has no password, or its port is a
-    number.
+    `rtsp://host/person@site` has an `@` in its path. Both can be meant where the text before the
+    first `/` or `?` may be a host with its port, or has an `@` of its own; then what follows the
+    last `@` decides, if it is certainly a host.
     """
     if not any(mark in login for mark in "/?#"):
         return True
-    before = login.split("/")[0].split("?")[0].split("#")[0]
+    if "#" in login and ":" in login:  # the URL of a stream has no fragment
+        return True
+    before = re.split("[/?#]", login)[0]
     if "@" in before:
-        return False  # a login without special characters, and an @ in the path
-    _, colon, password = before.partition(":")
-    return bool(colon) and not password.isdigit() and bool(urlsplit(f"//{place}").hostname)
+        return _is_host(place) and not _is_host(before.rpartition("@")[2])
+    name, colon, password = before.partition(":")
+    if not colon or name.startswith("["):
+        return False
+    if password.isdecimal() and len(password) <= PORT_DIGITS:
+        return _is_host(place) and not _is_host(name)
+    return bool(urlsplit(f"//{place}").hostname)
+
+
+def _is_host(place: str) -> bool:
+    """Whether a text begins with what is certainly a host: an address, or a name with a dot."""
+    return _HOST.fullmatch(re.split("[/?#]", place)[0]) is not None
 
 
 def _encode(text: str) -> str:
     """Encode what has a meaning in URLs; text that is encoded already stays so."""
-    decoded = unquote(text)
-    is_encoded = decoded != text and quote(decoded, safe=SAFE).lower() == text.lower()
-    return text if is_encoded else quote(text, safe=SAFE)
+    return text if "%" in text and _ENCODED.fullmatch(text) else quote(text, safe=SAFE)

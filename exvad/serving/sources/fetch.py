@@ -17,6 +17,10 @@ from urllib.parse import urlsplit
 
 import httpx2 as httpx
 
+from exvad.serving.sources.camera_login import CameraLogin
+from exvad.serving.sources.camera_problems import describe_status
+from exvad.serving.sources.camera_url import is_web_url
+
 if TYPE_CHECKING:
     from exvad.serving.settings import ServerSettings
 
@@ -71,12 +75,19 @@ class Fetcher:
     Args:
         settings: allowed private networks, and the longest download.
         resolver: returns the addresses of a host.
+        login: of the camera whose stream is fetched; it is sent to no other place.
     """
 
-    def __init__(self, settings: ServerSettings, resolver: Resolver = resolve) -> None:
+    def __init__(
+        self,
+        settings: ServerSettings,
+        resolver: Resolver = resolve,
+        login: CameraLogin | None = None,
+    ) -> None:
         self._allowed = settings.url_networks
         self._seconds = settings.url_seconds
         self._resolve = resolver
+        self._login = login
 
     @asynccontextmanager
     async def open(self, url: str, endless: bool = False) -> AsyncIterator[AsyncIterator[bytes]]:
@@ -112,15 +123,12 @@ class Fetcher:
             ):
                 location = httpx.URL(url)
                 for _ in range(MAX_REDIRECTS + 1):
-                    request = await self._build_request(http, location)
-                    async with aclosing(await http.send(request, stream=True)) as response:
+                    async with aclosing(await self._send(http, location)) as response:
                         if response.has_redirect_location:
                             location = location.join(response.headers["location"])
                             continue
                         if not response.is_success:
-                            raise ValueError(
-                                f"{location.host} answered with status {response.status_code}"
-                            )
+                            raise ValueError(self._describe(location, response, endless))
                         yield str(location), response.aiter_bytes()
                         return
                 raise ForbiddenURLError(f"the URL redirects more than {MAX_REDIRECTS} times")
@@ -185,8 +193,8 @@ class Fetcher:
         Raises:
             ForbiddenURLError: the server may not open the URL.
         """
-        if url.lower().startswith(("http:", "https:")):
-            await self.check(url)
+        if is_web_url(url):
+            await self.check(_without_login(url))
         else:
             await self.resolve_rtsp(url)
 
@@ -221,6 +229,35 @@ class Fetcher:
             )
         return addresses[0]
 
+    async def _send(self, http: httpx.AsyncClient, location: httpx.URL) -> httpx.Response:
+        """Request a checked URL, with the login where the camera itself asks for it."""
+        request = await self._build_request(http, location)
+        if self._login is None or not self._login.belongs_to(location):
+            return await http.send(request, stream=True)
+        signing = self._login.sign(request)
+        request = next(signing)
+        while True:
+            response = await http.send(request, stream=True)
+            try:
+                request = signing.send(response)
+            except StopIteration:
+                return response
+            except ValueError:
+                await response.aclose()
+                raise
+            await response.aclose()
+
+    def _describe(self, location: httpx.URL, response: httpx.Response, is_camera: bool) -> str:
+        """Return what an error status means."""
+        if not is_camera:
+            return f"{location.host} answered with status {response.status_code}"
+        if self._login is not None and not self._login.belongs_to(location):
+            return (
+                f"the camera leads to {location.host}, which answered with status "
+                f"{response.status_code}; user name and password are sent to the camera only"
+            )
+        return describe_status(response.status_code, self._login is not None, location.scheme)
+
     async def _build_request(
         self,
         http: httpx.AsyncClient,
@@ -249,3 +286,15 @@ class Fetcher:
             },
             extensions={"sni_hostname": url.host},
         )
+
+
+def _without_login(url: str) -> str:
+    """Return the URL of a camera without user and password.
+
+    Raises:
+        ForbiddenURLError: it is no URL.
+    """
+    try:
+        return CameraLogin.split(url)[0]
+    except ValueError:
+        raise ForbiddenURLError("the URL is invalid") from None

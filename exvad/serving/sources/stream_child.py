@@ -24,7 +24,8 @@ import httpx2 as httpx
 
 from exvad.data.storage.errors import reason_of
 from exvad.serving.settings import ServerSettings
-from exvad.serving.sources.camera_url import has_login
+from exvad.serving.sources.camera_login import CameraLogin
+from exvad.serving.sources.camera_url import has_login, is_web_url
 from exvad.serving.sources.fetch import Fetcher
 from exvad.serving.sources.hls import HlsReader, Position, is_playlist, read_rest, read_start
 from exvad.serving.sources.rtsp_relay import CameraAddress, serve
@@ -81,7 +82,11 @@ class SourceServer:
 
     def __init__(self, control: socket.socket, spec: SourceSpec) -> None:
         self._control, self._spec = control, spec
-        self._fetcher = Fetcher(ServerSettings.model_validate({"url_networks": spec.networks}))
+        settings = ServerSettings.model_validate({"url_networks": spec.networks})
+        self._url, login = str(spec.url), None
+        if is_web_url(self._url):
+            self._url, login = CameraLogin.split(self._url)
+        self._fetcher = Fetcher(settings, login=login)
         self._camera = CameraAddress("", 0)
         self._relay: socket.socket | None = None
         self._error = ""
@@ -103,7 +108,7 @@ class SourceServer:
                 self._open()
 
     def _open(self) -> None:
-        url = str(self._spec.url)
+        url = self._url
         try:
             if self._spec.path is not None:
                 self._hand_over(_open_file(Path(self._spec.path)))

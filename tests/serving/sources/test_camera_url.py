@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import re
 import string
-from urllib.parse import unquote, urlsplit
+from urllib.parse import quote, unquote, urlsplit
 
 import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from exvad.serving.sources.camera_url import (
+    SAFE,
     has_login,
     is_camera_url,
     normalize_camera_url,
@@ -30,6 +31,27 @@ def test_normalize_camera_url_keeps_a_password_with_any_character(mark: str) -> 
     assert normalize_camera_url(url) == url
 
 
+@settings(deadline=None)
+@given(
+    scheme=st.sampled_from(["rtsp", "rtsps", "http", "https"]),
+    place=st.sampled_from(["10.1.0.2:554/door?a=1", "cam.example/door", "[fe80::1]/x", "10.1.0.2"]),
+    user=st.text(string.ascii_letters, min_size=1, max_size=5),
+    password=st.text(string.printable.strip() + " üß", max_size=12) | st.text(max_size=6),
+)
+def test_normalize_camera_url_keeps_any_password_raw_and_encoded(
+    scheme: str, place: str, user: str, password: str
+) -> None:
+    assume(not re.search(r"%[0-9A-Fa-f]{2}", password))  # which may be meant either way
+    assume(not re.search(r"@.*[.].*[/?#]|@localhost", password, re.DOTALL))  # a host of its own
+    assume(not re.search(r"[\ud800-\udfff]", password))  # no text
+    for written in (password, quote(password, safe=""), quote(password, safe=SAFE)):
+        url = normalize_camera_url(f"{scheme}://{user}:{written}@{place}")
+        parts = urlsplit(url)
+        assert url.endswith(f"@{place}")
+        assert (parts.username, unquote(str(parts.password))) == (user, password)
+        assert normalize_camera_url(url) == url
+
+
 @pytest.mark.parametrize(
     ("url", "normalized"),
     [
@@ -40,6 +62,21 @@ def test_normalize_camera_url_keeps_a_password_with_any_character(mark: str) -> 
         ("rtsp://host/person@site", "rtsp://host/person@site"),
         ("rtsp://host:554/person@site", "rtsp://host:554/person@site"),
         ("rtsp://guard:secret@host/person@site", "rtsp://guard:secret@host/person@site"),
+        ("rtsp://guard:p w@host/person@site", "rtsp://guard:p%20w@host/person@site"),
+        ("rtsp://10.0.0.5:554/me@mail.example", "rtsp://10.0.0.5:554/me@mail.example"),
+        ("rtsp://[fe80::1]:554/me@mail.example", "rtsp://[fe80::1]:554/me@mail.example"),
+        ("rtsp://admin:1234#56@10.0.0.5/s1", "rtsp://admin:1234%2356@10.0.0.5/s1"),
+        ("rtsp://admin:1234/56@10.0.0.5/s1", "rtsp://admin:1234%2F56@10.0.0.5/s1"),
+        ("rtsp://admin:1234?56@cam.example/s1", "rtsp://admin:1234%3F56@cam.example/s1"),
+        ("rtsp://admin:1234#5@cam/s1", "rtsp://admin:1234%235@cam/s1"),
+        ("rtsp://admin:a@b/c@10.0.0.5/s1", "rtsp://admin:a%40b%2Fc@10.0.0.5/s1"),
+        ("rtsp://guard:p%24w%21@host/x", "rtsp://guard:p%24w%21@host/x"),
+        ("rtsp://guard:p%24w%@host/x", "rtsp://guard:p%2524w%25@host/x"),
+        ("rtsp://guard:p%24w#@host/x", "rtsp://guard:p%2524w%23@host/x"),
+        ("http://guard:p#s@host/x", "http://guard:p%23s@host/x"),
+        ("HTTPS://host/x?user=me@mail.example", "https://host/x?user=me@mail.example"),
+        ("ftp://guard:p#s@host/x", "ftp://guard:p#s@host/x"),
+        ("nonsense", "nonsense"),
         ("RTSPS://host/x", "rtsps://host/x"),
         ("rtsp://guard@host/x", "rtsp://guard@host/x"),
     ],

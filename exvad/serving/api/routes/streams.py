@@ -25,7 +25,7 @@ from exvad.serving.schemas.streams import (
     StreamSource,
     StreamStatus,
 )
-from exvad.serving.sources.camera_url import is_camera_url, normalize_camera_url, stream_name
+from exvad.serving.sources.camera_url import normalize_camera_url, stream_name
 from exvad.serving.sources.paths import path_below, safe_name
 
 router = APIRouter(prefix="/v1/streams", tags=["streams"], responses=documented(401, 403, 404, 422))
@@ -148,9 +148,7 @@ async def _check_source(context: Context, stream: StreamRequest) -> tuple[Stream
     if stream.path is not None:
         path = path_below(context.settings.allowed_root, stream.path)
         return StreamSource(path=str(path)), path.name
-    url = str(stream.url)
-    if is_camera_url(url):
-        url = normalize_camera_url(url)
+    url = normalize_camera_url(str(stream.url))
     await context.fetcher.check_stream(url)
     return StreamSource(url=url), stream_name(url)
 
