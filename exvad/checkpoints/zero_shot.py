@@ -69,6 +69,26 @@ def read_zero_shot(reference: str | Path) -> Config | None:
     return _without_network(load_config(str(reference)))
 
 
+def add_scenes(
+    config: Config, normal: Sequence[str], look_for: Mapping[str, Sequence[str]]
+) -> Config:
+    """Return a configuration with the scenes of one camera or request beside those it has.
+
+    Args:
+        config: the configuration.
+        normal: further normal scenes.
+        look_for: kind of incident → scenes that describe it.
+
+    Raises:
+        ConfigError: a scene is empty or too long.
+    """
+    settings = config.zero_shot
+    kinds = dict.fromkeys([*settings.look_for, *look_for])
+    merged = {kind: [*settings.look_for.get(kind, []), *look_for.get(kind, [])] for kind in kinds}
+    changes = {"zero_shot.normal": [*settings.normal, *normal], "zero_shot.look_for": merged}
+    return override_config(config, changes)
+
+
 def memory_classes(config: Config) -> tuple[str, ...]:
     """Return the classes of detection without training, the normal one first.
 
@@ -170,15 +190,7 @@ class ZeroShotModel:
         Raises:
             ValueError: the scenes can't be added; see `SceneMemory.extended`.
         """
-        settings = self.config.zero_shot
-        added = {kind: list(texts) for kind, texts in (look_for or {}).items()}
-        config = override_config(
-            self.config,
-            {
-                "zero_shot.normal": [*settings.normal, *normal],
-                "zero_shot.look_for": _merged(settings.look_for, added),
-            },
-        )
+        config = add_scenes(self.config, normal, look_for or {})
         memory = encode_memory(self.scenes, clip, config, encoded=self.memory)
         return replace(self, config=config, memory=memory)
 
@@ -269,10 +281,3 @@ class ZeroShotModel:
 
 
 AnyCheckpoint = Checkpoint | ZeroShotModel
-
-
-def _merged(
-    first: Mapping[str, Sequence[str]], second: Mapping[str, Sequence[str]]
-) -> dict[str, list[str]]:
-    kinds = dict.fromkeys([*first, *second])
-    return {kind: [*first.get(kind, []), *second.get(kind, [])] for kind in kinds}

@@ -12,8 +12,9 @@ from rich.console import Console
 from transformers.utils.logging import disable_progress_bar
 
 from exvad.checkpoints.registry import find_newest_checkpoint, resolve_checkpoint
-from exvad.checkpoints.zero_shot import read_zero_shot, zero_shot_config
+from exvad.checkpoints.zero_shot import ZERO_SHOT, add_scenes, read_zero_shot, zero_shot_config
 from exvad.config import Config, override_config
+from exvad.config.addresses import shown_address
 from exvad.detector.detector import Detector
 from exvad.pipeline.preflight.models import require_clip
 
@@ -67,23 +68,18 @@ class ZeroShotOptions:
             kinds.setdefault(kind, []).append(scene)
         return kinds
 
-    def config(self, overrides: Mapping[str, Any]) -> Config:
-        """Return the configuration of detection without training.
+    def apply(self, config: Config) -> Config:
+        """Return a configuration of detection without training, with these options beside its own.
 
         Args:
-            overrides: dotted key → value; the options count before them.
+            config: the configuration; its memory is replaced, its scenes stay.
 
         Raises:
-            ValueError: an item of `look_for` has no kind or no scene, or a setting is invalid.
+            ValueError: an item of `look_for` has no kind or no scene, or a scene is too long.
         """
-        values = dict(overrides)
         if self.memory:
-            values["zero_shot.memory"] = self.memory
-        if self.normal:
-            values["zero_shot.normal"] = [*values.get("zero_shot.normal", []), *self.normal]
-        if kinds := self.kinds():
-            values["zero_shot.look_for"] = {**values.get("zero_shot.look_for", {}), **kinds}
-        return zero_shot_config(values)
+            config = override_config(config, {"zero_shot.memory": self.memory})
+        return add_scenes(config, self.normal, self.kinds())
 
 
 def choose_checkpoint(reference: str | None, zero_shot: ZeroShotOptions) -> Path | Config | None:
@@ -94,16 +90,46 @@ def choose_checkpoint(reference: str | None, zero_shot: ZeroShotOptions) -> Path
         zero_shot: the options that ask for detection without training.
 
     Raises:
-        ValueError: both are given, or there is no such checkpoint.
+        ValueError: both a trained detector and such options are given, or there is no such
+            checkpoint.
     """
     if not reference:
         return None
-    if zero_shot.is_given:
+    config = read_zero_shot(reference)
+    if config is None and zero_shot.is_given:
         raise ValueError(
-            "--checkpoint names a trained detector; --zero-shot, --memory, --normal and --look-for "
-            "are for detection without one: give either"
+            f"--checkpoint {shown_address(reference)} names a trained detector; --zero-shot, "
+            "--memory, --normal and --look-for are for detection without one, or for a YAML file "
+            "of its settings: give either"
         )
-    return read_zero_shot(reference) or resolve_checkpoint(reference)
+    return config or resolve_checkpoint(reference)
+
+
+def choose_settings(
+    reference: str | None, overrides: Mapping[str, Any], zero_shot: ZeroShotOptions
+) -> Config | None:
+    """Return the settings to detect without training that a command of the server describes.
+
+    Args:
+        reference: the checkpoint, a YAML file of settings, or nothing.
+        overrides: settings that replace those of the file.
+        zero_shot: the options that ask for detection without training.
+
+    Returns:
+        None if the reference is all that is said.
+
+    Raises:
+        ValueError: a trained detector is named, and options for one without training.
+    """
+    if not zero_shot.is_given and not overrides:
+        return None
+    chosen = choose_checkpoint(reference or ZERO_SHOT, zero_shot)
+    if not isinstance(chosen, Config):
+        raise ValueError(
+            "--set is for detection without training here: a server takes the frozen models of a "
+            "checkpoint from `models` in its settings"
+        )
+    return zero_shot.apply(override_config(chosen, overrides))
 
 
 def load_detector(
@@ -133,9 +159,10 @@ def load_detector(
             )
     disable_progress_bar()
     if checkpoint is None:
-        checkpoint, overrides = zero_shot.config(overrides), {}
+        checkpoint, overrides = zero_shot_config(overrides), {}
     if isinstance(checkpoint, Config):
-        return _zero_shot_detector(override_config(checkpoint, overrides), notes)
+        config = zero_shot.apply(override_config(checkpoint, overrides))
+        return _zero_shot_detector(config, notes)
     return Detector(checkpoint, overrides=overrides)
 
 

@@ -86,12 +86,20 @@ def add_videos(parser: argparse.ArgumentParser, nargs: Literal["+", "*"], text: 
     action.complete = shtab.FILE  # type: ignore[attr-defined]
 
 
-def add_detector(parser: argparse.ArgumentParser) -> None:
-    """Add the arguments of a detector in this process: a checkpoint, or the memory of scenes."""
+def add_detector(
+    parser: argparse.ArgumentParser,
+    default: str = "that of the newest run below runs/; without one, zero-shot",
+) -> None:
+    """Add the arguments of a detector: a checkpoint, or the memory of scenes.
+
+    Args:
+        parser: the parser.
+        default: what is used without arguments.
+    """
     parser.add_argument(
         "--checkpoint",
         metavar="REF",
-        help=f"{DETECTOR_HELP} [that of the newest run below runs/; without one, zero-shot]",
+        help=f"{DETECTOR_HELP} [{default}]",
     )
     parser.add_argument(
         "--zero-shot",

@@ -244,6 +244,29 @@ def test_command_line_analyzes_without_a_checkpoint(
     assert "resembles: " in page.read_text()
 
 
+def test_command_line_adds_scenes_to_those_of_a_file(
+    tmp_path: Path,
+    memory_file: Path,
+    arson: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    path = tmp_path / "gate.yaml"
+    path.write_text(
+        "clip: {model: 'package:clip'}\ndata: {short_side: 120}\n"
+        f"zero_shot: {{memory: {memory_file}, look_for: {{Climbing: [a person climbs]}}}}\n"
+    )
+    plain = ["analyze", str(arson), "--json", "--checkpoint", str(path)]
+    assert main([*plain, "--look-for", "Climbing=a ladder at a wall"]) == 0
+    loud = Analysis.model_validate_json(capsys.readouterr().out)
+    assert (loud.label, loud.classes[-1]) == ("Arson", "Climbing")
+    assert main([*plain, "--normal", "a person sets fire to the car"]) == 0
+    quiet = Analysis.model_validate_json(capsys.readouterr().out)
+    assert quiet.classes[-1] == "Climbing"
+    assert "Arson" not in [event.label for event in quiet.events]
+
+
 def test_command_line_says_what_to_do_without_clip(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -9,7 +9,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from exvad.checkpoints.zero_shot import ZERO_SHOT
+from exvad.checkpoints.zero_shot import ZERO_SHOT, memory_classes
+from exvad.config import Config, dump_config, override_config
+from exvad.data.atomic import write_text_atomic
+from exvad.data.storage.packaged import PACKAGE_PREFIX
 from exvad.serving.labelling.reviewed_manifest import ReviewedManifest, check_manifest
 from exvad.serving.labelling.videos import QueuedVideos, find_videos, queue_videos
 from exvad.serving.queue.analyses import AnalysisQueue
@@ -18,6 +21,7 @@ from exvad.serving.schemas.analyses import AnalysisOptions
 from exvad.serving.settings import ServerSettings
 
 STATE_SUFFIX = ".exvad"
+DETECTION = "detection.yaml"
 FOR_EVER = 24 * 365 * 1000.0  # hours
 
 
@@ -62,6 +66,7 @@ def open_session(
     manifest: Path,
     settings: ServerSettings,
     options: AnalysisOptions | None = None,
+    detection: Config | None = None,
 ) -> Session:
     """Begin or continue a labelling session: queue its videos and write its manifest.
 
@@ -70,13 +75,17 @@ def open_session(
         manifest: a `.csv` or `.parquet` file.
         settings: the other settings of the server.
         options: how the videos are analyzed; None for the defaults.
+        detection: settings of detection without training, which are kept in the session's folder;
+            None for the detector that `settings` name.
 
     Raises:
         OSError: the manifest can't be written.
         OtherVersionError: another version of exvad wrote the session.
         ValueError: there is no video, the videos have no folder in common, the manifest was not
-            written by this session, or the database can't be written.
+            written by this session, the database can't be written, or there is no such memory.
     """
+    if detection is not None:
+        memory_classes(detection)
     settings = label_settings(settings, manifest)
     assert settings.manifest is not None
     check_manifest(settings.manifest, settings.spool)
@@ -90,4 +99,16 @@ def open_session(
         writer = ReviewedManifest(settings.manifest, queue, settings.spool)
         writer.write()
     settings = settings.model_copy(update={"allowed_root": queued.root})
+    if detection is not None:
+        path = settings.spool / DETECTION
+        write_text_atomic(path, dump_config(_with_absolute_memory(detection)))
+        settings = settings.model_copy(update={"checkpoint": str(path)})
     return Session(settings, queued, found.notes, writer)
+
+
+def _with_absolute_memory(config: Config) -> Config:
+    """Return a configuration that can be read in any folder."""
+    memory = config.zero_shot.memory
+    if "://" in memory or memory.startswith(PACKAGE_PREFIX):
+        return config
+    return override_config(config, {"zero_shot.memory": str(Path(memory).absolute())})

@@ -9,18 +9,20 @@ from pathlib import Path
 import pytest
 from fastapi.testclient import TestClient
 
+from exvad.checkpoints.zero_shot import read_zero_shot
 from exvad.cli.main import main
 from exvad.config import load_config
 from exvad.data.dataset import load_manifest
 from exvad.data.manifest_files import read_manifest
 from exvad.data.records import TimedEvent
-from exvad.serving.labelling.session import open_session
+from exvad.serving.labelling.session import DETECTION, STATE_SUFFIX, open_session
 from exvad.serving.queue.analyses import AnalysisQueue
 from exvad.serving.queue.reviews import read_reviews, store_review
 from exvad.serving.schemas.reviews import Review
 from exvad.serving.settings import ServerSettings
 from tests.helpers.disks import fill, small_disk
 from tests.helpers.labelling import analyze_all, event, labelling
+from tests.helpers.scene_memory import write_fire_memory
 from tests.helpers.videos import write_video
 
 NAMES = ("cam1/a.mp4", "cam1/b.mp4", "cam2/a.mp4", "cam2/c.mp4")
@@ -127,6 +129,33 @@ def test_a_session_continues_with_its_reviews_and_with_new_videos(
     summary = session.manifest.summary()
     assert (summary.abnormal, summary.waiting, summary.failed) == (1, 4, 0)
     assert open_session([], manifest, ServerSettings()).queued.added == 0
+
+
+def test_scenes_of_the_command_line_are_kept_in_the_session(
+    videos: Path,
+    manifest: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    folder = manifest.parent
+    (folder / "gate.yaml").write_text("zero_shot: {normal: [people jog here], threshold: 0.6}\n")
+    write_fire_memory(folder / "memory.json")
+    monkeypatch.chdir(folder)
+    label = ["label", str(videos), "--manifest", str(manifest), "--export"]
+    scenes = ["--normal", "a fair", "--look-for", "Climbing=a person climbs"]
+    files = ["--checkpoint", "gate.yaml", "--memory", "memory.json"]
+    assert main([*label, *files, *scenes, "--set", "zero_shot.top_k=5"]) == 0
+    config = read_zero_shot(manifest.with_suffix(STATE_SUFFIX) / DETECTION)
+    assert config is not None
+    settings = config.zero_shot
+    assert settings.normal == ["people jog here", "a fair"]
+    assert (settings.look_for, settings.top_k) == ({"Climbing": ["a person climbs"]}, 5)
+    assert (settings.threshold, settings.memory) == (0.6, str(folder / "memory.json"))
+    capsys.readouterr()
+    assert main([*label, "--memory", "absent.json"]) == 2
+    assert "no memory absent.json" in capsys.readouterr().err
+    assert main([*label, "--checkpoint", "a/folder", "--normal", "a fair"]) == 2
+    assert "--checkpoint a/folder names a trained detector" in capsys.readouterr().err
 
 
 def test_export_writes_the_manifest_of_a_session_without_a_server(

@@ -6,7 +6,7 @@ import argparse
 import shlex
 from pathlib import Path
 
-from exvad.cli.options import DETECTOR_HELP, add_server, add_videos
+from exvad.cli.options import add_detector, add_server, add_videos
 
 HELP = "confirm and correct the events of your videos on a page, and train on the labels"
 DESCRIPTION = (
@@ -27,11 +27,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="manifest to write, .csv or .parquet; the session is in a folder beside it "
         "[%(default)s]",
     )
-    parser.add_argument(
-        "--checkpoint",
-        metavar="REF",
-        help=f"{DETECTOR_HELP} [the settings' checkpoint, else zero-shot]",
-    )
+    add_detector(parser, "the settings' checkpoint, else zero-shot")
     parser.add_argument(
         "--no-explain",
         action="store_true",
@@ -45,15 +41,20 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Run the verb; return the exit code."""
+    from exvad.cli.detectors import ZeroShotOptions, choose_settings
+    from exvad.config import parse_overrides
     from exvad.serving.labelling.session import open_session
     from exvad.serving.schemas.analyses import AnalysisOptions
     from exvad.serving.settings import load_settings
 
+    settings = load_settings(options.settings, options.checkpoint)
+    zero_shot = ZeroShotOptions.from_arguments(options)
     session = open_session(
         options.videos,
         options.manifest,
-        load_settings(options.settings, options.checkpoint),
+        settings,
         AnalysisOptions(explain=not options.no_explain),
+        choose_settings(settings.checkpoint, parse_overrides(options.set), zero_shot),
     )
     for note in session.notes:
         print(f"note: {note}")
