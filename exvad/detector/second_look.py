@@ -1,13 +1,14 @@
 """A second look at the events of detection without training: captions, and what they say.
 
 The frames with the highest scores of each event are captioned, and the language model explains
-them. With `zero_shot.verify` its explanation confirms or rejects the events.
+them, event by event. With `zero_shot.verify` its explanation confirms or rejects the event.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,7 +19,10 @@ from exvad.aegm.explanation_format import ExplanationError
 from exvad.aegm.language_stage import LanguageSettings, LanguageStage
 from exvad.aegm.vision_stage import plan_video
 from exvad.encoders.answers import NoAnswerError
+from exvad.encoders.endpoint import EndpointError
+from exvad.inference.answers import video_label
 from exvad.results import Explanation
+from exvad.results.disagreement import describe_disagreement
 from exvad.store.examples import whole_example
 from exvad.video.container import VideoError
 
@@ -28,12 +32,36 @@ if TYPE_CHECKING:
     from exvad.checkpoints.zero_shot import ZeroShotModel
     from exvad.config import Config
     from exvad.encoders.protocols import Models
-    from exvad.results import Analysis
+    from exvad.results import Analysis, DetectedEvent
     from exvad.store.feature_bank import VideoFeatures
     from exvad.video.decoder import Decoder
 
-NOT_TAKEN = "the events were not looked at again: {}"
+MAX_LOOKS = 16  # events of a video, so that a long one takes a bounded time
+NOT_TAKEN = "{} not looked at again: {}"
 REJECTED = "a second look rejected {}: {}"
+NOT_ALL = "only the {} strongest of {} events were looked at again"
+
+
+@dataclass(frozen=True)
+class _Look:
+    """What a second look at an event has found.
+
+    Args:
+        event: the event.
+        snippets: indices of its captioned snippets.
+        captions: their captions.
+        answer: cleaned captions and the explanation, or why there is none.
+    """
+
+    event: DetectedEvent
+    snippets: list[int]
+    captions: list[str]
+    answer: tuple[list[str], Explanation] | ExplanationError
+
+    @property
+    def cleaned(self) -> list[str]:
+        """The cleaned captions, as they are without an explanation."""
+        return self.captions if isinstance(self.answer, ExplanationError) else self.answer[0]
 
 
 @dataclass(frozen=True)
@@ -53,45 +81,67 @@ class SecondLook:
     def take(
         self, path: str | Path, features: VideoFeatures, analysis: Analysis, model: ZeroShotModel
     ) -> Analysis:
-        """Return the analysis with captions and explanation of its events, and maybe without them.
+        """Return the analysis with captions and explanations of its events, without rejected ones.
+
+        Every event is explained by itself, so that one may be rejected and another one confirmed.
+        Where a model gives no answer, the events stay, and `problems` says why.
 
         Args:
             path: the video.
             features: its features.
             analysis: its analysis with the scenes of the memory, which name the frames to look at.
             model: the detector that made it.
+        """
+        shown = [event for event in analysis.events if event.captions]
+        strongest = sorted(shown, key=lambda event: -event.score)[:MAX_LOOKS]
+        events = sorted(strongest, key=lambda event: event.start)
+        problems = list(analysis.problems)
+        if len(events) < len(analysis.events):
+            problems.append(NOT_ALL.format(len(events), len(analysis.events)))
+        try:
+            looks = self._look(path, features, analysis, events, model)
+        except (NoAnswerError, EndpointError, VideoError) as error:
+            problems.append(NOT_TAKEN.format("the events were", error))
+            return analysis.model_copy(update={"problems": problems})
+        for look in looks:
+            if isinstance(look.answer, ExplanationError):
+                problems.append(NOT_TAKEN.format(f"{_shown(look.event)} was", look.answer))
+        return _conclude(looks, features, analysis, model, problems)
+
+    def _look(
+        self,
+        path: str | Path,
+        features: VideoFeatures,
+        analysis: Analysis,
+        events: Sequence[DetectedEvent],
+        model: ZeroShotModel,
+    ) -> list[_Look]:
+        """Look at events, in order of time.
 
         Raises:
             EndpointError: a model's endpoint can't be used.
+            NoAnswerError: the captioner refuses a frame.
+            VideoError: the frames can't be decoded again.
         """
         times_T = np.asarray(features.times)
-        snippets = [int(np.abs(times_T - caption.time).argmin()) for caption in analysis.captions]
-        try:
-            captions = self._caption(path, snippets)
-            row = self._explain(features, snippets, captions, model)
-        except (NoAnswerError, VideoError) as error:
-            problems = [*analysis.problems, NOT_TAKEN.format(error)]
-            return analysis.model_copy(update={"problems": problems})
-        explanation = Explanation.model_validate_json(row["record"])
-        explained = replace(
-            features,
-            caption_snippets=snippets,
-            captions=captions,
-            cleaned_captions=row["cleaned_captions"],
-            explanation=row["explanation"],
-            record=explanation.model_dump(),
-        )
-        (prediction,) = model.predict([whole_example(features)])
-        looked_at = model.compose(explained, prediction, analysis.video, analysis.problems)
-        if not model.config.zero_shot.verify or explanation.anomalous:
-            return looked_at
-        events = ", ".join(f"{e.label} at {e.start:.1f} s" for e in analysis.events)
-        update = {
-            "events": [],
-            "label": model.classes[0],
-            "problems": [*analysis.problems, REJECTED.format(events, explanation.reason)],
-        }
-        return looked_at.model_copy(update=update)
+        snippets = [
+            [int(np.abs(times_T - analysis.captions[n - 1].time).argmin()) for n in event.captions]
+            for event in events
+        ]
+        captions = iter(self._caption(path, [index for group in snippets for index in group]))
+        videos = [
+            CaptionedVideo(
+                features.video_id, group, list(islice(captions, len(group))), features.visual[group]
+            )
+            for group in snippets
+        ]
+        settings = LanguageSettings.from_config(self.config, model.classes)
+        settings = replace(settings, segment_captions=0)  # an event is one segment
+        rows = LanguageStage(self.models.clip, self.models.llm, settings).explain(videos)
+        return [
+            _Look(event, list(video.caption_snippets), list(video.captions), _read_row(row))
+            for event, video, row in zip(events, videos, rows, strict=True)
+        ]
 
     def _caption(self, path: str | Path, snippets: Sequence[int]) -> list[str]:
         """Return a caption of the frame of each snippet.
@@ -115,25 +165,58 @@ class SecondLook:
                 captions += self.models.captioner.caption(frames)
         return captions
 
-    def _explain(
-        self,
-        features: VideoFeatures,
-        snippets: Sequence[int],
-        captions: Sequence[str],
-        model: ZeroShotModel,
-    ) -> dict[str, Any]:
-        """Return the language row of the captioned frames.
 
-        Raises:
-            NoAnswerError: the language model gives no usable answer.
-        """
-        video = CaptionedVideo(
-            features.video_id, list(snippets), list(captions), features.visual[list(snippets)]
-        )
-        settings = LanguageSettings.from_config(self.config, model.classes)
-        # One explanation of all events confirms or rejects them.
-        settings = replace(settings, segment_captions=0)
-        (row,) = LanguageStage(self.models.clip, self.models.llm, settings).explain([video])
-        if isinstance(row, ExplanationError):
-            raise row
+def _conclude(
+    looks: Sequence[_Look],
+    features: VideoFeatures,
+    analysis: Analysis,
+    model: ZeroShotModel,
+    problems: list[str],
+) -> Analysis:
+    """Return the analysis that looks at its events lead to."""
+    explained: list[tuple[DetectedEvent, Explanation]] = []
+    offset = 0
+    for look in looks:
+        if not isinstance(look.answer, ExplanationError):
+            record = look.answer[1]
+            evidence = [number + offset for number in record.evidence]
+            explained.append((look.event, record.model_copy(update={"evidence": evidence})))
+        offset += len(look.captions)
+    if not explained:
+        return analysis.model_copy(update={"problems": problems})
+    rejected: list[float] = []
+    if model.config.zero_shot.verify:
+        for event, record in explained:
+            if not record.anomalous:
+                rejected.append(event.start)
+                problems.append(REJECTED.format(_shown(event), record.reason))
+    # The answer is explained by its strongest event; by a rejected one if there is no other.
+    event, explanation = max(
+        explained, key=lambda item: (item[0].start not in rejected, item[0].score)
+    )
+    features = replace(
+        features,
+        caption_snippets=[index for look in looks for index in look.snippets],
+        captions=[caption for look in looks for caption in look.captions],
+        cleaned_captions=[caption for look in looks for caption in look.cleaned],
+        explanation=explanation.text,
+        record=explanation.model_dump(),
+    )
+    (prediction,) = model.predict([whole_example(features)])
+    looked_at = model.compose(features, prediction, analysis.video, problems)
+    kept = [event for event in looked_at.events if event.start not in rejected]
+    label = video_label(kept, prediction, model.classes) if kept else model.classes[0]
+    concluded = looked_at.model_copy(update={"events": kept, "label": label})
+    return concluded.model_copy(update={"disagreement": describe_disagreement(concluded)})
+
+
+def _read_row(
+    row: dict[str, Any] | ExplanationError,
+) -> tuple[list[str], Explanation] | ExplanationError:
+    if isinstance(row, ExplanationError):
         return row
+    return list(row["cleaned_captions"]), Explanation.model_validate_json(row["record"])
+
+
+def _shown(event: DetectedEvent) -> str:
+    return f"{event.label} at {event.start:.1f} s"
