@@ -48,6 +48,7 @@ class OnvifCamera(ThreadingHTTPServer):
         probes: datagrams that asked for devices.
         group: where it can be asked for.
         others: further addresses that it claims to have.
+        broken: tokens of profiles without an address.
     """
 
     daemon_threads = True
@@ -55,6 +56,7 @@ class OnvifCamera(ThreadingHTTPServer):
     def __init__(self, login: tuple[str, str]) -> None:
         super().__init__(("127.0.0.1", 0), OnvifHandler)
         self.login, self.others = login, ""
+        self.broken: set[str] = set()
         self.probes: list[bytes] = []
         self._udp = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
         self._udp.bind(("127.0.0.1", 0))
@@ -133,6 +135,8 @@ class OnvifHandler(BaseHTTPRequestHandler):
         found = re.search(r"ProfileToken>([^<]*)<", request)
         if found is None:
             return 400, "<s:Fault><s:Reason><s:Text>unknown</s:Text></s:Reason></s:Fault>"
+        if found[1] in self.server.broken:
+            return 500, "<s:Fault><s:Reason><s:Text>No such stream</s:Text></s:Reason></s:Fault>"
         stream = {"a&amp;b": "1", "low": "2"}[found[1]]
         return 200, f"<tt:Uri>rtsp://root:root@127.0.0.1:554/stream{stream}</tt:Uri>"
 

@@ -52,8 +52,10 @@ class CameraStream:
     size: tuple[int, int]
 
 
-def read_streams(address: str, user: str = "", password: str = "") -> list[CameraStream]:
-    """Return the streams of a device.
+def read_streams(
+    address: str, user: str = "", password: str = ""
+) -> tuple[list[CameraStream], list[str]]:
+    """Return the streams of a device, and for each profile without one, why.
 
     Args:
         address: URL of its device service.
@@ -61,8 +63,10 @@ def read_streams(address: str, user: str = "", password: str = "") -> list[Camer
         password: it is never sent, only a digest of it.
 
     Raises:
-        DeviceError: the device refuses, or its answer makes no sense.
+        DeviceError: the device refuses all profiles, or its answer makes no sense.
     """
+    streams: list[CameraStream] = []
+    problems: dict[str, DeviceError] = {}
     with httpx.Client(timeout=SECONDS, trust_env=False, follow_redirects=False) as http:
         device = _Service(http, address, user, password)
         device.set_clock()
@@ -73,7 +77,14 @@ def read_streams(address: str, user: str = "", password: str = "") -> list[Camer
         media = device.at(_media_address(capabilities, address))
         profiles = media.ask(f'<m:GetProfiles xmlns:m="{MEDIA}"/>')
         found = [item for item in profiles.iter() if item.tag.rpartition("}")[2] == "Profiles"]
-        return [_read_stream(media, profile) for profile in found[:MAX_PROFILES]]
+        for profile in found[:MAX_PROFILES]:
+            try:
+                streams.append(_read_stream(media, profile))
+            except DeviceError as error:
+                problems[printable(profile.get("token", ""))] = error
+    if problems and not streams:
+        raise next(iter(problems.values()))
+    return streams, [f"profile {token}: {error}" for token, error in problems.items()]
 
 
 class _Service:

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import errno
+import ipaddress
+import os
 import select
 import socket
+import struct
 import time
 import uuid
 from dataclasses import dataclass
@@ -42,7 +46,7 @@ class Device:
 
 
 def find_devices(seconds: float, group: tuple[str, int] = GROUP) -> list[Device]:
-    """Ask the network for cameras, and return those that answer in time, by address.
+    """Ask all networks for cameras, and return those that answer in time, by address.
 
     Args:
         seconds: how long to wait for answers.
@@ -56,7 +60,7 @@ def find_devices(seconds: float, group: tuple[str, int] = GROUP) -> list[Device]
         asking.setsockopt(socket.IPPROTO_IP, socket.IP_MULTICAST_TTL, 1)
         began = time.monotonic()
         for turn in range(REPEATS):
-            asking.sendto(PROBE.format(id=uuid.uuid4()).encode(), group)
+            _ask(asking, PROBE.format(id=uuid.uuid4()).encode(), group)
             until = began + seconds * (turn + 1) / REPEATS
             while (left := until - time.monotonic()) > 0 and len(found) < MAX_DEVICES:
                 if select.select([asking], [], [], left)[0]:
@@ -67,6 +71,29 @@ def find_devices(seconds: float, group: tuple[str, int] = GROUP) -> list[Device]
     return sorted(
         found.values(), key=lambda device: (socket.inet_aton(device.host), device.address)
     )
+
+
+def _ask(asking: socket.socket, question: bytes, group: tuple[str, int]) -> None:
+    """Send a question to a group in every network of this machine, not only in the default one.
+
+    Raises:
+        OSError: this machine has no network to ask.
+    """
+    if not ipaddress.ip_address(group[0]).is_multicast:
+        asking.sendto(question, group)
+        return
+    problem, asked = OSError(errno.ENETUNREACH, os.strerror(errno.ENETUNREACH)), False
+    for index, _ in socket.if_nameindex():
+        any_address = bytes(4)
+        choice = struct.pack("=4s4si", any_address, any_address, index)
+        try:
+            asking.setsockopt(socket.IPPROTO_IP, socket.IP_MULTICAST_IF, choice)
+            asking.sendto(question, group)
+            asked = True
+        except OSError as error:  # it is down, or has no address
+            problem = error
+    if not asked:
+        raise problem
 
 
 def _read_answer(datagram: bytes, host: str) -> Device | None:

@@ -70,7 +70,7 @@ def report_addresses(
 def _report(emit: Callable[[str], None], device: Device, user: str, password: str) -> int:
     emit(f"{device.address}  {device.name}".rstrip())
     try:
-        streams = read_streams(device.address, user, password)
+        streams, problems = read_streams(device.address, user, password)
     except DeviceError as error:
         emit(f"  {error}")
         return 1
@@ -79,6 +79,8 @@ def _report(emit: Callable[[str], None], device: Device, user: str, password: st
         size = f"{width}x{height}" if width else ""
         details = " ".join(part for part in (stream.profile, stream.encoding, size) if part)
         emit(f"  {stream.url}  {details}".rstrip())
+    for problem in problems:
+        emit(f"  {problem}")
     if not streams:
         emit("  it has no streams")
     return 0

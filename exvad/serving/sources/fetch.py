@@ -18,7 +18,7 @@ from urllib.parse import urlsplit
 import httpx2 as httpx
 
 from exvad.serving.sources.camera_login import CameraLogin
-from exvad.serving.sources.camera_problems import describe_status
+from exvad.serving.sources.camera_problems import describe_silence, describe_status
 from exvad.serving.sources.camera_url import is_web_url
 
 if TYPE_CHECKING:
@@ -135,6 +135,9 @@ class Fetcher:
         except httpx.InvalidURL:
             raise ForbiddenURLError("the URL is invalid") from None
         except httpx.RequestError as error:
+            if endless and (cause := _connection_error(error)) is not None:
+                scheme = url.partition(":")[0].lower()
+                raise ValueError(describe_silence(cause, REQUEST_SECONDS, scheme)) from None
             reason = str(error) or type(error).__name__
             raise ValueError(f"the URL can't be fetched ({reason})") from None
         except TimeoutError:
@@ -298,3 +301,15 @@ def _without_login(url: str) -> str:
         return CameraLogin.split(url)[0]
     except ValueError:
         raise ForbiddenURLError("the URL is invalid") from None
+
+
+def _connection_error(error: httpx.RequestError) -> OSError | None:
+    """Return why there is no connection; None if there was one."""
+    if isinstance(error, httpx.ConnectTimeout):
+        return TimeoutError()
+    cause: BaseException | None = error if isinstance(error, httpx.ConnectError) else None
+    found: OSError | None = None
+    while cause is not None:  # the innermost one says the most
+        found = cause if isinstance(cause, OSError) else found
+        cause = cause.__cause__ or cause.__context__
+    return found

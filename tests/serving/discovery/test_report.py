@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import socket
+import struct
+
 import pytest
 
+from exvad.serving.discovery.probe import GROUP, find_devices
 from exvad.serving.discovery.report import NONE_FOUND, report_addresses, report_network
 from tests.helpers.onvif import onvif_camera
 
@@ -36,6 +40,32 @@ def test_a_refused_login_is_said_in_words(user: str, password: str, problem: str
     with onvif_camera() as camera:
         assert report_addresses(lines.append, [camera.address], user, password) == 1
     assert problem in lines[1]
+
+
+def test_a_profile_without_an_address_does_not_hide_the_others() -> None:
+    lines = list[str]()
+    with onvif_camera() as camera:
+        camera.broken = {"a&amp;b"}
+        assert report_addresses(lines.append, [camera.address], "viewer", PASSWORD) == 0
+        assert lines[1:] == [
+            "  rtsp://127.0.0.1:554/stream2  low H264 640x360",
+            "  profile a&b: it refuses the request (No such stream)",
+        ]
+        camera.broken = {"a&amp;b", "low"}
+        assert report_addresses(lines.append, [camera.address], "viewer", PASSWORD) == 1
+    assert lines[-1] == "  it refuses the request (No such stream)"
+
+
+def test_every_network_of_the_machine_is_asked() -> None:
+    loopback = socket.if_nametoindex("lo")
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as camera:
+        camera.bind(("", 0))
+        group = (GROUP[0], camera.getsockname()[1])
+        member = struct.pack("=4s4si", socket.inet_aton(GROUP[0]), bytes(4), loopback)
+        camera.setsockopt(socket.IPPROTO_IP, socket.IP_ADD_MEMBERSHIP, member)
+        camera.settimeout(5)
+        assert find_devices(0.1, group) == []
+        assert b"NetworkVideoTransmitter" in camera.recv(2**16)
 
 
 def test_a_network_without_cameras_says_what_to_do() -> None:

@@ -116,6 +116,14 @@ def test_a_login_does_not_follow_a_redirect_to_another_place(way: Way) -> None:
     assert thief.sent == [""]
 
 
+def test_a_camera_that_is_off_is_named_in_words() -> None:
+    with camera(Guard("Basic", "guard", "secret")) as port:
+        pass
+    with pytest.raises(ValueError, match=r"refuses connections .* HTTP is switched on") as off:
+        fetch(f"http://guard:secret@127.0.0.1:{port}/live")
+    assert "secret" not in str(off.value)
+
+
 @pytest.mark.parametrize(
     "challenge", ["Digest nonsense", 'Digest realm="x", nonce="y", qop="auth-int"', "Negotiate"]
 )

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import socket
 import threading
 from collections.abc import Iterator
@@ -11,6 +13,7 @@ from typing import Any
 
 import pytest
 
+from exvad.serving.sources.camera_problems import describe_silence
 from exvad.serving.sources.rtsp_relay import CameraAddress, serve
 from exvad.video.container import VideoError
 from exvad.video.frame_buffer import Notice
@@ -123,6 +126,15 @@ def test_a_camera_that_is_off_and_a_port_without_rtsp_are_told_apart() -> None:
         threading.Thread(target=answer_http, daemon=True).start()
         address = CameraAddress("127.0.0.1", server.getsockname()[1])
         assert "does not speak RTSP" in watch(address)[1]
+
+
+@pytest.mark.parametrize("number", [errno.EHOSTUNREACH, errno.EHOSTDOWN])
+def test_an_address_where_nobody_is_counts_as_off(number: int) -> None:
+    text = describe_silence(OSError(number, os.strerror(number)), 5)
+    assert "no camera at this address" in text
+    assert "it is off" in text
+    network = OSError(errno.ENETUNREACH, os.strerror(errno.ENETUNREACH))
+    assert "can't be reached (Network is unreachable)" in describe_silence(network, 5)
 
 
 def test_a_redirect_is_named(broadcast: bytes) -> None:
