@@ -35,6 +35,14 @@ def test_shipped_scenes_are_short_sentences_and_not_one_template() -> None:
         assert len({" ".join(scene.split()[:4]) for scene in scenes}) >= 0.7 * len(scenes), kind
 
 
+def test_shipped_scenes_do_not_rest_on_what_no_frame_shows() -> None:
+    sounds = "bell rings|rings its bell|ticking|hisses|announcement|beeps|whisper"
+    intents = "unpaid|paying|walks away|hurries off|gets off|not his|on purpose|as planned"
+    unseen = re.compile(rf"\b({sounds}|{intents}|nobody takes|without anyone)\b")
+    texts = [scene.text for scene in SceneMemory.read("package:scenes").scenes()]
+    assert [text for text in texts if unseen.search(text)] == []
+
+
 def test_shipped_memory_covers_places_and_weather_and_night() -> None:
     normal = SceneMemory.read("package:scenes").normal
     for word in ("street", "night", "shop", "station", "home", "office", "car park", "weather"):
