@@ -106,7 +106,9 @@ def alarm_rate(alarms: Sequence[int], seconds: Sequence[float]) -> dict[str, flo
 
 
 def real_clips(folder: Path) -> dict[str, float]:
-    """Return how many clips fail, how fast they are, and how many have events.
+    """Return how many clips fail, how fast they are, how many have events, and false alarms.
+
+    The false alarms are those of the clips in the folder `normal`, if there is one.
 
     Args:
         folder: a folder with one folder of clips per class, or with clips.
@@ -116,6 +118,7 @@ def real_clips(folder: Path) -> dict[str, float]:
     clips = sorted(path for path in folder.rglob("*") if path.suffix in VIDEOS)
     failed = with_events = 0
     seconds = 0.0
+    alarms, normal_seconds = list[int](), list[float]()
     begin = time.perf_counter()
     for clip in clips:
         try:
@@ -125,11 +128,16 @@ def real_clips(folder: Path) -> dict[str, float]:
             continue
         seconds += analysis.duration
         with_events += bool(analysis.events)
+        if clip.parent.name == NORMAL.lower():
+            alarms.append(len(analysis.events))
+            normal_seconds.append(analysis.duration)
+    rate = alarm_rate(alarms, normal_seconds) if alarms else {}
     return {
         "clips": len(clips),
         "clips_failed": failed,
         "clips_with_events": with_events,
         "clips_real_time_factor": seconds / (time.perf_counter() - begin),
+        **{f"clips_{name}": value for name, value in rate.items()},
     }
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from numpy.typing import NDArray
+from PIL import Image
 
 import exvad
 from exvad.checkpoints.zero_shot import (
@@ -158,6 +159,18 @@ def test_normal_scenes_of_a_camera_silence_an_incident(detector: Detector, arson
     )
     assert "Arson" not in quiet.classes
     assert quiet.analyze(arson).anomaly_score < before.anomaly_score
+
+
+def test_a_folder_of_images_without_an_incident_stays_quiet(
+    detector: Detector, tmp_path: Path
+) -> None:
+    scene = Scene(5, NORMAL, 11, 12)
+    for index in range(scene.num_frames):
+        Image.fromarray(scene.render(index)).save(tmp_path / f"{index}.jpg", quality=90)
+    analysis = detector.analyze(tmp_path)
+    assert analysis.num_frames == scene.num_frames
+    assert (analysis.label, analysis.events) == (NORMAL, [])
+    assert max(analysis.scores) < 0.4
 
 
 def test_one_normal_scene_silences_what_it_describes_and_nothing_else(
