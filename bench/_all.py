@@ -14,6 +14,7 @@ from scripts.gpu_record import gpu_section
 from scripts.scale import MEASURED, RECORD, read_measurement
 
 BENCHMARKS = (
+    "cameras",
     "compare",
     "demo",
     "explainer",
