@@ -129,7 +129,7 @@ class AlertTracker:
         if time - run.start < self.rule.least_seconds:
             return []
         self.count += 1
-        self.active = _located(run.alert(self.count, self.classes), window)
+        self.active = locate(run.alert(self.count, self.classes), window)
         self._last_reported = time
         return [("began", self.active)]
 
@@ -149,11 +149,11 @@ class AlertTracker:
         if score < self.rule.off:
             self.active = self._run = None
             self._quiet_until = time + self.rule.cool_down_seconds
-            return [("ended", _located(replace(before, end=time), window))]
+            return [("ended", locate(replace(before, end=time), window))]
         assert self._run is not None
         self._run.add(time, score, probabilities_C)
         alert = replace(self._run.alert(before.number, self.classes), start=before.start)
-        self.active = _located(alert, window)
+        self.active = locate(alert, window)
         change: Change = "changed" if self.active.label != before.label else "lasted"
         if change == "lasted" and time - self._last_reported < LASTED_SECONDS:
             return []
@@ -161,13 +161,21 @@ class AlertTracker:
         return [(change, self.active)]
 
 
-def _located(alert: Alert, window: LocatedEvents | None) -> Alert:
-    """Return an alert with start, end and class of the newest event that it overlaps."""
-    events = [] if window is None else window.events
-    overlapping = [item for item in events if item.start <= alert.end and item.end >= alert.start]
-    if window is None or not overlapping:
+def locate(alert: Alert, window: LocatedEvents | None) -> Alert:
+    """Return an alert with start, end and class of the event that it overlaps most.
+
+    Args:
+        alert: the alert.
+        window: events of the newest snippets; None to change nothing.
+    """
+
+    def overlap(event: DetectedEvent) -> float:
+        return min(alert.end, event.end) - max(alert.start, event.start)
+
+    events = [] if window is None else [item for item in window.events if overlap(item) >= 0]
+    if window is None or not events:
         return alert
-    event = overlapping[-1]
+    event = max(reversed(events), key=overlap)  # of equal overlaps the newest
     # Of an event that is longer than the window, only the alert has seen the beginning.
     start = event.start if event.start > window.since else min(event.start, alert.start)
     return replace(alert, start=start, end=max(event.end, start), label=event.label)
