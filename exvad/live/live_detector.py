@@ -12,7 +12,8 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Executor
-from typing import TYPE_CHECKING, Literal
+from dataclasses import replace
+from typing import TYPE_CHECKING, Literal, NamedTuple
 
 import numpy as np
 
@@ -35,6 +36,18 @@ if TYPE_CHECKING:
     from exvad.checkpoints.zero_shot import AnyCheckpoint
     from exvad.encoders.protocols import Models
     from exvad.inference.prediction import Prediction
+
+
+class _Unplaced(NamedTuple):
+    """An alert that ended and is not placed by the text of its whole window yet.
+
+    Args:
+        unlocated: from the first to the last snippet that was scored as such.
+        alert: as it ended.
+    """
+
+    unlocated: Alert
+    alert: Alert
 
 
 class LiveDetector:
@@ -69,7 +82,7 @@ class LiveDetector:
         self._visual: deque[NDArray[np.float16]] = deque(maxlen=self.settings.window)
         self._times: deque[float] = deque(maxlen=self.settings.window)
         self._domain = LiveDomain(checkpoint.domain, checkpoint.config.data.about, self.settings)
-        self._unplaced: Alert | None = None  # ended, and not placed by the text of its window yet
+        self._unplaced: _Unplaced | None = None
 
     def process(self, frames: Sequence[LiveFrame]) -> list[Record]:
         """Score new frames and return the records they cause.
@@ -173,7 +186,8 @@ class LiveDetector:
     def _explain(self, alert: Alert, change: Change, time: float) -> None:
         """Explain an alert that begins or ends."""
         if change == "ended" and self._explainer.feeds_network:
-            self._unplaced = alert
+            assert self.tracker.unlocated is not None
+            self._unplaced = _Unplaced(self.tracker.unlocated, alert)
         if change in ("began", "ended"):
             self._explainer.request(alert, time)
 
@@ -217,11 +231,14 @@ class LiveDetector:
         The network was trained with the text of whole videos. The text of an alert's first frames
         makes its event shorter, and so does a text of few captions.
         """
-        before, self._unplaced = self._unplaced, None
-        if before is None:
+        ended, self._unplaced = self._unplaced, None
+        if ended is None:
             return []
-        after = locate(before, self._locate_events(self._score_window()))
-        return [] if after == before else [self._alert_record(after, "placed")]
+        alert = locate(ended.unlocated, self._locate_events(self._score_window()))
+        if alert is ended.unlocated:  # no event there
+            return []
+        placed = replace(ended.alert, start=alert.start, end=alert.end, label=alert.label)
+        return [] if placed == ended.alert else [self._alert_record(placed, "placed")]
 
     def _alert_record(
         self, alert: Alert, state: Change | Literal["explained", "placed"]
