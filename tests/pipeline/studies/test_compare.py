@@ -9,11 +9,13 @@ from pathlib import Path
 import pytest
 
 from exvad.baselines import SYSTEMS
+from exvad.baselines.common.system import trainable_parameters
 from exvad.checkpoints.checkpoint import load_checkpoint
 from exvad.config import Config
 from exvad.pipeline.studies.compare import (
     CompareOptions,
     compare,
+    configured_plans,
     plan_trials,
     read_plans,
 )
@@ -45,11 +47,44 @@ def test_systems_are_named_with_another_way() -> None:
 
 @pytest.mark.parametrize(
     ("systems", "message"),
-    [("nonsense", "known are .*real_ad"), ("avvd:F2", "the ways of avvd are F0, coarse")],
+    [
+        ("nonsense", "known are .*real_ad"),
+        ("avvd:F2", "the ways of avvd are F0, coarse"),
+        ("rtfm:F1:F2", "the ways of rtfm are"),
+        ("rtfm:marge=1", r"--systems rtfm:marge=1: rtfm has no option 'marge': .*margin"),
+        ("rtfm:margin=wide", "'wide' is no value of the option margin"),
+    ],
 )
-def test_unknown_systems_and_ways_are_refused(systems: str, message: str) -> None:
+def test_unknown_systems_ways_and_options_are_refused(systems: str, message: str) -> None:
     with pytest.raises(ValueError, match=message):
         read_plans(systems)
+
+
+def test_options_are_named_after_the_system() -> None:
+    plans = read_plans("rtfm:margin=1,rtfm:F3:margin=10,pel4vad:prior=[0.1,0.2]:kernel=3,rtfm")
+    assert [(plan.name, plan.way, plan.options) for plan in plans] == [
+        ("rtfm", "F2", {"margin": 1.0}),
+        ("rtfm", "F3", {"margin": 10.0}),
+        ("pel4vad", "F0", {"kernel": 3, "prior": (0.1, 0.2)}),
+        ("rtfm", "F2", {}),
+    ]
+    assert plans[0].title == "RTFM (one crop) [margin 1]"
+    assert plans[2].folder == "pel4vad-F0-kernel=3-prior=_0.1_0.2_"
+
+
+def test_options_of_the_preset_count_where_the_command_has_none(tmp_path: Path) -> None:
+    options = "compare.options={rtfm: {margin: 1, smooth_across_videos: true}}"
+    config = planted.config(f"run={tmp_path}/run", options)
+    plans = configured_plans(config, "rtfm,rtfm:margin=1,rtfm:margin=10,real_ad")
+    assert [plan.options for plan in plans] == [
+        {"margin": 1.0, "smooth_across_videos": True},
+        {"margin": 10.0, "smooth_across_videos": True},
+        {},
+    ]
+    for wrong in ("{rtfmm: {margin: 1}}", "{rtfm: {marge: 1}}"):
+        config = planted.config(f"run={tmp_path}/run", f"compare.options={wrong}")
+        with pytest.raises(ValueError, match=r"compare\.options: "):
+            configured_plans(config, "real_ad")
 
 
 def test_compare_refuses_no_seeds(tmp_path: Path) -> None:
@@ -60,11 +95,13 @@ def test_compare_refuses_no_seeds(tmp_path: Path) -> None:
 
 def test_a_trial_is_found_by_what_it_depends_on(tmp_path: Path) -> None:
     config = planted_config(tmp_path)
-    plans, options = read_plans("real_ad,rtfm,real_ad:F3"), CompareOptions(seeds=2)
+    plans = read_plans("real_ad,rtfm,real_ad:F3,rtfm:margin=1")
+    options = CompareOptions(seeds=2)
     trials = plan_trials(config, plans, options)
     places = {str(trial.result) for trial in trials}
-    assert len(places) == len(trials) == 6
-    assert [bool(trial.checkpoint) for trial in trials] == [True, False] * 3
+    assert len(places) == len(trials) == 8
+    assert [bool(trial.checkpoint) for trial in trials] == [True, False] * 4
+    assert len({trial.checkpoint for trial in trials}) == 5
     again = plan_trials(config, plans, options)
     assert {str(trial.result) for trial in again} == places
     longer = config.model_copy(update={"compare": config.compare.model_copy(update={"steps": 7})})
@@ -86,8 +123,17 @@ def test_comparison_trains_what_is_missing_and_writes_everything(
     assert "| Ex-VAD, F0 |" in text
     assert re.search(r"TEVAD \(CLIP text\), F2: .* has no language stage", text)
     with (folder / "results.csv").open() as file:
-        seeds = {row["seed"] for row in csv.DictReader(file) if row["way"] == "coarse"}
-    assert seeds == {"0", "1"}
+        rows = list(csv.DictReader(file))
+    assert {row["seed"] for row in rows if row["way"] == "coarse"} == {"0", "1"}
+    # Table 7 is about the networks that were trained.
+    for name, way in (("real_ad", "coarse"), ("ex_vad", "F0")):
+        measured = {
+            float(row["value"])
+            for row in rows
+            if (row["system"], row["way"], row["metric"]) == (name, way, "parameters")
+        }
+        network = load_checkpoint(folder / f"{name}-{way}").network
+        assert measured == {trainable_parameters(network)}
     assert load_checkpoint(folder / "real_ad-F2").system is not None
     before = {path: path.stat().st_mtime_ns for path in folder.glob("*.json")}
     assert compare(config, options) == 0
