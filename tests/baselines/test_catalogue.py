@@ -199,7 +199,7 @@ def test_labels_of_another_width_are_refused_where_they_meet_images(name: str) -
 
 @pytest.mark.parametrize("name", ["ex_vad", "pel4vad", "tevad", "real_ad"])
 def test_systems_that_do_not_compare_labels_with_images_take_any_width(name: str) -> None:
-    offered = replace(inputs(), label_CD=torch.randn(CLASSES, 7), text_width=16)
+    offered = replace(inputs(), label_CD=torch.randn(CLASSES, 12), text_width=16)
     text_D = np.ones(16, np.float32)
     test = [replace(example, text=text_D) for example in planted.examples(2, 3)]
     predictions = predict_videos(build_baseline(name, offered), test)

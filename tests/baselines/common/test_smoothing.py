@@ -109,7 +109,8 @@ def test_scores_of_xd_violence_are_squashed_and_have_no_weight_by_position() -> 
     assert not after.position
     rng = np.random.default_rng(2)
     scores_T = after.apply(rng.random(60), rng.normal(size=(60, 4)))
-    assert set(scores_T.round(4).tolist()) <= {0.5, 0.6, 0.7}
+    np.testing.assert_allclose(scores_T, scores_T.round(1), atol=1e-6)
+    assert scores_T.min() >= 0.5
     plain_T = PostProcessing(share=0, width=0, squash=True).apply(np.array([0, 0.5, 1]), np.eye(3))
     np.testing.assert_allclose(plain_T, 1 / (1 + np.exp([0, -0.5, -1])))
 
