@@ -226,18 +226,17 @@ def _efficiency(rows: Sequence[Row], efficiency_of: str) -> PaperTable:
         for name, (parameters, time, macs) in quoted_efficiency().items()
     ]  # fmt: skip
     for row in rows:
-        seconds = estimate(row.done, "training_seconds")
         cost = row.efficiency
-        values: list[object] = [None, None, None]
-        source = f"measured, {efficiency_of}"
-        if cost is not None:
-            values = [
-                f"{cost['parameters'] / 1e6:.3f}",
-                f"{1e3 * cost['seconds']:.2f}",
-                f"{cost['macs'] / 1e9:.3f}",
-            ]
-            source += f", D = {cost['image_width']}"
-            source += f", text {cost['text_width']} wide" if cost["text_width"] else ""
+        if cost is None:
+            continue
+        seconds = estimate(row.done, "training_seconds")
+        values = [
+            f"{cost['parameters'] / 1e6:.3f}",
+            f"{1e3 * cost['seconds']:.2f}",
+            f"{cost['macs'] / 1e9:.3f}",
+        ]
+        source = f"measured, {efficiency_of}, D = {cost['image_width']}"
+        source += f", text {cost['text_width']} wide" if cost["text_width"] else ""
         cells.append([row.title, *values, seconds, f"{source}, one CPU core"])
     notes = [
         "The quoted rows had inputs of different sizes: see their ratios of MACs to parameters.",
@@ -301,6 +300,12 @@ def _cell(per_seed: Sequence[Mapping[str, Any]], name: str, scale: float) -> Cel
 
 def _source(row: Row, dataset: str, selected_on: str, protocol: str) -> str:
     """Return how a row was measured: protocol, seeds, selection, learning rate, text, crops."""
+    if "untrained" in row.done[0]:
+        record = row.done[0]
+        named = [protocol] if protocol else []
+        return ", ".join(
+            ["measured", *named, "without training", record["untrained"], f"{record['crops']}"]
+        )
     seeds = len(row.done)
     unit = "epoch" if row.done[0]["steps"] is None else "step"
     parts = [

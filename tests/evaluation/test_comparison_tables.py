@@ -82,6 +82,19 @@ def test_rows_name_crops_options_and_the_data_set_they_are_built_for() -> None:
     assert "| measured, T = 256, D = 512, one CPU core |" in as_markdown(tables)
 
 
+def test_rows_without_training_say_what_they_worked_with() -> None:
+    untrained = {"system": "lavad", "untrained": "captions rated by model, a note", "steps": 0}
+    known = record(0, **untrained, selection={}, training_seconds=None)
+    row = Row("LAVAD (stored captions, CLIP)", "F3", [known])
+    systems = [*SYSTEMS, "lavad"]
+    text = as_markdown(comparison_tables([row], "world", "strict", "val", "T", systems))
+    source = "measured, strict, without training, captions rated by model, a note, crop 0"
+    assert f"| {source} |" in text
+    assert "LAVAD has no measured row" not in text
+    assert "VERA has no measured row" in text
+    assert "training_seconds" not in comparison_csv([row])
+
+
 def test_quoted_rows_refer_to_what_is_wrong_with_them() -> None:
     text = markdown("ucf_crime")
     (row,) = [line for line in text.splitlines() if line.startswith("| AVVD (2022) [")]

@@ -1,8 +1,9 @@
 """Compare: every system with several seeds on one data set; the paper's Tables 1 to 3 and 7.
 
 `exvad compare --preset ucf_crime --systems all --seeds 5` reads the features and labels of a run
-and writes RUN/comparison/. Every training is a task on Ray. Results that are there already are
-kept, so a stopped comparison continues, and a finished one only writes its tables again.
+and writes RUN/comparison/. Every training is a task on Ray, and so is a system without training.
+Results that are there already are kept, so a stopped comparison continues, and a finished one only
+writes its tables again.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, get_args
+from typing import TYPE_CHECKING, Any, TypeAlias, get_args
 
 import ray
 import torch
@@ -27,6 +28,12 @@ from exvad.evaluation.bootstrap import check_resamples
 from exvad.evaluation.comparison_tables import Row
 from exvad.evaluation.efficiency import measure_efficiency
 from exvad.evaluation.system_trial import EX_VAD, TrialPlan, run_trial, saved_system
+from exvad.evaluation.training_free_trial import (
+    WAYS,
+    WITHOUT_TRAINING,
+    ScoredPlan,
+    run_scored_trial,
+)
 from exvad.inference.network import build_network
 from exvad.laam.run_labels import RunLabels
 from exvad.pipeline.placement import Demand, check_placement
@@ -44,7 +51,8 @@ if TYPE_CHECKING:
     from exvad.config import Config
     from exvad.data.storage.places import Place
 
-ALL = "all"
+ALL, ALL_WITHOUT_TRAINING = "all", "training_free"
+AnyPlan: TypeAlias = TrialPlan | ScoredPlan
 # Part of the name of every result: other code of the systems gives other results.
 REVISION = 2
 
@@ -72,19 +80,20 @@ class CompareOptions:
 
 @dataclass(frozen=True)
 class Trial:
-    """A training of the comparison.
+    """A training of the comparison, or the scores of a system without training.
 
     Args:
         plan: the system.
         config: the configuration with the seed.
         result: place of its record.
-        checkpoint: place of its checkpoint; empty for all but the first seed.
+        keeps: place of its checkpoint, empty for all but the first seed; without training, of the
+            answers of the language model.
     """
 
-    plan: TrialPlan
+    plan: AnyPlan
     config: Config
     result: Place
-    checkpoint: str
+    keeps: str
 
     def is_missing(self, retry: bool) -> bool:
         """Return whether the trial must run; one that failed counts as missing with `retry`."""
@@ -123,13 +132,15 @@ def compare(config: Config, options: CompareOptions) -> int:
     for plan in plans:
         records = [read_result(t.result) for t in trials if t.plan == plan]
         done = [record for record in records if "error" not in record]
-        cost = _efficiency(config, plan, labels, options.snippets, done[0]) if done else None
+        cost = None
+        if done and isinstance(plan, TrialPlan):
+            cost = _efficiency(config, plan, labels, options.snippets, done[0])
         rows.append(Row(plan.title, plan.way, records, cost))
     publish(config, options.protocol, rows, f"T = {options.snippets}", changed=bool(missing))
     return 0 if any(row.done for row in rows) else 1
 
 
-def configured_plans(config: Config, systems: str) -> list[TrialPlan]:
+def configured_plans(config: Config, systems: str) -> list[AnyPlan]:
     """Return the plans of an option, with the named options of the configuration.
 
     Args:
@@ -144,7 +155,7 @@ def configured_plans(config: Config, systems: str) -> list[TrialPlan]:
             check_options(name, given)
         except ValueError as error:
             raise ValueError(f"compare.options: {error}") from None
-    plans: list[TrialPlan] = []
+    plans: list[AnyPlan] = []
     for plan in read_plans(systems):
         configured = plan.configured(config)
         if configured not in plans:
@@ -152,38 +163,48 @@ def configured_plans(config: Config, systems: str) -> list[TrialPlan]:
     return plans
 
 
-def read_plans(systems: str) -> list[TrialPlan]:
+def read_plans(systems: str) -> list[AnyPlan]:
     """Return the systems that an option names, each with its way to a class map and options.
 
     Args:
-        systems: `all`, or `NAME` with commas between. A name may be followed by `:WAY`, and by
+        systems: names with commas between. A name may be followed by `:WAY`, and by
             `:OPTION=VALUE` for each named option: `rtfm,rtfm:F3,ur_dmu:kl_axis=code:near=columns`.
+            `all` stands for all that are trained, `training_free` for the others.
 
     Raises:
         ValueError: there is no such system, way or option, or the value does not fit the option.
     """
-    plans: list[TrialPlan] = []
+    groups = {ALL: list(SYSTEMS), ALL_WITHOUT_TRAINING: list(WITHOUT_TRAINING)}
+    plans: list[AnyPlan] = []
     # Commas in brackets are those of a value, such as prior=[0.06,0.02].
-    for item in list(SYSTEMS) if systems == ALL else re.split(r",(?![^\[]*\])", systems):
-        name, *rest = item.strip().split(":")
-        if name not in SYSTEMS:
-            raise ValueError(
-                f"--systems {item}: there is no system {name!r}; known are {', '.join(SYSTEMS)}"
-            )
-        ways = (*SYSTEMS[name].ways, "coarse")
-        named = [part for part in rest if "=" not in part]
-        if len(named) > 1 or any(way not in ways for way in named):
-            raise ValueError(f"--systems {item}: the ways of {name} are {', '.join(ways)}")
-        pairs = (part.split("=", 1) for part in rest if "=" in part)
-        try:
-            options = check_options(name, {key: _value(text) for key, text in pairs})
-        except ValueError as error:
-            raise ValueError(f"--systems {item}: {error}") from None
-        way = next(way for way in get_args(Way) if way == (named or ways)[0])
-        plan = TrialPlan(name, way, options)
-        if plan not in plans:
-            plans.append(plan)
+    for item in re.split(r",(?![^\[]*\])", systems):
+        for name in groups.get(item.strip(), [item.strip()]):
+            plan = _read_plan(name)
+            if plan not in plans:
+                plans.append(plan)
     return plans
+
+
+def _read_plan(item: str) -> AnyPlan:
+    name, *rest = item.split(":")
+    if name not in SYSTEMS and name not in WITHOUT_TRAINING:
+        known = ", ".join([*SYSTEMS, *WITHOUT_TRAINING])
+        raise ValueError(f"--systems {item}: there is no system {name!r}; known are {known}")
+    ways = (*SYSTEMS[name].ways, "coarse") if name in SYSTEMS else WAYS
+    named = [part for part in rest if "=" not in part]
+    if len(named) > 1 or any(way not in ways for way in named):
+        raise ValueError(f"--systems {item}: the ways of {name} are {', '.join(ways)}")
+    way = next(way for way in get_args(Way) if way == (named or ways)[0])
+    pairs = [part.split("=", 1) for part in rest if "=" in part]
+    if name in WITHOUT_TRAINING:
+        if pairs:
+            raise ValueError(f"--systems {item}: {name} has no options; llm.* are its settings")
+        return ScoredPlan(name, way)
+    try:
+        options = check_options(name, {key: _value(text) for key, text in pairs})
+    except ValueError as error:
+        raise ValueError(f"--systems {item}: {error}") from None
+    return TrialPlan(name, way, options)
 
 
 def _value(text: str) -> object:
@@ -193,8 +214,8 @@ def _value(text: str) -> object:
         return text
 
 
-def plan_trials(config: Config, plans: Sequence[TrialPlan], options: CompareOptions) -> list[Trial]:
-    """Return the trainings of a comparison, one per system and seed.
+def plan_trials(config: Config, plans: Sequence[AnyPlan], options: CompareOptions) -> list[Trial]:
+    """Return the trials of a comparison: one per system and seed, and one without training.
 
     Args:
         config: the configuration of the run.
@@ -205,6 +226,12 @@ def plan_trials(config: Config, plans: Sequence[TrialPlan], options: CompareOpti
     budget = config.compare.model_dump_json(exclude={"options"})
     trials = []
     for plan in plans:
+        if isinstance(plan, ScoredPlan):
+            key = f"{REVISION} {plan.key} {plan.models(config)} {options.resamples}"
+            answers = config.in_run(FOLDER, f"answers-{plan.name}-{plan.way}.jsonl")
+            result = result_place(plan.settings(config), data, FOLDER, key)
+            trials.append(Trial(plan, config, result, str(answers)))
+            continue
         for number in range(options.seeds):
             seed = config.train.seed + number
             seeded = override_config(config, {"train.seed": seed})
@@ -222,13 +249,16 @@ def _run_trials(config: Config, labels: RunLabels, trials: Sequence[Trial], resa
     with ray_session():
         check_placement("the comparison", [demand])
         check_shared({"run": config.run, "store": store})
-        task = ray.remote(max_retries=2, num_cpus=demand.cpus, num_gpus=demand.gpus)(run_trial)
+        tasks = {
+            kind: ray.remote(max_retries=2, num_cpus=demand.cpus, num_gpus=demand.gpus)(run)
+            for kind, run in ((TrialPlan, run_trial), (ScoredPlan, run_scored_trial))
+        }
         shared = [ray.put(value) for value in (manifest, Store(store), labels)]
         write_results(
             "comparing",
             {
-                trial.result: task.remote(
-                    trial.plan, trial.config, *shared, resamples, trial.checkpoint
+                trial.result: tasks[type(trial.plan)].remote(
+                    trial.plan, trial.config, *shared, resamples, trial.keeps
                 )
                 for trial in trials
             },

@@ -36,8 +36,9 @@ def publish(
         changed: whether a training is new; else MLflow has everything.
     """
     dataset, folder = config.data.kind, resolve_place(config.in_run(FOLDER))
+    systems = {*SYSTEMS, *(record["system"] for row in rows for record in row.records)}
     tables = comparison_tables(
-        rows, dataset, protocol, config.train.select_on, efficiency_of, list(SYSTEMS)
+        rows, dataset, protocol, config.train.select_on, efficiency_of, sorted(systems)
     )
     files = {
         MARKDOWN: as_markdown(tables),
