@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from exvad.metrics import Protocol as MapProtocol
     from exvad.results import Analysis
     from exvad.store.examples import Example
-    from exvad.store.feature_bank import FeatureBank, VideoFeatures
+    from exvad.store.feature_bank import VideoFeatures
 
 
 class Measured(Protocol):
@@ -93,7 +93,10 @@ class Evaluation:
 
 
 def evaluate(
-    checkpoint: Measured, bank: FeatureBank, manifest: Manifest, resamples: int = 0
+    checkpoint: Measured,
+    bank: Mapping[str, VideoFeatures],
+    manifest: Manifest,
+    resamples: int = 0,
 ) -> Evaluation:
     """Measure a checkpoint on the test videos whose features are in the bank.
 
