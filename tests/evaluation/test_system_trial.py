@@ -209,6 +209,14 @@ def test_options_of_the_configuration_and_of_the_plan_reach_the_system(folder: P
     assert system.title == "RealAD [pairing matched, normalize on]"
 
 
+def test_systems_are_trained_as_published_for_the_kind_of_data_set(folder: Path) -> None:
+    own = trial(folder, "clip_tsa", "coarse", *SHORT, "data.kind=xd_violence")
+    checkpoint = own.checkpoint
+    assert checkpoint.system is not None
+    assert checkpoint.system.kind == "xd_violence"
+    assert vars(checkpoint.network)["kappa"] == 0.9
+
+
 def test_ex_vad_is_trained_by_its_own_settings(folder: Path) -> None:
     own = trial(folder, "ex_vad", "F0")
     assert own.checkpoint.system is None
