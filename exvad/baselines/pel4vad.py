@@ -162,13 +162,17 @@ class PEL4VAD(Baseline):
         abnormal_B = clips.abnormal_B
         fore_BE = _pooled(middle_BTE, scores_BT, clips.valid_BT)
         back_BE = _pooled(middle_BTE, 1 - scores_BT, clips.valid_BT)
-        # Of several labels the first counts, as in the public code.
-        label_B = clips.targets_BC.argmax(1)
+        normal_C = F.one_hot(torch.tensor(0), len(self.text_CE)).to(clips.targets_BC)
+        background_AC = normal_C.expand(int(abnormal_B.sum()), -1)
+        labels_RC = torch.cat([clips.targets_BC, background_AC])
         video_RE = F.normalize(torch.cat([fore_BE, back_BE[abnormal_B]]), dim=-1)
-        label_R = torch.cat([label_B, torch.zeros_like(label_B[abnormal_B])])
-        similarity_RR = self.log_scale.exp() * video_RE @ self.text_CE[label_R].mT
-        same_RR = (label_R[:, None] == label_R).to(similarity_RR)
-        targets_RR = (FOCUS * same_RR).softmax(1)
+        # Labels share the mass of a video: its text is their mean direction, and two videos are as
+        # equal as the cosine of their labels, which is 0 or 1 with one label each.
+        shares_RC = F.normalize(labels_RC, p=1, dim=1)
+        text_RE = F.normalize(shares_RC @ self.text_CE, dim=-1)
+        similarity_RR = self.log_scale.exp() * video_RE @ text_RE.mT
+        unit_RC = F.normalize(labels_RC, dim=1)
+        targets_RR = (FOCUS * (unit_RC @ unit_RC.mT)).softmax(1)
         return F.kl_div(similarity_RR.log_softmax(1), targets_RR, reduction="batchmean")
 
 

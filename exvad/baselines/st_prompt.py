@@ -62,7 +62,8 @@ class STPromptCrops(Baseline):
         if crops < 2:
             raise ValueError(
                 "STPrompt-crops looks at parts of the frame, but the features are those of whole "
-                "frames only: preprocess with data.crops=10, or import features of several crops"
+                "frames only: preprocess with data.crops=5 or data.crops=10, or import the "
+                "features of as many crops (v1__0.npy, v1__1.npy, …) and set data.crops"
             )
         self.crops, self.moving, self.lambda_ = crops, min(moving, crops - 1), lambda_
         self.feature_width = width
@@ -100,7 +101,8 @@ class STPromptCrops(Baseline):
             raise ValueError(
                 f"features of {self.crops} crops of width {self.feature_width} are "
                 f"{self.crops * self.feature_width} wide, but these are "
-                f"{clips.visual_BTD.shape[-1]}: put the crops of a snippet together by stack_crops"
+                f"{clips.visual_BTD.shape[-1]}, as those of whole frames are: `exvad compare` "
+                "takes the stored crops, and stack_crops puts those of a snippet together"
             )
         crops_BTPD = clips.visual_BTD.reshape(
             *clips.visual_BTD.shape[:2], self.crops, self.feature_width

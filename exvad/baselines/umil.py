@@ -46,6 +46,8 @@ class UMILF(Baseline):
         weight_decay=0.001,
         epochs=40,
         cosine=1.0,
+        betas=(0.9, 0.98),
+        warm_up=5 / 40,
     )
     text_2D: torch.Tensor
 

@@ -135,8 +135,11 @@ class VadCLIP(Baseline):
         window: its snippets per window; 8 and 64.
         lambda_: weight of the loss of the class texts; 0.1 and 1e-4.
         branch: which branch gives the scores.
+        reload_best: whether training goes on from the best weights so far after every look at the
+            videos that select, as the public code does after every epoch on the test videos.
     """
 
+    recipe = UCF_RECIPE
     feature_width: int
     chunk = MAX_SNIPPETS
 
@@ -148,9 +151,10 @@ class VadCLIP(Baseline):
         window: int = 8,
         lambda_: float = 0.1,
         branch: Branch = "classifier",
+        reload_best: bool = False,
     ) -> None:
         super().__init__()
-        self.recipe = UCF_RECIPE if layers > 1 else XD_RECIPE
+        self.reload_best = reload_best
         self.feature_width = width
         self.lambda_, self.branch = lambda_, branch
         local = LocalTransformer([WindowBlock(width) for _ in range(layers)], window)

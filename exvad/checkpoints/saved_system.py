@@ -6,11 +6,12 @@ C classes · D feature width
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Literal, TypeAlias
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 from pydantic import BaseModel, ConfigDict, Field
 
 from exvad.baselines import SYSTEMS, Baseline, Inputs, build_baseline, with_class_map
+from exvad.baselines.catalogue import title_of
 from exvad.baselines.clip_text import ClipText, Prompts, prompts_from_tokens
 from exvad.encoders.loading import load_clip
 from exvad.laam.phrases import readable_label
@@ -41,11 +42,17 @@ class SavedSystem(BaseModel):
     name: str = Field(description="key of the catalogue")
     way: Way = Field(description="way to the class map; coarse for none")
     text_width: int = Field(0, ge=0, description="width of its text features; 0 without")
+    visual_width: int = Field(
+        0, ge=0, description="width of the image features of a crop; 0 for that of the labels"
+    )
+    crops: int = Field(1, ge=1, description="crops of a frame that it takes side by side")
+    kind: str = Field("", description="kind of data set for which it is built as published")
+    options: dict[str, Any] = Field({}, description="its named options that were set")
 
     @property
     def title(self) -> str:
-        """The name in tables."""
-        return SYSTEMS[self.name].title
+        """The name in tables, with the options."""
+        return title_of(self.name, self.options)
 
     @property
     def coarse(self) -> bool:
@@ -69,12 +76,15 @@ class SavedSystem(BaseModel):
         self, config: Config, label_CD: torch.Tensor, classes: Sequence[str]
     ) -> Baseline:
         """Build the untrained system without an added class map; see `build`."""
+        width = self.visual_width or label_CD.shape[1]
         text: tuple[ClipText, Prompts] | None = None
         if self.name in SYSTEMS and SYSTEMS[self.name].clip_text:
-            text = clip_text(config, label_CD.shape[1], classes)
+            text = clip_text(config, width, classes)
         encoder, prompts = text or (None, None)
-        inputs = Inputs(label_CD.shape[1], label_CD, self.text_width, encoder, prompts)
-        return build_baseline(self.name, inputs)
+        inputs = Inputs(
+            width, label_CD, self.text_width, encoder, prompts, crops=self.crops, kind=self.kind
+        )
+        return build_baseline(self.name, inputs, self.options)
 
     def with_map(self, system: Baseline, label_CD: torch.Tensor) -> Baseline:
         """Return a system with the class map of this way; see `with_class_map`."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import ConfigDict, Field
 
@@ -143,6 +143,17 @@ class CompareConfig(Section):
         min_length=1,
         description="factors on the published learning rate, of which the best on the split that "
         "selects is used; each of them is a training",
+    )
+    margins: list[Annotated[float, Field(gt=0, allow_inf_nan=False)]] = Field(
+        [1.0, 10.0, 100.0],
+        description="margins of RTFM, of which the best on the split that selects is used; each "
+        "beyond the first is a training with the best learning rate. Empty for the published 100, "
+        "which suits features as long as those of I3D",
+    )
+    options: dict[str, dict[str, bool | int | float | str | list[float]]] = Field(
+        {},
+        description="named options of systems, such as {ur_dmu: {kl_axis: code}}; those of "
+        "--systems override them",
     )
     validations: Positive = Field(
         10, description="times that a training looks at the split that selects its best step"

@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 
+from exvad.baselines import SYSTEMS
 from exvad.evaluation.comparison_notes import (
     quoted_efficiency,
     reasons_of_absence,
@@ -56,7 +57,8 @@ class Row:
         title: its name.
         way: its way to a class map.
         records: one per seed; see `run_trial`.
-        efficiency: see `Efficiency`; None if it was not measured.
+        efficiency: see `Efficiency`, with `image_width` and `text_width` of the input; None if it
+            was not measured.
     """
 
     title: str
@@ -110,14 +112,14 @@ def comparison_tables(
         dataset: kind of the data set; the paper's rows are included if it reports on it.
         protocol: of the measured mAP, `vadclip` or `strict`.
         selected_on: the split that chose the step of each training.
-        efficiency_of: the size of the input of the measured efficiency, in words.
+        efficiency_of: the length of the input of the measured efficiency, in words.
         systems: keys of the catalogue, to say which names of the paper have no system.
     """
     done = [row for row in rows if row.done]
     tables = [
         _fine(done, dataset, protocol, selected_on),
         _coarse(done, dataset, selected_on),
-        _newer(done, selected_on),
+        _newer(done, dataset, selected_on),
         _efficiency(done, efficiency_of),
         *_per_class(done),
     ]
@@ -164,7 +166,7 @@ def _fine(rows: Sequence[Row], dataset: str, protocol: str, selected_on: str) ->
                  for name, values in paper["fine"].items()]  # fmt: skip
     metrics = [(f"map_{protocol}_{key}", 1.0) for key in keys]
     cells += _random_row(rows, metrics)
-    cells += [_measured(row, metrics, selected_on, protocol) for row in rows]
+    cells += [_measured(row, metrics, dataset, selected_on, protocol) for row in rows]
     note = (
         "F0 to F3 are the ways to classes: F0 the system's own; F1 a head trained with it; F2 a "
         "head on the frozen system; F3 CLIP's cosines with the labels; coarse: none."
@@ -188,7 +190,7 @@ def _coarse(rows: Sequence[Row], dataset: str, selected_on: str) -> PaperTable:
             cells.append([name, *values, QUOTED])
     metrics = [(name, 100.0) for name in names]
     cells += _random_row(rows, metrics)
-    cells += [_measured(row, metrics, selected_on) for row in rows]
+    cells += [_measured(row, metrics, dataset, selected_on) for row in rows]
     columns, notes = ["method", "frame AUC", "frame AP", "source"], []
     if any(record["native"] for row in rows for record in row.done):
         native = {row.label: [estimate([record["native"] for record in row.done], *metric)
@@ -200,9 +202,12 @@ def _coarse(rows: Sequence[Row], dataset: str, selected_on: str) -> PaperTable:
     return with_footnotes(table, "coarse", dataset)
 
 
-def _newer(rows: Sequence[Row], selected_on: str) -> PaperTable:
+def _newer(rows: Sequence[Row], dataset: str, selected_on: str) -> PaperTable:
     metrics = list(NEWER.values())
-    cells = [*_random_row(rows, metrics), *(_measured(row, metrics, selected_on) for row in rows)]
+    cells = [
+        *_random_row(rows, metrics),
+        *(_measured(row, metrics, dataset, selected_on) for row in rows),
+    ]
     note = (
         "Percent, but for false alarms. The latency-aware AP is exvad's definition (see "
         "docs/baselines.md), not comparable with published LaAP values."
@@ -221,16 +226,18 @@ def _efficiency(rows: Sequence[Row], efficiency_of: str) -> PaperTable:
         for name, (parameters, time, macs) in quoted_efficiency().items()
     ]  # fmt: skip
     for row in rows:
-        seconds = estimate(row.done, "training_seconds")
         cost = row.efficiency
-        values: list[object] = [None, None, None]
-        if cost is not None:
-            values = [
-                f"{cost['parameters'] / 1e6:.3f}",
-                f"{1e3 * cost['seconds']:.2f}",
-                f"{cost['macs'] / 1e9:.3f}",
-            ]
-        cells.append([row.title, *values, seconds, f"measured, {efficiency_of}"])
+        if cost is None:
+            continue
+        seconds = estimate(row.done, "training_seconds")
+        values = [
+            f"{cost['parameters'] / 1e6:.3f}",
+            f"{1e3 * cost['seconds']:.2f}",
+            f"{cost['macs'] / 1e9:.3f}",
+        ]
+        source = f"measured, {efficiency_of}, D = {cost['image_width']}"
+        source += f", text {cost['text_width']} wide" if cost["text_width"] else ""
+        cells.append([row.title, *values, seconds, f"{source}, one CPU core"])
     notes = [
         "The quoted rows had inputs of different sizes: see their ratios of MACs to parameters.",
         "MACs of matrix products and convolutions. Training: all learning rates that were tried, "
@@ -268,11 +275,15 @@ def _random_row(rows: Sequence[Row], metrics: Sequence[tuple[str, float]]) -> li
 
 
 def _measured(
-    row: Row, metrics: Sequence[tuple[str, float]], selected_on: str, protocol: str = ""
+    row: Row,
+    metrics: Sequence[tuple[str, float]],
+    dataset: str,
+    selected_on: str,
+    protocol: str = "",
 ) -> list[object]:
     per_seed = [{**record["metrics"], "intervals": record["intervals"]} for record in row.done]
     cells = [_cell(per_seed, name, scale) for name, scale in metrics]
-    return [row.label, *cells, _source(row, selected_on, protocol)]
+    return [row.label, *cells, _source(row, dataset, selected_on, protocol)]
 
 
 def _cell(per_seed: Sequence[Mapping[str, Any]], name: str, scale: float) -> Cell | None:
@@ -287,8 +298,14 @@ def _cell(per_seed: Sequence[Mapping[str, Any]], name: str, scale: float) -> Cel
     return Cell(value, (low, high))
 
 
-def _source(row: Row, selected_on: str, protocol: str) -> str:
-    """Return how a row was measured: protocol, seeds, rule of selection, learning rate."""
+def _source(row: Row, dataset: str, selected_on: str, protocol: str) -> str:
+    """Return how a row was measured: protocol, seeds, selection, learning rate, text, crops."""
+    if "untrained" in row.done[0]:
+        record = row.done[0]
+        named = [protocol] if protocol else []
+        return ", ".join(
+            ["measured", *named, "without training", record["untrained"], f"{record['crops']}"]
+        )
     seeds = len(row.done)
     unit = "epoch" if row.done[0]["steps"] is None else "step"
     parts = [
@@ -300,6 +317,13 @@ def _source(row: Row, selected_on: str, protocol: str) -> str:
     factors = sorted({record["selection"].get("rate_factor", 1.0) for record in row.done})
     if factors != [1.0]:
         parts.append(f"published learning rate × {', '.join(f'{factor:g}' for factor in factors)}")
+    for option in row.done[0]["chosen"]:
+        values = sorted({record["chosen"][option] for record in row.done})
+        chosen = " and ".join(f"{value:g}" for value in values)
+        parts.append(f"{option} {chosen} chosen in the same way")
     if row.done[0]["text"] != "none":
         parts.append(f"text: {row.done[0]['text']}")
+    parts.append(f"{row.done[0]['crops']} for training and test")
+    if dataset in SYSTEMS[row.done[0]["system"]].published:
+        parts.append(f"built as published for {dataset}")
     return ", ".join(parts)

@@ -5,9 +5,9 @@ N videos · T snippets · C classes
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
@@ -20,13 +20,52 @@ from exvad.evaluation.truth import locate_events
 from exvad.store.examples import whole_example
 
 if TYPE_CHECKING:
-    from exvad.checkpoints.zero_shot import AnyCheckpoint
+    from exvad.config import Config
     from exvad.data.annotations.clock import FrameClock
     from exvad.data.records import Video
+    from exvad.inference.calibration import Calibration
     from exvad.inference.prediction import Prediction
-    from exvad.metrics import DetectionMAP, Protocol
+    from exvad.metrics import DetectionMAP
+    from exvad.metrics import Protocol as MapProtocol
     from exvad.results import Analysis
+    from exvad.store.examples import Example
     from exvad.store.feature_bank import VideoFeatures
+
+
+class Measured(Protocol):
+    """What is measured: a checkpoint, a detector without training, or scores that are there."""
+
+    @property
+    def config(self) -> Config:
+        """The configuration of the features."""
+
+    @property
+    def calibration(self) -> Calibration:
+        """Branch and threshold."""
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """The class names, the normal one first."""
+
+    @property
+    def coarse(self) -> bool:
+        """Whether it says when something is abnormal, and not of which class."""
+
+    def predict(
+        self, examples: Iterable[Example], max_snippets: int | None = None
+    ) -> list[Prediction]:
+        """Score videos; see `Checkpoint.predict`."""
+        ...
+
+    def compose(
+        self,
+        features: VideoFeatures,
+        prediction: Prediction,
+        video: str,
+        problems: Sequence[str] = (),
+    ) -> Analysis:
+        """Compose the analysis of a video; see `Checkpoint.compose`."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -54,7 +93,7 @@ class Evaluation:
 
 
 def evaluate(
-    checkpoint: AnyCheckpoint,
+    checkpoint: Measured,
     bank: Mapping[str, VideoFeatures],
     manifest: Manifest,
     resamples: int = 0,
@@ -118,7 +157,7 @@ def evaluate(
 
 
 def score_videos(
-    checkpoint: AnyCheckpoint,
+    checkpoint: Measured,
     manifest: Manifest,
     predictions: Sequence[Prediction],
     unlocated: frozenset[str] = frozenset(),
@@ -189,7 +228,7 @@ def _seconds(features: VideoFeatures) -> float:
     return features.duration or features.num_frames / features.fps
 
 
-def _map_by_iou(detection: Mapping[Protocol, DetectionMAP]) -> dict[str, dict[str, float]]:
+def _map_by_iou(detection: Mapping[MapProtocol, DetectionMAP]) -> dict[str, dict[str, float]]:
     """Return protocol → IoU threshold or "average" → mAP in percent."""
     return {
         protocol: {**_with_text_keys(result.per_iou), "average": result.average}
@@ -198,7 +237,7 @@ def _map_by_iou(detection: Mapping[Protocol, DetectionMAP]) -> dict[str, dict[st
 
 
 def _map_by_class(
-    detection: Mapping[Protocol, DetectionMAP],
+    detection: Mapping[MapProtocol, DetectionMAP],
 ) -> dict[str, dict[str, dict[str, float]]]:
     """Return protocol → class → IoU threshold or "average" → average precision in percent."""
     return {

@@ -5,14 +5,17 @@ Every trial uses the same features, split and code; what differs is the system a
 
 from __future__ import annotations
 
+import json
+import re
 import time
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import torch
 
-from exvad.baselines import SYSTEMS
-from exvad.baselines.common.system import Baseline
+from exvad.baselines import SYSTEMS, Baseline
+from exvad.baselines.catalogue import check_options, title_of
 from exvad.checkpoints.checkpoint import Checkpoint, save_checkpoint
 from exvad.checkpoints.saved_system import SavedSystem
 from exvad.evaluation.evaluation import evaluate
@@ -43,15 +46,41 @@ class TrialPlan:
     Args:
         name: key of the catalogue.
         way: way to the class map.
+        options: option → value, in place of what was published and of `compare.options`.
     """
 
     name: str
     way: Way
+    options: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def title(self) -> str:
-        """The name in tables."""
-        return SYSTEMS[self.name].title
+        """The name in tables, with the options."""
+        return title_of(self.name, self.options)
+
+    @property
+    def key(self) -> str:
+        """Name, way and options as text, for the names of results."""
+        options = json.dumps(self.options, sort_keys=True) if self.options else ""
+        return f"{self.name}:{self.way}{options}"
+
+    @property
+    def folder(self) -> str:
+        """The name of the folder of its checkpoint."""
+        options = (f"{name}={value}" for name, value in self.options.items())
+        return re.sub(r"[^\w=.-]+", "_", "-".join([self.name, self.way, *options]))
+
+    def configured(self, config: Config) -> TrialPlan:
+        """Return the plan with the options of the configuration, which its own ones override.
+
+        Args:
+            config: the configuration of the run.
+
+        Raises:
+            ValueError: see `check_options`.
+        """
+        given = {**config.compare.options.get(self.name, {}), **self.options}
+        return TrialPlan(self.name, self.way, check_options(self.name, given))
 
     def settings(self, config: Config) -> Config:
         """Return the configuration of a run with the text features that the system takes."""
@@ -86,18 +115,27 @@ def run_trial(
 
     Returns:
         The record: the plan, `metrics` (see `summary_metrics`), `intervals`, `per_class`,
-        `selection` (the selection metrics of the chosen step), `native` (the highest frame AUC and
-        AP of any step, with `compare.native`), `steps` and `training_seconds`; or the plan with
-        `error`, a sentence why the system can't be trained on this data set.
+        `selection` (the selection metrics of the chosen step), `chosen` (options that were chosen
+        with it), `native` (the highest frame AUC and AP of any step, with `compare.native`),
+        `steps`, `training_seconds`, `crops` (what it was trained and tested on, in words)
+        and `inputs` (`visual_width` of a crop, and `text_shape`, see `measure_efficiency`); or the
+        plan with `error`, a sentence why the system can't be trained on this data set.
 
     Raises:
         ValueError: the data set can't be trained on at all.
     """
-    record: dict[str, Any] = {"system": plan.name, "way": plan.way, "seed": config.train.seed}
+    plan = plan.configured(config)
+    record: dict[str, Any] = {
+        "system": plan.name,
+        "way": plan.way,
+        "options": dict(plan.options),
+        "seed": config.train.seed,
+    }
     config = plan.settings(config)
+    stacked = config.data.crops if SYSTEMS[plan.name].crops else 1
     label_CD = torch.from_numpy(labels.embeddings(config))
     try:
-        data = RunData.read(manifest, store, config)
+        data = RunData.read(manifest, store, config, stacked=stacked)
         # Systems shorten videos by rules of their own.
         model = config.model if plan.name == EX_VAD else config.model.model_copy(update=WHOLE)
         whole = config.model_copy(update={"model": model})
@@ -120,8 +158,48 @@ def run_trial(
         "per_class": metrics["frames_per_class"],
         "videos": metrics["videos"],
         "training_seconds": seconds,
+        "crops": f"{stacked} crops side by side" if stacked > 1 else f"crop {_crop(config)}",
+        "inputs": {
+            "visual_width": data.bank.width // stacked,
+            "text_shape": _text_shape(examples),
+        },
         **training,
     }
+
+
+def saved_system(
+    plan: TrialPlan, config: Config, visual_width: int, text_shape: Sequence[int]
+) -> SavedSystem:
+    """Return the system of a plan on the features of a run.
+
+    Args:
+        plan: the system, not Ex-VAD's own network.
+        config: the configuration of the run.
+        visual_width: width of the image features of a crop.
+        text_shape: that of the text features; see `measure_efficiency`.
+    """
+    return SavedSystem(
+        name=plan.name,
+        way=plan.way,
+        text_width=text_shape[-1] if text_shape else 0,
+        visual_width=visual_width,
+        crops=config.data.crops if SYSTEMS[plan.name].crops else 1,
+        kind=config.data.kind,
+        options=dict(plan.options),
+    )
+
+
+def _crop(config: Config) -> str:
+    data = config.data
+    return f"{data.test_crop} of {data.crops}" if data.crops > 1 else str(data.test_crop)
+
+
+def _text_shape(examples: TrainingData) -> list[int]:
+    text = examples.train[0].text
+    if text is None:
+        return []
+    # One feature of a video, or one of every snippet; videos have different lengths.
+    return [text.shape[-1]] if text.ndim == 1 else [0, text.shape[-1]]
 
 
 def _train(
@@ -147,16 +225,19 @@ def _train(
             {"best": state.best_metrics, "history": state.history},
             {**provenance, **unsaved},
         )
-        return checkpoint, {"selection": state.best_metrics, "steps": None, "native": {}}
+        return checkpoint, {
+            "selection": state.best_metrics,
+            "chosen": {},
+            "steps": None,
+            "native": {},
+        }
     if SYSTEMS[plan.name].clip_text and labels.phrases.origin == IMPORTED_ORIGIN:
         raise ValueError(
             f"{plan.title} learns tokens in the text encoder of the CLIP that made the features, "
             "but features and labels were imported: compare vadclip_labels"
         )
-    text = examples.train[0].text
-    saved = SavedSystem(
-        name=plan.name, way=plan.way, text_width=0 if text is None else text.shape[-1]
-    )
+    width = data.bank.width // (config.data.crops if SYSTEMS[plan.name].crops else 1)
+    saved = saved_system(plan, config, width, _text_shape(examples))
     coarse = saved.model_copy(update={"way": "coarse"})
 
     def measure_frames(system: Baseline) -> dict[str, float | None]:
@@ -166,7 +247,7 @@ def _train(
         metrics = evaluate(now, data.bank, data.manifest).metrics
         return {name: metrics[name] for name in ("frame_auc", "frame_ap")}
 
-    limits = config.compare.model_dump(exclude={"native"})
+    limits = config.compare.model_dump(exclude={"native", "margins", "options"})
     fitter = SystemFitter(
         examples.train,
         examples.select,
@@ -177,13 +258,16 @@ def _train(
     )
     classes = labels.phrases.classes
 
-    def build() -> Baseline:
-        return saved.build_native(config, label_CD, classes)
+    def build(system: SavedSystem) -> Callable[[], Baseline]:
+        return lambda: system.build_native(config, label_CD, classes)
 
     def with_map(system: Baseline) -> Baseline:
         return saved.with_map(system, label_CD)
 
-    fitted = fitter.fit(build, with_map, saved.coarse, plan.way == "F2")
+    saved, variants = _variants(saved, config)
+    builds = {name: build(variant) for name, variant in variants.items()}
+    fitted = fitter.fit(build(saved), with_map, saved.coarse, plan.way == "F2", builds)
+    saved = variants.get(fitted.variant, saved)
     checkpoint = Checkpoint(
         fitted.system,
         label_CD,
@@ -196,6 +280,23 @@ def _train(
     )
     return checkpoint, {
         "selection": fitted.metrics,
+        "chosen": {
+            name: value for name, value in saved.options.items() if name not in plan.options
+        },
         "steps": fitted.steps,
         "native": fitted.highest,
     }
+
+
+def _variants(saved: SavedSystem, config: Config) -> tuple[SavedSystem, dict[str, SavedSystem]]:
+    """Return the system that is trained first, and the variants to try: name → system."""
+    sweep = SYSTEMS[saved.name].sweep
+    values = config.compare.margins
+    if sweep is None or sweep.option in saved.options or not values:
+        return saved, {}
+    first, *others = sorted(set(values), key=lambda value: (value != sweep.published, value))
+
+    def changed(value: float) -> SavedSystem:
+        return saved.model_copy(update={"options": {**saved.options, sweep.option: value}})
+
+    return changed(first), {f"{value:g}": changed(value) for value in others}

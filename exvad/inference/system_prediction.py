@@ -35,14 +35,20 @@ def predict_system(
         class map there are two classes: 1 − s is the probability of the normal one.
     """
     return [
-        _as_prediction(prediction.scores_T, None if coarse else prediction.probabilities_TC)
+        as_prediction(prediction.scores_T, None if coarse else prediction.probabilities_TC)
         for prediction in predict_videos(system, examples)
     ]
 
 
-def _as_prediction(
+def as_prediction(
     scores_T: NDArray[np.float32], probabilities_TC: NDArray[np.float32] | None
 ) -> Prediction:
+    """Return scores and class map as a prediction; see `predict_system`.
+
+    Args:
+        scores_T: anomaly scores, 0 to 1.
+        probabilities_TC: class map; None without classes.
+    """
     if probabilities_TC is None:
         probabilities_TC = np.stack([1 - scores_T, scores_T], axis=1)
     return Prediction({"classifier": scores_T, "alignment": scores_T}, probabilities_TC)

@@ -204,6 +204,21 @@ class FeatureBank(Mapping[str, VideoFeatures]):
             grounded=self.text_kind == "grounded",
         )
 
+    def beside(self, others: Sequence[FeatureBank]) -> FeatureBank:
+        """Return the bank with the image features of other crops beside its own, [ΣT, P · D].
+
+        Args:
+            others: the same videos in other crops.
+
+        Raises:
+            ValueError: a video has another length in another crop.
+        """
+        for other in others:
+            if other.lengths() != self.lengths():
+                raise ValueError("the crops of a video have different numbers of snippets")
+        visual = np.concatenate([self.visual, *(other.visual for other in others)], axis=1)
+        return FeatureBank(visual, self._times, self._text, self._videos, self.text_kind)
+
     @property
     def width(self) -> int:
         """D, the width of the features."""

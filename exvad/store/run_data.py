@@ -49,6 +49,7 @@ class RunData:
         store: Store,
         config: Config,
         splits: Sequence[Split] = SPLITS,
+        stacked: int = 1,
     ) -> RunData:
         """Read the features of some splits; videos with missing features are excluded and listed.
 
@@ -57,20 +58,30 @@ class RunData:
             store: the store of its features.
             config: `model.text` selects the text features, `data.test_crop` the crop.
             splits: the splits whose videos are read.
+            stacked: how many crops, from crop 0 on, are put side by side; 1 for `data.test_crop`.
 
         Raises:
             ValueError: no video has the features.
             CorruptPartError: a file of the store is damaged.
         """
         video_ids = [video.video_id for video in manifest.videos if video.split in splits]
-        text, test_crop = config.model.text, config.data.test_crop
+        text = config.model.text
+        crops = range(stacked) if stacked > 1 else (config.data.test_crop,)
         survey = Survey(store, video_ids)
-        missing = survey.missing(text, test_crop)
+        missing: dict[str, str] = {}
+        for crop in crops:
+            missing = survey.missing(text, crop) | missing
         complete = [video for video in video_ids if video not in missing]
         if not complete:
             raise ValueError(
                 f"no {' or '.join(splits)} video has the features that model.text={text} needs: "
                 "preprocess or import them, or use no text (model.text=none)"
+                if stacked == 1
+                else f"no video has the features of {stacked} crops: preprocess or import them, "
+                "or set data.crops to the number of crops that are there"
             )
-        bank = FeatureBank.build(store, complete, text, test_crop, survey)
+        bank = FeatureBank.build(store, complete, text, crops[0], survey)
+        if stacked > 1:
+            others = (FeatureBank.build(store, complete, "none", c, survey) for c in crops[1:])
+            bank = bank.beside(list(others))
         return cls(manifest, bank, missing)

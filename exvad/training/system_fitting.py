@@ -34,6 +34,7 @@ HEAD_STEPS, HEAD_RATE = 500, 1e-3
 Weights = dict[str, torch.Tensor]
 Probe = Callable[[Baseline], Mapping[str, float | None]]
 """Measures a system in the middle of its training."""
+Built = Callable[[], Baseline]
 
 
 @dataclass(frozen=True)
@@ -80,6 +81,7 @@ class FittedSystem:
         system: the system, with the class map, in evaluation mode.
         calibration: threshold and confidence, chosen on the selection videos.
         metrics: the selection metrics of the chosen step, with `step` and `rate_factor`.
+        variant: the variant that was chosen; "" for the system as it is.
         steps: gradient steps of one training.
         highest: the highest values of the probe, whichever step they are of.
     """
@@ -89,6 +91,17 @@ class FittedSystem:
     metrics: dict[str, float]
     steps: int
     highest: dict[str, float]
+    variant: str = ""
+
+
+@dataclass(frozen=True)
+class _Candidate:
+    rank: tuple[float, float]
+    system: Baseline
+    metrics: dict[str, float]
+    factor: float
+    steps: int
+    variant: str = ""
 
 
 class SystemFitter:
@@ -123,10 +136,11 @@ class SystemFitter:
 
     def fit(
         self,
-        build: Callable[[], Baseline],
+        build: Built,
         with_map: Callable[[Baseline], Baseline],
         coarse: bool,
         frozen_head: bool,
+        variants: Mapping[str, Built] | None = None,
     ) -> FittedSystem:
         """Train a system, and its class head where it has one.
 
@@ -136,29 +150,40 @@ class SystemFitter:
                 system, else on the untrained one.
             coarse: whether the system is scored without classes.
             frozen_head: whether a class head is trained on the frozen system (F2).
+            variants: name → makes the untrained system with another option. They are trained with
+                the best learning rate, and count where their rank is higher.
 
         Raises:
             ValueError: see `fit_baseline`; the loss is not finite at any of the learning rates.
         """
         self._highest = {}
-        best: tuple[tuple[float, float], Baseline, dict[str, float]] | None = None
-        steps, diverged = 0, None
-        for factor in self._budget.rate_factors:
+        candidates: list[_Candidate] = []
+        diverged: DivergedError | None = None
+
+        def train(made: Built, factor: float, variant: str = "") -> None:
+            nonlocal diverged
             torch.manual_seed(self._seed)
-            system = build() if frozen_head else with_map(build())
+            system = made() if frozen_head else with_map(made())
             recipe = self._limited(system.recipe, factor)
-            steps = recipe.steps
             try:
                 rank, metrics = self._fit_stage(system, recipe, coarse or frozen_head)
             except DivergedError as error:
                 diverged = error
-                continue
-            if best is None or rank > best[0]:
-                best = (rank, system, {**metrics, "rate_factor": factor})
+                return
+            candidates.append(_Candidate(rank, system, metrics, factor, recipe.steps, variant))
+            # Of equal ranks the first counts; what lost need not stay in memory.
+            candidates[:] = [max(candidates, key=lambda candidate: candidate.rank)]
+
+        for factor in self._budget.rate_factors:
+            train(build, factor)
+        best_factor = candidates[0].factor if candidates else self._budget.rate_factors[0]
+        for name, made in (variants or {}).items():
+            train(made, best_factor, name)
+        best = candidates[0] if candidates else None
         if best is None:
             assert diverged is not None, "there is at least one factor"
             raise diverged
-        _, system, metrics = best
+        system, metrics = best.system, best.metrics
         if frozen_head:
             torch.manual_seed(self._seed)
             system, probe = with_map(system), self._probe
@@ -166,13 +191,13 @@ class SystemFitter:
             head = replace(
                 self._limited(system.recipe, 1.0), optimizer="adam", learning_rate=HEAD_RATE,
                 weight_decay=0.0, steps=self._budget.head_steps, milestones=(), cosine=0.0,
+                betas=(0.9, 0.999), warm_up=0.0,
             )  # fmt: skip
-            step, factor = metrics["step"], metrics["rate_factor"]
-            metrics = {**self._fit_stage(system, head, False)[1], "step": step}
-            metrics["rate_factor"] = factor
+            metrics = {**self._fit_stage(system, head, False)[1], "step": metrics["step"]}
             self._probe = probe
+        metrics = {**metrics, "rate_factor": best.factor}
         calibration = calibrate(self._predict(system, coarse), self._select_NC[:, 0] == 0)
-        return FittedSystem(system, calibration, metrics, steps, self._highest)
+        return FittedSystem(system, calibration, metrics, best.steps, self._highest, best.variant)
 
     def _limited(self, recipe: Recipe, factor: float) -> Recipe:
         counts = int(self._abnormal_N.sum()), len(self._train)
@@ -202,6 +227,8 @@ class SystemFitter:
                 # On the CPU, so that a GPU holds one copy of the weights.
                 weights = {name: value.cpu() for name, value in system.state_dict().items()}
                 best = (rank, {**metrics, "step": float(step)}, copy.deepcopy(weights))
+            elif system.reload_best:
+                system.load_state_dict(best[2])
 
         def on_step(step: int, _: dict[str, float]) -> None:
             if step % every == 0 or step == recipe.steps:

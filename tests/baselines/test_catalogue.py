@@ -25,11 +25,13 @@ from exvad.baselines import (
     predict_videos,
     with_class_map,
 )
+from exvad.baselines.catalogue import title_of
+from exvad.baselines.common.system import trainable_parameters
 from exvad.baselines.rtfm import MagnitudeBaseline
 from exvad.baselines.st_prompt import stack_crops
 from exvad.store.examples import Example
 from tests.helpers import planted
-from tests.helpers.clip_text import random_prompts, tiny_text
+from tests.helpers.clip_text import random_prompts, text_of_published_size, tiny_text
 
 CLASSES = len(planted.CLASSES)
 # Enough for planted anomalies of this strength; the published steps are for real footage.
@@ -188,8 +190,105 @@ def test_st_prompt_without_crops_names_the_setting() -> None:
         build_baseline("st_prompt", inputs())
 
 
-@pytest.mark.parametrize("name", ["ex_vad", "vadclip_labels", "st_prompt"])
-def test_labels_of_another_width_are_refused(name: str) -> None:
-    offered = replace(inputs(), label_CD=torch.randn(CLASSES, 7))
-    with pytest.raises(ValueError, match="width 7: encode the labels"):
+@pytest.mark.parametrize("name", ["umil", "vadclip_labels", "st_prompt"])
+def test_labels_of_another_width_are_refused_where_they_meet_images(name: str) -> None:
+    offered = replace(inputs(name), label_CD=torch.randn(CLASSES, 7))
+    with pytest.raises(ValueError, match="32 and 7 wide: encode the labels"):
         build_baseline(name, offered)
+
+
+@pytest.mark.parametrize("name", ["ex_vad", "pel4vad", "tevad", "real_ad"])
+def test_systems_that_do_not_compare_labels_with_images_take_any_width(name: str) -> None:
+    offered = replace(inputs(), label_CD=torch.randn(CLASSES, 12), text_width=16)
+    text_D = np.ones(16, np.float32)
+    test = [replace(example, text=text_D) for example in planted.examples(2, 3)]
+    predictions = predict_videos(build_baseline(name, offered), test)
+    assert all(np.isfinite(prediction.scores_T).all() for prediction in predictions)
+
+
+@pytest.mark.parametrize("name", ["ex_vad", "pel4vad", "real_ad", "rtfm", "clip_tsa", "ur_dmu"])
+def test_features_of_i3d_meet_labels_of_clip(name: str) -> None:
+    system = build_baseline(name, Inputs(1024, torch.randn(CLASSES, 512)))
+    visual_TD = np.random.default_rng(0).normal(size=(9, 1024)).astype(np.float32)
+    video = replace(planted.examples(1, 0)[0], visual_TD=visual_TD)
+    (prediction,) = predict_videos(system, [video])
+    assert prediction.scores_T.shape == (9,)
+
+
+UCF, XD = "ucf_crime", "xd_violence"
+
+
+@pytest.mark.parametrize(
+    ("name", "kind", "classes", "published"),
+    [
+        ("vadclip", UCF, 14, 12_642_305),
+        ("vadclip", XD, 7, 9_489_921),
+        ("pel4vad", UCF, 14, 683_325),
+        ("pel4vad", XD, 7, 681_525),
+        ("tevad", UCF, 14, 3_545_217),
+        ("tevad", XD, 7, 3_545_729),
+        ("avvd", UCF, 14, 417_071),
+        ("avvd", XD, 7, 416_392),
+    ],
+)
+def test_system_has_the_size_published_for_a_data_set(
+    name: str, kind: str, classes: int, published: int
+) -> None:
+    text, prompts = text_of_published_size(), random_prompts(classes, 77)
+    offered = Inputs(512, torch.randn(classes, 512), 512, text, prompts, kind=kind)
+    assert trainable_parameters(build_baseline(name, offered)) == published
+
+
+def test_data_set_decides_about_recipe_and_weights_of_losses() -> None:
+    for name in ("vadclip", "vadclip_labels"):
+        of_kind = {kind: build_baseline(name, replace(inputs(), kind=kind)) for kind in (UCF, XD)}
+        ucf, xd = (system.recipe for system in of_kind.values())
+        assert (ucf.videos, ucf.pairs, ucf.learning_rate) == (128, True, 2e-5)
+        assert (xd.videos, xd.pairs, xd.learning_rate) == (96, False, 1e-5)
+        assert [vars(system)["lambda_"] for system in of_kind.values()] == [0.1, 1e-4]
+    assert vars(build_baseline("clip_tsa", replace(inputs(), kind=XD)))["kappa"] == 0.9
+    pel = build_baseline("pel4vad", replace(inputs(), kind=XD)).state_dict()
+    assert pel["log_scale"].exp().item() == pytest.approx(1 / 0.05)
+    assert [pel["context.slope"].item(), pel["context.offset"].item()] == pytest.approx(
+        [0.06, 0.02]
+    )
+
+
+def test_named_options_replace_what_was_published() -> None:
+    offered = replace(inputs(), kind=XD)
+    system = build_baseline("clip_tsa", offered, {"kappa": "0.5", "margin": 10})
+    assert (vars(system)["kappa"], vars(system)["margin"]) == (0.5, 10.0)
+    assert title_of("ur_dmu", {"kl_axis": "code"}) == "DMU [kl_axis code]"
+    with pytest.raises(ValueError, match=r"clip_tsa has no option 'marge': .*kappa, margin"):
+        build_baseline("clip_tsa", offered, {"marge": 1})
+    with pytest.raises(ValueError, match="avvd has no option 'margin': it has none"):
+        build_baseline("avvd", offered, {"margin": 1})
+
+
+@pytest.mark.parametrize(
+    ("name", "option", "value"),
+    [("clip_tsa", "kappa", 2), ("rtfm", "branch", 3), ("ur_dmu", "kl_axis", "other"),
+     ("rtfm", "margin", "wide"), ("vadclip", "layers", 0)],
+)  # fmt: skip
+def test_value_that_does_not_fit_an_option_is_refused(
+    name: str, option: str, value: object
+) -> None:
+    with pytest.raises(ValueError, match=f"{value!r} is no value of the option {option}"):
+        build_baseline(name, inputs(), {option: value})
+
+
+@pytest.mark.parametrize("name", SYSTEMS)
+def test_every_option_reaches_its_system(name: str) -> None:
+    examples = {
+        "kappa": 0.5, "margin": 3.0, "branch": 4, "smooth_across_videos": True, "test_seed": 1,
+        "max_selected": 5, "kl_axis": "code", "near": "columns", "fusion": "add",
+        "extra_losses": True, "view_dropout": 0.1, "memory": 3, "history": 2, "moving": 1,
+        "lambda_": 0.3, "layers": 1, "window": 4, "reload_best": True, "kernel": 3,
+        "prior": [0.1, 0.2], "normalize": False, "temperature": 0.1, "smoothing": "blocks",
+        "pairing": "matched",
+    }  # fmt: skip
+    options = {
+        option: "alignment" if (name[:3], option) == ("vad", "branch") else examples[option]
+        for option in SYSTEMS[name].options
+    }
+    assert isinstance(build_baseline(name, inputs(name), options), Baseline)

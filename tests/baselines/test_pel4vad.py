@@ -87,6 +87,29 @@ def test_contrast_pairs_parts_of_videos_with_texts() -> None:
     torch.testing.assert_close(terms["texts"], divergence.mean())
 
 
+def test_contrast_shares_the_mass_of_several_labels() -> None:
+    system = small()
+    clips = paired_clips(videos=4, snippets=6, width=8)
+    # Two labels each, in classes whose numbers must not matter.
+    clips = replace(clips, targets_BC=torch.tensor([[1.0, 0, 0], [1, 0, 0], [0, 1, 1], [0, 0, 1]]))
+    output, terms = system.loss(clips)
+    fore = [(output.scores_BT[row], row) for row in range(4)]
+    parts = [*fore, *((1 - output.scores_BT[row], row) for row in (2, 3))]
+    weights = [((10 * scores_T).exp() - 1, row) for scores_T, row in parts]
+    video_RE = torch.stack([w_T / w_T.sum() @ output.features_BTH[row] for w_T, row in weights])
+    both_E = F.normalize(system.text_CE[1] + system.text_CE[2], dim=0)
+    normal_E, second_E = system.text_CE[0], system.text_CE[2]
+    text_RE = torch.stack([normal_E, normal_E, both_E, second_E, normal_E, normal_E])
+    cosine_RR = F.normalize(video_RE, dim=-1) @ text_RE.mT
+    half = 0.5**0.5
+    normal_R = [1.0, 1, 0, 0, 1, 1]
+    alike_RR = torch.tensor([normal_R, normal_R, [0, 0, 1, half, 0, 0], [0, 0, half, 1, 0, 0],
+                             normal_R, normal_R])  # fmt: skip
+    targets_RR = (10 * alike_RR).softmax(1)
+    divergence = (targets_RR * (targets_RR.log() - (cosine_RR / 0.09).log_softmax(1))).sum(1)
+    torch.testing.assert_close(terms["texts"], divergence.mean())
+
+
 def test_smoothing_averages_with_later_scores_or_in_blocks() -> None:
     scores_BT = torch.rand(1, 11)
     padded_T = F.pad(scores_BT[0], (0, 13))

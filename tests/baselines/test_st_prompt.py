@@ -80,7 +80,7 @@ def test_loss_trains_every_part() -> None:
 
 
 def test_features_of_another_number_of_crops_are_refused() -> None:
-    with pytest.raises(ValueError, match=r"32 wide, but these are 8: .*stack_crops"):
+    with pytest.raises(ValueError, match=r"32 wide, but these are 8, .*stack_crops"):
         small()(paired_clips(videos=2, snippets=3, width=WIDTH))
 
 

@@ -24,6 +24,13 @@ def test_umil_f_has_the_size_of_a_perceptron_and_two_heads() -> None:
     assert trainable_parameters(UMILF(512, torch.randn(14, 512))) == 1_050_624
 
 
+def test_umil_f_is_trained_by_the_published_recipe() -> None:
+    recipe = UMILF.recipe
+    assert (recipe.optimizer, recipe.learning_rate, recipe.betas) == ("adamw", 8e-6, (0.9, 0.98))
+    # Five epochs of forty, then a cosine.
+    assert (recipe.epochs, recipe.warm_up * recipe.epochs, recipe.cosine) == (40, 5, 1.0)
+
+
 def logits(system: UMILF, clips: Clips) -> torch.Tensor:
     """Scaled cosines with both texts, [B, T, 2]."""
     adapted_BTD = system.classify(system(clips).features_BTH)

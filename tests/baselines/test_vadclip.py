@@ -10,22 +10,13 @@ from dataclasses import replace
 import pytest
 import torch
 
-from exvad.baselines.clip_text import ClipText, Prompts
+from exvad.baselines.clip_text import Prompts
 from exvad.baselines.common.system import trainable_parameters
 from exvad.baselines.vadclip import LabelPrompt, TokenPrompt, VadCLIP
-from tests.helpers.clip_text import random_prompts, tiny_text
+from tests.helpers.clip_text import random_prompts, text_of_published_size, tiny_text
 from tests.helpers.clips import paired_clips
 
 WIDTH, CLASSES = 8, 3
-
-
-class TokenTable:
-    """The sizes of CLIP's text encoder, which has 77 tokens of width 512."""
-
-    positional_embedding = torch.zeros(77, 512)
-
-    class token_embedding:  # noqa: N801
-        weight = torch.zeros(64, 512)
 
 
 def small() -> VadCLIP:
@@ -41,7 +32,7 @@ def small() -> VadCLIP:
 def test_vadclip_has_the_published_size(
     classes: int, layers: int, window: int, published: int
 ) -> None:
-    prompt = TokenPrompt(ClipText(TokenTable), random_prompts(classes, 77), 10, 10)
+    prompt = TokenPrompt(text_of_published_size(), random_prompts(classes, 77), 10, 10)
     system = VadCLIP(512, prompt, layers, window)
     # The published network declares one more parameter, a σ that nothing reads.
     assert trainable_parameters(system) == published - 1

@@ -11,6 +11,7 @@ import torch
 from exvad.checkpoints.checkpoint import load_checkpoint
 from exvad.checkpoints.layout import CheckpointError
 from exvad.checkpoints.saved_system import SavedSystem
+from exvad.config import load_config
 from exvad.data.world.activities import CLASSES
 from exvad.detector.detector import Detector
 from exvad.export.folder import export_checkpoint
@@ -62,6 +63,25 @@ def test_other_systems_take_no_categories_and_are_not_exported(
         Detector(rtfm).analyze(video, categories={"Queue": ["people stand in a line"]})
     with pytest.raises(ExportError, match="only the network of Ex-VAD can be exported"):
         export_checkpoint(rtfm, tmp_path / "exported")
+
+
+def test_system_of_an_earlier_version_is_built_as_it_was() -> None:
+    earlier = SavedSystem.model_validate({"name": "clip_tsa", "way": "coarse", "text_width": 0})
+    label_CD = torch.randn(7, 32)
+    system = earlier.build(load_config("demo"), label_CD, [f"c{row}" for row in range(7)])
+    assert vars(system)["kappa"] == 0.95
+    assert system.feature_width == 32
+
+
+def test_provenance_keeps_the_kind_of_data_set_and_the_options(tmp_path: Path) -> None:
+    saved = SavedSystem(
+        name="pel4vad", way="F0", kind="xd_violence", options={"prior": (0.1, 0.2), "kernel": 5}
+    )
+    loaded = load_checkpoint(save_untrained_system(tmp_path / "v", saved))
+    assert loaded.system is not None
+    assert loaded.system.kind == "xd_violence"
+    assert loaded.network.state_dict()["score.weight"].shape[-1] == 5
+    assert loaded.name.startswith("PEL4VAD (label embeddings) [prior 0.1 and 0.2, kernel 5], exvad")
 
 
 def test_checkpoint_of_a_system_that_does_not_exist_is_refused(tmp_path: Path) -> None:

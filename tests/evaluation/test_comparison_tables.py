@@ -20,7 +20,8 @@ from exvad.evaluation.paper_tables import as_markdown, quoted_results, read_pape
 from exvad.report.tables_page import render_tables
 
 IOUS = ("0.1", "0.2", "0.3", "0.4", "0.5", "average")
-COST = {"parameters": 279_105, "macs": 71_000_000, "seconds": 0.002}
+COST = {"parameters": 279_105, "macs": 71_000_000, "seconds": 0.002, "image_width": 512,
+        "text_width": 0}  # fmt: skip
 
 
 def record(seed: int, **changes: Any) -> dict[str, Any]:
@@ -37,6 +38,9 @@ def record(seed: int, **changes: Any) -> dict[str, Any]:
         "intervals": {"frame_auc": (0.7 + seed / 10, 0.9 + seed / 10)},
         "per_class": {"Arson": {"videos": 7, "frame_auc": 0.6, "latency_ap": 0.3}},
         "selection": {"step": 20.0, "rate_factor": 10.0},
+        "options": {},
+        "chosen": {},
+        "crops": "crop 0",
         "native": {},
         "steps": 60,
         "training_seconds": 12.0,
@@ -53,7 +57,7 @@ def rows() -> list[Row]:
 
 
 def markdown(dataset: str) -> str:
-    tables = comparison_tables(rows(), dataset, "vadclip", "val", "T = 256, D = 512", [*SYSTEMS])
+    tables = comparison_tables(rows(), dataset, "vadclip", "val", "T = 256", [*SYSTEMS])
     return as_markdown(tables)
 
 
@@ -64,6 +68,31 @@ def test_measured_rows_have_deviation_interval_way_and_rule_of_selection() -> No
     assert "vadclip, 2 seeds, step chosen on val by labels of videos" in fine
     assert "| 85.00 ± 7.07 [75.00, 95.00] | 50.00 ± 0.00 |" in coarse
     assert "published learning rate × 10" in coarse
+
+
+def test_rows_name_crops_options_and_the_data_set_they_are_built_for() -> None:
+    chosen = [record(seed, system="clip_tsa", chosen={"margin": 10.0**seed}) for seed in (0, 1)]
+    row = Row("CLIP-TSA", "F2", chosen, COST)
+    for dataset, built in (("ucf_crime", False), ("xd_violence", True)):
+        tables = comparison_tables([row], dataset, "vadclip", "val", "T = 256", [*SYSTEMS])
+        lines = [line for line in as_markdown(tables).splitlines() if "| CLIP-TSA, F2 |" in line]
+        assert all("crop 0 for training and test" in line for line in lines)
+        assert all("margin 1 and 10 chosen in the same way" in line for line in lines)
+        assert all(("built as published for xd_violence" in line) == built for line in lines)
+    assert "| measured, T = 256, D = 512, one CPU core |" in as_markdown(tables)
+
+
+def test_rows_without_training_say_what_they_worked_with() -> None:
+    untrained = {"system": "lavad", "untrained": "captions rated by model, a note", "steps": 0}
+    known = record(0, **untrained, selection={}, training_seconds=None)
+    row = Row("LAVAD (stored captions, CLIP)", "F3", [known])
+    systems = [*SYSTEMS, "lavad"]
+    text = as_markdown(comparison_tables([row], "world", "strict", "val", "T", systems))
+    source = "measured, strict, without training, captions rated by model, a note, crop 0"
+    assert f"| {source} |" in text
+    assert "LAVAD has no measured row" not in text
+    assert "VERA has no measured row" in text
+    assert "training_seconds" not in comparison_csv([row])
 
 
 def test_quoted_rows_refer_to_what_is_wrong_with_them() -> None:
@@ -90,7 +119,8 @@ def test_native_selection_has_columns_of_its_own() -> None:
 
 def test_efficiency_has_measured_and_quoted_rows() -> None:
     lines = markdown("world").splitlines()
-    assert "| RealAD | 0.279 | 2.00 | 0.071 | 12.00 ± 0.00 | measured, T = 256, D = 512 |" in lines
+    size = "T = 256, D = 512, one CPU core"
+    assert f"| RealAD | 0.279 | 2.00 | 0.071 | 12.00 ± 0.00 | measured, {size} |" in lines
     assert any(line.startswith("| RTFM [1] | 24.72 | 8.28 | 126.59 |") for line in lines)
 
 

@@ -14,6 +14,7 @@ from exvad.data.dataset import read_run_manifest
 from exvad.evaluation.evaluation import evaluate
 from exvad.evaluation.system_trial import TrialPlan, run_trial
 from exvad.laam.run_labels import RunLabels
+from exvad.store.import_features import import_text
 from exvad.store.run_data import RunData
 from exvad.store.store import Store
 from tests.helpers import planted
@@ -33,12 +34,12 @@ class Trial(NamedTuple):
         return load_checkpoint(self.folder)
 
 
-def trial(folder: Path, name: str, way: Any, *overrides: str) -> Trial:
+def trial(folder: Path, name: str, way: Any, *overrides: str, **options: Any) -> Trial:
     """Run a trial on the planted run in a folder."""
     config = planted.config(f"run={folder / 'run'}", "labels.k=0", *BUDGET, *overrides)
     manifest, store = read_run_manifest(config), Store(config.store_path)
     saved = folder / f"{name}-{way}"
-    plan = TrialPlan(name, way)
+    plan = TrialPlan(name, way, options)
     labels = RunLabels.load(config, manifest.classes)
     record = run_trial(plan, config, manifest, store, labels, 20, str(saved))
     return Trial(config, record, saved)
@@ -119,6 +120,101 @@ def test_trial_says_why_a_system_cannot_be_trained(folder: Path) -> None:
     assert "no language stage" in without_text.record["error"]
     assert not without_text.folder.exists()
     assert "were imported" in trial(folder, "vadclip", "F0").record["error"]
+
+
+WIDE, TEXT = 48, 24
+
+
+@pytest.fixture(scope="module")
+def three_widths(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run with image features 32, labels 48 and text 24 wide."""
+    folder = tmp_path_factory.mktemp("widths")
+    planted.plant_run(folder, videos=60, validation=0.3, tests=20, timed=True, label_width=WIDE)
+    config = planted.config(f"run={folder / 'run'}")
+    manifest, rng = read_run_manifest(config), np.random.default_rng(0)
+    texts = {video.video_id: rng.normal(size=TEXT) for video in manifest.videos}
+    np.savez(folder / "texts.npz", allow_pickle=False, **texts)
+    import_text(folder / "texts.npz", manifest, Store(config.store_path))
+    return folder
+
+
+SHORT = ("compare.steps=3", "compare.head_steps=2", "compare.margins=[]", "train.epochs=1")
+
+
+@pytest.mark.parametrize(
+    ("name", "way"),
+    [("real_ad", "F2"), ("rtfm", "F1"), ("clip_tsa", "coarse"), ("pel4vad", "F0"), ("avvd", "F0"),
+     ("ex_vad", "F0")],
+)  # fmt: skip
+def test_images_labels_and_text_may_have_three_widths(
+    three_widths: Path, name: str, way: str
+) -> None:
+    wide = trial(three_widths, name, way, *SHORT, "model.text=explanation")
+    assert "error" not in wide.record
+    assert wide.record["inputs"]["visual_width"] == planted.WIDTH
+    assert wide.record["inputs"]["text_shape"] == ([TEXT] if name == "ex_vad" else [])
+    bank = RunData.load(wide.config, ("test",)).bank
+    again = evaluate(wide.checkpoint, bank, read_run_manifest(wide.config))
+    assert again.metrics["frame_auc"] == pytest.approx(wide.record["metrics"]["frame_auc"])
+
+
+@pytest.mark.parametrize(
+    ("name", "way"), [("umil", "F2"), ("vadclip_labels", "F0"), ("real_ad", "F3")]
+)
+def test_labels_that_meet_images_of_another_width_are_a_sentence(
+    three_widths: Path, name: str, way: str
+) -> None:
+    error = trial(three_widths, name, way, *SHORT).record["error"]
+    assert f"their features are {planted.WIDTH} and {WIDE} wide: encode the labels" in error
+
+
+def test_st_prompt_takes_the_stored_crops(tmp_path: Path) -> None:
+    planted.plant_run(tmp_path, videos=60, validation=0.3, tests=20, timed=True, crops=5)
+    own = trial(tmp_path, "st_prompt", "F0", *SHORT, "data.crops=5")
+    assert own.record["crops"] == "5 crops side by side"
+    system = own.checkpoint.system
+    assert system is not None
+    assert (system.crops, system.visual_width) == (5, planted.WIDTH)
+    single = trial(tmp_path, "st_prompt", "F0", *SHORT)
+    assert "preprocess with data.crops=5 or data.crops=10" in single.record["error"]
+    tenfold = trial(tmp_path, "st_prompt", "F0", *SHORT, "data.crops=10")
+    assert "set data.crops to the number of crops that are there" in tenfold.record["error"]
+    bank = RunData.load(own.config, ("test",)).bank
+    with pytest.raises(ValueError, match="`exvad compare` takes the stored crops"):
+        own.checkpoint.analyze(next(iter(bank.values())), "v")
+
+
+def test_margin_is_chosen_on_the_videos_that_select(folder: Path) -> None:
+    own = trial(folder, "rtfm", "coarse", "compare.steps=15", "compare.margins=[1, 10, 100]")
+    margin = own.record["chosen"]["margin"]
+    assert margin in (1, 10, 100)
+    system = own.checkpoint.system
+    assert system is not None
+    assert system.options == {"margin": margin}
+    assert own.checkpoint.name.startswith(f"RTFM (one crop) [margin {margin:g}], exvad ")
+    ranks = {}
+    for value in (1, 10, 100):
+        alone = trial(folder, "rtfm", "coarse", "compare.steps=15", margin=value).record
+        assert alone["chosen"] == {}
+        ranks[value] = round(alone["selection"]["val_auc"], 6), -alone["selection"]["val_loss"]
+    assert ranks[margin] == max(ranks.values())
+
+
+def test_options_of_the_configuration_and_of_the_plan_reach_the_system(folder: Path) -> None:
+    settings = "compare.options={real_ad: {pairing: matched, normalize: false}}"
+    own = trial(folder, "real_ad", "coarse", *SHORT, settings, normalize=True)
+    assert own.record["options"] == {"pairing": "matched", "normalize": True}
+    system = own.checkpoint.system
+    assert system is not None
+    assert system.title == "RealAD [pairing matched, normalize on]"
+
+
+def test_systems_are_trained_as_published_for_the_kind_of_data_set(folder: Path) -> None:
+    own = trial(folder, "clip_tsa", "coarse", *SHORT, "data.kind=xd_violence")
+    checkpoint = own.checkpoint
+    assert checkpoint.system is not None
+    assert checkpoint.system.kind == "xd_violence"
+    assert vars(checkpoint.network)["kappa"] == 0.9
 
 
 def test_ex_vad_is_trained_by_its_own_settings(folder: Path) -> None:

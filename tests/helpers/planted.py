@@ -85,6 +85,7 @@ def plant_run(
     tests: int = 0,
     run: str = "",
     timed: bool = False,
+    label_width: int = 0,
 ) -> Path:
     """Import planted features and labels, with a manifest, into a run; return `folder/run`.
 
@@ -97,6 +98,8 @@ def plant_run(
         tests: how many of the videos are for testing.
         run: path or URI of the run; empty for `folder/run`.
         timed: whether the manifest says when events happen.
+        label_width: width of the label embeddings, which say nothing about the features then; 0
+            for that of the features, in which they are the planted directions.
     """
     rng, class_CD = np.random.default_rng(0), directions()
     listed = []
@@ -116,9 +119,10 @@ def plant_run(
     settings = config(f"run={run or folder / 'run'}")
     import_visual(folder / "in", manifest, Store(settings.store_path), 16)
     write_manifest(manifest, run_manifest_path(settings))
+    label_CD = rng.normal(size=(len(CLASSES), label_width)) if label_width else class_CD
     rows: dict[str, Any] = {
-        label: np.stack([class_D + 0.1 * number for number in range(1 + phrases)])
-        for label, class_D in zip(CLASSES, class_CD, strict=True)
+        label: np.stack([label_D + 0.1 * number for number in range(1 + phrases)])
+        for label, label_D in zip(CLASSES, label_CD, strict=True)
     }
     np.savez(folder / "labels.npz", **rows)
     import_labels(folder / "labels.npz", CLASSES, settings)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from exvad.config import Config, load_config
@@ -11,6 +12,7 @@ from exvad.data.dataset import run_manifest_path
 from exvad.data.manifest import Manifest
 from exvad.data.manifest_files import write_manifest
 from exvad.data.records import Video
+from exvad.store.feature_bank import FeatureBank
 from exvad.store.run_data import RunData
 from exvad.store.store import Store
 from tests.helpers.feature_store import add_vision
@@ -60,3 +62,19 @@ def test_load_says_what_to_do_without_features(config: Config) -> None:
 def test_load_says_what_to_do_without_a_manifest(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="run `exvad preprocess`"):
         RunData.load(load_config("demo", [f"run={tmp_path}"]))
+
+
+def test_crops_are_put_side_by_side_in_their_order(config: Config) -> None:
+    store = Store(config.store_path)
+    for video, crops in (("a", range(3)), ("b", range(3)), ("c", range(2))):
+        for crop in crops:
+            add_vision(store, video, (4, 2), crop=crop)
+    data = RunData.read(MANIFEST, store, config, stacked=3)
+    assert set(data.bank) == {"a", "b"}
+    assert list(data.missing) == ["c"]
+    for crop in range(3):
+        single = FeatureBank.build(store, ["a", "b"], crop=crop)
+        part = slice(crop * single.width, (crop + 1) * single.width)
+        np.testing.assert_array_equal(data.bank["b"].visual[:, part], single["b"].visual)
+    with pytest.raises(ValueError, match="features of 10 crops"):
+        RunData.read(MANIFEST, store, config, stacked=10)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -69,3 +70,42 @@ def test_learning_rate_that_diverges_is_not_chosen() -> None:
     assert fit(rate_factors=[1e38, 1.0]).metrics["rate_factor"] == 1.0
     with pytest.raises(DivergedError, match="lower the learning rate"):
         fit(rate_factors=[1e38])
+
+
+def test_variant_counts_where_its_rank_is_higher() -> None:
+    train, select = planted.examples(40, 1), planted.examples(20, 2)
+    fitter = SystemFitter(train, select, Budget(**SMALL), 0, torch.device("cpu"))
+
+    def build(rate: float) -> Baseline:
+        system = build_baseline("real_ad", Inputs(planted.WIDTH, LABELS_CD))
+        system.recipe = replace(system.recipe, learning_rate=rate)
+        return system
+
+    def plain(system: Baseline) -> Baseline:
+        return system
+
+    alone = fitter.fit(lambda: build(1e-9), plain, True, False)
+    variants = {"none": lambda: build(1e-9), "learns": lambda: build(0.01)}
+    chosen = fitter.fit(lambda: build(1e-9), plain, True, False, variants)
+    assert (alone.variant, chosen.variant) == ("", "learns")
+    assert chosen.metrics["val_auc"] > alone.metrics["val_auc"]
+
+
+def test_training_goes_on_from_the_best_weights_with_reload_best() -> None:
+    plain = fit(steps=12, validations=12, rate_factors=[30])
+
+    def with_reload(reload: bool) -> FittedSystem:
+        train, select = planted.examples(40, 1), planted.examples(20, 2)
+        limits = Budget(steps=12, videos=16, validations=12, rate_factors=[30])
+        fitter = SystemFitter(train, select, limits, 0, torch.device("cpu"))
+
+        def build() -> Baseline:
+            system = build_baseline("real_ad", Inputs(planted.WIDTH, LABELS_CD))
+            system.reload_best = reload
+            return system
+
+        return fitter.fit(build, lambda system: system, True, False)
+
+    assert with_reload(False).metrics == plain.metrics
+    assert with_reload(True).metrics != plain.metrics
+    assert with_reload(True).metrics["val_auc"] >= 0.5

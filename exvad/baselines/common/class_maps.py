@@ -62,17 +62,31 @@ def zero_shot_map(
     Raises:
         ValueError: labels and images have features of different widths.
     """
-    if label_CD.shape[1] != visual_TD.shape[1]:
-        raise ValueError(
-            f"F3 compares images with labels, but their features are {visual_TD.shape[1]} and "
-            f"{label_CD.shape[1]} wide: encode the labels with the model of the image features"
-        )
+    check_label_width(visual_TD.shape[1], label_CD.shape[1], "F3")
     visual_1TD = torch.from_numpy(visual_TD.astype(np.float32))[None]
     unit_AD = F.normalize(torch.from_numpy(label_CD[1:].astype(np.float32)), dim=-1)
     scores_1T = torch.from_numpy(scores_T.astype(np.float32))[None]
     map_TC = compose_map(scores_1T, alignment_map(visual_1TD, unit_AD) / tau)[0]
     numbers: NDArray[np.float32] = map_TC.numpy()
     return numbers
+
+
+def check_label_width(visual: int, labels: int, who: str) -> None:
+    """Refuse label embeddings that can't be compared with image features.
+
+    Args:
+        visual: D of the image features.
+        labels: width of the label embeddings.
+        who: what compares them, for the error.
+
+    Raises:
+        ValueError: the widths differ.
+    """
+    if visual != labels:
+        raise ValueError(
+            f"{who} compares images with labels, but their features are {visual} and {labels} "
+            "wide: encode the labels with the model of the image features"
+        )
 
 
 class _Wrapped(Baseline):
@@ -83,6 +97,7 @@ class _Wrapped(Baseline):
         self.system = system
         self.recipe = system.recipe
         self.chunk = system.chunk
+        self.reload_best = system.reload_best
         self.feature_width = system.feature_width
 
     def _with_map(self, output: Output, logits_BTA: torch.Tensor) -> Output:
@@ -176,6 +191,8 @@ class ZeroShotMap(_Wrapped):
         system: the system, trained or not.
         label_CD: label embeddings in the space of the image features, the normal class first.
         tau: τ.
+
+    Its `forward` and `loss` raise a `ValueError` for images of another width than the labels.
     """
 
     label_CD: torch.Tensor
@@ -200,6 +217,7 @@ class ZeroShotMap(_Wrapped):
         return self.system.parameter_groups(learning_rate)
 
     def _logits(self, clips: Clips) -> torch.Tensor:
+        check_label_width(clips.visual_BTD.shape[-1], self.label_CD.shape[1], "F3")
         return alignment_map(clips.visual_BTD, self.label_CD[1:]) / self.tau
 
 
@@ -215,7 +233,8 @@ def with_class_map(
         label_CD: label embeddings, for F3 only.
 
     Raises:
-        ValueError: F3 without label embeddings of the width of the features.
+        ValueError: F3 without label embeddings. Those of another width than the image features are
+            refused when the system first sees images.
     """
     if way == "F0":
         return system

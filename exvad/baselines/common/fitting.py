@@ -98,13 +98,11 @@ def total_steps(recipe: Recipe, abnormal: int, videos: int) -> int:
 
 
 def _make_optimizer(system: Baseline, recipe: Recipe) -> torch.optim.Optimizer:
-    groups = system.parameter_groups(recipe.learning_rate)
-    optimizers: dict[str, type[torch.optim.Optimizer]] = {
-        "adam": torch.optim.Adam,
-        "adamw": torch.optim.AdamW,
-        "adagrad": torch.optim.Adagrad,
-    }
-    return optimizers[recipe.optimizer](groups, weight_decay=recipe.weight_decay)  # type: ignore[call-arg]
+    groups, decay = system.parameter_groups(recipe.learning_rate), recipe.weight_decay
+    if recipe.optimizer == "adagrad":
+        return torch.optim.Adagrad(groups, weight_decay=decay)
+    kind = torch.optim.AdamW if recipe.optimizer == "adamw" else torch.optim.Adam
+    return kind(groups, betas=recipe.betas, weight_decay=decay)
 
 
 def _schedule(recipe: Recipe, steps: int) -> Callable[[int], float]:
@@ -116,6 +114,10 @@ def _schedule(recipe: Recipe, steps: int) -> Callable[[int], float]:
         cosine = 1.0
         if recipe.cosine:
             cosine = (1 + math.cos(math.pi * min(1.0, share / recipe.cosine))) / 2
-        return float(cosine * 0.1**drops)
+        warm_up = 1.0
+        if recipe.warm_up:
+            # The first step has a rate above 0, else it would change nothing.
+            warm_up = min(1.0, (finished + 1) / (recipe.warm_up * steps))
+        return float(warm_up * cosine * 0.1**drops)
 
     return factor

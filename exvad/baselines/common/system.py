@@ -34,6 +34,8 @@ class Recipe:
         weight_decay: of the optimizer.
         milestones: shares of the training after which the learning rate drops tenfold.
         cosine: length of a cosine schedule in multiples of the training; 0 for none.
+        betas: decay rates of the moments of "adam" and "adamw".
+        warm_up: share of the training in which the learning rate rises in a line from 0.
     """
 
     videos: int
@@ -47,6 +49,8 @@ class Recipe:
     weight_decay: float = 0.0
     milestones: tuple[float, ...] = ()
     cosine: float = 0.0
+    betas: tuple[float, float] = (0.9, 0.999)
+    warm_up: float = 0.0
 
     def __post_init__(self) -> None:
         assert bool(self.steps) != bool(self.epochs), "a recipe has either steps or epochs"
@@ -141,6 +145,8 @@ class Baseline(nn.Module, ABC):
         needs_text: whether it needs text features.
         chunk: maximum T of a test video, which is cut into chunks of that length; None for any.
         progress: share of the training that is done, set before every step.
+        reload_best: whether training goes on from the best weights so far after every look at the
+            videos that select.
     """
 
     recipe: Recipe
@@ -148,6 +154,7 @@ class Baseline(nn.Module, ABC):
     needs_text: ClassVar[bool] = False
     chunk: int | None = None
     progress: float = 0.0
+    reload_best: bool = False
 
     @abstractmethod
     def forward(self, clips: Clips) -> Output:

@@ -1,10 +1,11 @@
-"""Systems that score videos without training, by what a language model says about captions.
+"""Systems that score videos without training, most by what a language model says about captions.
 
 They give predictions as those of `exvad.baselines` do, so the same metrics measure both:
 
 - `catalogue.py`: the systems by name.
 - `lavad.py`: LAVAD (Zanella et al., CVPR 2024).
 - `vera.py`: VERA (Ye et al., CVPR 2025), and `vera_learning.py`, how its questions are learned.
+- `flashback.py`: Flashback (Lee et al., 2025), which matches a memory and asks no language model.
 - `windows.py`: windows of a few seconds, their captions and features.
 - `answers.py`: what is read in answers, and how many can't be read.
 - `frame_judge.py`: VERA with frames instead of captions.

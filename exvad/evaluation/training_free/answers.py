@@ -97,8 +97,15 @@ def read_answers(
 
 
 def read_summary(text: str) -> str | None:
-    """Return a text in one line; None if it is empty."""
-    return " ".join(text.split()) or None
+    """Return the last line of an answer that has words, without extra spaces; None if none has.
+
+    What stands before it is a preamble, such as "Here is a summary:", and no part of the scene.
+
+    Args:
+        text: the answer.
+    """
+    lines = (" ".join(line.split()) for line in text.splitlines())
+    return next((line for line in reversed(list(lines)) if line), None)
 
 
 def read_score(text: str) -> float | None:

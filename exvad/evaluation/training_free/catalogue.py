@@ -57,7 +57,8 @@ def load_inputs(
 ) -> TrainingFreeInputs:
     """Load the models that the systems need.
 
-    Answers may have 512 tokens at least: VERA's are sentences.
+    Answers may have 512 tokens at least: VERA's are sentences. LAVAD asks without a role where the
+    data set is XD-Violence.
 
     Args:
         config: CLIP, which must be the model of the image features, and the language model.
@@ -73,7 +74,8 @@ def load_inputs(
     if answers is not None:
         identity = f"{config.llm.backend} {config.llm.model} {config.llm.dtype} {length}"
         llm = StoredAnswers(llm, answers, identity)
-    return TrainingFreeInputs(load_clip(config), llm, label_CD)
+    lavad = LavadSettings(role=config.data.kind != "xd_violence")
+    return TrainingFreeInputs(load_clip(config), llm, label_CD, lavad=lavad)
 
 
 @dataclass(frozen=True)

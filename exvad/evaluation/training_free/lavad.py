@@ -51,7 +51,8 @@ class LavadSettings:
         every: distance of the windows in snippets; scores between them lie on straight lines.
         clean: whether captions are cleaned by similarity; else the nearest in time counts.
         summarize: whether the captions are summed up; else they are rated themselves.
-        role: whether the model is asked as somebody of the police, as for UCF-Crime.
+        role: whether the model is asked as somebody of the police, as for UCF-Crime and not for
+            XD-Violence.
         similar: summaries that the refinement averages; 0 for no refinement.
     """
 

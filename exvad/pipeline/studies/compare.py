@@ -1,30 +1,39 @@
 """Compare: every system with several seeds on one data set; the paper's Tables 1 to 3 and 7.
 
 `exvad compare --preset ucf_crime --systems all --seeds 5` reads the features and labels of a run
-and writes RUN/comparison/. Every training is a task on Ray. Results that are there already are
-kept, so a stopped comparison continues, and a finished one only writes its tables again.
+and writes RUN/comparison/. Every training is a task on Ray, and so is a system without training.
+Results that are there already are kept, so a stopped comparison continues, and a finished one only
+writes its tables again.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, get_args
+from typing import TYPE_CHECKING, Any, TypeAlias, get_args
 
-import numpy as np
 import ray
 import torch
+import yaml
 
 from exvad.baselines import SYSTEMS, Baseline
+from exvad.baselines.catalogue import check_options
 from exvad.baselines.ex_vad import ExVADSystem
-from exvad.checkpoints.saved_system import SavedSystem, Way
+from exvad.checkpoints.saved_system import Way
 from exvad.checkpoints.tracking import prepare_tracking, require_tracking
 from exvad.config import override_config
 from exvad.data.dataset import read_run_manifest
 from exvad.evaluation.bootstrap import check_resamples
 from exvad.evaluation.comparison_tables import Row
 from exvad.evaluation.efficiency import measure_efficiency
-from exvad.evaluation.system_trial import EX_VAD, TrialPlan, run_trial
+from exvad.evaluation.system_trial import EX_VAD, TrialPlan, run_trial, saved_system
+from exvad.evaluation.training_free_trial import (
+    WAYS,
+    WITHOUT_TRAINING,
+    ScoredPlan,
+    run_scored_trial,
+)
 from exvad.inference.network import build_network
 from exvad.laam.run_labels import RunLabels
 from exvad.pipeline.placement import Demand, check_placement
@@ -35,13 +44,17 @@ from exvad.pipeline.studies.ablate import result_place, write_results
 from exvad.pipeline.studies.comparison_output import FOLDER, publish
 from exvad.pipeline.studies.results import read_result
 from exvad.pipeline.tasks import with_full_places
+from exvad.store.grounding import text_width
 from exvad.store.store import Store
 
 if TYPE_CHECKING:
     from exvad.config import Config
     from exvad.data.storage.places import Place
 
-ALL = "all"
+ALL, ALL_WITHOUT_TRAINING = "all", "training_free"
+AnyPlan: TypeAlias = TrialPlan | ScoredPlan
+# Part of the name of every result: other code of the systems gives other results.
+REVISION = 2
 
 
 @dataclass(frozen=True)
@@ -49,7 +62,7 @@ class CompareOptions:
     """The options of a comparison.
 
     Args:
-        systems: `all`, or names with commas between, each with `:WAY` for another class map.
+        systems: `all`, or names with commas between; see `read_plans`.
         seeds: trainings per system, at least 1.
         protocol: protocol of the mAP columns, `strict` or `vadclip`.
         resamples: number of bootstrap resamples; 0 for no intervals.
@@ -67,19 +80,20 @@ class CompareOptions:
 
 @dataclass(frozen=True)
 class Trial:
-    """A training of the comparison.
+    """A training of the comparison, or the scores of a system without training.
 
     Args:
         plan: the system.
         config: the configuration with the seed.
         result: place of its record.
-        checkpoint: place of its checkpoint; empty for all but the first seed.
+        keeps: place of its checkpoint, empty for all but the first seed; without training, of the
+            answers of the language model.
     """
 
-    plan: TrialPlan
+    plan: AnyPlan
     config: Config
     result: Place
-    checkpoint: str
+    keeps: str
 
     def is_missing(self, retry: bool) -> bool:
         """Return whether the trial must run; one that failed counts as missing with `retry`."""
@@ -104,7 +118,7 @@ def compare(config: Config, options: CompareOptions) -> int:
     if options.seeds < 1 or options.snippets < 1:
         raise ValueError("--seeds and --snippets need at least 1")
     check_resamples(options.resamples)
-    plans = read_plans(options.systems)
+    plans = configured_plans(config, options.systems)
     require_tracking(config)
     config = with_full_places(config)
     trials = plan_trials(config, plans, options)
@@ -117,54 +131,112 @@ def compare(config: Config, options: CompareOptions) -> int:
     rows = []
     for plan in plans:
         records = [read_result(t.result) for t in trials if t.plan == plan]
-        measured = all("error" in record for record in records)
-        cost = None if measured else _efficiency(config, plan, labels, options.snippets)
+        done = [record for record in records if "error" not in record]
+        cost = None
+        if done and isinstance(plan, TrialPlan):
+            cost = _efficiency(config, plan, labels, options.snippets, done[0])
         rows.append(Row(plan.title, plan.way, records, cost))
-    width = labels.vectors.name_CD.shape[1]
-    publish(config, options.protocol, rows, f"T = {options.snippets}, D = {width}, one CPU core",
-            changed=bool(missing))  # fmt: skip
+    publish(config, options.protocol, rows, f"T = {options.snippets}", changed=bool(missing))
     return 0 if any(row.done for row in rows) else 1
 
 
-def read_plans(systems: str) -> list[TrialPlan]:
-    """Return the systems that an option names, each with its way to a class map.
+def configured_plans(config: Config, systems: str) -> list[AnyPlan]:
+    """Return the plans of an option, with the named options of the configuration.
 
     Args:
-        systems: `all`, or `NAME` or `NAME:WAY` with commas between.
+        config: `compare.options` has options of systems.
+        systems: see `read_plans`.
 
     Raises:
-        ValueError: there is no such system or way.
+        ValueError: see `read_plans`; the configuration has a system or option that does not exist.
     """
-    plans = []
-    for item in list(SYSTEMS) if systems == ALL else systems.split(","):
-        name, _, way = item.strip().partition(":")
-        if name not in SYSTEMS:
-            raise ValueError(
-                f"--systems {item}: there is no system {name!r}; known are {', '.join(SYSTEMS)}"
-            )
-        ways = (*SYSTEMS[name].ways, "coarse")
-        if way and way not in ways:
-            raise ValueError(f"--systems {item}: the ways of {name} are {', '.join(ways)}")
-        plans.append(TrialPlan(name, next(w for w in get_args(Way) if w == (way or ways[0]))))
-    return list(dict.fromkeys(plans))
+    for name, given in config.compare.options.items():
+        try:
+            check_options(name, given)
+        except ValueError as error:
+            raise ValueError(f"compare.options: {error}") from None
+    plans: list[AnyPlan] = []
+    for plan in read_plans(systems):
+        configured = plan.configured(config)
+        if configured not in plans:
+            plans.append(configured)
+    return plans
 
 
-def plan_trials(config: Config, plans: Sequence[TrialPlan], options: CompareOptions) -> list[Trial]:
-    """Return the trainings of a comparison, one per system and seed.
+def read_plans(systems: str) -> list[AnyPlan]:
+    """Return the systems that an option names, each with its way to a class map and options.
+
+    Args:
+        systems: names with commas between. A name may be followed by `:WAY`, and by
+            `:OPTION=VALUE` for each named option: `rtfm,rtfm:F3,ur_dmu:kl_axis=code:near=columns`.
+            `all` stands for all that are trained, `training_free` for the others.
+
+    Raises:
+        ValueError: there is no such system, way or option, or the value does not fit the option.
+    """
+    groups = {ALL: list(SYSTEMS), ALL_WITHOUT_TRAINING: list(WITHOUT_TRAINING)}
+    plans: list[AnyPlan] = []
+    # Commas in brackets are those of a value, such as prior=[0.06,0.02].
+    for item in re.split(r",(?![^\[]*\])", systems):
+        for name in groups.get(item.strip(), [item.strip()]):
+            plan = _read_plan(name)
+            if plan not in plans:
+                plans.append(plan)
+    return plans
+
+
+def _read_plan(item: str) -> AnyPlan:
+    name, *rest = item.split(":")
+    if name not in SYSTEMS and name not in WITHOUT_TRAINING:
+        known = ", ".join([*SYSTEMS, *WITHOUT_TRAINING])
+        raise ValueError(f"--systems {item}: there is no system {name!r}; known are {known}")
+    ways = (*SYSTEMS[name].ways, "coarse") if name in SYSTEMS else WAYS
+    named = [part for part in rest if "=" not in part]
+    if len(named) > 1 or any(way not in ways for way in named):
+        raise ValueError(f"--systems {item}: the ways of {name} are {', '.join(ways)}")
+    way = next(way for way in get_args(Way) if way == (named or ways)[0])
+    pairs = [part.split("=", 1) for part in rest if "=" in part]
+    if name in WITHOUT_TRAINING:
+        if pairs:
+            raise ValueError(f"--systems {item}: {name} has no options; llm.* are its settings")
+        return ScoredPlan(name, way)
+    try:
+        options = check_options(name, {key: _value(text) for key, text in pairs})
+    except ValueError as error:
+        raise ValueError(f"--systems {item}: {error}") from None
+    return TrialPlan(name, way, options)
+
+
+def _value(text: str) -> object:
+    try:
+        return yaml.safe_load(text)
+    except yaml.YAMLError:
+        return text
+
+
+def plan_trials(config: Config, plans: Sequence[AnyPlan], options: CompareOptions) -> list[Trial]:
+    """Return the trials of a comparison: one per system and seed, and one without training.
 
     Args:
         config: the configuration of the run.
         plans: the systems.
         options: seeds and resamples.
     """
-    data, budget = read_run_manifest(config).fingerprint(), config.compare.model_dump_json()
+    data = read_run_manifest(config).fingerprint()
+    budget = config.compare.model_dump_json(exclude={"options"})
     trials = []
     for plan in plans:
+        if isinstance(plan, ScoredPlan):
+            key = f"{REVISION} {plan.key} {plan.models(config)} {options.resamples}"
+            answers = config.in_run(FOLDER, f"answers-{plan.name}-{plan.way}.jsonl")
+            result = result_place(plan.settings(config), data, FOLDER, key)
+            trials.append(Trial(plan, config, result, str(answers)))
+            continue
         for number in range(options.seeds):
             seed = config.train.seed + number
             seeded = override_config(config, {"train.seed": seed})
-            key = f"{plan.name}:{plan.way} {budget} {options.resamples}"
-            checkpoint = config.in_run(FOLDER, f"{plan.name}-{plan.way}") if not number else ""
+            key = f"{REVISION} {plan.key} {budget} {options.resamples}"
+            checkpoint = config.in_run(FOLDER, plan.folder) if not number else ""
             result = result_place(plan.settings(seeded), data, FOLDER, key)
             trials.append(Trial(plan, seeded, result, str(checkpoint)))
     return trials
@@ -177,13 +249,16 @@ def _run_trials(config: Config, labels: RunLabels, trials: Sequence[Trial], resa
     with ray_session():
         check_placement("the comparison", [demand])
         check_shared({"run": config.run, "store": store})
-        task = ray.remote(max_retries=2, num_cpus=demand.cpus, num_gpus=demand.gpus)(run_trial)
+        tasks = {
+            kind: ray.remote(max_retries=2, num_cpus=demand.cpus, num_gpus=demand.gpus)(run)
+            for kind, run in ((TrialPlan, run_trial), (ScoredPlan, run_scored_trial))
+        }
         shared = [ray.put(value) for value in (manifest, Store(store), labels)]
         write_results(
             "comparing",
             {
-                trial.result: task.remote(
-                    trial.plan, trial.config, *shared, resamples, trial.checkpoint
+                trial.result: tasks[type(trial.plan)].remote(
+                    trial.plan, trial.config, *shared, resamples, trial.keeps
                 )
                 for trial in trials
             },
@@ -191,30 +266,37 @@ def _run_trials(config: Config, labels: RunLabels, trials: Sequence[Trial], resa
 
 
 def _efficiency(
-    config: Config, plan: TrialPlan, labels: RunLabels, snippets: int
+    config: Config, plan: TrialPlan, labels: RunLabels, snippets: int, record: Mapping[str, Any]
 ) -> Mapping[str, Any]:
-    """Return the cost of a system, measured now or before."""
-    label_CD: np.ndarray[Any, Any] = labels.embeddings(config)
-    width = label_CD.shape[1]
-    text = plan.settings(config).model.text
-    key = f"efficiency {plan.name} {snippets} {width}"
+    """Return the cost of a system as it was trained, measured now or before."""
+    inputs = record["inputs"]
+    key = f"efficiency {REVISION} {plan.key} {snippets} {inputs}"
     place = result_place(plan.settings(config), "", FOLDER, key)
     if not place.exists():
-        saved = SavedSystem(name=plan.name, way=plan.way, text_width=0 if text == "none" else width)
-        system = saved.build_native(config, torch.from_numpy(label_CD), labels.phrases.classes)
-        shapes = {"none": (), "explanation": (width,)}
-        cost = measure_efficiency(system, width, shapes.get(text, (0, width)), snippets)
-        place.write_json(cost.to_dict())
+        label_CD = torch.from_numpy(labels.embeddings(config))
+        width, text_shape = inputs["visual_width"], inputs["text_shape"]
+        system = _untrained(plan, config, label_CD, labels.phrases.classes, inputs)
+        crops = config.data.crops if SYSTEMS[plan.name].crops else 1
+        cost = measure_efficiency(system, width * crops, text_shape, snippets)
+        size = {"image_width": width * crops, "text_width": text_shape[-1] if text_shape else 0}
+        place.write_json({**cost.to_dict(), **size})
     return read_result(place)
 
 
 def _untrained(
-    plan: TrialPlan, config: Config, label_CD: torch.Tensor, classes: Sequence[str]
+    plan: TrialPlan,
+    config: Config,
+    label_CD: torch.Tensor,
+    classes: Sequence[str],
+    inputs: Mapping[str, Any],
 ) -> Baseline:
     config = plan.settings(config)
+    visual_width, text_shape = inputs["visual_width"], inputs["text_shape"]
     num_classes, width = label_CD.shape
     if plan.name == EX_VAD:
-        return ExVADSystem(build_network(config, width, num_classes), label_CD)
-    text_width = 0 if config.model.text == "none" else width
-    saved = SavedSystem(name=plan.name, way=plan.way, text_width=text_width)
-    return saved.build_native(config, label_CD, classes)
+        text = text_shape[-1] - text_width(config.model.text, 0) if text_shape else None
+        network = build_network(config, width, num_classes, visual_width, text)
+        return ExVADSystem(network, label_CD)
+    return saved_system(plan, config, visual_width, text_shape).build_native(
+        config, label_CD, classes
+    )

@@ -32,12 +32,13 @@ def publish(
         config: the configuration of the run.
         protocol: protocol of the mAP columns.
         rows: the systems with their results.
-        efficiency_of: the size of the input of the measured efficiency, in words.
+        efficiency_of: the length of the input of the measured efficiency, in words.
         changed: whether a training is new; else MLflow has everything.
     """
     dataset, folder = config.data.kind, resolve_place(config.in_run(FOLDER))
+    systems = {*SYSTEMS, *(record["system"] for row in rows for record in row.records)}
     tables = comparison_tables(
-        rows, dataset, protocol, config.train.select_on, efficiency_of, list(SYSTEMS)
+        rows, dataset, protocol, config.train.select_on, efficiency_of, sorted(systems)
     )
     files = {
         MARKDOWN: as_markdown(tables),
@@ -81,7 +82,8 @@ def log_comparison(config: Config, rows: Sequence[Row], files: Mapping[str, str]
                 title = f"{record['system']} {record['way']} seed {record['seed']}"
                 with mlflow.start_run(experiment_id=experiment, run_name=title, nested=True):
                     names = ("system", "way", "seed", "text", "steps")
-                    mlflow.log_params({name: record[name] for name in names})
+                    options = {**record["options"], **record["chosen"]}
+                    mlflow.log_params({name: record[name] for name in names} | options)
                     metrics = {**record["metrics"], **(row.efficiency or {})}
                     metrics |= {f"best_{name}": v for name, v in record["selection"].items()}
                     metrics["training_seconds"] = record["training_seconds"]

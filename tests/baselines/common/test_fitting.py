@@ -74,3 +74,30 @@ def test_milestones_drop_the_rate_tenfold() -> None:
         fit_baseline(system, planted.examples(20, 0), recipe)
         weights.append((system.hidden.weight - before).abs().max().item())
     assert abs(weights[0] / weights[1] - 10) < 0.1
+
+
+def test_warm_up_raises_the_rate_from_the_first_step_on() -> None:
+    changes = []
+    for warm_up in (0.0, 1.0):
+        torch.manual_seed(0)
+        system = RealAD(planted.WIDTH)
+        weights = [system.hidden.weight.detach().clone()]
+        recipe = replace(RECIPE, warm_up=warm_up, optimizer="adagrad")
+
+        def keep(_: int, __: dict[str, float], system: RealAD = system) -> None:
+            weights.append(system.hidden.weight.detach().clone())  # noqa: B023
+
+        fit_baseline(system, planted.examples(20, 0), recipe, on_step=keep)
+        changes.append((weights[1] - weights[0]).abs().max().item())
+    assert abs(changes[0] / changes[1] - RECIPE.steps) < 0.05
+
+
+def test_betas_are_those_of_the_recipe() -> None:
+    totals = []
+    for betas in ((0.9, 0.999), (0.9, 0.98), (0.9, 0.999)):
+        torch.manual_seed(0)
+        recipe = replace(RECIPE, optimizer="adamw", betas=betas)
+        history = fit_baseline(RealAD(planted.WIDTH), planted.examples(20, 0), recipe)
+        totals.append([terms["total"] for terms in history])
+    assert totals[0] == totals[2]
+    assert totals[0] != totals[1]

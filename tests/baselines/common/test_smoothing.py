@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from exvad.baselines.common.smoothing import (
     FAITHFUL,
     PostProcessing,
+    faithful,
     gaussian_smooth,
     position_weights,
 )
@@ -100,6 +101,18 @@ def test_faithful_scores_have_one_decimal_before_the_position_counts() -> None:
     scores_T = FAITHFUL.apply(rng.random(60), rng.normal(size=(60, 4)))
     tenths_T = scores_T / position_weights(60) * 10
     np.testing.assert_allclose(tenths_T, tenths_T.round(), atol=1e-5)
+
+
+def test_scores_of_xd_violence_are_squashed_and_have_no_weight_by_position() -> None:
+    assert faithful("ucf_crime") == FAITHFUL
+    after = faithful("xd_violence")
+    assert not after.position
+    rng = np.random.default_rng(2)
+    scores_T = after.apply(rng.random(60), rng.normal(size=(60, 4)))
+    np.testing.assert_allclose(scores_T, scores_T.round(1), atol=1e-6)
+    assert scores_T.min() >= 0.5
+    plain_T = PostProcessing(share=0, width=0, squash=True).apply(np.array([0, 0.5, 1]), np.eye(3))
+    np.testing.assert_allclose(plain_T, 1 / (1 + np.exp([0, -0.5, -1])))
 
 
 def test_post_processing_refuses_numbers_that_are_no_smoothing() -> None:

@@ -92,6 +92,8 @@ def test_the_reason_of_an_unreadable_answer_quotes_it_or_says_that_it_was_cut_of
     assert chatty.example.endswith("…'")
 
 
-def test_a_summary_is_one_line() -> None:
-    assert read_summary("A car.\n\nIt burns. ") == "A car. It burns."
+def test_a_summary_is_the_last_line_of_an_answer() -> None:
+    assert (
+        read_summary("Here is a summary:\n\nA car stops.  It burns. \n") == "A car stops. It burns."
+    )
     assert read_summary(" \n") is None

@@ -98,6 +98,16 @@ def test_load_inputs_keeps_the_answers_of_the_configured_model(tmp_path: Path) -
     assert loaded.clip.encode_texts(["a fire"]).shape == (1, loaded.clip.width)
 
 
+@pytest.mark.parametrize(("kind", "role"), [("ucf_crime", True), ("xd_violence", False)])
+def test_lavad_has_a_role_but_for_xd_violence(kind: str, role: bool) -> None:
+    server = ChatServer(lambda *_: answer_reply("[0.4]"))
+    settings = ["llm.backend=openai", base_url(server.port), f"data.kind={kind}"]
+    try:
+        assert load_inputs(load_config("demo", settings)).lavad.role == role
+    finally:
+        server.close()
+
+
 def test_build_training_free_names_the_systems_that_exist() -> None:
     with pytest.raises(ValueError, match="no system 'nonsense': known are lavad, vera"):
         build_training_free("nonsense", inputs())
