@@ -59,6 +59,7 @@ class LiveNotice(BaseModel):
     )
     text: str = Field(description="what happened, in words")
     count: int = Field(0, description="number of dropped frames")
+    alert: int = Field(0, description="number of the alert that was rejected; else 0")
 
 
 Record = LiveScores | LiveAlert | LiveNotice

@@ -12,18 +12,15 @@ from exvad.live.live_detector import LiveDetector, watch
 from exvad.live.settings import LiveSettings
 from exvad.results.live import Record
 from exvad.serving.sources.stream_reader import SourceSpec
-from exvad.serving.workers.frames import encode_jpeg
+from exvad.serving.workers.errors import NoReplicaError
+from exvad.serving.workers.peak_frames import PeakFrames
 from exvad.video.frame_buffer import LiveFrame, Notice
 
 if TYPE_CHECKING:
     import threading
 
-    import numpy as np
-    from numpy.typing import NDArray
-
     from exvad.checkpoints.zero_shot import AnyCheckpoint
     from exvad.detector.detector import Detector
-    from exvad.live.alerts import Alert
     from exvad.serving.schemas.streams import StreamOptions, StreamSource
     from exvad.serving.settings import ServerSettings
     from exvad.serving.sources.stream_process import StreamProcess
@@ -106,7 +103,8 @@ class LiveStream:
 
         Args:
             process: reads the source.
-            stopped: set it to end earlier; an alert that goes on is then not ended.
+            stopped: set it to end earlier; an alert that goes on is then not ended, and one that
+                waits for a second look is passed on.
             explainer: runs the explanations while scoring goes on.
             alerts: number of alerts that the stream has had before.
             after: frames up to this time, in seconds since the stream began, are dropped; None for
@@ -121,22 +119,22 @@ class LiveStream:
             explain=self._options.explain,
             alerts=alerts,
         )
-        arrivals, peak_frames = _ArrivalTimes(), dict[int, bytes]()
-
-        def on_peak(alert: Alert, frame: NDArray[np.uint8]) -> None:
-            peak_frames[alert.number] = encode_jpeg(frame)
-
+        arrivals, peaks = _ArrivalTimes(), PeakFrames()
         live_detector = LiveDetector(
-            self.checkpoint, self._detector.models, self.rule, settings, explainer, on_peak
+            self.checkpoint, self._detector.models, self.rule, settings, explainer, peaks.add
         )
         frames = arrivals.track(_until_stopped(process.follow(stopped), stopped), after)
+
+        def to_event(record: Record) -> StreamEvent:
+            return StreamEvent(record, arrivals.last, peaks.sort(record))
+
         try:
-            for record in watch(frames, live_detector):
-                yield StreamEvent(record, arrivals.last, peak_frames)
-                if stopped.is_set():
-                    return
-        except _StoppedError:
-            return
+            yield from map(to_event, watch(frames, live_detector))
+        except (_StoppedError, NoReplicaError) as error:
+            # Nobody will confirm an alert any more, so it must not be held any longer.
+            yield from map(to_event, live_detector.release())
+            if isinstance(error, NoReplicaError):
+                raise
 
 
 def alert_rule(options: StreamOptions, checkpoint: AnyCheckpoint) -> AlertRule:
@@ -163,7 +161,10 @@ def _until_stopped(
         _StoppedError: `stopped` was set, which ends the source, too. A detector takes its end for
             that of the stream: it would end its alert and explain it first.
     """
-    yield from source
+    for item in source:
+        if stopped.is_set():
+            raise _StoppedError
+        yield item
     if stopped.is_set():
         raise _StoppedError
 
@@ -189,7 +190,7 @@ class _ArrivalTimes:
                 no frames.
         """
         for item in source:
-            if isinstance(item, Notice):
+            if isinstance(item, Notice) or not item:
                 yield item
                 continue
             frames = [frame for frame in item if after is None or frame.time > after]

@@ -149,10 +149,9 @@ class StreamWatcher:
 
         retry_while_disk_full(publish_record, released)
         for number, frame in list(peak_frames.items()):
-            # The frame of an alert that is not published yet is stored after a later event.
             store = partial(self.streams.store_frame, stream_id, holder, number, frame)
-            if retry_while_disk_full(store, released):
-                del peak_frames[number]
+            retry_while_disk_full(store, released)  # of an alert that is gone, it is dropped
+            del peak_frames[number]
 
     def _publish_notice(self, claim: StreamClaim, kind: str, text: str) -> None:
         notice = LiveNotice(kind=kind, text=text)
