@@ -120,6 +120,11 @@ class AnalysisStatus(BaseModel):
     anomaly_score: float | None = None
     label: str | None = Field(None, description="class of its events, or of the whole video")
     events: int | None = Field(None, description="number of events in the result")
+    domain: str = Field(
+        "",
+        description="in words, that the video lies outside what the checkpoint was trained on; "
+        "empty if it does not",
+    )
     triage: Triage = "open"
     error: str | None = Field(None, description="why the analysis failed")
     result: Analysis | None = Field(None, description="the result of an analysis that is done")

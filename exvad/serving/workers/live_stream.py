@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections import deque
 from collections.abc import Iterator
 from concurrent.futures import Executor
 from typing import TYPE_CHECKING, NamedTuple
@@ -10,7 +11,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from exvad.live.alerts import AlertRule
 from exvad.live.live_detector import LiveDetector, watch
 from exvad.live.settings import LiveSettings
-from exvad.results.live import Record
+from exvad.results.live import LiveAlert, LiveScores, Record
 from exvad.serving.sources.stream_reader import SourceSpec
 from exvad.serving.workers.errors import NoReplicaError
 from exvad.serving.workers.peak_frames import PeakFrames
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
 
 HYSTERESIS = 0.7  # an alert ends below this share of the score that began it
 MAX_WINDOW = 64  # snippets: half a minute at 30 frames per second
+MAX_ARRIVALS = 512  # frames whose arrival is remembered: alerts begin in the window, or wait
 
 
 class StreamEvent(NamedTuple):
@@ -36,11 +38,14 @@ class StreamEvent(NamedTuple):
         record: the record.
         arrival: when the frames of the record arrived, in seconds since 1970.
         peak_frames: JPEG of new peaks by alert number; a frame is removed once it is stored.
+        happened_at: when the frame of the newest score, or that at the start of the alert, arrived,
+            in seconds since 1970; None for a notice.
     """
 
     record: Record
     arrival: float
     peak_frames: dict[int, bytes]
+    happened_at: float | None = None
 
 
 class LiveStream:
@@ -126,7 +131,12 @@ class LiveStream:
         frames = arrivals.track(_until_stopped(process.follow(stopped), stopped), after)
 
         def to_event(record: Record) -> StreamEvent:
-            return StreamEvent(record, arrivals.last, peaks.sort(record))
+            happened_at = None
+            if isinstance(record, LiveAlert):
+                happened_at = arrivals.time_of(record.start)
+            elif isinstance(record, LiveScores):
+                happened_at = arrivals.time_of(record.times[-1])
+            return StreamEvent(record, arrivals.last, peaks.sort(record), happened_at)
 
         try:
             yield from map(to_event, watch(frames, live_detector))
@@ -178,6 +188,19 @@ class _ArrivalTimes:
 
     def __init__(self) -> None:
         self.last = time.time()
+        self._frames: deque[tuple[float, float]] = deque(maxlen=MAX_ARRIVALS)
+
+    def time_of(self, seconds: float) -> float:
+        """Return when the frame at a time of the stream arrived, in seconds since 1970.
+
+        Args:
+            seconds: seconds since the stream began.
+        """
+        if not self._frames:
+            return self.last
+        later = (frame for frame in self._frames if frame[0] >= seconds)
+        frame_time, arrival = next(later, self._frames[-1])
+        return arrival - (frame_time - seconds)
 
     def track(
         self, source: Iterator[list[LiveFrame] | Notice], after: float | None
@@ -196,4 +219,5 @@ class _ArrivalTimes:
             frames = [frame for frame in item if after is None or frame.time > after]
             if frames:
                 self.last = frames[0].decoded_at
+                self._frames.extend((frame.time, frame.decoded_at) for frame in frames)
                 yield frames

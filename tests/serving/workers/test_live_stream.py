@@ -64,7 +64,8 @@ class Camera:
     def follow(self, stopped: threading.Event) -> Iterator[list[LiveFrame] | Notice]:
         """Yield frames, and wait; an empty list says that there are none."""
         image = np.zeros((48, 64, 3), np.uint8)
-        yield [LiveFrame(image, second, time.time()) for second in range(10)]
+        now = time.time()
+        yield [LiveFrame(image, second, now + second) for second in range(10)]
         yield from self.then
         while not stopped.wait(0.05):
             yield []
@@ -183,6 +184,19 @@ def test_frames_of_a_rejected_alert_are_dropped(verifying: Callable[..., Watch])
     assert isinstance(rejected.record, LiveNotice)
     assert (rejected.record.kind, rejected.record.alert) == ("rejected", 1)
     assert rejected.peak_frames == {}
+
+
+def test_events_say_when_their_frames_arrived_however_late_they_come(
+    verifying: Callable[..., Watch],
+) -> None:
+    now = time.time()
+    watch = verifying(seconds=0.5)
+    scores, began = next(watch.events), next(watch.events)
+    assert scores.happened_at is not None
+    assert began.happened_at is not None
+    assert abs(scores.happened_at - now - 9) < 2
+    assert isinstance(began.record, LiveAlert)
+    assert began.happened_at - scores.happened_at == pytest.approx(began.record.start - 9, abs=0.1)
 
 
 def test_a_stream_that_is_stopped_does_not_end_its_alert(tmp_path: Path) -> None:
