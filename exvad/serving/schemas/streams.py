@@ -8,7 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from exvad.results.live import LiveAlert
 from exvad.serving.schemas.analyses import Triage
-from exvad.serving.schemas.categories import Categories, NormalScenes
+from exvad.serving.schemas.categories import CATEGORIES_NAMES, Categories, NormalScenes
 from exvad.serving.schemas.sources import ONE_SOURCE, PathOrUrl
 
 StreamState = Literal["waiting", "watching", "lost", "ended"]
@@ -43,7 +43,7 @@ class StreamOptions(BaseModel):
         description="the recording is kept for so long, so that an alert has its clip; 0 records "
         "nothing; without it, what the server's setting `keep_hours` says",
     )
-    categories: Categories = {}
+    categories: Categories = Field({}, validation_alias=CATEGORIES_NAMES)
     normal: NormalScenes = []
     webhook: str | None = Field(
         None,
