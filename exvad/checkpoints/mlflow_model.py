@@ -16,7 +16,13 @@ if TYPE_CHECKING:
     from mlflow.models import Model, ModelSignature
 
 LOADER = "exvad.detector.mlflow_model"  # MLflow imports it to load the model
-COLUMNS = (("video", "string"), ("label", "string"), ("score", "double"), ("analysis", "string"))
+COLUMNS = (
+    ("video", "string"),
+    ("label", "string"),
+    ("score", "double"),
+    ("analysis", "string"),
+    ("domain", "string"),
+)
 
 
 def signature() -> ModelSignature:

@@ -74,12 +74,13 @@ class AlertOutput:
         """The streams of which no frame was seen."""
         return [name for name, stream in self._streams.items() if stream.seconds is None]
 
-    def add(self, name: str, record: Record) -> None:
+    def add(self, name: str, record: Record, happened_at: float | None = None) -> None:
         """Print a record of a stream if a person should see it.
 
         Args:
             name: the stream.
             record: the record.
+            happened_at: when the frame at the start of an alert arrived, in seconds since 1970.
         """
         stream = self._streams[name]
         if isinstance(record, LiveScores):
@@ -87,7 +88,7 @@ class AlertOutput:
         elif isinstance(record, LiveNotice):
             self._add_notice(name, stream, record)
         else:
-            self._add_alert(name, stream, record)
+            self._add_alert(name, stream, record, happened_at)
 
     def end_alerts(self, name: str) -> None:
         """End the alerts of a stream that go on, because it is not watched any more."""
@@ -117,14 +118,20 @@ class AlertOutput:
         topic = notice.kind if notice.kind == "dropped" else text.partition("; trying again")[0]
         if topic != stream.printed:
             stream.printed = topic
-            style = "yellow" if notice.kind in ("lost", "dropped", "unexplained") else "dim"
+            warns = notice.kind in ("lost", "dropped", "unexplained") or notice.outside
+            style = "yellow" if warns else "dim"
             line = f"{_now()}  {name}: {text}"
             self._notes.print(line, style=style, markup=False, soft_wrap=True)
 
-    def _add_alert(self, name: str, stream: _Watched, alert: LiveAlert) -> None:
+    def _add_alert(
+        self, name: str, stream: _Watched, alert: LiveAlert, began_at: float | None = None
+    ) -> None:
         earlier = stream.alerts.get(alert.number)
         merged = merge_states(earlier, alert)
-        began_at = time.time() if earlier is None else earlier.began_at
+        if earlier is not None and merged.start == earlier.start:
+            began_at = earlier.began_at
+        elif began_at is None:
+            began_at = time.time()
         status = AlertStatus(**merged.model_dump(include=FIELDS), began_at=began_at)
         if alert.number > stream.newest:  # not an explanation that comes late
             stream.newest = alert.number
@@ -159,6 +166,8 @@ def _alert_line(name: str, alert: AlertStatus, state: str) -> str:
     ]
     if alert.explanation is not None:
         parts.append(f"why: {escape(' '.join(alert.explanation.text.split()))}")
+    if alert.domain:
+        parts.append("[yellow]outside the domain of the checkpoint[/]")
     if alert.disagreement:
         parts.append(f"[yellow]note: {escape(alert.disagreement)}[/]")
     return "  ".join(parts)

@@ -6,6 +6,7 @@ import os
 import queue
 import sys
 import threading
+import time
 from collections.abc import Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import replace
@@ -20,9 +21,9 @@ from exvad.cli.detectors import ZeroShotOptions, load_detector
 from exvad.cli.exit_codes import DONE, FAILED
 from exvad.live.live_explainer import explains_with_models
 from exvad.pipeline.termination import EXIT_INTERRUPTED
-from exvad.results.live import LiveAlert, LiveNotice, Record
+from exvad.results.live import LiveAlert, LiveNotice
 from exvad.serving.sources.stream_process import StreamProcess
-from exvad.serving.workers.live_stream import LiveStream
+from exvad.serving.workers.live_stream import LiveStream, StreamEvent
 
 if TYPE_CHECKING:
     from exvad.config import Config
@@ -30,7 +31,7 @@ if TYPE_CHECKING:
     from exvad.serving.schemas.streams import StreamOptions, StreamSource
     from exvad.serving.settings import ServerSettings
 
-Items = queue.Queue[tuple[str, Record | None]]  # None once a stream is not watched any more
+Items = queue.Queue[tuple[str, StreamEvent | None]]  # None once a stream is not watched any more
 
 
 def watch_sources(
@@ -134,9 +135,9 @@ class _Watcher:
             futures[name].add_done_callback(partial(self._mark_over, name))
         watched = set(futures)
         while watched:
-            name, record = self._items.get()
-            if record is not None:
-                self._output.add(name, record)
+            name, event = self._items.get()
+            if event is not None:
+                self._output.add(name, event.record, event.happened_at)
                 continue
             watched.remove(name)
             self._output.end_alerts(name)
@@ -156,9 +157,9 @@ class _Watcher:
     def print_rest(self) -> None:
         """Print the alerts that were on their way when the streams were stopped."""
         while not self._items.empty():
-            name, record = self._items.get()
-            if isinstance(record, LiveAlert):
-                self._output.add(name, record)
+            name, event = self._items.get()
+            if event is not None and isinstance(event.record, LiveAlert):
+                self._output.add(name, event.record, event.happened_at)
         for name in self._streams:
             self._output.end_alerts(name)
 
@@ -169,7 +170,8 @@ class _Watcher:
         try:
             for event in stream.follow(process, self._stopped, self._explainer):
                 event.peak_frames.clear()  # nothing stores them
-                self._items.put((name, event.record))
+                self._items.put((name, event))
         except ValueError as error:
             self.failed.add(name)
-            self._items.put((name, LiveNotice(kind="ended", text=str(error))))
+            notice = LiveNotice(kind="ended", text=str(error))
+            self._items.put((name, StreamEvent(notice, time.time(), {})))

@@ -121,7 +121,7 @@ class StreamAlert(LiveAlert):
     """An alert of a live stream.
 
     Args:
-        began_at: when the alert began, in seconds since 1970.
+        began_at: when the frame at its start arrived, in seconds since 1970.
         triage: what a person decided about it: open, reviewed or false alarm.
     """
 
@@ -141,6 +141,7 @@ class Stream(BaseModel):
         seconds: time of the newest score, in seconds since the stream began.
         score: newest anomaly score, 0 to 1.
         notice: newest message about the source.
+        domain: in words, that it lies outside what the checkpoint was trained on; else empty.
         alerts: alerts, newest first.
     """
 
@@ -152,6 +153,7 @@ class Stream(BaseModel):
     seconds: float | None = None
     score: float | None = None
     notice: str | None = None
+    domain: str = ""
     alerts: list[StreamAlert] = []
 
     @property

@@ -29,8 +29,9 @@ class VideoModel:
             videos: a column `video` of paths.
 
         Returns:
-            One row per file: its path, its predicted class, its anomaly score (0 to 1), and the
-            whole analysis as JSON (`exvad.results.Analysis`).
+            One row per file: its path, its predicted class, its anomaly score (0 to 1), the whole
+            analysis as JSON (`exvad.results.Analysis`), and what is said of a file that lies
+            outside what the checkpoint was trained on (else empty): its class means little.
 
         Raises:
             ValueError: a file is not a readable video.
@@ -39,7 +40,13 @@ class VideoModel:
 
         analyses = [(str(path), self._detector.analyze(Path(path))) for path in videos["video"]]
         rows = [
-            (path, analysis.label, analysis.anomaly_score, analysis.model_dump_json())
+            (
+                path,
+                analysis.label,
+                analysis.anomaly_score,
+                analysis.model_dump_json(),
+                analysis.domain_notice,
+            )
             for path, analysis in analyses
         ]
         return pd.DataFrame(rows, columns=[name for name, _ in COLUMNS])

@@ -13,6 +13,10 @@ if TYPE_CHECKING:
     from exvad.export.graphs import Graph
 
 DESCRIPTION = "export.json"
+NOTE = (
+    "The exported files don't compare a video with those of training: of one that is unlike them, "
+    "scores and classes mean little, and only `exvad analyze` with the checkpoint says so."
+)
 
 
 @dataclass(frozen=True)
@@ -44,6 +48,8 @@ def describe(
     return {
         "exvad": exvad.__version__,
         "model": checkpoint.name,
+        "about": config.data.about,
+        "domain": NOTE,
         "files": {
             part.graph.name: {
                 "file": part.file,

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
+import time
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from exvad.results.live import LiveAlert, LiveNotice, LiveScores, Record
@@ -14,10 +16,12 @@ class _Held:
 
     Args:
         deadline: seconds of the stream at which it is released in any case.
+        clock_deadline: the same on the clock: a stream without frames has no time of its own.
         records: its records so far.
     """
 
     deadline: float
+    clock_deadline: float
     records: list[LiveAlert] = field(default_factory=list)
 
 
@@ -25,22 +29,30 @@ class AlertGate:
     """Passes on the records of a stream, and alerts only once their explanation confirms them.
 
     A rejected alert becomes a notice. An alert whose explanation does not come in time, or can't be
-    had, is passed on unverified: nothing is lost because a model is slow or down.
+    had, is passed on unverified: nothing is lost because a model is slow or down. So is one whose
+    source is lost: that may belong to what happens there, and nothing more will be seen of it.
 
     Args:
-        seconds: the longest delay of an alert, in seconds of the stream.
+        seconds: the longest delay of an alert, in seconds of the stream and on the clock.
+        clock: returns seconds that never go back.
     """
 
-    def __init__(self, seconds: float) -> None:
+    def __init__(self, seconds: float, clock: Callable[[], float] = time.monotonic) -> None:
         self.seconds = seconds
+        self._clock = clock
         self._held: dict[int, _Held] = {}
         self._rejected: set[int] = set()
+
+    @property
+    def is_holding(self) -> bool:
+        """Whether an alert is held."""
+        return bool(self._held)
 
     def filter(self, records: Sequence[Record]) -> list[Record]:
         """Return the records that pass, with those that were held and pass now.
 
         Args:
-            records: new records, in order.
+            records: new records, in order; none to let pass what has been held for too long.
         """
         passed: list[Record] = []
         for record in records:
@@ -49,10 +61,10 @@ class AlertGate:
                 continue
             if isinstance(record, LiveScores) and record.times:
                 passed += self._release_late(record.times[-1])
-            if isinstance(record, LiveNotice) and record.kind == "unexplained":
+            if isinstance(record, LiveNotice) and record.kind in ("unexplained", "lost"):
                 passed += self.release()
             passed.append(record)
-        return passed
+        return passed + self._release_late()
 
     def release(self) -> list[Record]:
         """Return all records that are held, unverified."""
@@ -63,7 +75,7 @@ class AlertGate:
         if alert.number in self._rejected:
             return []
         if alert.state == "began":
-            self._held[alert.number] = _Held(alert.end + self.seconds)
+            self._held[alert.number] = _Held(alert.end + self.seconds, self._clock() + self.seconds)
         held = self._held.get(alert.number)
         if held is None:
             return [alert]
@@ -75,8 +87,13 @@ class AlertGate:
             return [*held.records, alert]
         self._rejected.add(alert.number)
         text = f"a second look rejected {alert.label}: {alert.explanation.reason}"
-        return [LiveNotice(kind="rejected", text=text)]
+        return [LiveNotice(kind="rejected", text=text, alert=alert.number)]
 
-    def _release_late(self, time: float) -> list[Record]:
-        late = [number for number, held in self._held.items() if time >= held.deadline]
+    def _release_late(self, stream_time: float = -math.inf) -> list[Record]:
+        now = self._clock()
+        late = [
+            number
+            for number, held in self._held.items()
+            if stream_time >= held.deadline or now >= held.clock_deadline
+        ]
         return [record for number in late for record in self._held.pop(number).records]

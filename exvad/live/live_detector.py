@@ -9,6 +9,7 @@ W snippets of the window · t new snippets · C classes · D feature width
 
 from __future__ import annotations
 
+import time
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Executor
@@ -36,6 +37,8 @@ if TYPE_CHECKING:
     from exvad.checkpoints.zero_shot import AnyCheckpoint
     from exvad.encoders.protocols import Models
     from exvad.inference.prediction import Prediction
+
+SETTLE_SECONDS = 0.1  # between two looks at an explanation after the end of a stream
 
 
 class _Unplaced(NamedTuple):
@@ -88,7 +91,8 @@ class LiveDetector:
         """Score new frames and return the records they cause.
 
         Args:
-            frames: new frames, one per snippet, oldest first.
+            frames: new frames, one per snippet, oldest first; none to collect an explanation that
+                has come meanwhile, and alerts that were held for too long.
         """
         records: list[Record] = []
         for shape in dict.fromkeys(frame.frame.shape for frame in frames):
@@ -96,6 +100,26 @@ class LiveDetector:
                 [frame for frame in frames if frame.frame.shape == shape]
             )
         return self._gated(records + self._collect_explanation())
+
+    def add_notice(self, notice: Notice) -> list[Record]:
+        """Return the records of a notice about the source: alerts that were held, and the notice.
+
+        Args:
+            notice: the notice.
+        """
+        record = LiveNotice(kind=notice.kind, text=notice.text, count=notice.count)
+        return self._gated([record])
+
+    def release(self) -> list[Record]:
+        """Return what is held of alerts: they are not confirmed, and nobody watches any more."""
+        return [] if self._gate is None else self._gate.release()
+
+    def settle(self) -> Iterator[Record]:
+        """Yield what a second look decides about alerts that are held, within its bounded time."""
+        while self._gate is not None and self._gate.is_holding and self._explainer.busy:
+            yield from self.process([])
+            if self._gate.is_holding:
+                time.sleep(SETTLE_SECONDS)
 
     def finish(self) -> list[Record]:
         """End the active alert, wait for explanations, and return the last records."""
@@ -106,7 +130,7 @@ class LiveDetector:
         while self._explainer.busy:
             self._explainer.wait()
             records += self._collect_explanation()
-        return self._gated(records) + (self._gate.release() if self._gate else [])
+        return self._gated(records) + self.release()
 
     def _gated(self, records: list[Record]) -> list[Record]:
         """Hold alerts that a second look has to confirm first."""
@@ -260,12 +284,14 @@ def watch(source: Iterator[list[LiveFrame] | Notice], detector: LiveDetector) ->
     """Yield the records of a stream until it ends.
 
     Args:
-        source: frames and notices; see `LiveSource.follow`.
+        source: frames and notices; see `LiveSource.follow`. An empty list of frames says that there
+            are none now.
         detector: the detector.
     """
     for item in source:
         if isinstance(item, Notice):
-            yield LiveNotice(kind=item.kind, text=item.text, count=item.count)
+            yield from detector.add_notice(item)
         else:
             yield from detector.process(item)
+    yield from detector.settle()
     yield from detector.finish()

@@ -63,7 +63,9 @@ class LiveDomain:
         assert check.distance is not None
         if check.state == "outside":
             self._outside = check
-            return [] if was_outside else [LiveNotice(kind="domain", text=check.text)]
+            if was_outside:
+                return []
+            return [LiveNotice(kind="domain", text=check.text, outside=True)]
         if not was_outside or check.distance > BACK_INSIDE:
             return []
         self._outside = None

@@ -118,3 +118,8 @@ class Analysis(BaseModel):
     )
     problems: list[str] = Field(default=[], description="what could not be read or was skipped")
     model: str = Field(description="the checkpoint")
+
+    @property
+    def domain_notice(self) -> str:
+        """What is said in words of a video outside the checkpoint's domain; empty inside."""
+        return self.domain.text if self.domain and self.domain.state == "outside" else ""

@@ -60,6 +60,12 @@ class LiveNotice(BaseModel):
     )
     text: str = Field(description="what happened, in words")
     count: int = Field(0, description="number of dropped frames")
+    alert: int = Field(0, description="number of the alert that was rejected; else 0")
+    outside: bool = Field(
+        False,
+        description="of the kind domain: whether the stream lies outside what the checkpoint was "
+        "trained on, or is back inside",
+    )
 
 
 Record = LiveScores | LiveAlert | LiveNotice

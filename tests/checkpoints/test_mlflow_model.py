@@ -34,7 +34,7 @@ def test_log_checkpoint_gives_a_model_that_mlflow_loads_and_describes(
         model_uri = log_checkpoint(checkpoint, "checkpoint", {"model.text": "none"})
     signature = mlflow.models.get_model_info(model_uri).signature
     assert signature.inputs.input_names() == ["video"]
-    assert signature.outputs.input_names() == ["video", "label", "score", "analysis"]
+    assert signature.outputs.input_names() == ["video", "label", "score", "analysis", "domain"]
     folder = resolve_checkpoint(run.info.run_id, tracking_uri)
     assert (folder / "model.safetensors").read_bytes() == (
         checkpoint / "model.safetensors"
@@ -47,6 +47,7 @@ def test_log_checkpoint_gives_a_model_that_mlflow_loads_and_describes(
     assert row["label"] == analysis["label"]
     assert row["score"] == analysis["anomaly_score"]
     assert analysis["scores"]
+    assert row["domain"] == ""  # this checkpoint has no statistics of its training features
     # The same by the URI alone, where MLflow itself has no address.
     mlflow.set_tracking_uri(None)
     monkeypatch.delenv("MLFLOW_TRACKING_URI")

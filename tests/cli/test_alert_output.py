@@ -98,3 +98,24 @@ def test_an_explanation_that_comes_after_many_other_alerts_is_none_of_its_own() 
     output.add("[door]", alert(number=1, state="explained", explanation=WHY))
     output.summarize()
     assert notes.getvalue().endswith("[door]: 19 alerts in 1:00.0\n")
+
+
+def test_an_alert_outside_the_domain_says_so_in_its_line() -> None:
+    output, out, notes = open_output()
+    notice = "Outside the domain of this checkpoint: it was trained on a demo."
+    output.add("[door]", LiveNotice(kind="domain", text=notice, outside=True))
+    output.add("[door]", alert(domain=notice))
+    assert notice in notes.getvalue()
+    assert out.getvalue().endswith("1:01.5  outside the domain of the checkpoint\n")
+
+
+def test_json_says_when_an_alert_began_and_not_when_it_was_found(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    output, _, _ = open_output(as_json=True)
+    output.add("[door]", alert(), 1000.0)
+    output.add("[door]", alert(state="lasted", end=70), 1000.3)
+    output.add("[door]", alert(state="changed", start=60.0), 998.5)
+    output.add("[door]", alert(state="ended", start=60.0, end=75))
+    alerts = [json.loads(line)["alert"] for line in capsys.readouterr().out.splitlines()]
+    assert [item["began_at"] for item in alerts] == [1000.0, 998.5, 998.5]

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import io
 import json
 from pathlib import Path
 
 import pytest
+from rich.console import Console
 
+from exvad.cli.analysis import print_analysis
 from exvad.cli.main import main
+from exvad.results import DomainCheck
 from tests.helpers.disks import small_disk
+from tests.helpers.fake_detector import make_analysis
 from tests.helpers.scene_memory import write_fire_memory
 from tests.helpers.videos import write_video
 
@@ -118,3 +123,16 @@ def test_a_report_on_a_full_disk_is_one_sentence_and_no_half_page(
         f"exvad: {disk}/page.html: No space left on device; make room there and run the same "
         "command again"
     )
+
+
+def test_text_says_first_that_a_video_is_outside_the_domain() -> None:
+    def lines(state: str) -> list[str]:
+        check = DomainCheck.model_validate({"state": state, "text": f"It is {state} [x]."})
+        output = io.StringIO()
+        analysis = make_analysis("a.mp4").model_copy(update={"domain": check})
+        print_analysis(Console(file=output), analysis)
+        return [line.strip() for line in output.getvalue().splitlines()]
+
+    assert lines("outside")[1] == "It is outside [x]."
+    assert lines("unknown")[1] == "It is unknown [x]."
+    assert not any("It is" in line for line in lines("inside"))

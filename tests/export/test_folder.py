@@ -91,6 +91,8 @@ def test_description_has_what_a_program_needs(checkpoint: Path, exported: Path) 
     trained = Detector(checkpoint)
     assert description["classes"] == list(trained.classes)
     assert description["decision"] == trained.checkpoint.calibration.model_dump()
+    assert description["about"] == trained.config.data.about
+    assert "unlike" in description["domain"]
     assert description["snippets"]["frames_per_snippet"] == trained.config.data.stride
     preprocessing = ClipEncoder("package:clip", device="cpu", dtype="float32").preprocess
     assert Preprocessing(**as_tuples(description["preprocessing"])) == preprocessing

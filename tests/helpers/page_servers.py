@@ -12,7 +12,7 @@ from PIL import Image
 from playwright.sync_api import Page, expect
 
 from exvad.detector.detector import TimedAnalysis
-from exvad.results import Analysis, Caption, DetectedEvent, Explanation
+from exvad.results import Analysis, Caption, DetectedEvent, DomainCheck, Explanation
 from exvad.results.live import LiveAlert, LiveNotice, LiveScores
 from exvad.serving.queue.streams import StreamQueue
 from exvad.serving.schemas.streams import StreamOptions, StreamSource
@@ -66,12 +66,14 @@ class PausingDetector(FakeDetector):
 
     Attributes:
         resume: clear it to pause every analysis at half of its progress.
+        domain: what it says about the domain of every video.
     """
 
     def __init__(self) -> None:
         super().__init__()
         self.resume = threading.Event()
         self.resume.set()
+        self.domain: DomainCheck | None = None
 
     def analyze_timed(self, path: str | Path, *arguments: Any) -> TimedAnalysis:
         """Analyze a video; see `FakeDetector.analyze_timed`."""
@@ -80,7 +82,8 @@ class PausingDetector(FakeDetector):
         if callbacks is not None and callbacks.on_progress is not None:
             callbacks.on_progress(0.5)
         self.resume.wait(RESUME_TIMEOUT)
-        return timed._replace(analysis=with_two_events(timed.analysis))
+        analysis = with_two_events(timed.analysis)
+        return timed._replace(analysis=analysis.model_copy(update={"domain": self.domain}))
 
 
 class AnalysisServer(Server):
@@ -126,15 +129,19 @@ class StreamServer(Server):
         self.publish_notice(stream_id, "connected", "the source is open")
         return stream_id
 
-    def publish_notice(self, stream_id: str, kind: str, text: str, count: int = 0) -> None:
-        """Publish a notice about the source of a stream."""
-        notice = LiveNotice(kind=kind, text=text, count=count)
+    def publish_notice(
+        self, stream_id: str, kind: str, text: str, count: int = 0, outside: bool = False
+    ) -> None:
+        """Publish a notice about the source of a stream, or its domain."""
+        notice = LiveNotice(kind=kind, text=text, count=count, outside=outside)
         self.streams.publish_notice(stream_id, HOLDER, notice)
 
-    def publish_scores(self, stream_id: str, times: Sequence[float], score: float) -> None:
+    def publish_scores(
+        self, stream_id: str, times: Sequence[float], score: float, scored_at: float | None = None
+    ) -> None:
         """Publish an equal score for several snippets."""
         scores = LiveScores(times=list(times), scores=[score] * len(times))
-        self.streams.publish_scores(stream_id, HOLDER, scores, 0.4)
+        self.streams.publish_scores(stream_id, HOLDER, scores, 0.4, scored_at)
 
     def publish_alert(
         self,

@@ -52,7 +52,8 @@ def test_gate_turns_a_rejected_alert_into_a_notice() -> None:
     gate = AlertGate(20)
     gate.filter([alert("began", 3)])
     (notice,) = gate.filter([alert("explained", 4, anomalous=False)])
-    assert notice == LiveNotice(kind="rejected", text="a second look rejected Fire: It is a grill.")
+    text = "a second look rejected Fire: It is a grill."
+    assert notice == LiveNotice(kind="rejected", text=text, alert=1)
     assert gate.filter([alert("lasted", 8), alert("ended", 9)]) == []
     assert gate.release() == []
     assert states(gate.filter([alert("began", 30, number=2), scores(60)])) == ["began"]
@@ -72,3 +73,24 @@ def test_gate_releases_alerts_that_cannot_be_explained_and_those_at_the_end() ->
     assert states(gate.filter([LiveNotice(kind="unexplained", text="x")])) == ["began"]
     gate.filter([alert("began", 40, number=2), alert("ended", 41, number=2)])
     assert states(gate.release()) == ["began", "ended"]
+
+
+def test_gate_releases_an_alert_in_time_while_no_frames_come() -> None:
+    now = 100.0
+    gate = AlertGate(20, clock=lambda: now)
+    gate.filter([alert("began", 3)])
+    now = 119.9
+    assert gate.filter([]) == []
+    assert gate.is_holding
+    now = 120.0
+    assert states(gate.filter([])) == ["began"]
+    assert not gate.is_holding
+
+
+def test_gate_releases_alerts_before_the_notice_that_their_source_is_lost() -> None:
+    gate = AlertGate(20)
+    gate.filter([alert("began", 3)])
+    gone = LiveNotice(kind="lost", text="the camera is off")
+    released, notice = gate.filter([gone])
+    assert states([released]) == ["began"]
+    assert notice == gone

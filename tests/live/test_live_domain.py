@@ -34,6 +34,7 @@ def test_add_gives_a_notice_when_the_stream_leaves_the_domain_and_when_it_is_bac
     (left, outside), (returned, back) = notices
     assert 12 < left < 20
     assert outside.kind == "domain"
+    assert (outside.outside, back.outside) == (True, False)
     assert outside.text.startswith("Outside the domain of this checkpoint")
     assert outside.text.endswith("It was trained on noise.")
     assert 24 < returned < 32

@@ -17,7 +17,11 @@ MAX_EVENTS = 2000  # stored events of a stream
 
 
 def publish_alert(
-    connection: sqlite3.Connection, stream_id: str, alert: LiveAlert, webhook: str | None
+    connection: sqlite3.Connection,
+    stream_id: str,
+    alert: LiveAlert,
+    webhook: str | None,
+    began_at: float | None = None,
 ) -> None:
     """Store an alert or its new state, append its event, and add its webhook.
 
@@ -26,18 +30,31 @@ def publish_alert(
         stream_id: id of the stream; an alert of a deleted stream is dropped.
         alert: the alert.
         webhook: URL that receives the alert, except when it merely lasts.
+        began_at: when the frame at its start arrived, in seconds since 1970; None for when its
+            first state was published.
     """
     row = connection.execute(
         "select alert from alerts where stream_id = ? and number = ?", (stream_id, alert.number)
     ).fetchone()
     earlier = None if row is None else LiveAlert.model_validate_json(row["alert"])
     merged = merge_states(earlier, alert)
+    if began_at is not None:
+        began_at += merged.start - alert.start  # an ended alert keeps its start
+        if earlier is not None and merged.start == earlier.start:
+            began_at = None  # nor does that of any other move while it stays where it is
+    values = {
+        "number": alert.number,
+        "alert": merged.model_dump_json(),
+        "stream_id": stream_id,
+        "began_at": began_at,
+        "now": time.time(),
+    }
     row = connection.execute(
         "insert into alerts (stream_id, number, began_at, alert) "
-        "select id, ?, ?, ? from streams where id = ? "
-        "on conflict (stream_id, number) do update set alert = excluded.alert "
-        "returning began_at, alert, triage",
-        (alert.number, time.time(), merged.model_dump_json(), stream_id),
+        "select id, :number, coalesce(:began_at, :now), :alert from streams where id = :stream_id "
+        "on conflict (stream_id, number) do update set alert = excluded.alert, "
+        "began_at = coalesce(:began_at, began_at) returning began_at, alert, triage",
+        values,
     ).fetchone()
     if row is None:
         return

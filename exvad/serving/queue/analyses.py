@@ -27,7 +27,7 @@ MAX_ATTEMPTS = 3
 CRASHED_ERROR = f"processing crashed the worker {MAX_ATTEMPTS} times; the file was given up"
 _STATUS_COLUMNS = (
     "id, name, state, progress, created, started, finished, score, label, events, triage, "
-    "error, timings"
+    "error, timings, domain"
 )
 
 
@@ -200,7 +200,7 @@ class AnalysisQueue(LeasedQueue):
         with self.write() as connection:
             finished = connection.execute(
                 "update analyses set state = ?, finished = ?, holder = null, progress = 1, "
-                "score = ?, label = ?, events = ?, error = ?, result = ?, timings = ? "
+                "score = ?, label = ?, events = ?, domain = ?, error = ?, result = ?, timings = ? "
                 "where id = ? and holder = ? and state = 'running'",
                 (
                     state,
@@ -208,6 +208,7 @@ class AnalysisQueue(LeasedQueue):
                     None if result is None else result.anomaly_score,
                     None if result is None else result.label,
                     None if result is None else len(result.events),
+                    "" if result is None else result.domain_notice,
                     error,
                     None if result is None else result.model_dump_json(),
                     json.dumps(dict(timings)) if timings else None,

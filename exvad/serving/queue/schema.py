@@ -12,7 +12,7 @@ from collections.abc import Mapping
 import exvad
 
 FIRST_VERSION = 7  # of exvad 0.2.0; tables of 0.1 are refused
-SCHEMA_VERSION = 9
+SCHEMA_VERSION = 10
 SCHEMA = """
 create table analyses (
     id text primary key, name text not null, path text not null, uploaded integer not null,
@@ -20,14 +20,15 @@ create table analyses (
     created real not null, started real, finished real,
     holder text, lease real, attempts integer not null default 0,
     score real, label text, events integer, result text, error text, timings text,
-    triage text not null default 'open', review text
+    triage text not null default 'open', review text, domain text not null default ''
 );
 create index analyses_by_state on analyses (state, created);
 create table streams (
     id text primary key, name text not null, source text not null, options text not null,
     state text not null, created real not null, finished real, holder text, lease real,
     threshold real, classes text not null default '[]', seconds real, delay real, score real,
-    dropped integer not null default 0, notice text, num_alerts integer not null default 0
+    dropped integer not null default 0, notice text, num_alerts integer not null default 0,
+    domain text not null default '', scored_at real
 );
 create table alerts (
     stream_id text not null, number integer not null, began_at real not null, alert text not null,
@@ -53,6 +54,11 @@ FORGET_SOURCE = "source = '{}'"
 UPGRADES: Mapping[int, str] = {
     7: f"update streams set {FORGET_SOURCE} where state = 'ended';",
     8: "alter table analyses add column review text;",
+    9: "alter table analyses add column domain text not null default '';"
+    "update analyses set domain = json_extract(result, '$.domain.text') "
+    "where json_extract(result, '$.domain.state') = 'outside';"
+    "alter table streams add column domain text not null default '';"
+    "alter table streams add column scored_at real;",
 }
 
 

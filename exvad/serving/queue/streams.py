@@ -127,7 +127,7 @@ class StreamQueue(LeasedQueue):
     def record_detector(
         self, stream_id: str, holder: str, threshold: float, classes: Sequence[str]
     ) -> None:
-        """Store the properties of the detector that watches a stream.
+        """Store the properties of the detector that watches a stream from now on.
 
         Args:
             stream_id: id of the stream.
@@ -137,7 +137,8 @@ class StreamQueue(LeasedQueue):
         """
         with self.write(durable=False) as connection:
             connection.execute(
-                "update streams set threshold = ?, classes = ? where id = ? and holder = ?",
+                "update streams set threshold = ?, classes = ?, domain = '' "
+                "where id = ? and holder = ?",
                 (threshold, json.dumps(list(classes)), stream_id, holder),
             )
 
@@ -157,7 +158,14 @@ class StreamQueue(LeasedQueue):
                 "update streams set lease = 0 where id = ? and holder = ?", (stream_id, holder)
             )
 
-    def publish_scores(self, stream_id: str, holder: str, scores: LiveScores, delay: float) -> None:
+    def publish_scores(
+        self,
+        stream_id: str,
+        holder: str,
+        scores: LiveScores,
+        delay: float,
+        scored_at: float | None = None,
+    ) -> None:
         """Store new scores and append their event, if the watcher still holds the stream.
 
         Args:
@@ -165,22 +173,40 @@ class StreamQueue(LeasedQueue):
             holder: the watcher.
             scores: new scores, at least one.
             delay: seconds from the arrival of the frames to their scores.
+            scored_at: when the newest frame arrived, in seconds since 1970; None for `delay` ago.
         """
+        if scored_at is None:
+            scored_at = time.time() - delay
         with self.write(durable=False) as connection:
             updated = connection.execute(
-                "update streams set seconds = ?, score = ?, delay = ? where id = ? and holder = ?",
-                (scores.times[-1], scores.scores[-1], round(delay, 3), stream_id, holder),
+                "update streams set seconds = ?, score = ?, delay = ?, scored_at = ? "
+                "where id = ? and holder = ?",
+                (
+                    scores.times[-1],
+                    scores.scores[-1],
+                    round(delay, 3),
+                    scored_at,
+                    stream_id,
+                    holder,
+                ),
             )
             if updated.rowcount == 1:
                 append_stream_event(connection, stream_id, "scores", scores.model_dump_json())
 
     def publish_notice(self, stream_id: str, holder: str, notice: LiveNotice) -> None:
-        """Store a notice and append its event, if the watcher still holds the stream."""
+        """Store a notice and append its event, if the watcher still holds the stream.
+
+        One about the domain stays beside the newest one about the source.
+        """
+        is_domain = notice.kind == "domain"
+        text = None if is_domain else notice.text
+        domain = (notice.text if notice.outside else "") if is_domain else None
+        state = STATE_OF_NOTICE.get(notice.kind)
         with self.write(durable=False) as connection:
             updated = connection.execute(
-                "update streams set notice = ?, dropped = dropped + ?, state = "
-                "coalesce(?, state) where id = ? and holder = ?",
-                (notice.text, notice.count, STATE_OF_NOTICE.get(notice.kind), stream_id, holder),
+                "update streams set notice = coalesce(?, notice), domain = coalesce(?, domain), "
+                "dropped = dropped + ?, state = coalesce(?, state) where id = ? and holder = ?",
+                (text, domain, notice.count, state, stream_id, holder),
             )
             if updated.rowcount == 1:
                 append_stream_event(connection, stream_id, "notice", notice.model_dump_json())
@@ -192,6 +218,7 @@ class StreamQueue(LeasedQueue):
         alert: LiveAlert,
         webhook: str | None = None,
         frame: bytes | None = None,
+        began_at: float | None = None,
     ) -> None:
         """Store an alert or its new state, if the watcher still holds the stream.
 
@@ -201,6 +228,7 @@ class StreamQueue(LeasedQueue):
             alert: the alert.
             webhook: URL that receives the alert, except when it merely lasts.
             frame: JPEG of a new peak.
+            began_at: when the frame at its start arrived, in seconds since 1970; None for now.
         """
         with self.write() as connection:
             if not _is_holder(connection, stream_id, holder):
@@ -210,7 +238,7 @@ class StreamQueue(LeasedQueue):
                 connection.execute(
                     "update streams set num_alerts = ? where id = ?", (alert.number, stream_id)
                 )
-            publish_alert(connection, stream_id, alert, webhook)
+            publish_alert(connection, stream_id, alert, webhook, began_at)
             if frame is not None:
                 store_frame(connection, stream_id, alert.number, frame)
 
@@ -342,7 +370,7 @@ def _to_status(
 ) -> StreamStatus:
     num_alerts, untriaged = count_alerts(connection, row["id"])
     columns = ("id", "name", "state", "created", "finished", "seconds", "delay", "score",
-               "dropped", "notice", "threshold")  # fmt: skip
+               "dropped", "notice", "threshold", "domain", "scored_at")  # fmt: skip
     options = StreamOptions.model_validate_json(row["options"])
     return StreamStatus(
         **{column: row[column] for column in columns},

@@ -7,7 +7,13 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from exvad.results import Analysis
-from exvad.serving.schemas.categories import EXAMPLE, Categories, NormalScenes, parse_categories
+from exvad.serving.schemas.categories import (
+    CATEGORIES_NAMES,
+    EXAMPLE,
+    Categories,
+    NormalScenes,
+    parse_categories,
+)
 from exvad.serving.schemas.reviews import Review
 from exvad.serving.schemas.sources import ONE_SOURCE, PathOrUrl
 
@@ -40,7 +46,7 @@ class AnalysisOptions(CommonOptions):
 
     model_config = ConfigDict(extra="forbid")
 
-    categories: Categories = {}
+    categories: Categories = Field({}, validation_alias=CATEGORIES_NAMES)
     normal: NormalScenes = []
 
 
@@ -59,6 +65,7 @@ class AnalysisQuery(CommonOptions):
         description="additional classes, with phrases for each, as JSON: "
         f"{EXAMPLE}; a URL may have 64 KiB at most",
     )
+    look_for: str = Field("{}", max_length=20_000, description="another name of `categories`")
     normal: NormalScenes = Field(
         [],
         description="a further normal scene of this camera, such as: people jog here; the "
@@ -69,10 +76,15 @@ class AnalysisQuery(CommonOptions):
         """Return the options of the analysis.
 
         Raises:
-            ValueError: the categories are not a JSON object of lists of phrases.
+            ValueError: the categories are not a JSON object of lists of phrases, or have both
+                names.
         """
+        given = self.model_fields_set & {"categories", "look_for"}
+        if len(given) == 2:
+            raise ValueError("look_for is another name of categories: give one of them")
+        text = self.look_for if "look_for" in given else self.categories
         return AnalysisOptions(
-            categories=parse_categories(self.categories),
+            categories=parse_categories(text),
             normal=self.normal,
             threshold=self.threshold,
             explain=self.explain,
@@ -120,6 +132,11 @@ class AnalysisStatus(BaseModel):
     anomaly_score: float | None = None
     label: str | None = Field(None, description="class of its events, or of the whole video")
     events: int | None = Field(None, description="number of events in the result")
+    domain: str = Field(
+        "",
+        description="in words, that the video lies outside what the checkpoint was trained on; "
+        "empty if it does not",
+    )
     triage: Triage = "open"
     error: str | None = Field(None, description="why the analysis failed")
     result: Analysis | None = Field(None, description="the result of an analysis that is done")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from pydantic import Field, TypeAdapter, ValidationError
+from pydantic import AliasChoices, Field, TypeAdapter, ValidationError
 
 EXAMPLE = '{"shoplifting": ["someone hides goods in a bag"]}'
 MAX_CATEGORIES = 32
@@ -14,7 +14,10 @@ ClassName = Annotated[str, Field(min_length=1, max_length=100)]
 Phrase = Annotated[str, Field(min_length=1, max_length=300)]
 Categories = Annotated[
     dict[ClassName, Annotated[list[Phrase], Field(min_length=1, max_length=MAX_PHRASES)]],
-    Field(max_length=MAX_CATEGORIES, description="additional classes, with phrases for each"),
+    Field(
+        max_length=MAX_CATEGORIES,
+        description="additional classes, with phrases for each; `look_for` is another name of it",
+    ),
 ]
 NormalScenes = Annotated[
     list[Phrase],
@@ -24,6 +27,8 @@ NormalScenes = Annotated[
         "for detection without training only",
     ),
 ]
+# `--look-for` and the file of a detector without training call them so.
+CATEGORIES_NAMES = AliasChoices("categories", "look_for")
 _ADAPTER = TypeAdapter(Categories)
 
 

@@ -8,7 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from exvad.results.live import LiveAlert
 from exvad.serving.schemas.analyses import Triage
-from exvad.serving.schemas.categories import Categories, NormalScenes
+from exvad.serving.schemas.categories import CATEGORIES_NAMES, Categories, NormalScenes
 from exvad.serving.schemas.sources import ONE_SOURCE, PathOrUrl
 
 StreamState = Literal["waiting", "watching", "lost", "ended"]
@@ -43,7 +43,7 @@ class StreamOptions(BaseModel):
         description="the recording is kept for so long, so that an alert has its clip; 0 records "
         "nothing; without it, what the server's setting `keep_hours` says",
     )
-    categories: Categories = {}
+    categories: Categories = Field({}, validation_alias=CATEGORIES_NAMES)
     normal: NormalScenes = []
     webhook: str | None = Field(
         None,
@@ -83,7 +83,9 @@ class StreamRequest(StreamOptions, StreamSource):
 class AlertStatus(LiveAlert):
     """The state of an alert."""
 
-    began_at: float = Field(description="when the alert began, in seconds since 1970")
+    began_at: float = Field(
+        description="when the frame at its start arrived, in seconds since 1970"
+    )
     triage: Triage = "open"
 
 
@@ -100,10 +102,18 @@ class StreamStatus(BaseModel):
     seconds: float | None = Field(
         None, description="time of the newest score, in seconds since the stream began"
     )
+    scored_at: float | None = Field(
+        None, description="when the frame of the newest score arrived, in seconds since 1970"
+    )
     delay: float | None = Field(None, description="seconds from a frame's arrival to its score")
     score: float | None = Field(None, description="newest anomaly score")
     dropped: int = Field(0, description="frames that were dropped to keep up with the stream")
     notice: str | None = Field(None, description="newest message about the source")
+    domain: str = Field(
+        "",
+        description="in words, that the stream lies outside what the checkpoint was trained on; "
+        "empty if it does not",
+    )
     threshold: float | None = Field(None, description="an alert begins above this score")
     classes: list[str] = Field([], description="classes to detect, the normal class first")
     untrained: list[str] = Field([], description="classes that the training did not include")

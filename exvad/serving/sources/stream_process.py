@@ -30,6 +30,7 @@ MAX_LINE_BYTES = 2**16
 MAX_TEXT_LENGTH = 500
 MAX_FRAMES = 32  # yielded at once
 POLL_SECONDS = 0.1
+TICK_SECONDS = 1.0  # without frames, after which that is said
 RESTART_SECONDS = 2.0
 CERTIFICATES = ("SSL_CERT_FILE", "SSL_CERT_DIR")  # of issuers, for cameras with TLS
 
@@ -52,7 +53,8 @@ class StreamProcess:
             stopped: set it to end earlier.
 
         Yields:
-            New frames, oldest first, and notices.
+            New frames, oldest first, and notices. After the first frames, an empty list says that
+            no more have come for a while.
         """
         began, spec = time.monotonic(), self._spec
         while not stopped.is_set():
@@ -113,16 +115,21 @@ def _read(
     assert process.stdout is not None
     reader = _PipeReader(process.stdout, stopped)
     frames: list[LiveFrame] = []
+    has_begun = False
     while not stopped.is_set():
         if frames and (len(frames) == MAX_FRAMES or not reader.has_data()):
             yield frames
             frames = []
+        if has_begun and not reader.wait(TICK_SECONDS):
+            yield []
+            continue
         line = reader.read_line()
         if line is None:
             break
         item = _parse(line, reader)
         if isinstance(item, LiveFrame):
             frames.append(item)
+            has_begun = True
             continue
         if frames:
             yield frames
@@ -175,6 +182,15 @@ class _PipeReader:
     def has_data(self) -> bool:
         """Whether there is data to read already."""
         return bool(self._buffer) or bool(select.select([self._pipe], [], [], 0)[0])
+
+    def wait(self, seconds: float) -> bool:
+        """Wait for data; False if none came, True at the end of the pipe."""
+        deadline = time.monotonic() + seconds
+        while not self._stopped.is_set() and not self.has_data():
+            if time.monotonic() >= deadline:
+                return False
+            select.select([self._pipe], [], [], POLL_SECONDS)
+        return True
 
     def read_line(self) -> bytes | None:
         """Return the next line; None at the end of the pipe, or once `stopped` is set."""

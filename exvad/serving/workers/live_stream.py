@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections import deque
 from collections.abc import Iterator
 from concurrent.futures import Executor
 from typing import TYPE_CHECKING, NamedTuple
@@ -10,26 +11,24 @@ from typing import TYPE_CHECKING, NamedTuple
 from exvad.live.alerts import AlertRule
 from exvad.live.live_detector import LiveDetector, watch
 from exvad.live.settings import LiveSettings
-from exvad.results.live import Record
+from exvad.results.live import LiveAlert, LiveScores, Record
 from exvad.serving.sources.stream_reader import SourceSpec
-from exvad.serving.workers.frames import encode_jpeg
+from exvad.serving.workers.errors import NoReplicaError
+from exvad.serving.workers.peak_frames import PeakFrames
 from exvad.video.frame_buffer import LiveFrame, Notice
 
 if TYPE_CHECKING:
     import threading
 
-    import numpy as np
-    from numpy.typing import NDArray
-
     from exvad.checkpoints.zero_shot import AnyCheckpoint
     from exvad.detector.detector import Detector
-    from exvad.live.alerts import Alert
     from exvad.serving.schemas.streams import StreamOptions, StreamSource
     from exvad.serving.settings import ServerSettings
     from exvad.serving.sources.stream_process import StreamProcess
 
 HYSTERESIS = 0.7  # an alert ends below this share of the score that began it
 MAX_WINDOW = 64  # snippets: half a minute at 30 frames per second
+MAX_ARRIVALS = 512  # frames whose arrival is remembered: alerts begin in the window, or wait
 
 
 class StreamEvent(NamedTuple):
@@ -39,11 +38,14 @@ class StreamEvent(NamedTuple):
         record: the record.
         arrival: when the frames of the record arrived, in seconds since 1970.
         peak_frames: JPEG of new peaks by alert number; a frame is removed once it is stored.
+        happened_at: when the frame of the newest score, or that at the start of the alert, arrived,
+            in seconds since 1970; None for a notice.
     """
 
     record: Record
     arrival: float
     peak_frames: dict[int, bytes]
+    happened_at: float | None = None
 
 
 class LiveStream:
@@ -106,7 +108,8 @@ class LiveStream:
 
         Args:
             process: reads the source.
-            stopped: set it to end earlier; an alert that goes on is then not ended.
+            stopped: set it to end earlier; an alert that goes on is then not ended, and one that
+                waits for a second look is passed on.
             explainer: runs the explanations while scoring goes on.
             alerts: number of alerts that the stream has had before.
             after: frames up to this time, in seconds since the stream began, are dropped; None for
@@ -121,22 +124,27 @@ class LiveStream:
             explain=self._options.explain,
             alerts=alerts,
         )
-        arrivals, peak_frames = _ArrivalTimes(), dict[int, bytes]()
-
-        def on_peak(alert: Alert, frame: NDArray[np.uint8]) -> None:
-            peak_frames[alert.number] = encode_jpeg(frame)
-
+        arrivals, peaks = _ArrivalTimes(), PeakFrames()
         live_detector = LiveDetector(
-            self.checkpoint, self._detector.models, self.rule, settings, explainer, on_peak
+            self.checkpoint, self._detector.models, self.rule, settings, explainer, peaks.add
         )
         frames = arrivals.track(_until_stopped(process.follow(stopped), stopped), after)
+
+        def to_event(record: Record) -> StreamEvent:
+            happened_at = None
+            if isinstance(record, LiveAlert):
+                happened_at = arrivals.time_of(record.start)
+            elif isinstance(record, LiveScores):
+                happened_at = arrivals.time_of(record.times[-1])
+            return StreamEvent(record, arrivals.last, peaks.sort(record), happened_at)
+
         try:
-            for record in watch(frames, live_detector):
-                yield StreamEvent(record, arrivals.last, peak_frames)
-                if stopped.is_set():
-                    return
-        except _StoppedError:
-            return
+            yield from map(to_event, watch(frames, live_detector))
+        except (_StoppedError, NoReplicaError) as error:
+            # Nobody will confirm an alert any more, so it must not be held any longer.
+            yield from map(to_event, live_detector.release())
+            if isinstance(error, NoReplicaError):
+                raise
 
 
 def alert_rule(options: StreamOptions, checkpoint: AnyCheckpoint) -> AlertRule:
@@ -163,7 +171,10 @@ def _until_stopped(
         _StoppedError: `stopped` was set, which ends the source, too. A detector takes its end for
             that of the stream: it would end its alert and explain it first.
     """
-    yield from source
+    for item in source:
+        if stopped.is_set():
+            raise _StoppedError
+        yield item
     if stopped.is_set():
         raise _StoppedError
 
@@ -177,6 +188,19 @@ class _ArrivalTimes:
 
     def __init__(self) -> None:
         self.last = time.time()
+        self._frames: deque[tuple[float, float]] = deque(maxlen=MAX_ARRIVALS)
+
+    def time_of(self, seconds: float) -> float:
+        """Return when the frame at a time of the stream arrived, in seconds since 1970.
+
+        Args:
+            seconds: seconds since the stream began.
+        """
+        if not self._frames:
+            return self.last
+        later = (frame for frame in self._frames if frame[0] >= seconds)
+        frame_time, arrival = next(later, self._frames[-1])
+        return arrival - (frame_time - seconds)
 
     def track(
         self, source: Iterator[list[LiveFrame] | Notice], after: float | None
@@ -189,10 +213,11 @@ class _ArrivalTimes:
                 no frames.
         """
         for item in source:
-            if isinstance(item, Notice):
+            if isinstance(item, Notice) or not item:
                 yield item
                 continue
             frames = [frame for frame in item if after is None or frame.time > after]
             if frames:
                 self.last = frames[0].decoded_at
+                self._frames.extend((frame.time, frame.decoded_at) for frame in frames)
                 yield frames

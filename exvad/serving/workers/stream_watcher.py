@@ -133,26 +133,25 @@ class StreamWatcher:
     def _publish(self, claim: StreamClaim, event: StreamEvent, released: threading.Event) -> None:
         """Publish an event, and store the frames of new peaks."""
         stream_id, holder = claim.stream_id, claim.holder
-        record, peak_frames = event.record, event.peak_frames
+        record, peak_frames, happened_at = event.record, event.peak_frames, event.happened_at
 
         def publish_record() -> None:
             if isinstance(record, LiveScores):
                 delay = time.time() - event.arrival
-                self.streams.publish_scores(stream_id, holder, record, delay)
+                self.streams.publish_scores(stream_id, holder, record, delay, happened_at)
             elif isinstance(record, LiveNotice):
                 self.streams.publish_notice(stream_id, holder, record)
             else:
                 frame = peak_frames.get(record.number)
                 webhook = claim.options.webhook
-                self.streams.publish_alert(stream_id, holder, record, webhook, frame)
+                self.streams.publish_alert(stream_id, holder, record, webhook, frame, happened_at)
                 peak_frames.pop(record.number, None)
 
         retry_while_disk_full(publish_record, released)
         for number, frame in list(peak_frames.items()):
-            # The frame of an alert that is not published yet is stored after a later event.
             store = partial(self.streams.store_frame, stream_id, holder, number, frame)
-            if retry_while_disk_full(store, released):
-                del peak_frames[number]
+            retry_while_disk_full(store, released)  # of an alert that is gone, it is dropped
+            del peak_frames[number]
 
     def _publish_notice(self, claim: StreamClaim, kind: str, text: str) -> None:
         notice = LiveNotice(kind=kind, text=text)

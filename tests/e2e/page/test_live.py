@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from datetime import datetime
 
 import pytest
 from playwright.sync_api import Browser, expect
@@ -18,6 +19,9 @@ from tests.helpers.page_servers import (
     StreamServer,
     open_stream,
 )
+
+FORMAT_TIME = """(seconds) => new Date(seconds * 1000).toLocaleTimeString(
+  [], { hour: "2-digit", minute: "2-digit", second: "2-digit" })"""
 
 
 def watch_busy_stream(server: StreamServer) -> str:
@@ -44,6 +48,7 @@ def test_form_sends_the_source_and_the_options(
     page.get_by_label("Minimum duration (seconds)").fill("2")
     page.get_by_label("Pause after an alert (seconds)").fill("30")
     page.get_by_label("Additional classes, one per line").fill("queue: a line; people wait\n")
+    page.get_by_label("Normal here, one scene per line").fill("people jog here\n\ndogs run\n")
     page.get_by_label("Explain alerts").uncheck()
     page.get_by_role("button", name="Start watching").click()
     expect(page.get_by_role("heading", name="front door")).to_be_visible()
@@ -57,6 +62,7 @@ def test_form_sends_the_source_and_the_options(
         cool_down_seconds=30,
         explain=False,
         categories={"queue": ["a line", "people wait"]},
+        normal=["people jog here", "dogs run"],
     )
     stream_server.streams.record_detector(claim.stream_id, HOLDER, 0.6, CLASSES)
     stream_server.publish_notice(claim.stream_id, "connected", "it is open")
@@ -119,7 +125,7 @@ def test_scores_appear_as_they_are_published(stream_tab: Tab, stream_server: Str
     assert box is not None
     chart.hover(position={"x": box["width"] - 1, "y": 20})
     expect(page.locator("#live-chart-readout")).to_have_text(
-        re.compile(r"^0:0\d ago · score 0\.10$")
+        re.compile(r"^\d\d:\d\d:\d\d.* · score 0\.10$")
     )
 
 
@@ -131,7 +137,7 @@ def test_chart_shows_the_last_five_minutes(stream_tab: Tab, stream_server: Strea
     page = open_stream(stream_tab, stream_id)
     chart = page.get_by_role("img", name="road accidents from 6:40 to 7:10")
     expect(chart).to_have_accessible_name(
-        "Anomaly score of the last five minutes. road accidents from 6:40 to 7:10"
+        "Anomaly score of the newest five minutes. road accidents from 6:40 to 7:10"
     )
     expect(chart.locator(".span")).to_have_count(1)
     assert float(str(chart.locator(".span").get_attribute("x"))) == pytest.approx(1000 * 200 / 300)
@@ -139,6 +145,39 @@ def test_chart_shows_the_last_five_minutes(stream_tab: Tab, stream_server: Strea
     assert corners.startswith("M0.0,")
     assert corners.count("L") == pytest.approx(2 * 300, abs=4)
     assert page.locator("#alerts h4").all_inner_texts() == ["road accidents", "arson"]
+
+
+def test_chart_of_a_lost_source_keeps_the_time_of_day_of_its_scores(
+    stream_tab: Tab, stream_server: StreamServer
+) -> None:
+    stream_id = stream_server.watch("door")
+    noon = datetime.now().replace(hour=12, minute=0, second=0).timestamp()
+    stream_server.publish_scores(stream_id, range(121), 0.2, scored_at=noon)
+    stream_server.publish_notice(stream_id, "lost", "the camera is off")
+    page = open_stream(stream_tab, stream_id)
+    newest = page.evaluate(FORMAT_TIME, noon)
+    expect(page.locator("#live-chart-end")).to_have_text(f"newest {newest}")
+    expect(page.locator("#live-chart-start")).to_have_text(page.evaluate(FORMAT_TIME, noon - 120))
+    stream_tab.open("#live")
+    expect(page.locator(".camera-score")).to_have_text(f"Last score 0.20, {newest}")
+
+
+def test_domain_of_a_stream_stays_in_sight(stream_tab: Tab, stream_server: StreamServer) -> None:
+    stream_id = stream_server.watch("door")
+    text = "Outside the domain of this checkpoint: it is a demonstration."
+    stream_server.publish_notice(stream_id, "domain", text, outside=True)
+    stream_server.publish_notice(stream_id, "dropped", "3 frames", count=3)
+    page = stream_tab.open("#live")
+    expect(page.locator(".camera-domain")).to_have_text(
+        "Its picture is outside the checkpoint’s domain"
+    )
+    expect(page.locator(".camera-domain")).to_have_attribute("title", text)
+    expect(page.locator("#streams small")).to_contain_text("outside the checkpoint’s domain")
+    page = open_stream(stream_tab, stream_id)
+    expect(page.locator("#stream-domain")).to_have_text(text)
+    expect(page.locator("#stream-notice")).to_have_text("3 frames")
+    stream_server.publish_notice(stream_id, "domain", "It is like training.")
+    expect(page.locator("#stream-domain")).to_be_empty()
 
 
 def test_refused_connection_is_retried(stream_tab: Tab, stream_server: StreamServer) -> None:

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, Page, Route, expect
 
+from exvad.serving.queue.analyses import AnalysisQueue
 from tests.helpers.browsing import Tab, open_tab
 from tests.helpers.page_servers import PausingDetector
 from tests.helpers.reverse_proxy import run_proxy
@@ -57,6 +58,24 @@ def test_files_beyond_the_limit_wait_until_the_server_has_room(
     expect_names(page, "5.mp4", "4.mp4", "3.mp4", "2.mp4", "1.mp4")
     expect(page.locator("#upload")).to_be_hidden()
     expect(page.locator("#notice")).to_be_empty()
+
+
+def test_upload_takes_what_to_look_for_and_what_is_normal(
+    tab: Tab, server: Server, clips: list[Path]
+) -> None:
+    page = tab.open()
+    page.get_by_text("What to look for").click()
+    page.get_by_label("Classes to look for, one per line").fill("queue")
+    page.locator("#file").set_input_files(clips[0])
+    expect(page.get_by_text("“queue”: write each class as name: description")).to_be_visible()
+    page.get_by_label("Classes to look for, one per line").fill("queue: a line; people & cars wait")
+    page.get_by_label("Normal scenes, one per line").fill("people jog here\ndogs run\n")
+    page.locator("#file").set_input_files(clips[1])
+    expect_names(page, "2.mp4")
+    claim = AnalysisQueue(server.settings.database_path).claim("the test")
+    assert claim is not None
+    assert claim.options.categories == {"queue": ["a line", "people & cars wait"]}
+    assert claim.options.normal == ["people jog here", "dogs run"]
 
 
 def test_page_waits_as_long_as_the_server_says(tab: Tab, clips: list[Path]) -> None:

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, Page, Route, expect
 
+from exvad.results import DomainCheck
 from tests.helpers import browsing
 from tests.helpers.browsing import MARKUP, PHONE, Tab, open_tab
 from tests.helpers.page_servers import AnalysisServer
@@ -52,6 +53,24 @@ def expect_player_at(page: Page, seconds: float) -> None:
         "time => Math.abs(document.querySelector('#player').currentTime - time) < 0.06",
         arg=seconds,
     )
+
+
+def test_video_outside_the_domain_says_so_first_and_in_the_list(
+    tab: Tab, server: AnalysisServer, clip: Path
+) -> None:
+    text = "Outside the domain of this checkpoint: it is a demonstration."
+    server.detector.domain = DomainCheck(state="outside", distance=2.0, text=text)
+    try:
+        page = upload_and_wait(tab, clip)
+    finally:
+        server.detector.domain = None
+    expect(page.locator("#domain")).to_have_text(text)
+    row = page.locator("#analyses li").first
+    expect(row).to_contain_text("outside the checkpoint’s domain")
+    expect(row.locator(".tag")).not_to_have_class(re.compile("alarm|normal"))
+    page = upload_and_wait(tab, clip)
+    expect(page.locator("#domain")).to_be_hidden()
+    expect(page.locator("#analyses li").first.locator(".tag")).to_have_class(re.compile("alarm"))
 
 
 def test_upload_shows_progress_and_then_the_result(

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from exvad.results import DomainCheck
 from exvad.serving.queue.analyses import AnalysisQueue
 from exvad.serving.queue.database import Database, check_database
 from exvad.serving.queue.schema import SCHEMA_VERSION
@@ -68,6 +69,13 @@ def old_database(tmp_path: Path) -> Path:
             "('a', 'a.mp4', '/a', 0, ?, 'done', 1, 2, 0.9, 'Arson', 1, ?, 'reviewed')",
             (AnalysisOptions().model_dump_json(), result),
         )
+        check = DomainCheck(state="outside", distance=2.0, text="It is outside.")
+        outside = make_analysis("b.mp4").model_copy(update={"domain": check})
+        connection.execute(
+            "insert into analyses (id, name, path, uploaded, options, state, created, result) "
+            "values ('b', 'b.mp4', '/b', 0, ?, 'done', 1, ?)",
+            (AnalysisOptions().model_dump_json(), outside.model_dump_json()),
+        )
         for number, state in enumerate(("waiting", "ended", "ended")):
             source = f'{{"path": null, "url": "rtsp://admin:secret-{number}@camera/door"}}'
             connection.execute(
@@ -93,6 +101,8 @@ def test_a_database_of_an_earlier_version_is_upgraded_with_its_history(
     assert analysis is not None
     assert analysis.result == make_analysis("a.mp4")
     assert analysis.triage == "reviewed"
+    listed, _ = AnalysisQueue(old_database).list_page(None, 9, 0)
+    assert {item.id: item.domain for item in listed} == {"a": "", "b": "It is outside."}
     streams = StreamQueue(old_database)
     assert [stream.id for stream in streams.list_page(9, 0)[0]] == ["stream 0", "stream 1"]
     claim = streams.claim("the test")

@@ -182,3 +182,45 @@ def test_alerts_beyond_those_of_one_status_are_listed_before_a_number(
     before = streams.status(stream_id, alerts_before=oldest_listed)
     assert before is not None
     assert [alert.number for alert in before.alerts] == [3, 2, 1]
+
+
+def test_domain_of_a_stream_stays_whatever_its_source_does(streams: StreamQueue) -> None:
+    stream_id = add_and_claim(streams)
+
+    def publish(kind: str, text: str, outside: bool = False) -> tuple[str | None, str]:
+        notice = LiveNotice(kind=kind, text=text, outside=outside)
+        streams.publish_notice(stream_id, "first", notice)
+        status = read_status(streams, stream_id)
+        return status.notice, status.domain
+
+    publish("connected", "the source is open")
+    assert publish("domain", "It is outside.", outside=True) == (
+        "the source is open",
+        "It is outside.",
+    )
+    assert publish("lost", "the camera is off") == ("the camera is off", "It is outside.")
+    assert publish("domain", "It is like training.") == ("the camera is off", "")
+    publish("domain", "It is outside.", outside=True)
+    streams.record_detector(stream_id, "first", 0.5, ["Normal", "Arson"])
+    assert read_status(streams, stream_id).domain == ""  # another detector looks for itself
+
+
+def test_scores_have_the_time_at_which_their_newest_frame_arrived(streams: StreamQueue) -> None:
+    stream_id = add_and_claim(streams)
+    streams.publish_scores(stream_id, "first", SCORES, 0.1, 1000.5)
+    assert read_status(streams, stream_id).scored_at == 1000.5
+
+
+def test_an_alert_began_when_the_frame_at_its_start_arrived(streams: StreamQueue) -> None:
+    stream_id = add_and_claim(streams)
+
+    def publish(began_at: float | None, **changes: object) -> float:
+        alert = ALERT.model_copy(update=changes)
+        streams.publish_alert(stream_id, "first", alert, began_at=began_at)
+        return read_status(streams, stream_id).alerts[0].began_at
+
+    assert publish(1000.0, start=5.0) == 1000
+    assert publish(1000.2, start=5.0, state="lasted") == 1000
+    assert publish(998.0, start=3.0, state="changed") == 998
+    assert publish(None, start=3.0, state="ended") == 998
+    assert publish(1004.0, start=9.0, state="explained") == 998  # the start of an ended alert stays

@@ -17,6 +17,20 @@ def test_analysis_query_returns_its_options() -> None:
     )
 
 
+def test_look_for_is_another_name_of_categories() -> None:
+    theft = {"theft": ["a bag"]}
+    assert AnalysisQuery(look_for='{"theft": ["a bag"]}').options().categories == theft
+    assert AnalysisOptions.model_validate({"look_for": theft}).categories == theft
+    request = AnalysisRequest.model_validate({"path": "a.mp4", "look_for": theft})
+    assert request.categories == theft
+    assert "categories" in request.model_fields_set
+    assert "look_for" not in request.model_dump()
+    with pytest.raises(ValueError, match="give one of them"):
+        AnalysisQuery(look_for="{}", categories="{}").options()
+    with pytest.raises(ValidationError, match="look_for"):
+        AnalysisOptions.model_validate({"look_for": theft, "categories": theft})
+
+
 def test_an_upload_takes_every_option_that_json_takes() -> None:
     assert AnalysisOptions.model_fields.keys() <= AnalysisQuery.model_fields.keys()
 

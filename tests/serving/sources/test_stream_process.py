@@ -98,3 +98,13 @@ def test_follow_yields_frames_that_were_complete_before_a_crash(
     assert isinstance(frame, LiveFrame)
     assert (frame.time, frame.decoded_at) == (3, 4)
     assert np.array_equal(frame.frame, np.frombuffer(b"abcdef", np.uint8).reshape(1, 2, 3))
+
+
+def test_follow_says_when_no_frames_have_come_for_a_while(
+    spec: SourceSpec, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("exvad.serving.sources.stream_process.TICK_SECONDS", 0.1)
+    items = StreamProcess(replace(spec, idle_seconds=3)).follow(threading.Event())
+    frames = [item for item in items if not isinstance(item, Notice)]
+    assert frames[0]
+    assert [] in frames

@@ -12,7 +12,9 @@ HELP = "watch cameras and print their alerts, without a server"
 DESCRIPTION = (
     "Watch cameras, streams and growing files with a trained checkpoint, or without one by a "
     "memory of described scenes. Print a line when an alert begins, changes its class, is "
-    "explained, and ends. Interrupted cameras are connected again; Ctrl-C ends the watch."
+    "explained, and ends. Interrupted cameras are connected again; Ctrl-C ends the watch. All "
+    "options, also --normal and --look-for, are for all sources: cameras that need others have a "
+    "command of their own."
 )
 
 

@@ -61,7 +61,7 @@ export function sendJson(path, method, body) {
  * @returns {Promise<object>} the new analysis
  * @throws {ApiError}
  */
-export function uploadVideo(file, onProgress, signal) {
+export function uploadVideo(file, onProgress, signal, { categories, normal = [] } = {}) {
   return new Promise((resolve, reject) => {
     const request = new XMLHttpRequest();
     const form = new FormData();
@@ -82,7 +82,9 @@ export function uploadVideo(file, onProgress, signal) {
       if (status < 300) resolve(response);
       else reject(makeError(response, status, request.getResponseHeader("Retry-After")));
     });
-    request.open("POST", "v1/analyses");
+    const query = new URLSearchParams(normal.map((scene) => ["normal", scene]));
+    if (categories) query.set("categories", JSON.stringify(categories));
+    request.open("POST", query.size ? `v1/analyses?${query}` : "v1/analyses");
     onProgress(0);
     request.send(form);
   });

@@ -24,6 +24,9 @@ export function formatTimestamp(seconds) {
   return isToday ? time : `${date.toLocaleDateString()} ${time}`;
 }
 
+/** What is said briefly of what lies outside the domain of its checkpoint. */
+export const OUTSIDE = "outside the checkpoint’s domain";
+
 /**
  * Format a share as a percentage.
  * @param {number} share - 0 to 1

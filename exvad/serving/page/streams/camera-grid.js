@@ -1,7 +1,7 @@
 // All cameras side by side: last picture, state, score of the last minutes, last alert, problem.
 import { drawChart } from "../shared/chart.js";
 import { $, makeElement, setText } from "../shared/dom.js";
-import { formatClass, formatScore, formatTimestamp } from "../shared/format.js";
+import { formatClass, formatScore, formatTimestamp, OUTSIDE } from "../shared/format.js";
 import { updateList } from "../shared/list.js";
 import { loadFrame, makeFrameImage } from "./alerts.js";
 import { STATES } from "./stream.js";
@@ -43,6 +43,7 @@ function makeCard(stream) {
     chart,
     makeElement("span", "", "camera-score"),
     makeElement("span", "", "muted"),
+    makeElement("span", "", "camera-domain"),
     makeElement("span", "", "camera-problem"),
   );
   card.append(link);
@@ -50,15 +51,16 @@ function makeCard(stream) {
 }
 
 function updateCard(card, stream) {
-  const [picture, title, chart, score, alert, problem] = card.firstElementChild.children;
+  const [picture, title, chart, score, alert, domain, problem] = card.firstElementChild.children;
   showPicture(picture, stream);
   setText(title.children[0], stream.name);
   setText(title.children[1], STATES[stream.state], `tag ${TONES[stream.state] ?? ""}`);
   showCurve(chart, stream);
   const isHigh = stream.state === "watching" && stream.score > (stream.threshold ?? 1);
-  const text = stream.score === null ? "No score yet" : `Score ${formatScore(stream.score)}`;
-  setText(score, text, isHigh ? "camera-score alarm" : "camera-score");
+  setText(score, describeScore(stream), isHigh ? "camera-score alarm" : "camera-score");
   setText(alert, describeAlert(stream));
+  setText(domain, stream.domain ? `Its picture is ${OUTSIDE}` : "");
+  domain.title = stream.domain;
   setText(problem, stream.state === "lost" ? stream.notice ?? "" : "");
   card.classList.toggle("alerting", isHigh);
 }
@@ -71,6 +73,13 @@ function showPicture(picture, { id, name, alerts: [alert] }) {
   if (alert === undefined) return;
   loadFrame(image, `v1/streams/${id}/alerts/${alert.number}/frame?peak=${alert.peak}`);
   image.alt = `Last alert of ${name}`;
+}
+
+// The score of a source that is lost is an old one.
+function describeScore({ score, scored_at: scoredAt, state }) {
+  if (score === null) return "No score yet";
+  if (state === "watching" || scoredAt === null) return `Score ${formatScore(score)}`;
+  return `Last score ${formatScore(score)}, ${formatTimestamp(scoredAt)}`;
 }
 
 function describeAlert({ alerts: [alert], untriaged }) {

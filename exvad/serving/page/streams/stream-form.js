@@ -1,6 +1,7 @@
 // The form that starts watching a stream.
 import { sendJson } from "../shared/api.js";
 import { $ } from "../shared/dom.js";
+import { readScenes } from "../shared/scenes.js";
 
 const form = $("stream-form");
 const NUMBERS = ["on", "least_seconds", "cool_down_seconds", "keep_hours"]; // their names in the HTTP API
@@ -33,28 +34,12 @@ export function initStreamForm(notice, onStart) {
 function readRequest(fields) {
   const source = fields.get("source").trim();
   const isUrl = /^[a-z][a-z0-9+.-]*:/i.test(source);
-  const request = isUrl ? { url: source } : { path: source };
+  const request = { ...(isUrl ? { url: source } : { path: source }), ...readScenes(fields) };
   for (const name of NUMBERS) {
     if (fields.get(name) !== "") request[name] = Number(fields.get(name));
   }
   const name = fields.get("name").trim();
-  const categories = parseCategories(fields.get("categories"));
   if (name) request.name = name;
   if (!fields.has("explain")) request.explain = false;
-  if (Object.keys(categories).length) request.categories = categories;
   return request;
-}
-
-// Parse one class per line: `name: description; description`.
-function parseCategories(text) {
-  const categories = {};
-  for (const line of text.split("\n").filter((line) => line.trim())) {
-    const [name, ...rest] = line.split(":");
-    const phrases = rest.join(":").split(";").map((phrase) => phrase.trim()).filter(Boolean);
-    if (!name.trim() || !phrases.length) {
-      throw new Error(`“${line.trim()}”: write each class as name: description`);
-    }
-    categories[name.trim()] = phrases;
-  }
-  return categories;
 }

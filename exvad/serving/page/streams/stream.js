@@ -3,7 +3,7 @@ import { showAlerts } from "./alerts.js";
 import { showDay } from "./day.js";
 import { classColour, describeChart, drawChart, showReadout } from "../shared/chart.js";
 import { $, focusHeading, makeElement, setText } from "../shared/dom.js";
-import { formatClass, formatCount, formatDuration, formatScore } from "../shared/format.js";
+import { formatClass, formatCount, formatDuration, formatScore, formatTimestamp } from "../shared/format.js";
 import { updateList } from "../shared/list.js";
 
 /** Texts for the states of a stream. */
@@ -110,6 +110,7 @@ function showStatus(stream) {
   setText($("stream-state"), STATES[stream.state], stream.state === "lost" ? "alarm" : "");
   setText($("stream-delay"), stream.delay === null ? "–" : `${stream.delay.toFixed(1)} s`);
   setText($("stream-dropped"), formatCount(stream.dropped, "frame"));
+  setText($("stream-domain"), stream.domain);
   setText($("stream-notice"), stream.notice ?? "");
   setText($("stop"), stream.state === "ended" ? "Delete" : "Stop watching");
 }
@@ -141,9 +142,16 @@ function showChart() {
   const spans = alerts.map((alert) => ({ ...alert, colour: classColour(stream.classes, alert.label) }));
   const { threshold } = stream;
   drawChart($("live-chart"), { from, to, times, scores, step, threshold, spans, gridStep: 60 });
-  describeChart($("live-chart"), "Anomaly score of the last five minutes.", alerts);
-  setText($("live-chart-start"), seconds === MAX_SECONDS ? "5 min ago" : `${formatDuration(seconds)} ago`);
+  describeChart($("live-chart"), "Anomaly score of the newest five minutes.", alerts);
+  setText($("live-chart-start"), formatClock(from));
+  setText($("live-chart-end"), times.length ? `newest ${formatClock(times.at(-1))}` : "");
   showLegend(stream, alerts);
+}
+
+// The time of day of a time of the stream; empty where the server has none, as of old streams.
+function formatClock(time) {
+  const { seconds, scored_at: scoredAt } = state.stream;
+  return scoredAt === null ? "" : formatTimestamp(scoredAt - seconds + time);
 }
 
 function medianStep(times) {
@@ -171,7 +179,5 @@ $("more-alerts").addEventListener("click", () => {
   state.alertLimit *= 2;
   state.actions.refresh();
 });
-showReadout($("live-chart"), $("live-chart-readout"), (time, score, { to }) => {
-  const age = formatDuration(Math.max(0, to - time));
-  return `${age} ago · score ${formatScore(score)}`;
-});
+showReadout($("live-chart"), $("live-chart-readout"), (time, score) => (
+  [formatClock(time), `score ${formatScore(score)}`].filter(Boolean).join(" · ")));

@@ -1,7 +1,7 @@
 // The view of live streams: the list, new alerts, and the stream that is open.
 import { requestJson } from "../shared/api.js";
 import { $, announce } from "../shared/dom.js";
-import { formatDuration, formatScore } from "../shared/format.js";
+import { formatDuration, formatScore, OUTSIDE } from "../shared/format.js";
 import { LinkList } from "../shared/link-list.js";
 import { showCameras } from "./camera-grid.js";
 import { announceNewAlerts, markSeen } from "./new-alerts.js";
@@ -86,10 +86,11 @@ function closeDeleted() {
   location.hash = "live";
 }
 
-function describe({ name, state, score, seconds, threshold, untriaged }) {
+function describe({ name, state, score, seconds, threshold, untriaged, domain }) {
   const details = [score === null ? "no score yet" : `score ${formatScore(score)}`];
   if (seconds !== null) details.push(formatDuration(seconds));
   if (untriaged) details.push(`${untriaged} to review`);
+  if (domain) details.push(OUTSIDE);
   const isAlerting = state === "watching" && score > (threshold ?? 1);
   const texts = { state: stream.STATES[state], tone: TONES[state], details: details.join(" · ") };
   return { name, ...texts, isAlerting };

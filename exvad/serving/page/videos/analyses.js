@@ -3,12 +3,13 @@ import * as analysisResult from "./analysis.js";
 import { loadSummary } from "./event-review.js";
 import { requestJson } from "../shared/api.js";
 import { $, announce, focusHeading, setText } from "../shared/dom.js";
-import { formatClass, formatPercent } from "../shared/format.js";
+import { formatClass, formatPercent, OUTSIDE } from "../shared/format.js";
 import { LinkList } from "../shared/link-list.js";
 import { Notice } from "../shared/notice.js";
 import { pauseFactor, requestNewest } from "../shared/pages.js";
 import { Poller } from "../shared/poller.js";
 import { followProgress } from "./progress.js";
+import { readScenes } from "../shared/scenes.js";
 import { uploadVideos } from "./upload.js";
 
 const FIRST_SIZE = 30;
@@ -38,7 +39,12 @@ export async function upload(files) {
   const onRefused = (message) => {
     refusedUploads.show(refusedUploads.text ? `${refusedUploads.text}\n${message}` : message);
   };
-  await uploadVideos(files, onAccepted, onRefused);
+  try {
+    const scenes = readScenes(new FormData($("scenes-form")));
+    await uploadVideos(files, scenes, onAccepted, onRefused);
+  } catch (error) {
+    refusedUploads.show(error.message);
+  }
 }
 
 /**
@@ -125,14 +131,18 @@ function isActive(analysis) {
 function describe(analysis) {
   const created = new Date(analysis.created * 1000).toLocaleString();
   const triage = analysis.triage === "open" ? "" : ` · ${analysis.triage}`;
-  return { name: analysis.name, ...describeState(analysis), details: created + triage };
+  const domain = analysis.domain ? ` · ${OUTSIDE}` : "";
+  return { name: analysis.name, ...describeState(analysis), details: created + triage + domain };
 }
 
-function describeState({ state: stage, progress, events, label }) {
+// Outside the domain a class or its lack means little: neither is shown as certain.
+function describeState({ state: stage, progress, events, label, domain }) {
   if (stage === "queued") return { state: "queued", tone: "" };
   if (stage === "running") return { state: formatPercent(progress), tone: "" };
   if (stage === "failed") return { state: "failed", tone: "alarm" };
-  return events === 0 ? { state: "normal", tone: "normal" } : { state: formatClass(label), tone: "alarm" };
+  const isNormal = events === 0;
+  const tone = isNormal ? "normal" : "alarm";
+  return { state: isNormal ? "normal" : formatClass(label), tone: domain ? "" : tone };
 }
 
 function show(analysis, isNew) {

@@ -8,7 +8,7 @@ const FULL_PAUSE_SECONDS = 3; // until the next look whether the server accepts 
 const MAX_LOST_CONNECTIONS = 3; // of one file
 const WAITABLE = [429, 502, 503, 504, 507]; // the queue or the disk is full, or it starts anew
 
-const waiting = []; // the files that are not uploaded yet
+const waiting = []; // {file, scenes} of the files that are not uploaded yet
 let numAdded = 0; // since there was none
 let stopping = new AbortController();
 
@@ -16,23 +16,24 @@ let stopping = new AbortController();
  * Upload videos, after those that are waiting already. A file that the server refuses does not stop
  * the others; where the server has no room, or can't be reached, they are sent later.
  * @param {File[]} files
+ * @param {object} scenes - see `readScenes`
  * @param {(analysis: object) => Promise<void>} onAccepted - receives each new analysis
  * @param {(message: string) => void} onRefused - receives the message of each refused file
  */
-export async function uploadVideos(files, onAccepted, onRefused) {
+export async function uploadVideos(files, scenes, onAccepted, onRefused) {
   const isUploading = waiting.length > 0;
-  waiting.push(...files);
+  waiting.push(...files.map((file) => ({ file, scenes })));
   numAdded += files.length;
   if (isUploading || !files.length) return;
   stopping = new AbortController();
   $("upload").hidden = false;
   while (waiting.length) {
-    const [file] = waiting;
+    const [next] = waiting;
     try {
-      await onAccepted(await uploadWhenAccepted(file));
+      await onAccepted(await uploadWhenAccepted(next));
     } catch (error) {
       if (stopping.signal.aborted) break;
-      onRefused(`${file.name}: ${error.message}`);
+      onRefused(`${next.file.name}: ${error.message}`);
     }
     waiting.shift();
   }
@@ -41,7 +42,7 @@ export async function uploadVideos(files, onAccepted, onRefused) {
 }
 
 // Upload a file as soon as the server has room for it.
-async function uploadWhenAccepted(file) {
+async function uploadWhenAccepted({ file, scenes }) {
   const position = numAdded > 1 ? ` (${numAdded - waiting.length + 1} of ${numAdded})` : "";
   const showShare = (share) => {
     $("upload-progress").value = share;
@@ -54,7 +55,7 @@ async function uploadWhenAccepted(file) {
       const hasRoom = (await requestJson("v1/analyses?limit=1")).free !== 0;
       if (hasRoom) {
         isSending = true;
-        return await uploadVideo(file, showShare, stopping.signal);
+        return await uploadVideo(file, showShare, stopping.signal, scenes);
       }
       await waitToRetry("The server has no room for more videos now", FULL_PAUSE_SECONDS);
     } catch (error) {
