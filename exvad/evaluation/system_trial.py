@@ -15,6 +15,8 @@ from exvad.baselines import SYSTEMS
 from exvad.baselines.common.system import Baseline
 from exvad.checkpoints.checkpoint import Checkpoint, save_checkpoint
 from exvad.checkpoints.saved_system import SavedSystem
+from exvad.data.storage.errors import StorageError
+from exvad.data.storage.marks import UnsharedPlaceError
 from exvad.evaluation.evaluation import evaluate
 from exvad.evaluation.experiment import summary_metrics
 from exvad.inference.calibration import Calibration
@@ -91,6 +93,7 @@ def run_trial(
         `error`, a sentence why the system can't be trained on this data set.
 
     Raises:
+        StorageError, UnsharedPlaceError: the store can't be read here, or for now.
         ValueError: the data set can't be trained on at all.
     """
     record: dict[str, Any] = {"system": plan.name, "way": plan.way, "seed": config.train.seed}
@@ -104,6 +107,8 @@ def run_trial(
         examples = training_data(data.bank, manifest, whole)
         began = time.perf_counter()
         checkpoint, training = _train(plan, config, examples, label_CD, labels, data)
+    except (StorageError, UnsharedPlaceError):
+        raise  # the system is not to blame: it is not measured, and can be
     except ValueError as error:
         return {**record, "error": str(error)}
     seconds = time.perf_counter() - began

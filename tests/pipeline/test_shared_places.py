@@ -168,24 +168,23 @@ def test_preprocess_ends_in_a_sentence_on_a_node_that_joins_later(
     assert Store(tmp_path / "runs/store").failures.rows() == []
 
 
-@pytest.mark.timeout(900)
 @pytest.mark.usefixtures("unchecked")
-def test_jobs_on_features_end_in_a_sentence_on_a_node_that_joins_later(
-    headless: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+@pytest.mark.parametrize("verb", ["train", "evaluate", "ablate", "compare", "sweep"])
+def test_job_on_features_ends_in_a_sentence_on_a_node_that_joins_later(
+    headless: str, tmp_path: Path, capsys: pytest.CaptureFixture[str], verb: str
 ) -> None:
-    run = plant_run(tmp_path, videos=40, validation=0.3, phrases=2, tests=8)
-    settings = [
-        f"run={run}", "model.text=none", "labels.k=0", "train.epochs=2", "train.max_failures=0"
-    ]  # fmt: skip
+    run = plant_run(tmp_path, videos=40, validation=0.3, phrases=8, tests=8)
+    options = {
+        "compare": ["--systems", "ex_vad", "--seeds", "1"],
+        "sweep": ["--trials", "1"],
+    }
     with only_node(headless, run):
-        for verb in (
-            ["train"], ["evaluate"], ["ablate"], ["sweep", "--trials", "1"],
-            ["compare", "--systems", "ex_vad", "--seeds", "1"],
-        ):  # fmt: skip
-            capsys.readouterr()
-            code = run_on(headless, *verb, *settings)
-            message = " ".join(capsys.readouterr().err.split())
-            assert code == 2, (verb, message)
-            assert "is not the same place on all nodes: " in message, (verb, message)
-            assert message.endswith(ADVICE), (verb, message)
-            assert "Traceback" not in message, (verb, message)
+        code = run_on(
+            headless, verb, *options.get(verb, []), f"run={run}", "model.text=none", "labels.k=0",
+            "train.epochs=2", "train.max_failures=0",
+        )  # fmt: skip
+    message = " ".join(capsys.readouterr().err.split())
+    assert code == 2, message
+    assert "is not the same place on all nodes: " in message
+    assert message.endswith(ADVICE)
+    assert "Traceback" not in message
