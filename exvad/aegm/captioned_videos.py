@@ -86,7 +86,8 @@ def _read_videos(store: Store, pieces: Mapping[str, Sequence[Piece]]) -> list[Ca
     }
     chunks: dict[str, dict[int, _RankedChunk]] = {video: {} for video in pieces}
     different = sorted({piece for _, piece in ranks})
-    for piece, table in PartFolder(store.root, "vision").read_pieces(different, _COLUMNS):
+    folder = PartFolder(store.root, "vision", marks=store.marks)
+    for piece, table in folder.read_pieces(different, _COLUMNS):
         rows = table.drop_columns(["visual"]).to_pylist()
         for row, visual_TD in zip(rows, feature_rows(table, "visual"), strict=True):
             video, chunk = row["video_id"], row["chunk"]

@@ -90,8 +90,8 @@ class TrainConfig(Section):
     cpus_per_worker: int = Field(
         0,
         ge=0,
-        description="CPU cores per worker; 0 for the free cores of a single machine, shared "
-        "equally, and for 1 on a cluster",
+        description="CPU cores per worker; 0 for the free cores of the only node that computes, "
+        "shared equally, and for 1 where there are several",
     )
     max_failures: int = Field(
         3, ge=0, description="restarts of lost workers; more for long trainings on spot nodes"

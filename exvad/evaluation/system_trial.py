@@ -18,6 +18,8 @@ from exvad.baselines import SYSTEMS, Baseline
 from exvad.baselines.catalogue import check_options, title_of
 from exvad.checkpoints.checkpoint import Checkpoint, save_checkpoint
 from exvad.checkpoints.saved_system import SavedSystem
+from exvad.data.storage.errors import StorageError
+from exvad.data.storage.marks import UnsharedPlaceError
 from exvad.evaluation.evaluation import evaluate
 from exvad.evaluation.experiment import summary_metrics
 from exvad.inference.calibration import Calibration
@@ -122,6 +124,7 @@ def run_trial(
         plan with `error`, a sentence why the system can't be trained on this data set.
 
     Raises:
+        StorageError, UnsharedPlaceError: the store can't be read here, or for now.
         ValueError: the data set can't be trained on at all.
     """
     plan = plan.configured(config)
@@ -142,6 +145,8 @@ def run_trial(
         examples = training_data(data.bank, manifest, whole)
         began = time.perf_counter()
         checkpoint, training = _train(plan, config, examples, label_CD, labels, data)
+    except (StorageError, UnsharedPlaceError):
+        raise  # the system is not to blame: it is not measured, and can be
     except ValueError as error:
         return {**record, "error": str(error)}
     seconds = time.perf_counter() - began

@@ -14,6 +14,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from exvad.checkpoints.saved_system import COARSE_CLASS
+from exvad.data.storage.errors import StorageError
+from exvad.data.storage.marks import UnsharedPlaceError
 from exvad.data.storage.places import resolve_place
 from exvad.encoders.loading import load_clip
 from exvad.evaluation.evaluation import evaluate
@@ -151,6 +153,9 @@ def run_scored_trial(
     Returns:
         A record like that of `run_trial`, with `untrained`: in words, what the system worked with,
         and which answers could not be used. The seed has no effect.
+
+    Raises:
+        StorageError, UnsharedPlaceError: the store can't be read here, or for now.
     """
     record: dict[str, Any] = {
         "system": plan.name,
@@ -165,6 +170,8 @@ def run_scored_trial(
         videos = [data.bank[video] for video in data.bank]
         began = time.perf_counter()
         result, described = _score(plan, config, labels, videos, answers)
+    except (StorageError, UnsharedPlaceError):
+        raise  # the system is not to blame: it is not measured, and can be
     except ValueError as error:
         return {**record, "error": str(error)}
     seconds = time.perf_counter() - began

@@ -10,12 +10,11 @@ from collections.abc import Mapping, Sequence
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Any
 
-import ray
-
 from exvad.checkpoints.checkpoint import load_checkpoint, trained_config
 from exvad.checkpoints.registry import CHECKPOINT, resolve_checkpoint
 from exvad.data.dataset import read_run_manifest
 from exvad.data.storage.errors import StorageError
+from exvad.data.storage.marks import UNMARKED
 from exvad.data.storage.places import resolve_place
 from exvad.encoders.devices import resolve_device
 from exvad.evaluation.bootstrap import check_resamples
@@ -26,9 +25,10 @@ from exvad.pipeline.placement import Demand, waiting_reported
 from exvad.pipeline.progress.names import short_list
 from exvad.pipeline.progress.terminal import console, progress_bar
 from exvad.pipeline.session import is_on_cluster, ray_session
+from exvad.pipeline.shared_places import shared_places
 from exvad.pipeline.stages.decoders import frame_reader
 from exvad.pipeline.studies.ablate import experiment_task
-from exvad.pipeline.tasks import full_path, run_task, with_full_places
+from exvad.pipeline.tasks import full_path, get_result, run_task, with_full_places
 from exvad.report.evidence import evidence_frames
 from exvad.report.pages import RunRecord, render_run
 from exvad.report.report_video import ReportVideo
@@ -39,6 +39,7 @@ from exvad.video.container import VideoError
 if TYPE_CHECKING:
     from exvad.config import Config
     from exvad.data.records import Split
+    from exvad.data.storage.marks import Marks
 
 TEXT_VARIANTS = ("none", "captions", "explanation")
 
@@ -73,8 +74,8 @@ def evaluate_run(
         selected_on = trained_config(folder).train.select_on
         if not is_on_cluster():
             reference = str(folder)  # so that it is downloaded once
-        with ray_session():
-            variant_metrics = train_other_variants(config, selected_on)
+        with shared_places(read={"store": config.store_path}) as marks, ray_session():
+            variant_metrics = train_other_variants(config, selected_on, marks)
     demand = Demand("evaluation", "train.gpu", 1, 1 if config.train.gpu else 0)
     lines = run_task("evaluation", demand, config,
                      measure, config, reference, resamples, variant_metrics)  # fmt: skip
@@ -133,20 +134,23 @@ def measure(
     return [*notes, summary_line(summary), f"report {config.in_run('report.html')}"]
 
 
-def train_other_variants(config: Config, selected_on: Split) -> dict[str, dict[str, float | None]]:
+def train_other_variants(
+    config: Config, selected_on: Split, marks: Marks = UNMARKED
+) -> dict[str, dict[str, float | None]]:
     """Train and measure the detector with each other kind of text, side by side on Ray.
 
     Args:
         config: the configuration of the run; its own kind of text is not trained again.
         selected_on: the split that the epoch of the run's checkpoint was chosen on.
+        marks: those of the store, which other nodes read.
 
     Returns:
         `model.text` → summary metrics.
     """
-    manifest, store = read_run_manifest(config), Store(config.store_path)
+    manifest, store = read_run_manifest(config), Store(config.store_path, marks)
     labels = RunLabels.load(config, manifest.classes)
     title = "comparing text variants"
-    task = experiment_task(config, title)
+    task = experiment_task(config, title, marks)
     train = config.train.model_copy(update={"select_on": selected_on})
     pending = {}
     for text in TEXT_VARIANTS:
@@ -158,7 +162,7 @@ def train_other_variants(config: Config, selected_on: Split) -> dict[str, dict[s
     with progress_bar() as bar, waiting_reported(title) as reporter:
         row = bar.add_task(title, total=len(pending))
         for text, reference in pending.items():
-            metrics[text] = ray.get(reference)
+            metrics[text] = get_result(reference)
             reporter.progress()
             bar.advance(row)
     return metrics

@@ -16,7 +16,7 @@ from exvad.data.manifest_files import write_manifest
 from exvad.pipeline.progress.manifest import load_manifest_with_progress
 from exvad.pipeline.progress.terminal import console
 from exvad.pipeline.session import ray_session
-from exvad.pipeline.shared_places import check_shared
+from exvad.pipeline.shared_places import check_shared, check_videos_shared, shared_places
 from exvad.pipeline.stages.actors import check_stages
 from exvad.pipeline.stages.captioning import run_captions
 from exvad.pipeline.stages.language import run_language
@@ -30,6 +30,7 @@ from exvad.store.survey import Survey
 if TYPE_CHECKING:
     from exvad.config import Config
     from exvad.data.manifest import Manifest
+    from exvad.data.storage.marks import Marks
 
 SHOWN_FAILURES = 10
 
@@ -54,8 +55,9 @@ def preprocess(
         The exit code: 0, or 1 if no video is usable.
 
     Raises:
-        ValueError: the data set is described wrongly, the store was made with other settings, or
-            the cluster has not the resources that a stage needs.
+        ValueError: the data set is described wrongly, the store was made with other settings, the
+            cluster has not the resources that a stage needs, or a node does not see the store or
+            the videos.
     """
     if config.captioner.placement == "guided" and config.captioner.backend == "vllm":
         raise ValueError(
@@ -68,7 +70,21 @@ def preprocess(
             "llm.segment_captions=0, or llm.backend=openai with vllm serve"
         )
     manifest = load_manifest_with_progress(config)
-    store = Store(config.store_path)
+    with shared_places({"store": config.store_path}) as marks:
+        survey = _fill(config, manifest, marks, fresh, retry_failed, fresh_explanations)
+    return _report(manifest, survey, strict)
+
+
+def _fill(
+    config: Config,
+    manifest: Manifest,
+    marks: Marks,
+    fresh: bool,
+    retry_failed: bool,
+    fresh_explanations: bool,
+) -> Survey:
+    """Run the stages; return what the store holds afterwards."""
+    store = Store(config.store_path, marks)
     vision_settings = vision_fingerprint(config)
     vision = store.stage("vision", vision_settings, fresh)
     language_settings = language_fingerprint(config, manifest.classes)
@@ -82,9 +98,11 @@ def preprocess(
     video_ids = [video.video_id for video in manifest.videos]
     with ray_session():
         check_stages(config)
-        check_shared({"store": config.store_path})
+        check_shared(marks)
         spread = OverCluster(config.stages.decode_cpus)
         survey = Survey(store, video_ids, spread)
+        missing = survey.missing()
+        check_videos_shared([v.path for v in manifest.videos if v.video_id in missing])
         if config.captioner.backend == "vllm":
             captions = store.stage("captions", captions_fingerprint(config), fresh)
             with merging_meanwhile(captions, spread):
@@ -96,7 +114,7 @@ def preprocess(
         with merging_meanwhile(language, spread):
             worked = run_language(config, manifest, survey, language)
         finish_stage(language, survey, spread, worked)
-    return _report(manifest, survey, strict)
+    return survey
 
 
 def _report(manifest: Manifest, survey: Survey, strict: bool) -> int:

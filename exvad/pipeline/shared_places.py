@@ -1,121 +1,181 @@
 """Whether all nodes of a cluster see the places of a run, before anything is computed.
 
-A local folder is another one on every machine. What workers wrote there would be lost.
+Nodes that are added later, and there may be none yet, look by themselves: see `Marks`.
 """
 
 from __future__ import annotations
 
-import uuid
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from itertools import islice
 from typing import Any
 
 import ray
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
+from exvad.config.addresses import shown_address
 from exvad.data.storage.errors import StorageError
-from exvad.data.storage.places import Place, resolve_place
+from exvad.data.storage.marks import ADVICE, UNMARKED, Marks, UnsharedPlaceError, marked
+from exvad.data.storage.places import is_uri
+from exvad.pipeline.session import is_on_cluster
+from exvad.video.container import MissingVideoError, VideoError, check_local, open_remote
 
 TIMEOUT_SECONDS = 60.0
-PREFIX = ".exvad-canary-"
+TRIED_VIDEOS = 16  # some may be missing everywhere
 
 
-class UnsharedPlaceError(ValueError):
-    """A node does not see the files of a place; the message names the setting and the node."""
-
-
-def check_shared(places: Mapping[str, str]) -> None:
-    """Refuse places that are not the same on all nodes that can compute.
-
-    A file is written here and read by a task on every node, and the other way round. With a single
-    node nothing is checked. Nodes that are added later are not checked.
+@contextmanager
+def shared_places(
+    written: Mapping[str, str] | None = None, read: Mapping[str, str] | None = None
+) -> Iterator[Marks]:
+    """Mark the places of a job that runs on a cluster; see `marked`. Elsewhere there are no marks.
 
     Args:
-        places: configuration key → path or URI.
+        written: configuration key → path or URI of the places that workers write to.
+        read: the same of those that they only read.
+
+    Raises:
+        OSError, StorageError: a mark can't be written.
+    """
+    if not is_on_cluster():
+        yield UNMARKED
+        return
+    with marked(written, read) as marks:
+        yield marks
+
+
+def check_shared(marks: Marks) -> None:
+    """Refuse places that are not the same on all nodes that can compute now.
+
+    Every node looks for the marks of this process, and this process for the answer of every node.
+
+    Args:
+        marks: the marked places.
 
     Raises:
         UnsharedPlaceError: a node sees other files.
-        OSError: a file can't be written here.
         StorageError: storage does not answer.
     """
-    nodes = [node for node in ray.nodes() if node["Alive"] and _computes(node)]
-    here = ray.get_runtime_context().get_node_id()
-    others = [node for node in nodes if node["NodeID"] != here]
-    if not others:
-        return
-    canary = f"{PREFIX}{uuid.uuid4().hex}"
-    resolved = {setting: resolve_place(location) for setting, location in places.items()}
+    nodes = _other_nodes() if marks.places else []
+    names = {node["NodeID"]: f"{marks.name}.{node['NodeID'][:16]}" for node in nodes}
     try:
-        for place in resolved.values():
-            (place / canary).write_text(canary)
-        answers = {node["NodeID"]: _ask(node["NodeID"], resolved, canary) for node in others}
-        ray.wait(list(answers.values()), num_returns=len(answers), timeout=TIMEOUT_SECONDS)
-        for node in others:
-            _check_answer(node, answers[node["NodeID"]], resolved, canary)
+        found = _ask(nodes, look_for_marks, {key: (marks, name) for key, name in names.items()})
+        for node, missing in found:
+            for setting, place in marks.places:
+                if setting in missing or not (place / names[node["NodeID"]]).exists():
+                    raise marks.unshared(setting, node["NodeManagerAddress"])
     finally:
-        for place in resolved.values():
-            place.delete_files([canary, *(_answer_name(canary, node["NodeID"]) for node in others)])
+        if names:
+            for _, place in marks.places:
+                place.delete_files(list(names.values()))
 
 
-def look_at_places(places: Mapping[str, Place], canary: str, answer_name: str) -> list[str]:
-    """Read the canary of every place on the node where this runs, and write an answer beside it.
+def check_videos_shared(paths: Sequence[str]) -> None:
+    """Refuse videos that this process sees and another node that can compute does not.
+
+    One video is looked for. Videos that no node sees are not refused: each is a failure of its own.
 
     Args:
-        places: configuration key → place.
-        canary: name and content of the file to read.
-        answer_name: name of the file to write.
+        paths: paths or URIs of the videos, as the manifest has them.
+
+    Raises:
+        UnsharedPlaceError: a node does not see the video.
+    """
+    nodes = _other_nodes() if is_on_cluster() else []
+    path = next((path for path in islice(paths, TRIED_VIDEOS) if not is_missing(path)), None)
+    if path is None:
+        return
+    for node, missing in _ask(nodes, is_missing, {node["NodeID"]: (path,) for node in nodes}):
+        if missing:
+            raise unseen_video(path, node["NodeManagerAddress"])
+
+
+def is_missing(path: str) -> bool:
+    """Return whether this process sees no video at a path, whatever else may be wrong with it.
+
+    Args:
+        path: local path or URI.
+    """
+    try:
+        if is_uri(path):
+            with open_remote(path):
+                return False
+        check_local(path)
+    except MissingVideoError:
+        return True
+    except (VideoError, StorageError):
+        return False
+    return False
+
+
+def unseen_video(path: str, node: str) -> UnsharedPlaceError:
+    """Return the error of a video that this process sees and a node does not.
+
+    Args:
+        path: path or URI of the video.
+        node: the name or address of the node.
+    """
+    return UnsharedPlaceError(
+        f"the videos are not at the same place on all nodes: {node} does not see "
+        f"{shown_address(path)}, which the job sees. {ADVICE}"
+    )
+
+
+def look_for_marks(marks: Marks, answer_name: str) -> list[str]:
+    """Look for the marks on the node where this runs, and write an answer beside each.
+
+    Args:
+        marks: the marks of the job.
+        answer_name: name of the files to write.
 
     Returns:
-        The keys of the places where the canary is missing.
+        The keys of the places where the mark is missing.
     """
-    missing = []
-    for setting, place in places.items():
-        try:
-            found = (place / canary).read_text() == canary
-        except FileNotFoundError:
-            found = False
-        if found:
-            (place / answer_name).write_text(canary)
-        else:
-            missing.append(setting)
+    missing = marks.missing()
+    for setting, place in marks.places:
+        if setting not in missing:
+            (place / answer_name).write_text(answer_name)
     return missing
 
 
-def _computes(node: Mapping[str, Any]) -> bool:
+def _other_nodes() -> list[dict[str, Any]]:
+    here = ray.get_runtime_context().get_node_id()
+    return [
+        node for node in ray.nodes() if node["Alive"] and node["NodeID"] != here and computes(node)
+    ]
+
+
+def computes(node: Mapping[str, Any]) -> bool:
+    """Return whether a node of `ray.nodes` can compute: the head of many clusters can't.
+
+    Args:
+        node: the node.
+    """
     return bool(node["Resources"].get("CPU") or node["Resources"].get("GPU"))
 
 
-def _answer_name(canary: str, node_id: str) -> str:
-    return f"{canary}.{node_id[:16]}"
-
-
-def _ask(node_id: str, places: Mapping[str, Place], canary: str) -> Any:
-    there = NodeAffinitySchedulingStrategy(node_id, soft=False)
-    task = ray.remote(num_cpus=0, scheduling_strategy=there)(look_at_places)
-    return task.remote(places, canary, _answer_name(canary, node_id))
-
-
-def _check_answer(
-    node: Mapping[str, Any], answer: Any, places: Mapping[str, Place], canary: str
-) -> None:
-    """Raise if a node does not see the files of this process, or this process not those of it."""
-    try:
-        missing = ray.get(answer, timeout=0)
-    except (
-        ray.exceptions.GetTimeoutError,
-        ray.exceptions.NodeDiedError,
-        ray.exceptions.TaskUnschedulableError,
-    ):
-        return  # Other nodes, or this one when it is back, do the work.
-    except ray.exceptions.RayTaskError as error:
-        cause = error.cause
-        if not isinstance(cause, OSError | StorageError):
-            raise
-        raise UnsharedPlaceError(f"node {node['NodeManagerAddress']} says: {cause}") from None
-    for setting, place in places.items():
-        answer_name = _answer_name(canary, node["NodeID"])
-        if setting in missing or not (place / answer_name).exists():
-            raise UnsharedPlaceError(
-                f"{setting} {place} is not the same place on all nodes: "
-                f"{node['NodeManagerAddress']} does not see the files of this process. Give a "
-                "folder that all nodes share, or a bucket"
-            )
+def _ask(
+    nodes: Sequence[dict[str, Any]], function: Any, arguments: Mapping[str, tuple[Any, ...]]
+) -> Iterator[tuple[dict[str, Any], Any]]:
+    """Call a function on nodes; yield the nodes that answer, each with what the call returned."""
+    answers = {}
+    for node in nodes:
+        there = NodeAffinitySchedulingStrategy(node["NodeID"], soft=False)
+        task = ray.remote(num_cpus=0, scheduling_strategy=there)(function)
+        answers[node["NodeID"]] = task.remote(*arguments[node["NodeID"]])
+    if answers:
+        ray.wait(list(answers.values()), num_returns=len(answers), timeout=TIMEOUT_SECONDS)
+    for node in nodes:
+        try:
+            yield node, ray.get(answers[node["NodeID"]], timeout=0)
+        except (
+            ray.exceptions.GetTimeoutError,
+            ray.exceptions.NodeDiedError,
+            ray.exceptions.TaskUnschedulableError,
+        ):
+            continue  # Other nodes, or this one when it is back, do the work.
+        except ray.exceptions.RayTaskError as error:
+            cause = error.cause
+            if not isinstance(cause, OSError | StorageError):
+                raise
+            raise UnsharedPlaceError(f"node {node['NodeManagerAddress']} says: {cause}") from None

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, ParamSpec, TypeVar
+from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
 import ray
 
 from exvad.pipeline.placement import Demand, check_placement, waiting_reported
 from exvad.pipeline.session import is_on_cluster, ray_session
-from exvad.pipeline.shared_places import check_shared
+from exvad.pipeline.shared_places import check_shared, shared_places
 
 if TYPE_CHECKING:
     from exvad.config import Config
+    from exvad.data.storage.marks import Marks
 
 # A spot node may be lost more than once during a long task.
 RETRIES = 5
@@ -37,7 +38,7 @@ def run_task(
     Args:
         title: the step, as shown to the user.
         demand: the resources of the call.
-        config: the configuration of the run, whose folder all nodes must share.
+        config: the configuration of the run, whose folder and store all nodes must share.
         function: the function.
         arguments: its arguments; those that name places must name them in full.
         keywords: the same, by name.
@@ -47,21 +48,41 @@ def run_task(
 
     Raises:
         PlacementError: no node is that large.
-        UnsharedPlaceError: a node does not see the run's folder.
+        UnsharedPlaceError: a node does not see the run's folder or its store.
         Exception: what the function raises.
     """
     if not is_on_cluster():
         return function(*arguments, **keywords)
-    with ray_session():
+    with shared_places({"run": config.run}, {"store": config.store_path}) as marks, ray_session():
         check_placement(title, [demand])
-        check_shared({"run": config.run})
-        task = ray.remote(num_cpus=demand.cpus, num_gpus=demand.gpus, max_retries=RETRIES)(function)
+        check_shared(marks)
+        task = ray.remote(num_cpus=demand.cpus, num_gpus=demand.gpus, max_retries=RETRIES)(_call)
         with waiting_reported(title):
-            try:
-                result: _T = ray.get(task.remote(*arguments, **keywords))
-            except ray.exceptions.RayTaskError as error:
-                raise error.cause from None
+            result: _T = get_result(task.remote(marks, function, arguments, keywords))
     return result
+
+
+def get_result(reference: ray.ObjectRef) -> Any:
+    """Wait for a task and return its result.
+
+    Args:
+        reference: the reference to the result.
+
+    Raises:
+        Exception: what the task raised, as it raised it.
+    """
+    try:
+        return ray.get(reference)
+    except ray.exceptions.RayTaskError as error:
+        raise error.cause from None
+
+
+def _call(
+    marks: Marks, function: Callable[..., _T], arguments: Sequence[Any], keywords: Mapping[str, Any]
+) -> _T:
+    """Call a function on a node that sees the places of the job."""
+    marks.check()
+    return function(*arguments, **keywords)
 
 
 def with_full_places(config: Config) -> Config:

@@ -32,7 +32,7 @@ from exvad.pipeline.progress.epoch_board import EpochBoard, epochs_shown
 from exvad.pipeline.progress.names import short_list
 from exvad.pipeline.progress.terminal import console
 from exvad.pipeline.session import ray_session
-from exvad.pipeline.shared_places import check_shared
+from exvad.pipeline.shared_places import check_shared, computes, shared_places
 from exvad.store.store import Store
 from exvad.training.balance import drowning_term
 from exvad.training.fitting import FitState, best_network
@@ -60,11 +60,17 @@ def train(config: Config) -> int:
         The exit code.
 
     Raises:
-        ValueError: features or labels are missing, another process trains on the run, or training
-            stopped with an error.
+        ValueError: features or labels are missing, a node does not see the run or its store,
+            another process trains on the run, or training stopped with an error.
     """
     require_tracking(config)
-    manifest, store = read_run_manifest(config), Store(config.store_path)
+    with shared_places({"run": config.run}, {"store": config.store_path}) as marks:
+        return _train(config, Store(config.store_path, marks))
+
+
+def _train(config: Config, store: Store) -> int:
+    """Train on a store and write RUN/checkpoint; return the exit code."""
+    manifest = read_run_manifest(config)
     labels = RunLabels.load(config, manifest.classes)
     videos = TrainingVideos.find(manifest, store, config)
     if videos.missing:
@@ -82,7 +88,7 @@ def train(config: Config) -> int:
         _delete_stale_state(config, manifest)
         check_snapshot(resolve_place(config.in_run("train")))
         with ray_session():
-            check_shared({"run": config.run, "store": config.store_path})
+            check_shared(store.marks)
             state = _fit_on_ray(config, store, videos, label_CD)
         domain = _fit_domain(store, videos)
         checkpoint = trained_checkpoint(config, state, label_CD, labels.phrases, manifest, domain)
@@ -250,7 +256,7 @@ def worker_cpus(config: TrainConfig) -> int:
     """
     if config.cpus_per_worker:
         return config.cpus_per_worker
-    nodes = sum(node["Alive"] for node in ray.nodes())
+    nodes = sum(node["Alive"] and computes(node) for node in ray.nodes())
     free = int(ray.available_resources().get("CPU", 0))
     return max(1, free // config.workers) if nodes == 1 else 1
 

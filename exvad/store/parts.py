@@ -21,7 +21,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from exvad.data.storage.errors import StorageError, is_network_failure, reason_of
-from exvad.data.storage.places import resolve_place
+from exvad.data.storage.marks import UNMARKED, Marks
+from exvad.data.storage.places import Place, resolve_place
 
 CONCURRENT_READS = 4  # hides the latency of object stores and bounds the memory
 WHOLE = -1
@@ -66,30 +67,47 @@ class PartFolder:
         root: local path or URI; see `exvad.data.storage.places`.
         name: sub-folder of `root`; "" for the root itself.
         optional: list columns that a part may lack; its rows have empty lists then.
+        marks: what a process of the job looks for before it uses the folder.
 
     Raises:
         ValueError: the URI is not supported.
     """
 
-    def __init__(self, root: str | Path, name: str = "", optional: Sequence[pa.Field] = ()) -> None:
-        self._optional = optional
+    def __init__(
+        self,
+        root: str | Path,
+        name: str = "",
+        optional: Sequence[pa.Field] = (),
+        marks: Marks = UNMARKED,
+    ) -> None:
+        self._optional, self._marks = optional, marks
         try:
             place = resolve_place(root)
         except ValueError as error:
             raise ValueError(f"cannot open the store {error}") from error
-        self.place = place / name if name else place
+        self._place = place / name if name else place
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self.path!r})"
 
     @property
+    def place(self) -> Place:
+        """The folder itself.
+
+        Raises:
+            UnsharedPlaceError: it is another one than that of the job.
+        """
+        self._marks.check()
+        return self._place
+
+    @property
     def path(self) -> str:
         """The path or URI of the folder, without secrets, for messages."""
-        return str(self.place)
+        return str(self._place)
 
     def file_path(self, name: str) -> str:
         """Return the path or URI of a file in this folder, without secrets, for messages."""
-        return str(self.place / name)
+        return str(self._place / name)
 
     def read_bytes(self, name: str) -> bytes | None:
         """Return the content of a file in this folder, or None if there is none.

@@ -22,6 +22,7 @@ import numpy as np
 import pyarrow as pa
 
 from exvad.data.storage.errors import StorageError, reason_of
+from exvad.data.storage.marks import UNMARKED, Marks
 from exvad.data.storage.places import is_uri
 from exvad.store.failures import FailureLog
 from exvad.store.fingerprint import (
@@ -65,11 +66,13 @@ class Store:
 
     Args:
         root: local path or URI; the first write creates it.
+        marks: what every process of a job looks for before it uses the store.
     """
 
-    def __init__(self, root: str | Path) -> None:
+    def __init__(self, root: str | Path, marks: Marks = UNMARKED) -> None:
         # Absolute, because workers may run in another folder.
         self.root = str(root) if is_uri(root) else str(Path(root).absolute())
+        self.marks = marks
         self.failures = FailureLog(self.root)
 
     def stage(self, name: StageName, fingerprint: Mapping[str, Any], fresh: bool = False) -> Stage:
@@ -88,7 +91,7 @@ class Store:
                 although there are rows.
         """
         normalized = normalize_fingerprint(name, fingerprint)
-        folder = PartFolder(self.root, name, optional_fields(name))
+        folder = PartFolder(self.root, name, optional_fields(name), self.marks)
         if fresh:
             # Rows first: after an interruption, the remaining rows still have their fingerprint.
             remove_rows(folder)
@@ -103,7 +106,7 @@ class Store:
             OtherVersionError: another version of exvad wrote the stage.
             ValueError: there is no such stage, or `stage.json` is damaged.
         """
-        folder = PartFolder(self.root, name, optional_fields(name))
+        folder = PartFolder(self.root, name, optional_fields(name), self.marks)
         fingerprint = read_fingerprint(folder)
         if fingerprint is None:
             raise ValueError(

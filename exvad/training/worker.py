@@ -41,6 +41,7 @@ def train_worker(settings: dict[str, Any]) -> None:
             embeddings F_L as array; `board`, an actor that receives the metrics of every epoch;
             `cpus`, the number of cores of this worker.
     """
+    settings["store"].marks.check()  # before Ray Train looks for the run in its own words
     torch.set_num_threads(settings["cpus"])
     config: Config = settings["config"]
     context = ray.train.get_context()

@@ -6,6 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from exvad.data.storage.marks import UnsharedPlaceError
+
 OBJECTIVES = ("best_val_auc", "best_val_map")
 
 
@@ -43,6 +45,14 @@ def best_first(records: Sequence[TrialRecord]) -> list[TrialRecord]:
         if record.error is None and record.metrics and not record.unfinished
     ]
     return sorted(usable, key=lambda record: -record.score)
+
+
+def unshared_place(records: Sequence[TrialRecord]) -> UnsharedPlaceError | None:
+    """Return the error of a node that did not see the run; None if all trials saw it."""
+    name = f"{UnsharedPlaceError.__module__}.{UnsharedPlaceError.__name__}: "
+    errors = (record.error or "" for record in records)
+    message = next((error.removeprefix(name) for error in errors if error.startswith(name)), None)
+    return None if message is None else UnsharedPlaceError(message)
 
 
 def pareto_front(records: Sequence[TrialRecord]) -> list[TrialRecord]:

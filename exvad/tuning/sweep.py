@@ -20,7 +20,7 @@ from exvad.laam.run_labels import RunLabels
 from exvad.pipeline.placement import Demand, check_placement
 from exvad.pipeline.progress.terminal import console
 from exvad.pipeline.session import ray_session
-from exvad.pipeline.shared_places import check_shared
+from exvad.pipeline.shared_places import check_shared, shared_places
 from exvad.pipeline.studies.results import read_result
 from exvad.pipeline.termination import EXIT_INTERRUPTED
 from exvad.store.run_data import RunData
@@ -28,13 +28,14 @@ from exvad.tuning.confirm import confirm
 from exvad.tuning.context import PLAN, SweepContext, SweepOptions
 from exvad.tuning.outcome import SweepOutcome, compare_with_start, describe_best
 from exvad.tuning.publish import publish
-from exvad.tuning.records import best_first
+from exvad.tuning.records import best_first, unshared_place
 from exvad.tuning.search import SearchPlan, search, sweep_folder
 from exvad.tuning.space import extreme_values, read_space
 from exvad.tuning.trial import import_ahead, run_trial
 
 if TYPE_CHECKING:
     from exvad.config import Config
+    from exvad.data.storage.marks import Marks
     from exvad.data.storage.places import Place
     from exvad.tuning.space import Dimension
 
@@ -52,7 +53,8 @@ def sweep(config: Config, options: SweepOptions) -> int:
         The exit code: 0, 1 if no trial succeeded, 130 if the sweep was interrupted.
 
     Raises:
-        ValueError: an option or the space does not fit, or features or labels are missing.
+        ValueError: an option or the space does not fit, features or labels are missing, or a node
+            does not see the run.
     """
     if options.trials < 1 or options.confirm_seeds < 1:
         raise ValueError("--trials and --confirm need at least 1")
@@ -66,16 +68,16 @@ def sweep(config: Config, options: SweepOptions) -> int:
     trial = Demand("trial", settings, config.tune.cpus, config.trial_gpus)
     context: SweepContext | None = None
     try:
-        with ray_session():
+        with shared_places({"run": config.run}) as marks, ray_session():
             check_placement("the sweep", [trial])
-            check_shared({"run": config.run})
+            check_shared(marks)
             import_ahead(config, options.trials)
             prepare_tracking(config)  # takes seconds for a new database
             if not options.resume:
                 folder = _begin(config, options)
             context = SweepContext(config, options, folder, space, data, labels)
             with claimed(folder, "exvad sweep"):
-                outcome = _search_and_confirm(context)
+                outcome = _search_and_confirm(context, marks)
         publish(context, outcome)
     except KeyboardInterrupt:
         if context is None:
@@ -133,13 +135,15 @@ def load_data(config: Config, space: Mapping[str, Dimension]) -> tuple[RunData, 
     return data, labels
 
 
-def _search_and_confirm(sweep: SweepContext) -> SweepOutcome:
+def _search_and_confirm(sweep: SweepContext, marks: Marks) -> SweepOutcome:
     options, data = sweep.options, sweep.data
     shared = {"bank": data.bank, "manifest": data.manifest, "labels": sweep.labels}
-    trainable = tune.with_parameters(run_trial, config=sweep.config, **shared)
+    trainable = tune.with_parameters(run_trial, config=sweep.config, marks=marks, **shared)
     plan = SearchPlan(options.trials, options.search, options.early_stop)
     result = search(trainable, sweep.space, sweep.config, sweep.folder, plan, options.resume)
     records, best = result.records, best_first(result.records)
+    if (problem := unshared_place(records)) is not None:
+        raise problem
     if result.interrupted:
         ended = sum(not record.unfinished for record in records)
         note = describe_best(best, f"{ended} of {result.planned} trials")

@@ -10,6 +10,7 @@ import torch
 from ray import tune
 
 from exvad.config import Config, override_config
+from exvad.data.storage.marks import UNMARKED
 from exvad.training.data import training_data
 from exvad.training.fitting import FitState, OnEpoch, train_network
 from exvad.training.replica import Replica
@@ -17,6 +18,7 @@ from exvad.tuning.trial_state import StateWriter, error_written_down, read_trial
 
 if TYPE_CHECKING:
     from exvad.data.manifest import Manifest
+    from exvad.data.storage.marks import Marks
     from exvad.laam.run_labels import RunLabels
     from exvad.store.feature_bank import FeatureBank
 
@@ -77,6 +79,7 @@ def run_trial(
     bank: FeatureBank,
     manifest: Manifest,
     labels: RunLabels,
+    marks: Marks = UNMARKED,
 ) -> None:
     """Run one trial inside Ray Tune, or the rest of one that was interrupted.
 
@@ -86,10 +89,13 @@ def run_trial(
         bank: features of the training and validation videos.
         manifest: the data set.
         labels: its classes with their vectors.
+        marks: those of the run, whose folder the trial writes to.
 
     Raises:
+        UnsharedPlaceError: this node does not see the run.
         FailedBeforeError: the trial ended with an error before.
     """
+    marks.check()
     torch.set_num_threads(1)
     storage = tune.get_context().get_storage()
     folder = storage.trial_fs_path, storage.storage_filesystem

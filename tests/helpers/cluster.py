@@ -61,8 +61,10 @@ def cluster() -> Iterator[dict[str, str]]:
 @contextmanager
 def node_with_its_own_disk(
     address: str, folder: Path, environment: Mapping[str, str]
-) -> Iterator[None]:
+) -> Iterator[subprocess.Popen[bytes]]:
     """Add a node that has another file system at a folder; it joins the cluster after a while.
+
+    Yields its process, which the block may kill.
 
     Args:
         address: address of the cluster.
@@ -82,9 +84,10 @@ def node_with_its_own_disk(
         start_new_session=True,
     )
     try:
-        yield
+        yield process
     finally:
-        stop(process)
+        if process.poll() is None:
+            stop(process)
 
 
 def _wait_for_jobs_api(address: str, environment: dict[str, str]) -> None:

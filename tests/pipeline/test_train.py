@@ -3,16 +3,22 @@
 from __future__ import annotations
 
 import json
+import logging
 import subprocess
 import time
 from pathlib import Path
 
 import numpy as np
 import pytest
+import ray
 from safetensors.numpy import load_file
 
+from exvad.config import load_config
+from exvad.pipeline.session import ray_output_hidden
+from exvad.pipeline.train import worker_cpus
 from tests.helpers.planted import plant_run
 from tests.helpers.processes import descendants_named, exvad_command, run_exvad, stop
+from tests.helpers.ray_sessions import cluster_of_nodes
 
 EPOCHS = 12
 
@@ -104,3 +110,19 @@ def test_train_runs_on_two_workers(tmp_path: Path) -> None:
     losses = [metrics["total"] for metrics in history(tmp_path)]
     assert len(losses) == 3
     assert losses[-1] < losses[0]
+
+
+def test_worker_takes_all_cores_of_the_only_node_that_computes() -> None:
+    config = load_config("demo", ["train.cpus_per_worker=0"]).train
+    with cluster_of_nodes(4) as cluster:
+        with ray_output_hidden():
+            ray.init(cluster.address, logging_level=logging.ERROR, log_to_driver=False)
+        try:
+            assert worker_cpus(config) == 4
+            assert worker_cpus(config.model_copy(update={"workers": 2})) == 2
+            assert worker_cpus(config.model_copy(update={"cpus_per_worker": 3})) == 3
+            cluster.add_node(num_cpus=4)
+            cluster.wait_for_nodes()
+            assert worker_cpus(config) == 1
+        finally:
+            ray.shutdown()

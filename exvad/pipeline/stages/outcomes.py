@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import json
 import math
+import socket
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -13,7 +14,10 @@ from typing import TYPE_CHECKING
 from exvad.data.storage.errors import StorageError
 from exvad.pipeline.placement import waiting_reported
 from exvad.pipeline.progress.terminal import console, progress_bar
+from exvad.pipeline.session import is_on_cluster
+from exvad.pipeline.shared_places import is_missing, unseen_video
 from exvad.store.parts import UnwritableError
+from exvad.video.container import MissingVideoError
 
 if TYPE_CHECKING:
     from ray.data import Dataset
@@ -40,16 +44,19 @@ class Outcome:
         video_id: the video.
         error: the type of the error; empty for success.
         message: the error message or the remark.
+        node: the name of the node that does not see the video; empty for any other outcome.
     """
 
     video_id: str
     error: str = ""
     message: str = ""
+    node: str = ""
 
     @classmethod
     def failure(cls, video_id: str, error: Exception) -> Outcome:
         """Return the outcome of an input that could not be processed."""
-        return cls(video_id, type(error).__name__, str(error))
+        node = socket.gethostname() if isinstance(error, MissingVideoError) else ""
+        return cls(video_id, type(error).__name__, str(error), node)
 
     @property
     def is_interruption(self) -> bool:
@@ -58,7 +65,7 @@ class Outcome:
 
     def to_json(self) -> str:
         """Return the outcome as the text that travels through the pipeline."""
-        return json.dumps([self.video_id, self.error, self.message])
+        return json.dumps([self.video_id, self.error, self.message, self.node])
 
     @classmethod
     def from_json(cls, text: str) -> Outcome:
@@ -77,7 +84,13 @@ def interrupt_all(outcomes: Sequence[str], error: StorageError) -> list[str]:
 
 
 def run_to_end(
-    dataset: Dataset, title: str, total: int, store: Store, stage: str, retry_error: str = ""
+    dataset: Dataset,
+    title: str,
+    total: int,
+    store: Store,
+    stage: str,
+    retry_error: str = "",
+    paths: Mapping[str, str] | None = None,
 ) -> list[Outcome]:
     """Run a data set to its end; show the progress by video and log the failures in the store.
 
@@ -88,6 +101,7 @@ def run_to_end(
         store: the store whose log takes the failures.
         stage: the stage that the failures belong to.
         retry_error: the type of the errors that the caller retries; they are not logged.
+        paths: video → its path or URI; None if no videos are read.
 
     Returns:
         The outcomes to retry.
@@ -95,6 +109,7 @@ def run_to_end(
     Raises:
         UnfinishedError: some inputs were interrupted. All others are done by then, unless many
             interruptions came one after another.
+        UnsharedPlaceError: a node does not see a video that this process sees.
         UnwritableError: the disk of the store's log is full.
         StorageError: the storage of the store's log does not answer.
     """
@@ -110,6 +125,7 @@ def run_to_end(
     ):
         task = bar.add_task(title, total=total)
         for outcome in _iter_outcomes(dataset):
+            _check_seen(outcome, paths or {})
             in_a_row = in_a_row + 1 if outcome.is_interruption else 0
             if outcome.is_interruption:
                 interruptions.setdefault(outcome.video_id, outcome)
@@ -133,6 +149,13 @@ def run_to_end(
             f"again to continue (the first was {first.video_id}: {first.message})"
         )
     return to_retry
+
+
+def _check_seen(outcome: Outcome, paths: Mapping[str, str]) -> None:
+    """Raise if a video is missing on one node only: that is no failure of the video."""
+    path = paths.get(outcome.video_id)
+    if outcome.node and path is not None and is_on_cluster() and not is_missing(path):
+        raise unseen_video(path, outcome.node)
 
 
 @contextmanager

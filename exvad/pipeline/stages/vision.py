@@ -85,7 +85,8 @@ def run_vision(config: Config, manifest: Manifest, survey: Survey, stage: Stage)
         batch_format="pyarrow",
         **actor_options(actors),
     )
-    run_to_end(dataset, title, len(videos), survey.store, "vision")
+    paths = {video["video_id"]: video["path"] for video in videos}
+    run_to_end(dataset, title, len(videos), survey.store, "vision", paths=paths)
     return True
 
 

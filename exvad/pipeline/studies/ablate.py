@@ -22,7 +22,9 @@ from exvad.laam.run_labels import RunLabels
 from exvad.pipeline.placement import Demand, check_placement, waiting_reported
 from exvad.pipeline.progress.terminal import console, progress_bar
 from exvad.pipeline.session import ray_session
+from exvad.pipeline.shared_places import check_shared, shared_places
 from exvad.pipeline.studies.results import read_result
+from exvad.pipeline.tasks import RETRIES, get_result
 from exvad.report.sensitivity_curves import draw_curves
 from exvad.report.tables_page import render_tables
 from exvad.store.store import Store
@@ -30,6 +32,7 @@ from exvad.store.store import Store
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from exvad.data.storage.marks import Marks
     from exvad.data.storage.places import Place
     from exvad.evaluation.ablation_plan import Plan
     from exvad.evaluation.scored import Metrics
@@ -90,11 +93,12 @@ def run_cells(config: Config, cells: Mapping[Place, Config]) -> None:
         config: the configuration of the run.
         cells: file of the result → configuration of the experiment.
     """
-    manifest, store = read_run_manifest(config), Store(config.store_path)
+    manifest = read_run_manifest(config)
     labels = RunLabels.load(config, manifest.classes)
     title = "ablating"
-    with ray_session():
-        task = experiment_task(config, title)
+    with shared_places(read={"store": config.store_path}) as marks, ray_session():
+        task = experiment_task(config, title, marks)
+        store = Store(config.store_path, marks)
         write_results(
             title,
             {path: task.remote(cell, manifest, store, labels) for path, cell in cells.items()},
@@ -113,24 +117,29 @@ def write_results(title: str, results: Mapping[Place, Any]) -> None:
         row = bar.add_task(title, total=len(pending))
         while pending:
             (reference,), _ = ray.wait(list(pending))
-            pending.pop(reference).write_json(ray.get(reference))
+            pending.pop(reference).write_json(get_result(reference))
             reporter.progress()
             bar.advance(row)
 
 
-def experiment_task(config: Config, title: str) -> Any:
+def experiment_task(config: Config, title: str, marks: Marks) -> Any:
     """Return `run_experiment` as a Ray task with the resources of a training.
 
     Args:
         config: the configuration of the run.
         title: the step that needs it, as shown to the user.
+        marks: those of the store, which the tasks read.
 
     Raises:
         PlacementError: the cluster has no GPU and `train.gpu` is set.
+        UnsharedPlaceError: a node does not see the store.
     """
     demand = Demand("training", "train.gpu", 1, 1 if config.train.gpu else 0)
     check_placement(title, [demand])
-    return ray.remote(max_retries=2, num_cpus=demand.cpus, num_gpus=demand.gpus)(run_experiment)
+    check_shared(marks)
+    return ray.remote(max_retries=RETRIES, num_cpus=demand.cpus, num_gpus=demand.gpus)(
+        run_experiment
+    )
 
 
 def _cells(config: Config, plan: Plan, seeds: int) -> dict[str, dict[Place, Config]]:

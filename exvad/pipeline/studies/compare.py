@@ -39,11 +39,11 @@ from exvad.laam.run_labels import RunLabels
 from exvad.pipeline.placement import Demand, check_placement
 from exvad.pipeline.progress.terminal import console
 from exvad.pipeline.session import ray_session
-from exvad.pipeline.shared_places import check_shared
+from exvad.pipeline.shared_places import check_shared, shared_places
 from exvad.pipeline.studies.ablate import result_place, write_results
 from exvad.pipeline.studies.comparison_output import FOLDER, publish
 from exvad.pipeline.studies.results import read_result
-from exvad.pipeline.tasks import with_full_places
+from exvad.pipeline.tasks import RETRIES, with_full_places
 from exvad.store.grounding import text_width
 from exvad.store.store import Store
 
@@ -246,14 +246,14 @@ def _run_trials(config: Config, labels: RunLabels, trials: Sequence[Trial], resa
     """Run trials side by side on Ray; several share a GPU by `tune.gpus`."""
     manifest, store = read_run_manifest(config), config.store_path
     demand = Demand("trial", "tune.cpus, tune.gpus", config.tune.cpus, config.trial_gpus)
-    with ray_session():
+    with shared_places({"run": config.run}, {"store": store}) as marks, ray_session():
         check_placement("the comparison", [demand])
-        check_shared({"run": config.run, "store": store})
+        check_shared(marks)
         tasks = {
-            kind: ray.remote(max_retries=2, num_cpus=demand.cpus, num_gpus=demand.gpus)(run)
+            kind: ray.remote(max_retries=RETRIES, num_cpus=demand.cpus, num_gpus=demand.gpus)(run)
             for kind, run in ((TrialPlan, run_trial), (ScoredPlan, run_scored_trial))
         }
-        shared = [ray.put(value) for value in (manifest, Store(store), labels)]
+        shared = [ray.put(value) for value in (manifest, Store(store, marks), labels)]
         write_results(
             "comparing",
             {

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from exvad.data.storage.errors import StorageError
+from exvad.data.storage.marks import UnsharedPlaceError
 from exvad.pipeline.stages.outcomes import (
     MAX_INTERRUPTIONS,
     Outcome,
@@ -18,6 +19,7 @@ from exvad.pipeline.stages.outcomes import (
 )
 from exvad.store.parts import UnwritableError
 from exvad.store.store import Store
+from exvad.video.container import MissingVideoError
 from tests.helpers.disks import fill, small_disk
 
 
@@ -117,3 +119,23 @@ def test_run_to_end_says_that_the_disk_of_the_log_is_full(tmp_path: Path) -> Non
         dataset = FinishedDataset(Outcome.failure("v2", ValueError("broken")))
         with pytest.raises(UnwritableError, match=r"No space left.*make room and run again"):
             run_to_end(dataset, "working", 1, Store(folder), "vision")
+
+
+def test_video_that_only_this_process_sees_ends_the_job_on_a_cluster(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store, seen, gone = Store(tmp_path / "store"), tmp_path / "seen.mp4", tmp_path / "gone.mp4"
+    seen.write_bytes(b"video")
+    paths = {"v0": str(gone), "v1": str(seen)}
+    missing = [
+        Outcome.failure(name, MissingVideoError(path, "there is no such file"))
+        for name, path in paths.items()
+    ]
+    run_to_end(FinishedDataset(*missing), "working", 2, store, "vision", paths=paths)
+    assert [row["id"] for row in store.failures.rows()] == ["v0", "v1"]
+
+    store.failures.clear()
+    monkeypatch.setenv("RAY_ADDRESS", "10.0.0.1:6379")
+    with pytest.raises(UnsharedPlaceError, match=r"does not see .*seen\.mp4, which the job sees"):
+        run_to_end(FinishedDataset(*missing), "working", 2, store, "vision", paths=paths)
+    assert [row["id"] for row in store.failures.rows()] == ["v0"]
