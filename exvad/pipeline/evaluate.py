@@ -28,7 +28,7 @@ from exvad.pipeline.progress.terminal import console, progress_bar
 from exvad.pipeline.session import is_on_cluster, ray_session
 from exvad.pipeline.stages.decoders import frame_reader
 from exvad.pipeline.studies.ablate import experiment_task
-from exvad.pipeline.tasks import full_path, run_task, with_full_places
+from exvad.pipeline.tasks import full_path, run_task, with_full_places, with_tracking_store
 from exvad.report.evidence import evidence_frames
 from exvad.report.pages import RunRecord, render_run
 from exvad.report.report_video import ReportVideo
@@ -64,7 +64,7 @@ def evaluate_run(
     """
     check_resamples(resamples)
     if is_on_cluster():
-        config = with_full_places(config)
+        config = with_tracking_store(with_full_places(config))
         checkpoint_reference = full_path(checkpoint_reference)
     reference = checkpoint_reference or config.in_run(CHECKPOINT)
     variant_metrics = None
