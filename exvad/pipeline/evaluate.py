@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import ray
 
 from exvad.checkpoints.checkpoint import load_checkpoint, trained_config
-from exvad.checkpoints.registry import CHECKPOINT, resolve_checkpoint
+from exvad.checkpoints.registry import CHECKPOINT, local_checkpoint
 from exvad.data.dataset import read_run_manifest
 from exvad.data.storage.errors import StorageError
 from exvad.data.storage.places import resolve_place
@@ -69,10 +69,8 @@ def evaluate_run(
     reference = checkpoint_reference or config.in_run(CHECKPOINT)
     variant_metrics = None
     if variants:
-        folder = resolve_checkpoint(reference, config.mlflow_uri)
-        selected_on = trained_config(folder).train.select_on
-        if not is_on_cluster():
-            reference = str(folder)  # so that it is downloaded once
+        with local_checkpoint(reference, config.mlflow_uri) as folder:
+            selected_on = trained_config(folder).train.select_on
         with ray_session():
             variant_metrics = train_other_variants(config, selected_on)
     demand = Demand("evaluation", "train.gpu", 1, 1 if config.train.gpu else 0)
@@ -103,8 +101,8 @@ def measure(
     Raises:
         ValueError: there is no checkpoint, or no test video has the features that it needs.
     """
-    folder = resolve_checkpoint(reference, config.mlflow_uri)
-    checkpoint = load_checkpoint(folder, str(resolve_device(config.device)))
+    with local_checkpoint(reference, config.mlflow_uri) as folder:
+        checkpoint = load_checkpoint(folder, str(resolve_device(config.device)))
     trained = checkpoint.config
     data_config = config.data.model_copy(update={"test_crop": trained.data.test_crop})
     data = RunData.load(
