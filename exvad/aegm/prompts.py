@@ -11,8 +11,12 @@ from dataclasses import dataclass
 from importlib import resources
 from importlib.resources.abc import Traversable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from exvad.data.storage.homes import expand_home
+
+if TYPE_CHECKING:
+    from exvad.config import Config
 
 
 @dataclass(frozen=True)
@@ -53,11 +57,15 @@ def load_prompt(name: str) -> Prompt:
     """Load a packaged template by its name, or a text file by its path.
 
     Args:
-        name: `explanation`, `explanation_demo`, `phrases`, `phrases_demo`, or a path.
+        name: `explanation`, `explanation_demo`, `phrases`, `phrases_demo`, a path, or the name of a
+            file and its text, as `with_prompt_text` writes them.
 
     Raises:
         ValueError: there is neither such a template nor such a file, or the file is not UTF-8 text.
     """
+    if "\n" in name:
+        file, _, text = name.partition("\n")
+        return Prompt(file, text)
     packaged = _packaged_folder() / f"{name}.txt"
     if packaged.is_file():
         return Prompt(name, packaged.read_text(encoding="utf-8").strip("\n"))
@@ -75,6 +83,26 @@ def load_prompt(name: str) -> Prompt:
     raise ValueError(
         f"no prompt {name!r}: give the path of a text file or one of {', '.join(packaged_names)}"
     )
+
+
+def with_prompt_text(config: Config) -> Config:
+    """Return a configuration whose `llm.prompt` holds the text, if it names a file.
+
+    Other machines, working folders and later days have no such file, or another one. The text is
+    the file's name, a line break and the content; `load_prompt` reads it with the same identity.
+
+    Args:
+        config: the configuration.
+
+    Raises:
+        ValueError: there is no such prompt.
+    """
+    name = config.llm.prompt
+    if (_packaged_folder() / f"{name}.txt").is_file():
+        return config
+    prompt = load_prompt(name)
+    text = f"{Path(prompt.name).name}\n{prompt.text}"
+    return config.model_copy(update={"llm": config.llm.model_copy(update={"prompt": text})})
 
 
 def _packaged_folder() -> Traversable:

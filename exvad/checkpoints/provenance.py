@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import subprocess
 from collections.abc import Mapping
@@ -11,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from pydantic import BaseModel, ConfigDict
 
 import exvad
+from exvad.aegm.prompts import with_prompt_text
 from exvad.checkpoints.layout import PROVENANCE, CheckpointError
 from exvad.checkpoints.saved_system import SavedSystem
 from exvad.data.versions import OtherVersionError, same_series
@@ -126,7 +128,13 @@ def count_settings(settings: Any) -> int:
 
 
 def without_local_paths(config: Config) -> Config:
-    """Return a configuration without the user's folders, which stay private."""
+    """Return a configuration without the user's folders, which stay private.
+
+    A checkpoint explains on other machines too, so it has the text of the prompt, not its path. A
+    file that is gone by now stays named.
+    """
+    with contextlib.suppress(ValueError):
+        config = with_prompt_text(config)
     data = config.data.model_copy(update={"root": "", "manifest": "", "annotations": ""})
     labels = config.labels.model_copy(update={"file": ""})
     mlflow = config.mlflow.model_copy(update={"uri": ""})

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import re
 import shutil
 import tempfile
@@ -25,33 +26,58 @@ REGISTRY = "models:/"
 CHECKPOINT = "checkpoint"
 DATABASES = "runs/*/mlflow.db"
 CHECKPOINTS = "runs/*/checkpoint"
+_COPIES = "exvad-checkpoint-"
 _RUN_ID = re.compile(r"[0-9a-f]{32}")
 
 
-def resolve_checkpoint(reference: str | Path, tracking_uri: str = "") -> Path:
+def is_folder(reference: str | Path) -> bool:
+    """Return whether a reference is a local path, not a URI, an MLflow run id or `models:/…`."""
+    name = str(reference)
+    return not (name.startswith(REGISTRY) or is_uri(name) or _is_run(name))
+
+
+@contextmanager
+def local_checkpoint(reference: str | Path, tracking_uri: str = "") -> Iterator[Path]:
+    """Yield the folder of a checkpoint: its own, or a copy that is deleted after the block.
+
+    Args:
+        reference: a reference; see `resolve_checkpoint`.
+        tracking_uri: URI of MLflow; see `resolve_tracking_uri`.
+
+    Raises:
+        ValueError: see `resolve_checkpoint`.
+        CheckpointError: the URI names no checkpoint.
+    """
+    if is_folder(reference):
+        yield Path(reference)
+        return
+    with tempfile.TemporaryDirectory(prefix=_COPIES) as parent:
+        yield resolve_checkpoint(reference, tracking_uri, Path(parent))
+
+
+def resolve_checkpoint(
+    reference: str | Path, tracking_uri: str = "", parent: Path | None = None
+) -> Path:
     """Return the folder of a checkpoint, downloaded from a bucket or MLflow if necessary.
 
     Args:
         reference: a folder, its URI, an MLflow run id, or `models:/NAME@ALIAS`,
             `models:/NAME/VERSION`.
         tracking_uri: URI of MLflow; see `resolve_tracking_uri`.
+        parent: an empty folder for what is downloaded; None for a temporary one, which is deleted
+            when this process ends, or that of MLflow.
 
     Raises:
         ValueError: MLflow has no such run, model, version or alias, or there is no MLflow.
         CheckpointError: the URI names no checkpoint.
     """
     name = str(reference)
-    if is_uri(name):
-        folder = Path(tempfile.mkdtemp(prefix="exvad-checkpoint-"))
-        try:
-            _download(resolve_place(name), folder)
-        except BaseException:
-            shutil.rmtree(folder, ignore_errors=True)  # nobody else knows it
-            raise
-        return folder
-    is_run = _RUN_ID.fullmatch(name) is not None and not Path(name).exists()
-    if not name.startswith(REGISTRY) and not is_run:
+    if is_folder(reference):
         return Path(reference)
+    if is_uri(name):
+        folder = parent or _folder_of_this_process()
+        _download(resolve_place(name), folder)
+        return folder
 
     import mlflow
 
@@ -63,8 +89,9 @@ def resolve_checkpoint(reference: str | Path, tracking_uri: str = "") -> Path:
             raise ValueError(f"{name}: there is no MLflow database {database} to look it up in")
         adopt_artifacts(database)
     with _mlflow_errors(name, uri):
-        source = _run_source(name, uri) if is_run else _model_version(name, uri).source
-        return Path(mlflow.artifacts.download_artifacts(source, tracking_uri=uri))
+        source = _run_source(name, uri) if _is_run(name) else _model_version(name, uri).source
+        to = None if parent is None else str(parent)
+        return Path(mlflow.artifacts.download_artifacts(source, dst_path=to, tracking_uri=uri))
 
 
 def registered_version(reference: str | Path, tracking_uri: str = "") -> str | None:
@@ -128,6 +155,16 @@ def newest_checkpoint() -> Path:
 def find_newest_checkpoint() -> Path | None:
     """Return the checkpoint of the newest run below the working directory; None without one."""
     return _newest(CHECKPOINTS)
+
+
+def _is_run(name: str) -> bool:
+    return _RUN_ID.fullmatch(name) is not None and not Path(name).exists()
+
+
+def _folder_of_this_process() -> Path:
+    folder = Path(tempfile.mkdtemp(prefix=_COPIES))
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    return folder
 
 
 def _download(place: Place, folder: Path) -> None:

@@ -89,14 +89,18 @@ def add_scenes(
     return override_config(config, changes)
 
 
-def memory_classes(config: Config) -> tuple[str, ...]:
+def memory_classes(config: Config, scenes: SceneMemory | None = None) -> tuple[str, ...]:
     """Return the classes of detection without training, the normal one first.
+
+    Args:
+        config: the configuration.
+        scenes: the memory, if it is read already; None to read `zero_shot.memory`.
 
     Raises:
         ValueError: there is no such memory, or the further scenes can't be added.
     """
     settings = config.zero_shot
-    memory = SceneMemory.read(settings.memory)
+    memory = scenes or SceneMemory.read(settings.memory)
     return memory.extended(settings.normal, settings.look_for).classes
 
 

@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from exvad.encoders.protocols import Models
     from exvad.video.decoder import Decoder
     from exvad.video.survey import VideoInfo
+    from exvad.zero_shot.scene_memory import SceneMemory
 
 ScoresCallback = Callable[["NDArray[np.float64]", "NDArray[np.float32]"], None]
 UNEXPLAINED = "the video was not explained, so its scores use the images alone"
@@ -83,6 +84,7 @@ class Detector:
         decoder: the video decoder; None to decode in this process.
         overrides: settings of the frozen models that replace the checkpoint's, such as
             `llm.backend` → `openai`; see `exvad.config.override_models`.
+        scenes: without training: the memory of scenes; None to read `zero_shot.memory`.
 
     Raises:
         CheckpointError: the folder is no checkpoint.
@@ -98,13 +100,14 @@ class Detector:
         models: Models | None = None,
         decoder: Decoder | None = None,
         overrides: Mapping[str, Any] | None = None,
+        scenes: SceneMemory | None = None,
     ) -> None:
         self.checkpoint: AnyCheckpoint
         if isinstance(checkpoint, Config):
             config = _on_device(override_config(checkpoint, overrides or {}), device)
-            schema = explanation_schema(memory_classes(config))
+            schema = explanation_schema(memory_classes(config, scenes))
             self.models: Models = models or LocalModels(config, schema)
-            self.checkpoint = ZeroShotModel.build(config, self.models.clip)
+            self.checkpoint = ZeroShotModel.build(config, self.models.clip, scenes)
         else:
             trained = load_checkpoint(checkpoint)
             config = _on_device(override_models(trained.config, overrides or {}), device)

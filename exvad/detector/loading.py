@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from exvad.checkpoints.registry import resolve_checkpoint
+from exvad.checkpoints.registry import local_checkpoint
 from exvad.checkpoints.zero_shot import read_zero_shot
 from exvad.detector.detector import Detector
 
@@ -24,4 +24,7 @@ def load(reference: str | Path, device: str | None = None, tracking_uri: str = "
             of exvad wrote the checkpoint.
     """
     settings = read_zero_shot(reference)
-    return Detector(settings or resolve_checkpoint(reference, tracking_uri), device)
+    if settings is not None:
+        return Detector(settings, device)
+    with local_checkpoint(reference, tracking_uri) as folder:
+        return Detector(folder, device)

@@ -11,7 +11,7 @@ from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Any
 
 from exvad.checkpoints.checkpoint import load_checkpoint, trained_config
-from exvad.checkpoints.registry import CHECKPOINT, resolve_checkpoint
+from exvad.checkpoints.registry import CHECKPOINT, local_checkpoint
 from exvad.data.dataset import read_run_manifest
 from exvad.data.storage.errors import StorageError
 from exvad.data.storage.marks import UNMARKED
@@ -28,7 +28,13 @@ from exvad.pipeline.session import is_on_cluster, ray_session
 from exvad.pipeline.shared_places import shared_places
 from exvad.pipeline.stages.decoders import frame_reader
 from exvad.pipeline.studies.ablate import experiment_task
-from exvad.pipeline.tasks import full_path, get_result, run_task, with_full_places
+from exvad.pipeline.tasks import (
+    full_path,
+    get_result,
+    run_task,
+    with_full_places,
+    with_tracking_store,
+)
 from exvad.report.evidence import evidence_frames
 from exvad.report.pages import RunRecord, render_run
 from exvad.report.report_video import ReportVideo
@@ -65,15 +71,13 @@ def evaluate_run(
     """
     check_resamples(resamples)
     if is_on_cluster():
-        config = with_full_places(config)
+        config = with_tracking_store(with_full_places(config))
         checkpoint_reference = full_path(checkpoint_reference)
     reference = checkpoint_reference or config.in_run(CHECKPOINT)
     variant_metrics = None
     if variants:
-        folder = resolve_checkpoint(reference, config.mlflow_uri)
-        selected_on = trained_config(folder).train.select_on
-        if not is_on_cluster():
-            reference = str(folder)  # so that it is downloaded once
+        with local_checkpoint(reference, config.mlflow_uri) as folder:
+            selected_on = trained_config(folder).train.select_on
         with shared_places(read={"store": config.store_path}) as marks, ray_session():
             variant_metrics = train_other_variants(config, selected_on, marks)
     demand = Demand("evaluation", "train.gpu", 1, 1 if config.train.gpu else 0)
@@ -104,8 +108,8 @@ def measure(
     Raises:
         ValueError: there is no checkpoint, or no test video has the features that it needs.
     """
-    folder = resolve_checkpoint(reference, config.mlflow_uri)
-    checkpoint = load_checkpoint(folder, str(resolve_device(config.device)))
+    with local_checkpoint(reference, config.mlflow_uri) as folder:
+        checkpoint = load_checkpoint(folder, str(resolve_device(config.device)))
     trained = checkpoint.config
     data_config = config.data.model_copy(update={"test_crop": trained.data.test_crop})
     data = RunData.load(

@@ -10,6 +10,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from exvad.aegm.language_stage import language_fingerprint
+from exvad.aegm.prompts import with_prompt_text
 from exvad.aegm.vision_stage import captions_fingerprint, vision_fingerprint
 from exvad.data.dataset import run_manifest_path
 from exvad.data.manifest_files import write_manifest
@@ -69,6 +70,7 @@ def preprocess(
             "llm.segment_captions: with llm.backend=vllm a video has one prompt; set "
             "llm.segment_captions=0, or llm.backend=openai with vllm serve"
         )
+    config = with_prompt_text(config)  # the actors run in other folders, and on other machines
     manifest = load_manifest_with_progress(config)
     with shared_places({"store": config.store_path}) as marks:
         survey = _fill(config, manifest, marks, fresh, retry_failed, fresh_explanations)

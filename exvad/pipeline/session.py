@@ -41,6 +41,11 @@ def is_on_cluster() -> bool:
     return os.environ.get("RAY_ADDRESS", LOCAL) != LOCAL
 
 
+def is_submitted() -> bool:
+    """Return whether this process is the entry point of a job that `ray job submit` started."""
+    return RAY_JOB_CONFIG_JSON_ENV_VAR in os.environ
+
+
 @contextmanager
 def ray_output_hidden() -> Iterator[None]:
     """Hide what Ray prints as it starts and stops; its errors are raised as exceptions."""

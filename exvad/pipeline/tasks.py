@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
 import ray
 
+from exvad.checkpoints.local_tracking import SQLITE, database_path
 from exvad.pipeline.placement import Demand, check_placement, waiting_reported
 from exvad.pipeline.session import is_on_cluster, ray_session
 from exvad.pipeline.shared_places import check_shared, shared_places
@@ -90,6 +91,18 @@ def with_full_places(config: Config) -> Config:
     return config.model_copy(
         update={"run": full_path(config.run), "store": full_path(config.store)}
     )
+
+
+def with_tracking_store(config: Config) -> Config:
+    """Return a configuration that names the tracking store of this process.
+
+    A task on another node has neither the variable MLFLOW_TRACKING_URI of this process nor its
+    working folder.
+    """
+    uri = config.mlflow_uri
+    if (database := database_path(uri)) is not None:
+        uri = f"{SQLITE}{database.absolute()}"
+    return config.model_copy(update={"mlflow": config.mlflow.model_copy(update={"uri": uri})})
 
 
 def full_path(location: str) -> str:

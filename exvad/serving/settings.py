@@ -59,8 +59,8 @@ class ServerSettings(BaseModel):
 
     checkpoint: str = Field(
         "",
-        description="folder, MLflow run id or models:/NAME@ALIAS; zero-shot or a YAML file of "
-        "settings to detect without training; empty for the newest run",
+        description="folder, its URI, MLflow run id or models:/NAME@ALIAS; zero-shot or a YAML "
+        "file of settings to detect without training; empty for the newest run",
     )
     tracking_uri: str = Field(
         "", description="URI of MLflow; empty for MLFLOW_TRACKING_URI, or else the newest run"

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from exvad.aegm.prompts import Prompt, load_prompt
+from exvad.aegm.prompts import Prompt, load_prompt, with_prompt_text
+from exvad.config import dump_config, load_config
 
 PACKAGED = ("explanation", "explanation_demo", "phrases", "phrases_demo")
 
@@ -62,3 +63,23 @@ def test_identity_depends_on_file_name_and_text_but_not_on_the_folder() -> None:
     assert prompt.identity != Prompt("/here/mine.txt", "text.").identity
     assert prompt.identity != Prompt("/here/other.txt", "text").identity
     assert prompt.identity.startswith("mine.txt@")
+
+
+def test_with_prompt_text_needs_the_file_only_once(tmp_path: Path) -> None:
+    path = tmp_path / "mine.txt"
+    path.write_text("Schau:\n\n{captions}: {{ja}}\n", encoding="utf-8")
+    prompt = load_prompt(str(path))
+    config = with_prompt_text(load_config("demo", [f"llm.prompt={path}"]))
+    path.unlink()
+    (tmp_path / "config.yaml").write_text(dump_config(config), encoding="utf-8")
+    copied = load_config(str(tmp_path / "config.yaml"))
+    assert str(tmp_path) not in copied.llm.prompt
+    carried = load_prompt(copied.llm.prompt)
+    assert (carried.text, carried.identity) == (prompt.text, prompt.identity)
+    assert with_prompt_text(copied) == copied
+
+
+def test_with_prompt_text_keeps_the_name_of_a_packaged_template() -> None:
+    assert with_prompt_text(load_config("demo")) == load_config("demo")
+    with pytest.raises(ValueError, match="no prompt 'explain'"):
+        with_prompt_text(load_config("demo", ["llm.prompt=explain"]))

@@ -3,11 +3,18 @@
 from __future__ import annotations
 
 import hashlib
+from pathlib import Path
 
 import pytest
 import yaml
 
-from exvad.checkpoints.provenance import check_hash, check_settings, count_settings
+from exvad.aegm.prompts import load_prompt
+from exvad.checkpoints.provenance import (
+    check_hash,
+    check_settings,
+    count_settings,
+    without_local_paths,
+)
 from exvad.config import dump_config, load_config
 
 
@@ -27,3 +34,17 @@ def test_check_settings_refuses_a_file_that_was_cut_off_and_no_other_value() -> 
         with pytest.raises(ValueError, match=f"has .* of {expected} settings"):
             check_settings("config.yaml", cut_off, expected)
     check_settings("config.yaml", {}, 0)
+
+
+def test_without_local_paths_keeps_the_text_of_the_prompt_in_place_of_its_path(
+    tmp_path: Path,
+) -> None:
+    path = tmp_path / "mine.txt"
+    path.write_text("look: {captions}")
+    config = load_config("demo", [f"llm.prompt={path}"])
+    carried = without_local_paths(config).llm.prompt
+    assert str(tmp_path) not in carried
+    path.write_text("another one")
+    assert load_prompt(carried).text == "look: {captions}"
+    path.unlink()
+    assert without_local_paths(config).llm.prompt == str(path)

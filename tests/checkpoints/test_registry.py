@@ -3,12 +3,21 @@
 from __future__ import annotations
 
 import os
+import tempfile
 from pathlib import Path
 
 import mlflow
 import pytest
 
-from exvad.checkpoints.registry import newest_checkpoint, resolve_checkpoint, resolve_tracking_uri
+from exvad.checkpoints.checkpoint import load_checkpoint
+from exvad.checkpoints.layout import CheckpointError
+from exvad.checkpoints.registry import (
+    local_checkpoint,
+    newest_checkpoint,
+    resolve_checkpoint,
+    resolve_tracking_uri,
+)
+from tests.helpers.checkpoints import save_untrained_checkpoint
 
 
 @pytest.fixture(autouse=True)
@@ -32,6 +41,46 @@ def test_resolve_checkpoint_makes_no_database_where_there_is_none(tmp_path: Path
     with pytest.raises(ValueError, match=r"there is no MLflow database .*typo/mlflow\.db"):
         resolve_checkpoint("models:/exvad@champion", f"sqlite:///{tmp_path}/runs/typo/mlflow.db")
     assert list(tmp_path.iterdir()) == []
+
+
+def test_local_checkpoint_is_the_folder_itself_or_a_copy_for_the_block(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = save_untrained_checkpoint(tmp_path / "checkpoint")
+    temporary = tmp_path / "temporary"
+    temporary.mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(temporary))
+    with local_checkpoint(folder) as own:
+        assert own == folder
+    with local_checkpoint(folder.as_uri()) as copy:
+        assert copy.is_relative_to(temporary)
+        assert load_checkpoint(copy).name == load_checkpoint(folder).name
+    with (
+        pytest.raises(CheckpointError, match="it has no"),
+        local_checkpoint(f"file://{tmp_path}/absent"),
+    ):
+        pass
+    assert list(temporary.glob("exvad-*")) == []
+    assert folder.exists()
+
+
+@pytest.mark.filterwarnings("ignore:.*loader strategy is deprecated")
+def test_local_checkpoint_of_an_mlflow_run_is_a_copy(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = save_untrained_checkpoint(tmp_path / "checkpoint")
+    uri = f"sqlite:///{tmp_path}/mlflow.db"
+    client = mlflow.MlflowClient(uri)
+    run_id = client.create_run("0").info.run_id
+    client.log_artifacts(run_id, str(folder), "checkpoint")
+    temporary = tmp_path / "temporary"
+    temporary.mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(temporary))
+    with local_checkpoint(run_id, uri) as copy:
+        assert copy.is_relative_to(temporary)
+        assert load_checkpoint(copy).name == load_checkpoint(folder).name
+    assert list(temporary.glob("exvad-*")) == []
+    assert resolve_checkpoint(run_id, uri).exists()
 
 
 def test_resolve_tracking_uri_is_that_of_the_newest_run_unless_one_is_given(

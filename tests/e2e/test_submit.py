@@ -41,6 +41,17 @@ def test_submitted_job_runs_on_the_cluster(cluster: dict[str, str], tmp_path: Pa
     assert "12 of 12 videos are ready, 0 failed" in finished.stdout
 
 
+def test_submitted_job_refuses_a_relative_run_that_would_be_lost(
+    cluster: dict[str, str], tmp_path: Path
+) -> None:
+    submit = [RAY, "job", "submit", "--working-dir", ".", "--", "python", "jobs/preprocess.py"]
+    settings = ["--preset", "demo", *SMALL, "run=runs/submitted", f"data.root={tmp_path}/videos"]
+    finished = run([*submit, *settings], cluster)
+    assert finished.returncode == 1, finished.stdout[-2000:]
+    assert "run: runs/submitted is a relative path, which in a submitted job" in finished.stdout
+    assert not (tmp_path / "videos").exists()
+
+
 def test_private_session_does_not_use_the_cluster_beside_it(
     cluster: dict[str, str], tmp_path: Path
 ) -> None:

@@ -11,11 +11,13 @@ from pathlib import Path
 import av
 import pytest
 
+from exvad.aegm.prompts import Prompt, load_prompt
 from exvad.cli.main import main
 from exvad.data.world import Scene
 from exvad.store.completeness import missing_features
 from exvad.store.store import Store
-from tests.helpers.processes import exvad_command, run_exvad
+from tests.helpers.processes import ROOT, exvad_command, run_exvad
+from tests.helpers.ray_sessions import cluster_of_nodes
 from tests.helpers.world_videos import render_videos, write_listing
 
 LABELS = ("Normal", "Fighting", "Arson", "Explosion", "Normal", "Robbery")
@@ -138,6 +140,23 @@ def test_preprocess_refuses_a_wrong_manifest_with_its_line(
     assert "wrong.csv:15" in message.replace("\n", "")
     assert complaint in message
     assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.slow
+def test_preprocess_on_a_cluster_takes_relative_files_of_the_folder_it_is_started_in(
+    tmp_path: Path,
+) -> None:
+    write_listing(tmp_path / "videos.csv", render_videos(tmp_path, LABELS[:1], seed=5_000_000))
+    packaged = load_prompt("explanation_demo")
+    (tmp_path / "my.txt").write_text(packaged.text)
+    settings = arguments(Path("run"), Path("videos.csv"), "llm.prompt=my.txt")
+    with cluster_of_nodes(2) as cluster:
+        environment = {"RAY_ADDRESS": cluster.address, "PYTHONPATH": str(ROOT)}
+        finished = run_exvad(*settings, folder=tmp_path, environment=environment)
+    assert finished.returncode == 0, finished.stderr
+    assert "1 of 1 videos are ready, 0 failed" in finished.stderr
+    (row,) = Store(tmp_path / "run/store").read_stage("language").table().to_pylist()
+    assert row["prompt"] == Prompt("my.txt", packaged.text).identity
 
 
 def test_preprocess_refuses_an_empty_manifest(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,9 +14,9 @@ import ray
 
 from exvad.config import load_config
 from exvad.pipeline.placement import Demand, PlacementError
-from exvad.pipeline.tasks import run_task
+from exvad.pipeline.tasks import run_task, with_tracking_store
 from tests.helpers.planted import plant_run
-from tests.helpers.processes import run_exvad
+from tests.helpers.processes import ROOT, run_exvad
 from tests.helpers.ray_sessions import cluster_of_nodes
 
 ONE_CORE = Demand("process", "train.gpu", 1, 0)
@@ -70,6 +71,42 @@ def test_on_a_cluster_the_function_is_a_task_with_resources(
         on_cluster(refuse)
     with pytest.raises(PlacementError, match="no node of the cluster is that large"):
         run_task("a step", Demand("process", "train.gpu", 1, 1), config, refuse)
+
+
+def test_with_tracking_store_names_what_only_this_process_knows(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+
+    def named(*overrides: str) -> str:
+        return with_tracking_store(load_config("demo", overrides)).mlflow.uri
+
+    assert named("run=run") == f"sqlite:///{tmp_path}/run/mlflow.db"
+    assert named("run=s3://bucket/run") == ""
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "sqlite:///mine.db")
+    assert named("run=s3://bucket/run") == f"sqlite:///{tmp_path}/mine.db"
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://tracking.example:5000")
+    assert named() == "http://tracking.example:5000"
+
+
+@pytest.mark.slow
+def test_evaluation_on_a_cluster_finds_an_mlflow_run_by_the_variables_of_its_command(
+    address: str, tmp_path: Path
+) -> None:
+    run = plant_run(tmp_path, videos=40, validation=0.3, tests=8)
+    settings = [f"run={run}", "model.text=none", "labels.k=0", "train.epochs=1"]
+    tracking = {"MLFLOW_TRACKING_URI": "sqlite:///mine.db"}
+    trained = run_exvad("train", *settings, folder=tmp_path, environment=tracking)
+    assert trained.returncode == 0, trained.stderr
+    match = re.search(r"MLflow run (\w{32})", trained.stderr)
+    assert match is not None
+    finished = run_exvad(
+        "evaluate", *settings, "--resamples", "0", "--checkpoint", match[1],
+        folder=tmp_path,
+        environment={**tracking, "RAY_ADDRESS": address, "PYTHONPATH": str(ROOT)},
+    )  # fmt: skip
+    assert finished.returncode == 0, finished.stderr
 
 
 @pytest.mark.slow

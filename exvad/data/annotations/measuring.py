@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from exvad.config import SandboxMode
 from exvad.data.annotations.clock import FrameClock
 from exvad.data.annotations.convert import VideoLength
 from exvad.video.container import DEFAULT_FPS
@@ -16,15 +17,17 @@ _STRIDE, _SNIPPETS = 16, 256  # any values: only the length and the rate are use
 
 @contextmanager
 def clocks_read_by(
-    seconds: float = 120, folder_fps: float = DEFAULT_FPS
+    seconds: float = 120, folder_fps: float = DEFAULT_FPS, mode: SandboxMode = "best"
 ) -> Iterator[Callable[[Path], FrameClock]]:
     """Yield a function from a path to the clock of that video.
 
     Args:
         seconds: maximum time per video; a longer one is a `VideoError`.
         folder_fps: frames per second of videos that are folders of frames.
+        mode: confinement of the process, `stages.sandbox`; the function raises SandboxError where
+            this machine can't confine it so.
     """
-    with DecodingProcess(seconds=seconds) as process:
+    with DecodingProcess(seconds=seconds, mode=mode) as process:
 
         def read_clock(path: Path) -> FrameClock:
             info, chunks = process.plan(path.stem, path, _STRIDE, _SNIPPETS, folder_fps=folder_fps)

@@ -14,6 +14,7 @@ from exvad.pipeline.preflight.needs import Job, Needs, job_needs
 from exvad.pipeline.preflight.places import check_data, check_place
 from exvad.pipeline.preflight.processors import check_stage, local_processors
 from exvad.pipeline.preflight.sandbox import check_sandbox
+from exvad.pipeline.preflight.submission import check_submission
 from exvad.pipeline.preflight.tracking import SETTING, check_tracking_server
 from exvad.pipeline.session import is_on_cluster
 
@@ -39,6 +40,7 @@ def check_run(config: Config, job: Job | None = None) -> list[Finding]:
     here = needs.driver_models if on_cluster else _all_models(needs)
     for what, check in model_checks(config, here, waits_for_endpoints=job is not None):
         background.start(what, check)
+    lost = check_submission(config)
     places = {"run": partial(check_place, "run", config.run)}
     if needs.writes_store:
         places["store"] = partial(check_place, "store", config.store_path)
@@ -49,6 +51,8 @@ def check_run(config: Config, job: Job | None = None) -> list[Finding]:
     uri = config.mlflow_uri
     if job is None and uri and database_path(uri) is None:  # the other jobs ask it themselves
         background.start(SETTING, partial(check_tracking_server, uri))
+    for finding in lost:
+        places.pop(finding.what, None)
     for what, check in places.items():
         # A slow disk is no reason to stop a job.
         background.start(what, check, may_be_late=job is not None)
@@ -59,7 +63,7 @@ def check_run(config: Config, job: Job | None = None) -> list[Finding]:
         findings, processors = [], local_processors(counts_gpus=wants_gpu)
     findings += _check_files(config, job)
     findings += [check_stage(config, stage, processors) for stage in needs.stages]
-    return [*background.collect(), *findings]
+    return [*background.collect(), *findings, *lost]
 
 
 def require_ready(config: Config, job: Job) -> None:

@@ -19,10 +19,10 @@ from exvad.data.storage.places import is_uri, resolve_place
 from exvad.data.storage.writable import PROBE_BYTES, nearest_existing, write_probe
 from exvad.pipeline.preflight.findings import Finding, gib
 from exvad.video.container import VideoError
-from exvad.video.sandbox import DecodingProcess
+from exvad.video.sandbox import DecodingProcess, SandboxError
 
 if TYPE_CHECKING:
-    from exvad.config import Config, DataConfig
+    from exvad.config import Config, DataConfig, SandboxMode
     from exvad.data.manifest import Manifest
 
 TRIED_VIDEOS = 3
@@ -102,15 +102,17 @@ def check_data(config: Config, compares_events: bool = False) -> Finding:
         manifest = load_manifest(config)
     except (ValueError, OSError) as error:
         return Finding("data", False, str(error))
-    errors = []
+    errors, count, sandbox = [], len(manifest.videos), config.stages.sandbox
     for video in islice(manifest.videos, TRIED_VIDEOS):
         try:
-            _open(video.path, data)
+            _open(video.path, data, sandbox)
+        except SandboxError as error:
+            # Jobs refuse for this where they decode, which may be on machines that can confine.
+            return Finding("data", True, f"{count} videos, none of which was opened: {error}")
         except (VideoError, StorageError) as error:
             errors.append(str(error))
         else:
-            count = len(manifest.videos)
-            beyond = _beyond_the_end(manifest, data.folder_fps) if compares_events else []
+            beyond = _beyond_the_end(manifest, config) if compares_events else []
             found = [*manifest.notes, *beyond]
             notes = [f"; note: {note}" for note in found[:SHOWN_NOTES]]
             if len(found) > SHOWN_NOTES:
@@ -122,7 +124,7 @@ def check_data(config: Config, compares_events: bool = False) -> Finding:
     return Finding("data", False, f"none of the first videos can be read: {'; '.join(errors)}")
 
 
-def _beyond_the_end(manifest: Manifest, folder_fps: float) -> list[str]:
+def _beyond_the_end(manifest: Manifest, config: Config) -> list[str]:
     """Name events beyond the end of local videos, as far as a few seconds suffice."""
     notes: list[str] = []
     timed = [
@@ -133,7 +135,7 @@ def _beyond_the_end(manifest: Manifest, folder_fps: float) -> list[str]:
         and not is_uri(video.path)
     ]
     end = time.monotonic() + COMPARING_SECONDS
-    with clocks_read_by(VIDEO_SECONDS, folder_fps) as read_clock:
+    with clocks_read_by(VIDEO_SECONDS, config.data.folder_fps, config.stages.sandbox) as read_clock:
         for number, video in enumerate(timed):
             if time.monotonic() > end:
                 notes.append(
@@ -166,14 +168,15 @@ def _missing_settings(data: DataConfig) -> list[str]:
     return problems
 
 
-def _open(path: str, data: DataConfig) -> None:
+def _open(path: str, data: DataConfig, sandbox: SandboxMode) -> None:
     """Open a video.
 
     Raises:
+        SandboxError: this machine can't confine decoding as the mode demands; nothing was opened.
         VideoError: it can't be read.
         StorageError: storage does not answer or refuses.
     """
-    with DecodingProcess(seconds=VIDEO_SECONDS, mode="best") as process:
+    with DecodingProcess(seconds=VIDEO_SECONDS, mode=sandbox) as process:
         if is_uri(path):
             process.open(path)
             return

@@ -3,15 +3,14 @@
 # No postponed annotations here: Ray Serve evaluates the annotations of deployments.
 
 import threading
-from pathlib import Path
 from typing import Any
 
 from ray import serve
 from ray.serve.handle import DeploymentHandle
 
 from exvad.checkpoints.checkpoint import load_checkpoint
-from exvad.checkpoints.registry import REGISTRY, registered_version, resolve_checkpoint
-from exvad.checkpoints.zero_shot import AnyCheckpoint, read_zero_shot
+from exvad.checkpoints.registry import local_checkpoint, registered_version
+from exvad.checkpoints.zero_shot import AnyCheckpoint
 from exvad.detector.detector import Detector
 from exvad.serving.deployments.remote_models import (
     RemoteCaptioner,
@@ -21,6 +20,7 @@ from exvad.serving.deployments.remote_models import (
     RemoteModels,
     call,
 )
+from exvad.serving.deployments.served import ZeroShot, public_name
 from exvad.serving.queue.analyses import AnalysisQueue
 from exvad.serving.queue.streams import StreamQueue
 from exvad.serving.settings import ServerSettings
@@ -40,17 +40,24 @@ class AnalystDeployment:
     Args:
         settings: settings of the server.
         handles: handles of the deployments Decoder, Clip, Captioner and Explainer.
+        zero_shot: detection without training; None to serve the settings' checkpoint.
     """
 
-    def __init__(self, settings: ServerSettings, handles: dict[str, DeploymentHandle]) -> None:
+    def __init__(
+        self,
+        settings: ServerSettings,
+        handles: dict[str, DeploymentHandle],
+        zero_shot: ZeroShot | None = None,
+    ) -> None:
         self._settings, self._handles = settings, handles
         self._stopped = threading.Event()
         self._version = registered_version(settings.checkpoint, settings.tracking_uri)
-        folder = resolve_checkpoint(settings.checkpoint, settings.tracking_uri)
-        self._detector = self._load_detector(folder)
+        self._detector = (
+            self._load_detector() if zero_shot is None else self._build_zero_shot(zero_shot)
+        )
         queue = AnalysisQueue(settings.database_path, settings.lease_seconds)
         streams = StreamQueue(settings.database_path, settings.lease_seconds)
-        name = public_name(settings, folder)
+        name = public_name(settings.checkpoint)
         self._workers = [
             AnalysisWorker(self._detector, queue, settings, name, sends_heartbeats=index == 0)
             for index in range(settings.analyst.concurrency)
@@ -76,20 +83,28 @@ class AnalystDeployment:
     def __del__(self) -> None:
         self._stopped.set()
 
-    def _load_detector(self, folder: Path) -> Detector:
-        zero_shot = read_zero_shot(folder)
-        clip = self._handles["Clip"]
-        if zero_shot is None:
+    def _load_detector(self) -> Detector:
+        """Load what the settings' checkpoint stands for now, on the node of this replica."""
+        settings = self._settings
+        with local_checkpoint(settings.checkpoint, settings.tracking_uri) as folder:
             width = int(load_checkpoint(folder).label_CD.shape[1])
-        else:
-            width = int(call(clip, "encode_texts", ["a"]).shape[1])
-        models = RemoteModels(
-            RemoteClip(clip, width),
+            return Detector(folder, models=self._models(width), decoder=self._decoder())
+
+    def _build_zero_shot(self, zero_shot: ZeroShot) -> Detector:
+        models = self._models(int(call(self._handles["Clip"], "encode_texts", ["a"]).shape[1]))
+        return Detector(
+            zero_shot.config, models=models, decoder=self._decoder(), scenes=zero_shot.scenes
+        )
+
+    def _models(self, width: int) -> RemoteModels:
+        return RemoteModels(
+            RemoteClip(self._handles["Clip"], width),
             RemoteCaptioner(self._handles["Captioner"]),
             RemoteLLM(self._handles["Explainer"]),
         )
-        decoder = RemoteDecoder(self._handles["Decoder"])
-        return Detector(zero_shot or folder, models=models, decoder=decoder)
+
+    def _decoder(self) -> RemoteDecoder:
+        return RemoteDecoder(self._handles["Decoder"])
 
     def _follow_alias(self, stopped: threading.Event) -> None:
         """Load the version that the alias stands for, whenever that is a new one."""
@@ -99,8 +114,7 @@ class AnalystDeployment:
                 version = registered_version(reference, uri)
                 if version == self._version:
                     continue
-                folder = resolve_checkpoint(reference, uri)
-                detector = self._load_detector(folder)
+                detector = self._load_detector()
             except ValueError as error:
                 # The registry is unreachable, or the version is no checkpoint: keep the old one.
                 self._report_problem(str(error))
@@ -112,7 +126,7 @@ class AnalystDeployment:
                 )
                 continue
             self._detector = detector
-            name = public_name(self._settings, folder)
+            name = public_name(reference)
             for worker in self._workers:
                 worker.set_detector(detector, name)
             self._watcher.set_detector(detector)
@@ -126,14 +140,3 @@ def frozen_parts(checkpoint: AnyCheckpoint) -> tuple[Any, ...]:
     """Return the parts of a checkpoint that the other deployments depend on."""
     config = checkpoint.config
     return (config.clip, config.captioner, config.llm, config.device, checkpoint.classes)
-
-
-def public_name(settings: ServerSettings, folder: Path) -> str:
-    """Return the name of a checkpoint that clients see, which reveals no path of the server.
-
-    Args:
-        settings: settings of the server.
-        folder: folder of the checkpoint.
-    """
-    reference = settings.checkpoint
-    return reference if reference.startswith(REGISTRY) else "/".join(folder.parts[-2:])

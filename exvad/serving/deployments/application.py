@@ -16,16 +16,10 @@ from typing import Any
 import ray
 from ray import serve
 
-from exvad.checkpoints.checkpoint import load_checkpoint
 from exvad.checkpoints.local_tracking import SQLITE
-from exvad.checkpoints.registry import (
-    REGISTRY,
-    find_newest_checkpoint,
-    resolve_checkpoint,
-    resolve_tracking_uri,
-)
-from exvad.checkpoints.zero_shot import ZERO_SHOT, memory_classes, read_zero_shot
-from exvad.config import Config, override_config, override_models
+from exvad.checkpoints.registry import find_newest_checkpoint, is_folder, resolve_tracking_uri
+from exvad.checkpoints.zero_shot import ZERO_SHOT
+from exvad.data.storage.places import is_uri
 from exvad.pipeline.placement import check_placement
 from exvad.pipeline.preflight.models import require_clip
 from exvad.pipeline.progress.terminal import console
@@ -41,6 +35,7 @@ from exvad.serving.deployments.models import (
 )
 from exvad.serving.deployments.one_node import choose_node, on_node
 from exvad.serving.deployments.scaling import actor_options, scale
+from exvad.serving.deployments.served import Served, read_served
 from exvad.serving.labelling.reviewed_manifest import check_manifest
 from exvad.serving.language.ray_engine import require_vllm
 from exvad.serving.queue.database import check_database, check_folder
@@ -78,14 +73,14 @@ def build_application(settings: ServerSettings | None = None) -> serve.Applicati
     return assemble_application(*prepare_application(settings or load_settings()))
 
 
-def prepare_application(settings: ServerSettings) -> tuple[ServerSettings, Path]:
+def prepare_application(settings: ServerSettings) -> tuple[ServerSettings, Served]:
     """Look at everything that the application needs, before Ray runs.
 
     Args:
         settings: settings of the server.
 
     Returns:
-        The settings with absolute paths, and the folder of the checkpoint.
+        The settings with absolute paths, and what is served.
 
     Raises:
         OtherVersionError: another version of exvad wrote the database or the checkpoint.
@@ -93,30 +88,30 @@ def prepare_application(settings: ServerSettings) -> tuple[ServerSettings, Path]
             language model needs vLLM and it is not installed, or decoding can't be confined as the
             settings demand.
     """
-    settings, folder = _resolve(settings)
+    settings = _resolve(settings)
     _check_files(settings)
-    config, _ = _served(folder, settings)
-    if read_zero_shot(folder) is not None:
-        require_clip(config)
-    if config.llm.backend == "vllm":
-        require_vllm(config)
+    served = read_served(settings)
+    if served.zero_shot is not None:
+        require_clip(served.config)
+    if served.config.llm.backend == "vllm":
+        require_vllm(served.config)
     with DecodingProcess(settings.decode_bytes, mode=settings.sandbox) as process:
         console.print(f"sandbox: {process.confinement()}", highlight=False, soft_wrap=True)
-    return settings, folder
+    return settings, served
 
 
-def assemble_application(settings: ServerSettings, folder: Path) -> serve.Application:
+def assemble_application(settings: ServerSettings, served: Served) -> serve.Application:
     """Build the application for the GPUs of the running Ray, or else of this machine.
 
     Args:
         settings: settings of the server; see `prepare_application`.
-        folder: the folder of the checkpoint.
+        served: what is served.
 
     Raises:
         PlacementError: the cluster is too small for the replicas.
         ValueError: the models do not fit the GPUs.
     """
-    config, classes = _served(folder, settings)
+    config, classes = served.config, served.classes
     settings = share_gpus(config, settings, find_gpus())
     reserved = demands(config, settings, FRONT_CPUS)
     if ray.is_initialized():
@@ -132,7 +127,7 @@ def assemble_application(settings: ServerSettings, folder: Path) -> serve.Applic
     analyst = AnalystDeployment.options(  # type: ignore[attr-defined]
         num_replicas=settings.analyst.max_replicas,
         ray_actor_options=actor_options(settings.analyst, node),
-    ).bind(settings, handles)
+    ).bind(settings, handles, served.zero_shot)
     # The front holds no model, so that it answers while videos are analyzed. It is bound to the
     # analyst only to deploy both together.
     front = serve.deployment(
@@ -146,47 +141,28 @@ def assemble_application(settings: ServerSettings, folder: Path) -> serve.Applic
     return front.bind(analyst)
 
 
-def _served(folder: Path, settings: ServerSettings) -> tuple[Config, tuple[str, ...]]:
-    """Return configuration and classes of what is served, with the settings' frozen models.
-
-    Raises:
-        ValueError: there is no such checkpoint or memory of scenes, or a setting is not allowed.
-    """
-    zero_shot = read_zero_shot(folder)
-    if zero_shot is not None:
-        config = override_models(zero_shot, settings.models)
-        if not config.zero_shot.uses_models:
-            # Their deployments start in any case. These are small and need no download.
-            unused = {"captioner.model": "package:captioner", "llm.model": "package:llm"}
-            backends = {"captioner.backend": "transformers", "llm.backend": "transformers"}
-            config = override_config(config, {**unused, **backends})
-        return config, memory_classes(zero_shot)
-    checkpoint = load_checkpoint(folder)
-    return override_models(checkpoint.config, settings.models), checkpoint.classes
-
-
-def _resolve(settings: ServerSettings) -> tuple[ServerSettings, Path]:
+def _resolve(settings: ServerSettings) -> ServerSettings:
     """Return the settings with absolute paths, as replicas run in another folder.
 
-    Returns:
-        The settings, and the folder of the checkpoint.
+    References to a bucket or to MLflow stay: each replica resolves them on its own node.
     """
     reference = os.environ.get("EXVAD_CHECKPOINT") or settings.checkpoint
     reference = reference or str(find_newest_checkpoint() or ZERO_SHOT)
     uri = settings.tracking_uri
-    if reference.startswith(REGISTRY):
+    if is_folder(reference):
+        reference = reference if reference == ZERO_SHOT else str(Path(reference).resolve())
+    elif not is_uri(reference):
         uri = resolve_tracking_uri(uri)
-    folder = resolve_checkpoint(reference, uri)
-    is_alias = "@" in reference  # it is resolved again later, as its version may change
-    is_name = is_alias or reference == ZERO_SHOT
+    files = ("manifest", "api_keys", "webhook_secret", "allowed_root")
+    paths = {name: getattr(settings, name) for name in files}
     update = {
-        "checkpoint": reference if is_name else str(folder.resolve()),
+        **{name: path.absolute() for name, path in paths.items() if path is not None},
+        "checkpoint": reference,
         "tracking_uri": uri,
         "spool": settings.spool.resolve(),
-        "manifest": settings.manifest and settings.manifest.absolute(),
         "database": f"{SQLITE}{settings.database_path.resolve()}",
     }
-    return settings.model_copy(update=update), folder
+    return settings.model_copy(update=update)
 
 
 def _check_files(settings: ServerSettings) -> None:

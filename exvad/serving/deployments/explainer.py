@@ -73,7 +73,7 @@ def build_explainer(
             max_ongoing_requests=2 * replicas.concurrency * replicas.max_replicas,
             ray_actor_options={"num_cpus": CLIENT_CPUS, **node},
         )
-        application = client.bind(config, classes, build_engine(config, replicas))
+        application = client.bind(config, classes, build_engine(config, replicas, node))
     else:
         application = scale(deployment, replicas, node).bind(config, classes)
     return application

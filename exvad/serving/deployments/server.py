@@ -92,12 +92,12 @@ def run_server(host: str, port: int, settings: ServerSettings) -> None:
     """
     check_host(host, settings)
     check_port(host, port)
-    settings, folder = prepare_application(settings)
+    settings, served = prepare_application(settings)
     logging.getLogger("ray.serve").setLevel(logging.WARNING)
     os.environ.setdefault(*PROXY_START)  # the processes of Ray inherit it
     # Who asks is waiting: Ray would let every other process of the machine go first.
     with ray_session(niceness=0):
-        application = assemble_application(settings, folder)
+        application = assemble_application(settings, served)
         start_serve(host, port)
         try:
             serve.run(application)

@@ -29,12 +29,15 @@ PREFIX = "Engine:"
 JOIN_MILLISECONDS = 20
 
 
-def engine_settings(config: Config, replicas: Replicas) -> dict[str, Any]:
+def engine_settings(
+    config: Config, replicas: Replicas, node: Mapping[str, Any] | None = None
+) -> dict[str, Any]:
     """Return the arguments of Ray's `LLMConfig`.
 
     Args:
         config: the model and the settings of its engine.
         replicas: resources of one engine process, and the number of engines.
+        node: the options of the node that all replicas run on; see `on_node`.
 
     Raises:
         ModelUnavailableError: the model's configuration cannot be found.
@@ -43,13 +46,19 @@ def engine_settings(config: Config, replicas: Replicas) -> dict[str, Any]:
     on_gpu = gpus > 0 and config.device != "cpu"
     worker = {"CPU": replicas.cpus, "GPU": gpus if on_gpu else 0.0}
     bundle = {name: amount for name, amount in worker.items() if amount} or {"CPU": 0.01}
+    placement: dict[str, Any] = {"bundles": [bundle] * llm.engine.tensor_parallel}
+    pinned: dict[str, Any] = {}
+    if node:
+        # The process that Ray adds is in the group of the workers, which has options of its own.
+        placement["strategy"] = "STRICT_PACK"
+        pinned["placement_group_bundle_label_selector"] = [node["label_selector"]]
     return {
         "model_loading_config": {
             "model_id": MODEL_NAME,
             "model_source": resolve_model(llm.model),
         },
         "engine_kwargs": engine_options(llm.model, llm.engine, llm.dtype, gpus if on_gpu else None),
-        "placement_group_config": {"bundles": [bundle] * llm.engine.tensor_parallel},
+        "placement_group_config": placement,
         "deployment_config": {
             "autoscaling_config": {
                 "min_replicas": replicas.min_replicas,
@@ -58,18 +67,20 @@ def engine_settings(config: Config, replicas: Replicas) -> dict[str, Any]:
             },
             # The process that Ray adds to the workers computes nothing.
             "ray_actor_options": {"num_cpus": 0},
+            **pinned,
         },
         "experimental_configs": {"stream_batching_interval_ms": JOIN_MILLISECONDS},
         "log_engine_metrics": False,
     }
 
 
-def build_engine(config: Config, replicas: Replicas) -> serve.Application:
+def build_engine(config: Config, replicas: Replicas, node: Mapping[str, Any]) -> serve.Application:
     """Build the deployment of the engine. Ray is started if it does not run yet.
 
     Args:
         config: the model and the settings of its engine.
         replicas: resources of one engine process, and the number of engines.
+        node: the options of the node that all replicas run on; see `on_node`.
 
     Raises:
         ValueError: vLLM is not installed.
@@ -80,7 +91,7 @@ def build_engine(config: Config, replicas: Replicas) -> serve.Application:
     from ray.serve.llm import LLMConfig as RayLLMConfig
     from ray.serve.llm import build_llm_deployment
 
-    ray_config = RayLLMConfig(**engine_settings(config, replicas))
+    ray_config = RayLLMConfig(**engine_settings(config, replicas, node))
     application: serve.Application = build_llm_deployment(ray_config, name_prefix=PREFIX)
     return application
 

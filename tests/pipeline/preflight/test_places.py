@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
 from PIL import Image
 
 from exvad.config import load_config
 from exvad.pipeline.preflight.places import check_data, check_place
+from exvad.video.confinement.kernel import set_dumpable
 from tests.helpers.disks import fill, small_disk
 from tests.helpers.videos import draw_index, write_video
 from tests.helpers.world_videos import write_listing
@@ -67,6 +69,20 @@ def test_data_opens_one_of_the_first_videos(tmp_path: Path) -> None:
     finding = check_data(config)
     assert not finding.ok
     assert "absent.mp4: there is no such file" in finding.detail
+
+
+def test_data_opens_no_video_that_it_cannot_confine_as_the_setting_demands(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("exvad.video.sandbox.CHILD", "tests.helpers.unconfined_child")
+    video = write_video(tmp_path / "good.mp4", 8, size=(64, 48))
+    write_listing(tmp_path / "list.csv", [(video, "Normal")])
+    settings = ["data.kind=manifest", f"data.manifest={tmp_path}/list.csv"]
+    strict = check_data(load_config("demo", [*settings, "stages.sandbox=strict"]))
+    best = check_data(load_config("demo", [*settings, "stages.sandbox=best"]))
+    set_dumpable(True)
+    assert "1 videos, none of which was opened: sandbox=strict, but this machine" in strict.detail
+    assert "can be read" in best.detail
 
 
 def test_demo_world_is_not_rendered(tmp_path: Path) -> None:

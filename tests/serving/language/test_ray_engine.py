@@ -11,12 +11,16 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
+import ray
+from ray import serve
 
 from exvad.config import load_config
 from exvad.encoders.llm import TransformersLLM
+from exvad.serving.deployments.one_node import on_node
 from exvad.serving.language.ray_engine import engine_settings, read_events
 from exvad.serving.settings import Replicas
 from tests.helpers.processes import ROOT
+from tests.helpers.ray_sessions import cluster_of_nodes, session_with_serve
 
 VLLM = Path(os.environ.get("EXVAD_VLLM", ROOT / ".venv-vllm")) / "bin"
 PROMPTS = [
@@ -55,6 +59,19 @@ ray.shutdown()
 """
 
 
+def node_of_this_process() -> str:
+    return str(ray.get_runtime_context().get_node_id())
+
+
+class WhereItRuns:
+    """A deployment with a worker beside it, as an engine has."""
+
+    def nodes(self) -> list[str]:
+        """Return the nodes of the replica and of a task in its placement group."""
+        task = ray.remote(num_cpus=1)(node_of_this_process)
+        return [node_of_this_process(), ray.get(task.remote())]
+
+
 def test_engine_settings_reserve_a_share_of_a_gpu_for_each_worker() -> None:
     config = load_config(
         "demo", ["device=auto", "llm.backend=vllm", "llm.engine.tensor_parallel=2"]
@@ -69,6 +86,36 @@ def test_engine_settings_reserve_a_share_of_a_gpu_for_each_worker() -> None:
         "max_replicas": 3,
         "target_ongoing_requests": 20,
     }
+
+
+def test_engine_settings_keep_all_workers_on_the_node_of_the_server() -> None:
+    config = load_config("demo", ["llm.backend=vllm", "llm.engine.tensor_parallel=2"])
+    settings = engine_settings(config, Replicas(cpus=1), on_node("abc"))
+    assert settings["placement_group_config"]["strategy"] == "STRICT_PACK"
+    selector = settings["deployment_config"]["placement_group_bundle_label_selector"]
+    assert selector == [{"ray.io/node-id": "abc"}]
+    anywhere = engine_settings(config, Replicas(cpus=1), on_node(""))
+    assert "strategy" not in anywhere["placement_group_config"]
+    assert "placement_group_bundle_label_selector" not in anywhere["deployment_config"]
+
+
+@pytest.mark.slow
+def test_ray_serve_places_an_engine_by_these_settings_on_the_node() -> None:
+    config = load_config("demo", ["llm.backend=vllm", "llm.engine.tensor_parallel=2"])
+    with cluster_of_nodes(4, 4) as cluster, session_with_serve(cluster.address):
+        nodes = [node["NodeID"] for node in ray.nodes() if node["Resources"].get("CPU")]
+        assert len(nodes) == 2
+        for node in nodes:
+            settings = engine_settings(config, Replicas(cpus=1), on_node(node))
+            placement = settings["placement_group_config"]
+            # As Ray's deployment of a language model merges them.
+            deployment = serve.deployment(WhereItRuns).options(
+                **settings["deployment_config"],
+                placement_group_bundles=placement["bundles"],
+                placement_group_strategy=placement["strategy"],
+            )
+            handle = serve.run(deployment.bind(), name=node, route_prefix=None)
+            assert handle.nodes.remote().result() == [node, node]
 
 
 def test_engine_settings_without_gpus_run_on_the_cpu() -> None:

@@ -10,7 +10,9 @@ HELP = "run a whole protocol with several seeds and print the paper's tables"
 DESCRIPTION = (
     "Run the whole protocol of a preset with several seeds: features, labels, trainings, "
     "evaluations. Print the paper's tables with the measured rows beside the quoted ones. Run the "
-    "same command again to continue after an interruption."
+    "same command again to continue after an interruption. All jobs run on this machine, also "
+    "where RAY_ADDRESS names a cluster: there, submit jobs/preprocess.py, jobs/labels.py and "
+    "jobs/compare.py."
 )
 
 
