@@ -34,7 +34,7 @@ import numpy as np
 import obstore
 
 from bench._harness import emit
-from exvad.data.storage.clients import bucket_client
+from exvad.data.storage.remote.clients import bucket_client
 from exvad.store.store import Store
 from exvad.video.chunks import plan_chunks
 from exvad.video.decoding import decode_chunk

@@ -18,7 +18,7 @@ from exvad.config.addresses import shown_address
 from exvad.data.storage.errors import StorageError, is_network_failure, reason_of
 from exvad.data.storage.frame_folders import is_frame_folder, list_frames
 from exvad.data.storage.places import is_uri, resolve_place
-from exvad.data.storage.reading import RangeReader
+from exvad.data.storage.remote.reading import RangeReader
 from exvad.video.footage.fields import FieldPairs
 from exvad.video.footage.frame_folder import FrameFolder, FrameImage
 from exvad.video.open_file import OpenFile

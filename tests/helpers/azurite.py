@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from exvad.data.storage.clients import arrow_client
+from exvad.data.storage.remote.clients import arrow_client
 from tests.helpers.processes import free_port
 from tests.helpers.waiting import holds_within
 

@@ -15,9 +15,9 @@ import pyarrow.parquet as pq
 import pytest
 from fsspec.implementations.memory import MemoryFileSystem
 
-from exvad.data.storage import retries
 from exvad.data.storage.errors import StorageError
 from exvad.data.storage.places import resolve_place
+from exvad.data.storage.remote import retries
 from exvad.store.parts import CorruptPartError
 from exvad.store.schema import StageName
 from exvad.store.store import Store

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from exvad.data.storage import retries
 from exvad.data.storage.errors import StorageError
-from exvad.data.storage.reading import MIB
+from exvad.data.storage.remote import retries
+from exvad.data.storage.remote.reading import MIB
 from exvad.video.chunks import plan_chunks
 from exvad.video.container import VideoError
 from exvad.video.decoding import read_frames

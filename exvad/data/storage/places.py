@@ -19,12 +19,12 @@ from urllib.parse import parse_qsl, unquote
 
 from exvad.config.addresses import shown_address
 from exvad.data.atomic import json_bytes, temporary_name
-from exvad.data.storage.clients import URI_OPTIONS
 from exvad.data.storage.errors import StorageError, reason_of
 from exvad.data.storage.filesystem import FileSystem
 from exvad.data.storage.local import LocalFileSystem
-from exvad.data.storage.objects import ObjectFileSystem
-from exvad.data.storage.others import OtherFileSystem
+from exvad.data.storage.remote.clients import URI_OPTIONS
+from exvad.data.storage.remote.objects import ObjectFileSystem
+from exvad.data.storage.remote.others import OtherFileSystem
 
 if TYPE_CHECKING:
     from pyarrow import fs as pa_fs

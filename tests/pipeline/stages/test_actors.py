@@ -11,7 +11,7 @@ import pytest
 import ray
 
 from exvad.config import Config, load_config
-from exvad.data.storage import retries
+from exvad.data.storage.remote import retries
 from exvad.pipeline import placement
 from exvad.pipeline.placement import PlacementError
 from exvad.pipeline.stages.actors import append_rows, check_stages, engine_demand

@@ -11,7 +11,7 @@ import pytest
 
 from exvad.aegm.chunk_task import ChunkTask
 from exvad.config import Config, load_config
-from exvad.data.storage import retries
+from exvad.data.storage.remote import retries
 from exvad.pipeline.stages.captioning import caption_requests
 from exvad.pipeline.stages.decoding import decode_rows, plan_chunks
 from exvad.pipeline.stages.frame_columns import ChunkRow, read_chunks, write_chunk

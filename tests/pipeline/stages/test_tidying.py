@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from exvad.data.storage import retries
+from exvad.data.storage.remote import retries
 from exvad.pipeline.stages.tidying import finish_stage, merging_meanwhile
 from exvad.store.index.compaction import MIN_PARTS
 from exvad.store.index.spread import IN_THREADS

@@ -12,8 +12,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from exvad.data.storage import retries
 from exvad.data.storage.errors import StorageError
+from exvad.data.storage.remote import retries
 from exvad.store.index import compaction
 from exvad.store.index.compaction import compact, is_worth_compacting
 from exvad.store.index.spread import IN_THREADS

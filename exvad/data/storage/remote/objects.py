@@ -10,10 +10,10 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import IO, TYPE_CHECKING, Any, Literal, TypeVar, cast
 
-from exvad.data.storage.clients import arrow_client, bucket_client
 from exvad.data.storage.errors import StorageError
-from exvad.data.storage.reading import RANDOM, SEQUENTIAL, RangeReader, ReadAhead
-from exvad.data.storage.retries import TransientError, call_with_retries
+from exvad.data.storage.remote.clients import arrow_client, bucket_client
+from exvad.data.storage.remote.reading import RANDOM, SEQUENTIAL, RangeReader, ReadAhead
+from exvad.data.storage.remote.retries import TransientError, call_with_retries
 
 if TYPE_CHECKING:
     from obstore import GetOptions

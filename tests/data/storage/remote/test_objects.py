@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 from obstore.store import LocalStore
 
-from exvad.data.storage import objects, retries
 from exvad.data.storage.errors import StorageError
 from exvad.data.storage.places import resolve_place
+from exvad.data.storage.remote import objects, retries
 from tests.helpers.google_storage import GoogleStorage, google_storage
 from tests.helpers.object_store import Faults, Kind, ObjectStore, object_store
 

@@ -12,7 +12,7 @@ from typing import IO, TYPE_CHECKING, Any, TypeVar
 from exvad.config.addresses import shown_address
 from exvad.data.atomic import temporary_name
 from exvad.data.storage.errors import StorageError, reason_of
-from exvad.data.storage.retries import TransientError, call_with_retries
+from exvad.data.storage.remote.retries import TransientError, call_with_retries
 
 if TYPE_CHECKING:
     from pyarrow import fs as pa_fs

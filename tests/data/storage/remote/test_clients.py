@@ -18,9 +18,9 @@ import pytest
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
 
-from exvad.data.storage import clients
 from exvad.data.storage.errors import StorageError
 from exvad.data.storage.places import Place, resolve_place
+from exvad.data.storage.remote import clients
 from exvad.store.store import Store
 from tests.helpers.feature_store import FINGERPRINT, vision_row
 from tests.helpers.object_store import Faults, ObjectStore, Proxy, object_store, proxy_before

@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from exvad.data.storage.errors import StorageError
-from exvad.data.storage.reading import RANDOM, SEQUENTIAL, RangeReader, ReadAhead
+from exvad.data.storage.remote.reading import RANDOM, SEQUENTIAL, RangeReader, ReadAhead
 
 CONTENT = np.random.default_rng(0).integers(0, 256, 3000, np.uint8).tobytes()
 AHEADS = [ReadAhead(16, 128, 2), ReadAhead(100, 100, 1), ReadAhead(64, 64, 0)]

@@ -1,0 +1,1 @@
+"""Buckets and other file systems behind a network."""
