@@ -39,6 +39,7 @@ if TYPE_CHECKING:
 RETRY_SECONDS = (1.0, 2.0, 5.0, 10.0, 30.0)
 RTSP_TIMEOUT = 10.0
 POLL_SECONDS = 0.1
+STREAM_ANALYSIS, FILE_ANALYSIS = "500000", "2000000"  # microseconds, before the first frame
 
 
 class Readable(Protocol):
@@ -157,7 +158,8 @@ class LiveSource:
         snippet, first = -1, connected_at
         with self.open(stopped) as source:
             try:
-                with av.open(source, metadata_errors="replace", **_options(source)) as container:
+                options = _options(source, self.ends_with_data)
+                with av.open(source, metadata_errors="replace", **options) as container:
                     stream = choose_stream(self.name, container)
                     clock = StreamClock(connected_at, self._header_step(stream))
                     buffer.put_notice(Notice("connected", "the source is open"))
@@ -247,10 +249,17 @@ class GrowingFile:
         return b""
 
 
-def _options(source: Readable | str) -> dict[str, Any]:
-    """Return the arguments of `av.open`: an address may be RTSP only, bytes open nothing else."""
-    # By default FFmpeg analyzes five seconds of a stream before it outputs the first frame.
-    options = {**CLOCK_OPTIONS, "analyzeduration": "500000", "fpsprobesize": "0"}
+def _options(source: Readable | str, is_file: bool) -> dict[str, Any]:
+    """Return the arguments of `av.open`: an address may be RTSP only, bytes open nothing else.
+
+    Args:
+        source: what to open.
+        is_file: whether it is a file, which may begin seconds before its first keyframe.
+    """
+    # By default FFmpeg analyzes five seconds of a stream before it outputs the first frame. Of raw
+    # HEVC that is cut, it loses what comes before the second keyframe if it does not get to one.
+    duration = FILE_ANALYSIS if is_file else STREAM_ANALYSIS
+    options = {**CLOCK_OPTIONS, "analyzeduration": duration, "fpsprobesize": "0"}
     if isinstance(source, str):
         options |= {"rtsp_transport": "tcp", "protocol_whitelist": "rtsp,rtp,tcp,udp"}
         return {"container_options": options, "timeout": RTSP_TIMEOUT}

@@ -222,16 +222,31 @@ def test_a_growing_file_is_seen_like_one_that_is_complete(
 
 def test_a_file_that_breaks_off_ends(tmp_path: Path, stopped: threading.Event) -> None:
     """Read from the beginning again, the same events would be alerts again."""
-    data = write_video(tmp_path / "clip.flv", 40, size=(64, 48)).read_bytes()
+    data = write_video(tmp_path / "clip.flv", 100, size=(64, 48)).read_bytes()
     joined = tmp_path / "joined.flv"
     joined.write_bytes(data * 2)
     source = LiveSource(
         growing_file(joined, 0.1), "joined.flv", 1, 48, buffer_size=10_000, ends_with_data=True
     )
     frames, notices = collect(source, stopped)
-    assert read_indices([frame.frame for frame in frames]) == list(range(40))
+    assert read_indices([frame.frame for frame in frames]) == list(range(100))
     assert [notice.kind for notice in notices] == ["connected", "ended"]
     assert "joined.flv: broke off (Invalid data" in notices[-1].text
+
+
+@pytest.mark.parametrize(("suffix", "codec"), [(".h264", "libx264"), (".hevc", "libx265")])
+def test_a_cut_recording_begins_at_its_first_keyframe(
+    tmp_path: Path, stopped: threading.Event, suffix: str, codec: str
+) -> None:
+    options = {"x265-params": "log-level=none:open-gop=0"} if codec == "libx265" else None
+    path = tmp_path / f"clip{suffix}"
+    write_video(path, 100, codec=codec, gop=40, size=(64, 48), options=options)
+    data = path.read_bytes()
+    path.write_bytes(data[len(data) // 10 :])
+    _, chunks = plan_chunks("clip", path, 1)
+    expected = read_indices(decode_chunk(chunks[0], 64).frames)
+    frames = follow_file(path, stopped, stride=1)
+    assert read_indices([frame.frame for frame in frames])[:5] == expected[:5]
 
 
 def test_the_default_stream_of_a_live_source_is_read(
