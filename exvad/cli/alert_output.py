@@ -26,6 +26,7 @@ CHANGES = {
     "changed": "now {}",
     "explained": "{} explained",
     "ended": "{} ends",
+    "placed": "{} placed anew",
 }
 FIELDS = set(LiveAlert.model_fields)
 MAX_REMEMBERED = 16  # alerts of a stream, whose explanation may come after their end
@@ -146,7 +147,7 @@ class AlertOutput:
 def _alert_line(name: str, alert: AlertStatus, state: str) -> str:
     """Return an alert in one line of markup."""
     span = clock_text(alert.start)
-    if state == "ended":
+    if state in ("ended", "placed"):
         span += f"–{clock_text(alert.end)}"
     parts = [
         _now(),

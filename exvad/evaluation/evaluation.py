@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from exvad.inference.prediction import Prediction
     from exvad.metrics import DetectionMAP, Protocol
     from exvad.results import Analysis
-    from exvad.store.feature_bank import FeatureBank, VideoFeatures
+    from exvad.store.feature_bank import VideoFeatures
 
 
 @dataclass(frozen=True)
@@ -54,7 +54,10 @@ class Evaluation:
 
 
 def evaluate(
-    checkpoint: AnyCheckpoint, bank: FeatureBank, manifest: Manifest, resamples: int = 0
+    checkpoint: AnyCheckpoint,
+    bank: Mapping[str, VideoFeatures],
+    manifest: Manifest,
+    resamples: int = 0,
 ) -> Evaluation:
     """Measure a checkpoint on the test videos whose features are in the bank.
 

@@ -20,7 +20,7 @@ def merge_states(earlier: LiveAlert | None, alert: LiveAlert) -> LiveAlert:
         # A later state of the alert comes without the explanation.
         kept = [name for name in ("explanation", "captions") if not getattr(alert, name)]
         if earlier.state == "ended":  # the explanation came after the end
-            kept += ENDING
+            kept += ENDING if alert.state == "explained" else ("state",)
     merged = alert.model_copy(update={name: getattr(earlier, name) for name in kept})
     # Its class may have changed since the explanation.
     disagreement = describe_contradiction([merged.label], merged.explanation)

@@ -94,11 +94,14 @@ class AlertTracker:
 
     Attributes:
         active: the alert that goes on; None without one.
+        unlocated: the newest alert from the first to the last snippet that was scored as such;
+            None before the first.
     """
 
     def __init__(self, rule: AlertRule, classes: Sequence[str], count: int = 0) -> None:
         self.rule, self.classes, self.count = rule, classes, count
         self.active: Alert | None = None
+        self.unlocated: Alert | None = None
         self._run: _Run | None = None  # above `on`, an alert or not yet one
         self._last_reported = -np.inf
         self._quiet_until = -np.inf
@@ -129,7 +132,8 @@ class AlertTracker:
         if time - run.start < self.rule.least_seconds:
             return []
         self.count += 1
-        self.active = _located(run.alert(self.count, self.classes), window)
+        self.unlocated = run.alert(self.count, self.classes)
+        self.active = locate(self.unlocated, window, newest=True)
         self._last_reported = time
         return [("began", self.active)]
 
@@ -149,11 +153,12 @@ class AlertTracker:
         if score < self.rule.off:
             self.active = self._run = None
             self._quiet_until = time + self.rule.cool_down_seconds
-            return [("ended", _located(replace(before, end=time), window))]
+            return [("ended", locate(replace(before, end=time), window, newest=True))]
         assert self._run is not None
         self._run.add(time, score, probabilities_C)
-        alert = replace(self._run.alert(before.number, self.classes), start=before.start)
-        self.active = _located(alert, window)
+        self.unlocated = self._run.alert(before.number, self.classes)
+        alert = replace(self.unlocated, start=before.start)
+        self.active = locate(alert, window, newest=True)
         change: Change = "changed" if self.active.label != before.label else "lasted"
         if change == "lasted" and time - self._last_reported < LASTED_SECONDS:
             return []
@@ -161,13 +166,22 @@ class AlertTracker:
         return [(change, self.active)]
 
 
-def _located(alert: Alert, window: LocatedEvents | None) -> Alert:
-    """Return an alert with start, end and class of the newest event that it overlaps."""
-    events = [] if window is None else window.events
-    overlapping = [item for item in events if item.start <= alert.end and item.end >= alert.start]
-    if window is None or not overlapping:
+def locate(alert: Alert, window: LocatedEvents | None, newest: bool = False) -> Alert:
+    """Return an alert with start, end and class of the event that it overlaps most.
+
+    Args:
+        alert: the alert.
+        window: events of the newest snippets; None to change nothing.
+        newest: whether the newest event counts instead, because the alert goes on.
+    """
+
+    def overlap(event: DetectedEvent) -> float:
+        return min(alert.end, event.end) - max(alert.start, event.start)
+
+    events = [] if window is None else [item for item in window.events if overlap(item) >= 0]
+    if window is None or not events:
         return alert
-    event = overlapping[-1]
+    event = events[-1] if newest else max(reversed(events), key=overlap)
     # Of an event that is longer than the window, only the alert has seen the beginning.
     start = event.start if event.start > window.since else min(event.start, alert.start)
     return replace(alert, start=start, end=max(event.end, start), label=event.label)

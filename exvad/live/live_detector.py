@@ -12,14 +12,15 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Executor
-from typing import TYPE_CHECKING, Literal
+from dataclasses import replace
+from typing import TYPE_CHECKING, Literal, NamedTuple
 
 import numpy as np
 
 from exvad.checkpoints.zero_shot import ZeroShotModel, is_zero_shot
 from exvad.inference.events import find_events
 from exvad.live.alert_gate import AlertGate
-from exvad.live.alerts import Alert, AlertRule, AlertTracker, Change, LocatedEvents
+from exvad.live.alerts import Alert, AlertRule, AlertTracker, Change, LocatedEvents, locate
 from exvad.live.live_domain import LiveDomain
 from exvad.live.live_explainer import LiveExplainer, RecentFrame, Unexplained
 from exvad.live.settings import LiveSettings
@@ -35,6 +36,18 @@ if TYPE_CHECKING:
     from exvad.checkpoints.zero_shot import AnyCheckpoint
     from exvad.encoders.protocols import Models
     from exvad.inference.prediction import Prediction
+
+
+class _Unplaced(NamedTuple):
+    """An alert that ended and is not placed by the text of its whole window yet.
+
+    Args:
+        unlocated: from the first to the last snippet that was scored as such.
+        alert: as it ended.
+    """
+
+    unlocated: Alert
+    alert: Alert
 
 
 class LiveDetector:
@@ -69,7 +82,7 @@ class LiveDetector:
         self._visual: deque[NDArray[np.float16]] = deque(maxlen=self.settings.window)
         self._times: deque[float] = deque(maxlen=self.settings.window)
         self._domain = LiveDomain(checkpoint.domain, checkpoint.config.data.about, self.settings)
-        self._count = 0
+        self._unplaced: _Unplaced | None = None
 
     def process(self, frames: Sequence[LiveFrame]) -> list[Record]:
         """Score new frames and return the records they cause.
@@ -89,7 +102,7 @@ class LiveDetector:
         records: list[Record] = []
         for change, alert in self.tracker.close():
             records.append(self._alert_record(alert, change))
-            self._explainer.request(alert, alert.end)
+            self._explain(alert, change, alert.end)
         while self._explainer.busy:
             self._explainer.wait()
             records += self._collect_explanation()
@@ -109,9 +122,7 @@ class LiveDetector:
             self._visual.append(visual_D)
             self._times.append(frame.time)
             recent = RecentFrame(frame.frame, visual_D, frame.time)
-            if self._count % self.settings.caption_every == 0:
-                self._explainer.add_frame(recent)
-            self._count += 1
+            self._explainer.add_frame(recent)
             notices += self._domain.add(visual_D)
             prediction = self._score_window()
             times.append(frame.time)
@@ -166,15 +177,19 @@ class LiveDetector:
         events = self._locate_events(prediction)
         for change, alert in self.tracker.update(recent.time, score, probabilities_C, events):
             records.append(self._with_scene(self._alert_record(alert, change), recent))
-            if change == "began" and self._explainer.newest_time < recent.time:
-                # The frame that starts an alert is always a candidate for captions.
-                self._explainer.add_frame(recent)
-            if change in ("began", "ended"):
-                self._explainer.request(alert, recent.time)
+            self._explain(alert, change, recent.time)
         active = self.tracker.active
         if self._on_peak and active and (before is None or active.peak > before.peak):
             self._on_peak(active, recent.frame)
         return records
+
+    def _explain(self, alert: Alert, change: Change, time: float) -> None:
+        """Explain an alert that begins or ends."""
+        if change == "ended" and self._explainer.feeds_network:
+            assert self.tracker.unlocated is not None
+            self._unplaced = _Unplaced(self.tracker.unlocated, alert)
+        if change in ("began", "ended"):
+            self._explainer.request(alert, time)
 
     def _with_scene(self, record: LiveAlert, recent: RecentFrame) -> LiveAlert:
         """Add the scene of the memory that explains an alert, where no model will explain it."""
@@ -188,12 +203,17 @@ class LiveDetector:
         return record.model_copy(update={"explanation": explanation, "captions": captions})
 
     def _collect_explanation(self) -> list[Record]:
-        """Return the record of the explanation that is finished, if any."""
+        """Return the records that the explanation causes that is finished, if any."""
         result = self._explainer.collect()
         if isinstance(result, Unexplained):
+            self._unplaced = None
             return [LiveNotice(kind="unexplained", text=str(result))]
-        if result is None or result.alert is None:
+        if result is None:
             return []
+        if result.alert is None:
+            return self._place_alert()
+        if self._unplaced is not None:
+            self._explainer.request(None, self._times[-1])
         active = self.tracker.active
         still_active = active is not None and active.number == result.alert.number
         alert = active if active is not None and still_active else result.alert
@@ -205,7 +225,24 @@ class LiveDetector:
         }
         return [record.model_copy(update=content)]
 
-    def _alert_record(self, alert: Alert, state: Change | Literal["explained"]) -> LiveAlert:
+    def _place_alert(self) -> list[Record]:
+        """Return the record of the alert that ended last, if it is placed differently now.
+
+        The network was trained with the text of whole videos. The text of an alert's first frames
+        makes its event shorter, and so does a text of few captions.
+        """
+        ended, self._unplaced = self._unplaced, None
+        if ended is None:
+            return []
+        alert = locate(ended.unlocated, self._locate_events(self._score_window()))
+        if alert is ended.unlocated:  # no event there
+            return []
+        placed = replace(ended.alert, start=alert.start, end=alert.end, label=alert.label)
+        return [] if placed == ended.alert else [self._alert_record(placed, "placed")]
+
+    def _alert_record(
+        self, alert: Alert, state: Change | Literal["explained", "placed"]
+    ) -> LiveAlert:
         confidence = self.checkpoint.calibration.confidence(alert.peak)
         return LiveAlert(
             number=alert.number,

@@ -15,6 +15,7 @@ import numpy as np
 
 from exvad.aegm.captioned_videos import CaptionedVideo
 from exvad.aegm.language_stage import LanguageSettings, LanguageStage
+from exvad.aegm.vision_stage import choose_captioned_snippets
 from exvad.checkpoints.zero_shot import is_zero_shot
 from exvad.encoders.answers import NoAnswerError
 from exvad.encoders.endpoint import EndpointError
@@ -135,8 +136,8 @@ class LiveExplainer:
         # Without a network that needs a text feature, only alerts are explained.
         self._interval = np.inf if untrained else settings.explain_seconds
         self._checkpoint, self._models, self._executor = checkpoint, models, executor
-        size = max(1, settings.window // settings.caption_every)
-        self._frames: deque[RecentFrame] = deque(maxlen=size)
+        self._frames: deque[RecentFrame] = deque(maxlen=settings.window)
+        self._captions = settings.captions or checkpoint.config.captioner.per_video
         self._last_started = -np.inf
         self._future: Future[_Answer] | None = None
         self._alert: Alert | None = None  # of the explanation in progress
@@ -148,9 +149,9 @@ class LiveExplainer:
         return self._future is not None
 
     @property
-    def newest_time(self) -> float:
-        """Seconds of the frame that was added last; −∞ before the first."""
-        return self._frames[-1].time if self._frames else -np.inf
+    def feeds_network(self) -> bool:
+        """Whether the network reads the texts of the stream."""
+        return self._enabled and bool(np.isfinite(self._interval))
 
     def add_frame(self, frame: RecentFrame) -> None:
         """Add a frame that may be captioned; the oldest one makes room."""
@@ -162,7 +163,7 @@ class LiveExplainer:
         Args:
             time: seconds since the stream began.
         """
-        if np.isfinite(self._interval) and time - self._last_started >= self._interval:
+        if time - self._last_started >= self._interval:
             self.request(None, time)
 
     def request(self, alert: Alert | None, time: float) -> None:
@@ -183,6 +184,8 @@ class LiveExplainer:
             # Earlier frames show something else, and the explanation would be about that.
             earliest = alert.start - BEFORE_SECONDS
             frames = [frame for frame in frames if frame.time >= earliest] or frames
+        places = choose_captioned_snippets(len(frames), self._captions)
+        frames = [frames[place] for place in places]
         if self._executor is not None:
             self._future = self._executor.submit(self._explain, frames)
             return

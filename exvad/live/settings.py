@@ -13,7 +13,8 @@ class LiveSettings:
         window: W, snippets that the network sees at once.
         context: snippets the network must have seen before an alert may begin; the scores of
             earlier snippets are unreliable.
-        caption_every: every n-th snippet may be captioned.
+        captions: captions of an explanation, evenly over its frames; None for as many as the
+            explanation of a video file has, which is what the network was trained with.
         explain_seconds: seconds between two explanations of the stream; alerts are explained when
             they begin and end, too.
         explain: whether to caption and explain at all.
@@ -22,7 +23,7 @@ class LiveSettings:
 
     window: int = 64
     context: int = 4
-    caption_every: int = 4
+    captions: int | None = None
     explain_seconds: float = 30.0
     explain: bool = True
     alerts: int = 0

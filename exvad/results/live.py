@@ -24,8 +24,9 @@ class LiveAlert(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     number: int = Field(ge=1, description="1-based index among the alerts of the stream")
-    state: Literal["began", "changed", "lasted", "explained", "ended"] = Field(
-        description="why it was emitted; changed: another class, lasted: it still goes on"
+    state: Literal["began", "changed", "lasted", "explained", "ended", "placed"] = Field(
+        description="why it was emitted; changed: another class, lasted: it still goes on, placed: "
+        "after its end, with start, end and class as in a file of the last snippets"
     )
     start: float = Field(description="seconds since the stream began")
     end: float = Field(description="seconds since the stream began, so far")

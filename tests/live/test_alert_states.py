@@ -12,7 +12,7 @@ WHY = Explanation(anomalous=True, category="Arson", summary="smoke.", reason="fi
 
 
 def alert(
-    state: Literal["began", "explained", "ended"], label: str = "Arson", **changes: object
+    state: Literal["began", "explained", "ended", "placed"], label: str = "Arson", **changes: object
 ) -> LiveAlert:
     """Return a state of an alert."""
     values = {"number": 1, "state": state, "start": 1, "end": 2, "label": label, "peak": 0.9}
@@ -34,3 +34,11 @@ def test_an_alert_that_has_ended_only_gets_its_explanation() -> None:
     )
     assert (late.state, late.label, late.end, late.explanation) == ("ended", "Arson", 9, WHY)
     assert (late.confidence, late.domain) == (0.96, "")
+
+
+def test_an_alert_that_has_ended_may_be_placed_anew() -> None:
+    ended = merge_states(None, alert("ended", end=9, explanation=WHY))
+    placed = merge_states(ended, alert("placed", "Explosion", start=0.5, end=8))
+    assert (placed.state, placed.label, placed.start, placed.end) == ("ended", "Explosion", 0.5, 8)
+    assert placed.explanation == WHY
+    assert placed.disagreement == "The explanation names arson, not explosion."

@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from exvad.live.alerts import Alert, AlertRule, AlertTracker
+from exvad.live.alerts import Alert, AlertRule, AlertTracker, LocatedEvents, locate
+from exvad.results import DetectedEvent
 
 CLASSES = ("Normal", "Arson", "Fighting")
 ARSON, FIGHT = [0.1, 0.8, 0.1], [0.1, 0.1, 0.8]
@@ -102,3 +103,24 @@ def test_tracker_alerts_never_overlap_and_keep_the_cool_down(
             assert scores[int(alert.end)] < rule.off
             assert alert.peak == max(scores[int(alert.start) : int(alert.end)])
             open_since, ended = None, alert.end
+
+
+def event(start: float, end: float, label: str = "Arson") -> DetectedEvent:
+    return DetectedEvent(start=start, end=end, label=label, score=0.9, confidence=0.9, captions=[])
+
+
+def test_an_alert_is_located_at_the_event_that_it_overlaps_most() -> None:
+    alert = Alert(1, start=5.0, end=20.0, label="Arson", peak=0.9, peak_time=8.0)
+    fight, late = event(0.0, 12.0, "Fighting"), event(17.0, 20.0)
+    located = locate(alert, LocatedEvents([fight, late], since=-1.0))
+    assert (located.start, located.end, located.label) == (0.0, 12.0, "Fighting")
+    equal = [event(6.0, 8.0), event(16.0, 18.0, "Fighting")]
+    assert locate(alert, LocatedEvents(equal, since=0.0)).label == "Fighting"  # the newest
+    assert locate(alert, LocatedEvents([event(30.0, 40.0)], 0.0)) == alert
+    assert locate(alert, None) == alert
+
+
+def test_an_alert_longer_than_the_window_keeps_its_beginning() -> None:
+    alert = Alert(1, start=5.0, end=90.0, label="Arson", peak=0.9, peak_time=8.0)
+    located = locate(alert, LocatedEvents([event(50.0, 88.0)], since=50.0))
+    assert (located.start, located.end) == (5.0, 88.0)

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import av
 import numpy as np
@@ -19,12 +20,15 @@ from exvad.detector.detector import Detector
 from exvad.encoders.answers import Answer
 from exvad.encoders.endpoint import EndpointError
 from exvad.inference.network import load_network
+from exvad.inference.prediction import Prediction
 from exvad.live.alerts import AlertRule
 from exvad.live.live_detector import LiveDetector, watch
 from exvad.live.settings import LiveSettings
 from exvad.results.live import LiveAlert, LiveNotice, LiveScores
+from exvad.store.examples import Example
 from exvad.video.frame_buffer import LiveFrame
 from exvad.video.live_source import LiveSource, growing_file
+from tests.helpers.explanations import explanation_json
 from tests.helpers.fakes import FrozenModels, RefusingCaptioner, ScriptedLLM
 
 ALWAYS = AlertRule(on=0.0, off=0.0, least_seconds=0, cool_down_seconds=0)
@@ -61,7 +65,7 @@ def test_process_reports_an_alert_and_its_explanation(
         detector.checkpoint,
         detector.models,
         ALWAYS,
-        LiveSettings(window=8, caption_every=2),
+        LiveSettings(window=8, captions=4),
         on_peak=lambda alert, frame: peaks.append((alert.peak, frame.shape)),
     )
     alerts = [record for record in live.process(frames) if isinstance(record, LiveAlert)]
@@ -106,8 +110,8 @@ def test_process_does_not_wait_for_explanations_in_an_executor(
         resume.set()
         ended, *explained = [record for record in live.finish() if isinstance(record, LiveAlert)]
         assert ended.state == "ended"
-        assert {record.state for record in explained} == {"explained"}
-        assert all(record.explanation for record in explained)
+        assert {record.state for record in explained} <= {"explained", "placed"}
+        assert all(item.explanation for item in explained if item.state == "explained")
 
 
 class BrokenLLM:
@@ -169,3 +173,44 @@ def test_process_gives_grounded_text_to_the_window_once_there_is_an_explanation(
     )
     assert first == pytest.approx(first_silent, abs=1e-5), "zeros before the first explanation"
     assert np.abs(np.array(later) - later_silent).max() > 1e-4
+
+
+class TextReader:
+    """A checkpoint whose scores depend on the text: with the third one, an event is longer."""
+
+    def __init__(self, checkpoint: Checkpoint) -> None:
+        self._checkpoint = checkpoint
+        self.texts: list[bytes] = []  # in the order in which they came
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._checkpoint, name)
+
+    def predict(self, examples: Sequence[Example], max_snippets: int) -> list[Prediction]:
+        """Score the one window."""
+        ((visual_TD, text),) = [(example.visual_TD, example.text) for example in examples]
+        assert text is not None
+        if text.any() and text.tobytes() not in self.texts:
+            self.texts.append(text.tobytes())
+        number = self.texts.index(text.tobytes()) + 1 if text.any() else 0
+        scores_T = np.zeros(len(visual_TD), np.float32)
+        scores_T[(2 if number < 3 else 0) : 6] = 1
+        probabilities_TC = np.full((len(visual_TD), len(self.classes)), 0.1, np.float32)
+        probabilities_TC[:, 1] = 0.9
+        return [Prediction({"classifier": scores_T, "alignment": scores_T}, probabilities_TC)]
+
+
+def test_an_alert_that_ended_is_placed_by_the_text_of_the_whole_window(
+    detector: Detector, frames: list[LiveFrame]
+) -> None:
+    texts = ["a fire begins.", "a fire goes out.", "a fire burns in a yard."]
+    llm = ScriptedLLM(*[[explanation_json(summary=text)] for text in texts])
+    assert isinstance(detector.checkpoint, Checkpoint)
+    checkpoint: Any = TextReader(detector.checkpoint)
+    models = FrozenModels(detector.models.clip, detector.models.captioner, llm)
+    live = LiveDetector(checkpoint, models, AlertRule(0.5, 0.5, 0, 0))
+    records = [record for frame in frames[:8] for record in live.process([frame])]
+    alerts = [record for record in [*records, *live.finish()] if isinstance(record, LiveAlert)]
+    assert [alert.state for alert in alerts][-3:] == ["ended", "explained", "placed"]
+    ended, _, placed = alerts[-3:]
+    assert (placed.start, placed.end) == (frames[0].time, frames[6].time)
+    assert ended.start == frames[2].time

@@ -57,7 +57,7 @@ def recent(detector: Detector, frames: list[LiveFrame]) -> list[RecentFrame]:
 def make_explainer(
     detector: Detector, frames: list[RecentFrame], executor: Executor | None = None, **settings: Any
 ) -> LiveExplainer:
-    live_settings = LiveSettings(**{"caption_every": 1, **settings})
+    live_settings = LiveSettings(**{"captions": 100, **settings})
     explainer = LiveExplainer(detector.checkpoint, detector.models, live_settings, executor)
     for frame in frames:
         explainer.add_frame(frame)
@@ -85,13 +85,31 @@ def test_a_window_has_one_explanation_whatever_the_segments_of_videos(
     models = FrozenModels(detector.models.clip, detector.models.captioner, llm)
     checkpoint = detector.checkpoint
     config = override_config(checkpoint.config, {"llm.segment_captions": 2})
-    settings = LiveSettings(caption_every=1)
+    settings = LiveSettings(captions=100)
     explainer = LiveExplainer(replace(checkpoint, config=config), models, settings)
     for frame in recent:
         explainer.add_frame(frame)
     explainer.request(None, 0.0)
     assert isinstance(explainer.collect(), WindowExplanation)
     assert len(llm.prompts[0]) == 1
+
+
+def test_an_explanation_has_as_many_captions_as_that_of_a_file(
+    detector: Detector, recent: list[RecentFrame]
+) -> None:
+    checkpoint = detector.checkpoint
+    config = override_config(checkpoint.config, {"captioner.per_video": 3})
+    checkpoint = replace(checkpoint, config=config)
+    explainer = LiveExplainer(checkpoint, detector.models, LiveSettings(window=9))
+    for frame in recent[:10]:
+        explainer.add_frame(frame)
+    explainer.request(None, 9.0)
+    middle_of_each_third = np.stack([recent[index].frame for index in (2, 5, 8)])
+    result = explainer.collect()
+    assert isinstance(result, WindowExplanation)
+    captions = detector.models.captioner.caption(middle_of_each_third)
+    assert len(captions) == len(result.captions)
+    assert explainer.text_D is not None
 
 
 def test_request_during_an_explanation_is_explained_next(
