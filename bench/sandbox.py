@@ -8,12 +8,19 @@ of 640×360, which costs next to nothing to decode; 64 snippets of one of 1280×
 moves, as a camera's do; and one request for a single frame, the worst case for a process per
 request.
 
-    python -m bench.sandbox [--quick]
+With --steps only the camera's video is decoded, by this process and by plain forks of it, with and
+without what a confined process reads through and writes to: which step costs what.
+
+    python -m bench.sandbox [--quick] [--steps]
 """
 
 from __future__ import annotations
 
 import argparse
+import math
+import mmap
+import os
+import resource
 import statistics
 import tempfile
 import time
@@ -23,10 +30,12 @@ from pathlib import Path
 import av
 import numpy as np
 import psutil
+from numpy.typing import NDArray
 
 from bench._harness import emit
 from exvad.video.chunks import plan_chunks
 from exvad.video.decoding import decode_chunk, read_frames
+from exvad.video.open_file import OpenFile
 from exvad.video.sandbox import DecodingProcess
 from tests.helpers.videos import write_video
 
@@ -45,7 +54,14 @@ def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser()
     parser.add_argument("--quick", action="store_true")
-    quick = parser.parse_args().quick
+    parser.add_argument("--steps", action="store_true")
+    options = parser.parse_args()
+    quick = options.quick
+    if options.steps:
+        with tempfile.TemporaryDirectory() as folder:
+            camera = write_camera_video(Path(folder) / "camera.mp4", CAMERA_SNIPPETS * STRIDE)
+            emit("sandbox_steps", measure_steps(camera, 3 if quick else 4 * ROUNDS), {})
+        return
     snippets, rounds = (64, 3) if quick else (256, ROUNDS)
     with tempfile.TemporaryDirectory() as folder:
         video = write_video(Path(folder) / "video.mp4", snippets * STRIDE, size=SIZE)
@@ -113,6 +129,61 @@ def measure(video: Path, snippets: int, rounds: int) -> dict[str, float]:
         "start_seconds": start,
         "extra_cpu_ms_per_request": 1000 * (confined_frame - plain_frame),
     }
+
+
+def measure_steps(video: Path, rounds: int) -> dict[str, float]:
+    """Return the median CPU milliseconds of decoding a chunk in several ways, and of a fork.
+
+    Args:
+        video: the file, of one chunk.
+        rounds: how often each is measured.
+    """
+    (chunk,) = plan_chunks("video", video, STRIDE, CAMERA_SNIPPETS)[1]
+    data = video.read_bytes()
+
+    def read_through() -> OpenFile:
+        return OpenFile("video", len(data), lambda start, size: data[start : start + size])
+
+    works: dict[str, Callable[[], object]] = {
+        "plain": lambda: decode_chunk(chunk, SHORT_SIDE),
+        "read_through": lambda: decode_chunk(chunk, SHORT_SIDE, file=read_through()),
+        "and_shared_memory": lambda: decode_chunk(
+            chunk, SHORT_SIDE, file=read_through(), allocate=shared_memory
+        ),
+    }
+    works |= {f"fork_{name}": in_fork(work) for name, work in list(works.items())}
+    works["fork_of_nothing"] = in_fork(lambda: None)
+    seconds: dict[str, list[float]] = {name: [] for name in works}
+    for _ in range(rounds):
+        for name, work in works.items():
+            before = own_seconds()
+            work()
+            seconds[name].append(own_seconds() - before)
+    return {f"{name}_cpu_ms": 1000 * statistics.median(times) for name, times in seconds.items()}
+
+
+def shared_memory(shape: tuple[int, ...]) -> NDArray[np.uint8]:
+    """Return an array in memory that processes can share."""
+    return np.frombuffer(mmap.mmap(-1, math.prod(shape)), np.uint8).reshape(shape)
+
+
+def in_fork(work: Callable[[], object]) -> Callable[[], object]:
+    """Return work that is done in a fork of this process."""
+
+    def forked() -> None:
+        child = os.fork()
+        if not child:
+            work()
+            os._exit(0)
+        os.waitpid(child, 0)
+
+    return forked
+
+
+def own_seconds() -> float:
+    """Return the CPU time of this process and of its children that have ended."""
+    usages = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
+    return sum(usage.ru_utime + usage.ru_stime for usage in usages)
 
 
 def in_turns(rounds: int, starter: psutil.Process, *works: Callable[[], object]) -> list[float]:

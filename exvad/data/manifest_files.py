@@ -57,7 +57,7 @@ def read_manifest(path: str | Path, classes: Sequence[str] | None = None) -> Man
         videos, locations, contradictions, joined = join_rows(rows, locations)
         names = named or default_classes(videos)
         problems += [*row_problems, *contradictions]
-        problems += [] if named else near_misses(videos, locations)
+        problems += [] if named else near_misses(videos, locations, names[0] if names else "Normal")
         problems += find_problems(names, videos, locations, shown)
         notes += [
             *joined,

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from exvad.video.survey import VideoInfo
 
 SNIPPETS_AT_ONCE = 32  # few enough for the first scores to come soon, enough for a batch
+_FAR_APART = 16.0  # snippets from one caption to the next, from which on a short event has none
 UNANSWERED = "no explanation: {} (the scores use the images alone)"
 
 ChunkCallback = Callable[["NDArray[np.float16]", "NDArray[np.float64]", float], None]
@@ -71,8 +72,10 @@ class Extractor:
         parallel: whether the last chunk is encoded and the video captioned at the same time, for
             models that do not share the cores of this process; not where a first look at the whole
             video chooses the captions.
-        score: scores snippets by their image features, to place captions where they are high; None
-            to place them where the features are unusual.
+        score: scores snippets by their image features, to place captions where they are high. Then
+            half of the captions of a long video are placed so in any case: at even distances they
+            are so far apart that an event may have none. None to place captions as the setting
+            says, and guided ones where the features are unusual.
     """
 
     def __init__(
@@ -90,7 +93,7 @@ class Extractor:
         self.models = models
         self.classes = classes
         self.decoder = decoder or InProcessDecoder()
-        self.parallel = parallel and config.captioner.placement == "even"
+        self.parallel = parallel
         self.score = score
 
     def extract(
@@ -120,7 +123,7 @@ class Extractor:
         timer = StageTimer()
         with_text = explain and self.config.model.text != "none"
         with timer.measure("decoding"):
-            info, tasks = plan_video(Path(path).name, str(path), self.config, self.decoder)
+            info, tasks = self._plan(path)
         if check_video is not None:
             check_video(info)
         chunks, captions = self._encode(tasks, with_text, timer, on_chunk)
@@ -157,6 +160,20 @@ class Extractor:
         )
         return Extraction(features, [*info.notes, *chunks.problems], timer.seconds)
 
+    def _plan(self, path: str | Path) -> tuple[VideoInfo, list[ChunkTask]]:
+        """Return the facts about a video and its chunks, with the captions that may move."""
+        config, captioner = self.config, self.config.captioner
+        is_even = captioner.placement == "even"
+        if is_even and self.score is not None:
+            guided = captioner.model_copy(update={"placement": "guided"})
+            config = config.model_copy(update={"captioner": guided})
+        info, tasks = plan_video(Path(path).name, str(path), config, self.decoder)
+        snippets = sum(task.chunk.num_snippets for task in tasks)
+        captions = sum(len(task.captioned) for task in tasks)
+        if is_even and snippets < _FAR_APART * captions:
+            tasks = [replace(task, movable=()) for task in tasks]
+        return info, tasks
+
     def _encode(
         self,
         tasks: Sequence[ChunkTask],
@@ -170,6 +187,7 @@ class Extractor:
         """
         chunks, guided = ChunkFeatures(), GuidedClips(tasks, self.score)
         num_frames = self.config.captioner.frames
+        parallel = self.parallel and not any(task.movable for task in tasks)
 
         def caption() -> list[str]:
             with timer.measure("captioning"):
@@ -187,7 +205,7 @@ class Extractor:
                     continue
                 if with_text:
                     chunks.add_captioned_clips(task.at_even_places(), decoded, num_frames)
-                    if self.parallel and count == len(tasks):
+                    if parallel and count == len(tasks):
                         captioning = pool.submit(caption)
                 with timer.measure("encoding"):
                     visual_tD = self.models.clip.encode_images(decoded.frames).astype(np.float16)

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from exvad.aegm.chunk_task import ChunkTask
     from exvad.video.decoding import DecodedChunk
 
+_CELL = 4  # snippets at most: one caption of an event says too little among many of the rest
+
 SnippetScores = Callable[["NDArray[np.float16]"], "NDArray[np.float32]"]
 
 
@@ -36,7 +38,7 @@ class GuidedClips:
         self._count = sum(len(task.movable) for task in tasks)
         captions = sum(len(task.captioned) for task in tasks)
         snippets = sum(task.chunk.num_snippets for task in tasks)
-        self._cell = max(1, snippets // (2 * max(1, captions)))
+        self._cell = min(_CELL, max(1, snippets // (2 * max(1, captions))))
         self._score = score
         self._sum_D: NDArray[np.float32] | float = 0.0
         # Score, snippet counted down, clip: the earlier of equal scores is the larger.

@@ -21,6 +21,7 @@ from exvad.data.storage.places import is_uri, resolve_place
 from exvad.data.storage.remote.reading import RangeReader
 from exvad.video.footage.fields import FieldPairs
 from exvad.video.footage.frame_folder import FrameFolder, FrameImage
+from exvad.video.footage.still_streams import without_stills
 from exvad.video.open_file import OpenFile
 
 if TYPE_CHECKING:
@@ -391,12 +392,14 @@ def describe_choice(container: InputContainer | FrameFolder, stream: VideoStream
 
 def _filmed_streams(container: InputContainer) -> list[VideoStream]:
     """Return the video streams without those that hold a picture, such as a cover."""
-    return [
-        stream
-        for stream in container.streams.video
-        if not stream.disposition
-        & (stream.disposition.attached_pic | stream.disposition.timed_thumbnails)
-    ]
+    return without_stills(
+        [
+            stream
+            for stream in container.streams.video
+            if not stream.disposition
+            & (stream.disposition.attached_pic | stream.disposition.timed_thumbnails)
+        ]
+    )
 
 
 def _is_default(stream: VideoStream) -> bool:

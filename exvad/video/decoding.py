@@ -5,7 +5,7 @@ t snippets of a chunk · H, W pixels · C colours
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -14,6 +14,7 @@ import numpy as np
 
 from exvad.video.chunks import Chunk, make_chunk
 from exvad.video.container import DEFAULT_FPS, VideoError, decode_frames, open_video
+from exvad.video.footage.frame_sizes import Allocate, FrameSizes
 from exvad.video.footage.picture import GeometryReader, to_rgb
 from exvad.video.open_file import OpenFile
 from exvad.video.survey import survey_packets
@@ -23,8 +24,6 @@ if TYPE_CHECKING:
     from av.video.stream import VideoStream
     from numpy.typing import NDArray
 
-Allocate = Callable[[tuple[int, ...]], "NDArray[np.uint8]"]
-
 _ROUNDING = 1e-3  # seconds: rounded times, as records have them, still select their own frame
 
 
@@ -33,9 +32,10 @@ class DecodedChunk:
     """The frames of a chunk.
 
     Args:
-        frames: RGB, uint8 [t, H, W, 3]; all of the size of the first frame.
+        frames: RGB, uint8 [t, H, W, 3]; all of the size of most frames.
         times: seconds of each frame, float64 [t].
-        problems: frames that could not be decoded and were replaced by their nearest neighbour.
+        problems: frames that could not be decoded and were replaced by their nearest neighbour, or
+            that have another size.
     """
 
     frames: NDArray[np.uint8]
@@ -53,8 +53,8 @@ def decode_chunk(
     """Decode the snippets of a chunk; the caller has to limit the time.
 
     The frames are the same as those of decoding the file from its start. Memory holds them and one
-    frame of the file's size. If the resolution changes midway, later frames are scaled to the size
-    of the first one.
+    frame of the file's size. If the resolution changes midway, all frames are scaled to the size of
+    most of them; until the end, those of another size than the first one are held beside it.
 
     Args:
         chunk: which frames.
@@ -133,11 +133,9 @@ class _ChunkDecoder:
         from av.video.reformatter import VideoReformatter
 
         self.chunk, self.short_side, self.threads, self.file = chunk, short_side, threads, file
-        self.allocate = allocate
         # One for all frames: a new one per frame took up to two thirds of the time.
         self.reformatter = VideoReformatter()
-        self.is_decoded = np.zeros(chunk.num_snippets, bool)
-        self.frames_tHWC: NDArray[np.uint8] | None = None
+        self.frames = FrameSizes(chunk.num_snippets, allocate, self.reformatter)
 
     def decode_by_time(self, start: int | None, skip_unneeded: bool) -> bool:
         """Seek and decode the frames by their pts.
@@ -154,7 +152,7 @@ class _ChunkDecoder:
         import av
 
         snippet_of = {pts: snippet for snippet, pts in enumerate(self.chunk.pts)}
-        self.is_decoded[:] = False
+        self.frames.clear()
         previous: int | None = None
         with open_video(self.chunk.path, file=self.file) as (container, stream):
             geometry = self._prepare(stream)
@@ -179,14 +177,14 @@ class _ChunkDecoder:
                 if pts >= self.chunk.pts[-1]:
                     break
             else:
-                return not skip_unneeded and (start is None or bool(self.is_decoded.any()))
-        return not skip_unneeded or bool(self.is_decoded.all())
+                return not skip_unneeded and (start is None or bool(self.frames.is_decoded.any()))
+        return not skip_unneeded or bool(self.frames.is_decoded.all())
 
     def decode_by_count(self) -> None:
         """Decode from the file's beginning and count the frames."""
         indices = self.chunk.frame_indices
         snippet_of = {index: snippet for snippet, index in enumerate(indices)}
-        self.is_decoded[:] = False
+        self.frames.clear()
         with open_video(self.chunk.path, file=self.file) as (container, stream):
             geometry = self._prepare(stream)
             for index, frame in enumerate(decode_frames(container, stream)):
@@ -203,15 +201,15 @@ class _ChunkDecoder:
             VideoError: no frame was decoded.
         """
         times = np.array(self.chunk.times)
-        decoded = np.flatnonzero(self.is_decoded)
-        if self.frames_tHWC is None or not len(decoded):
+        decoded = np.flatnonzero(self.frames.is_decoded)
+        frames_tHWC, problems = self.frames.join()
+        if frames_tHWC is None:
             interval = f"{times[0]:.1f} to {times[-1]:.1f}"
             raise VideoError(self.chunk.path, f"no frame can be decoded from second {interval}")
-        missing = np.flatnonzero(~self.is_decoded)
+        missing = np.flatnonzero(~self.frames.is_decoded)
         for snippet in missing:
             nearest = decoded[np.abs(decoded - snippet).argmin()]
-            self.frames_tHWC[snippet] = self.frames_tHWC[nearest]
-        problems = []
+            frames_tHWC[snippet] = frames_tHWC[nearest]
         if len(missing):
             seconds = ", ".join(f"{time:.1f}" for time in times[missing[:5]])
             seconds += ", …" if len(missing) > 5 else ""
@@ -219,7 +217,7 @@ class _ChunkDecoder:
                 f"{len(missing)} of {len(times)} frames can't be decoded (at second {seconds}); "
                 "the nearest frames replace them"
             )
-        return DecodedChunk(self.frames_tHWC, times, problems)
+        return DecodedChunk(frames_tHWC, times, problems)
 
     def _prepare(self, stream: VideoStream) -> GeometryReader:
         stream.thread_type = "NONE" if self.threads == 1 else "AUTO"
@@ -229,16 +227,8 @@ class _ChunkDecoder:
     def _store(self, snippet: int, frame: VideoFrame, reader: GeometryReader) -> None:
         # Every frame has its own: recordings change it, and so do the images of a folder.
         geometry = reader.read(frame)
-        if self.frames_tHWC is None:
-            width, height = geometry.size(frame.width, frame.height, self.short_side)
-            shown = (width, height) if geometry.turns % 2 else (height, width)
-            self.frames_tHWC = self.allocate((self.chunk.num_snippets, *shown, 3))
-        height, width = self.frames_tHWC.shape[1:3]
-        if geometry.turns % 2:
-            height, width = width, height
-        stored_HWC = to_rgb(self.reformatter, frame, (width, height))
-        self.frames_tHWC[snippet] = geometry.upright(stored_HWC)
-        self.is_decoded[snippet] = True
+        size = geometry.size(frame.width, frame.height, self.short_side)
+        self.frames.add(snippet, geometry.upright(to_rgb(self.reformatter, frame, size)))
 
 
 def _allocate(shape: tuple[int, ...]) -> NDArray[np.uint8]:

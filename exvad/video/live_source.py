@@ -39,6 +39,7 @@ if TYPE_CHECKING:
 RETRY_SECONDS = (1.0, 2.0, 5.0, 10.0, 30.0)
 RTSP_TIMEOUT = 10.0
 POLL_SECONDS = 0.1
+STREAM_ANALYSIS, FILE_ANALYSIS = "500000", "2000000"  # microseconds, before the first frame
 
 
 class Readable(Protocol):
@@ -133,6 +134,10 @@ class LiveSource:
                     return
             except ValueError as error:
                 reason = error.reason if isinstance(error, VideoError) else str(error)
+                if self.ends_with_data and has_frames:
+                    # From the beginning again, a file would give the same frames as new ones.
+                    buffer.put_notice(Notice("ended", f"{self.name}: {reason}"))
+                    return
             failures = 0 if has_frames else failures + 1
             if self.max_retries is not None and failures > self.max_retries:
                 buffer.put_notice(Notice("ended", f"{self.name}: given up, {reason}"))
@@ -150,19 +155,20 @@ class LiveSource:
         from av.video.reformatter import VideoReformatter
 
         reformatter = VideoReformatter()
-        clock = StreamClock(connected_at)
         snippet, first = -1, connected_at
         with self.open(stopped) as source:
             try:
-                with av.open(source, metadata_errors="replace", **_options(source)) as container:
+                options = _options(source, self.ends_with_data)
+                with av.open(source, metadata_errors="replace", **options) as container:
                     stream = choose_stream(self.name, container)
+                    clock = StreamClock(connected_at, self._header_step(stream))
                     buffer.put_notice(Notice("connected", "the source is open"))
                     reader = GeometryReader(stream)
                     with closing(self._packets(container, stream, connected_at)) as packets:
                         for index, frame in enumerate(_decode(packets)):
                             if stopped.is_set():
                                 return
-                            seconds = clock.read(self._own_time(frame, index, stream))
+                            seconds = clock.read(frame.time)
                             if self.recorder is not None:
                                 self.recorder.place(frame.time, seconds)
                             first = first if index else seconds
@@ -191,11 +197,11 @@ class LiveSource:
         finally:
             recorder.finish()
 
-    def _own_time(self, frame: VideoFrame, index: int, stream: VideoStream) -> float | None:
-        """Return the time that the source gives a frame; a file without times has a rate."""
-        if frame.pts is None and self.ends_with_data:
-            return index / float(stream.average_rate or stream.guessed_rate or DEFAULT_FPS)
-        return frame.time
+    def _header_step(self, stream: VideoStream) -> float | None:
+        """Return the seconds between two frames by the header; None for what plays meanwhile."""
+        if not self.ends_with_data:
+            return None
+        return 1 / float(stream.average_rate or stream.guessed_rate or DEFAULT_FPS)
 
 
 def growing_file(path: Path, idle_seconds: float = 30) -> Opener:
@@ -243,10 +249,17 @@ class GrowingFile:
         return b""
 
 
-def _options(source: Readable | str) -> dict[str, Any]:
-    """Return the arguments of `av.open`: an address may be RTSP only, bytes open nothing else."""
-    # By default FFmpeg analyzes five seconds of a stream before it outputs the first frame.
-    options = {**CLOCK_OPTIONS, "analyzeduration": "500000", "fpsprobesize": "0"}
+def _options(source: Readable | str, is_file: bool) -> dict[str, Any]:
+    """Return the arguments of `av.open`: an address may be RTSP only, bytes open nothing else.
+
+    Args:
+        source: what to open.
+        is_file: whether it is a file, which may begin seconds before its first keyframe.
+    """
+    # By default FFmpeg analyzes five seconds of a stream before it outputs the first frame. Of raw
+    # HEVC that is cut, it loses what comes before the second keyframe if it does not get to one.
+    duration = FILE_ANALYSIS if is_file else STREAM_ANALYSIS
+    options = {**CLOCK_OPTIONS, "analyzeduration": duration, "fpsprobesize": "0"}
     if isinstance(source, str):
         options |= {"rtsp_transport": "tcp", "protocol_whitelist": "rtsp,rtp,tcp,udp"}
         return {"container_options": options, "timeout": RTSP_TIMEOUT}

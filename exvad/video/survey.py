@@ -9,7 +9,7 @@ n frames of the video · k keyframes
 from __future__ import annotations
 
 from array import array
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -46,6 +46,9 @@ if TYPE_CHECKING:
 MAX_PIXELS = 64_000_000
 _ROUNDED_STEP = 0.2  # share by which rounding may change the usual step of a constant rate
 _SPARSE_FRAMES = 3  # by which the times of few frames may differ from those of a constant rate
+# Containers that a reader takes to end where another one begins, although the file goes on.
+_ENDED_FORMATS = ("flv", "matroska,webm")
+_UNREAD_SHARE = 0.1  # of a file behind its last frame, from which on it is more than an index
 _NO_TIME = -(2**63)  # in place of a time that the file does not have
 
 
@@ -135,7 +138,7 @@ def survey_packets(
     """
     path = str(path)
     with open_video(path, folder_fps, file) as (container, stream):
-        packets, first = _read_frame_packets(container, stream)
+        packets, first, end = _read_frame_packets(container, stream)
         if not len(packets.pts) or first is None:
             reason = "none of its frames can be decoded" if len(packets.pts) else "has no frame"
             raise VideoError(path, reason)
@@ -168,7 +171,11 @@ def survey_packets(
             width=width,
             height=height,
             codec=stream.codec_context.codec.canonical_name,
-            notes=(*describe_choice(container, stream), *timeline.notes),
+            notes=(
+                *describe_choice(container, stream),
+                *_describe_end(container, end),
+                *timeline.notes,
+            ),
             gaps=timeline.gaps,
             lead=_lead(container, stream, clock.ticks(packets) if clock.is_reliable else None),
         )
@@ -194,16 +201,41 @@ def _lead(container: InputContainer, stream: VideoStream, pts: NDArray[np.int64]
     return max(0.0, first - min([*starts, first]))
 
 
+def _describe_end(container: InputContainer, end: int) -> list[str]:
+    """Return a note if much of a file lies behind its last frame.
+
+    Args:
+        container: the file.
+        end: bytes up to the end of the last packet; 0 if that is unknown.
+    """
+    if container.format.name not in _ENDED_FORMATS or not end:
+        return []
+    size = container.size
+    if size - end <= _UNREAD_SHARE * size:
+        return []
+    return [
+        f"its video ends at byte {end:,} of {size:,}; what follows, such as a second recording "
+        "that was joined to it, is not read: split the file or convert it to MPEG-TS"
+    ]
+
+
 def _read_frame_packets(
     container: InputContainer, stream: VideoStream
-) -> tuple[_Packets, VideoFrame | None]:
-    """Return the packets of all frames that are shown, and the first frame that can be decoded."""
+) -> tuple[_Packets, VideoFrame | None, int]:
+    """Read all packets.
+
+    Returns:
+        The packets of all frames that are shown, the first frame that can be decoded, and the bytes
+        up to the end of the last packet; 0 if the container does not say where it is.
+    """
+    last: Packet[VideoStream] | None = None
     pts, dts, is_key = array("q"), array("q"), bytearray()
     first: VideoFrame | None = None
     fields = FieldPairs(stream)
     may_have_fields = fields.are_possible
     may_hide = stream.codec_context.name == "vp8"
     for packet in read_packets(container, stream):
+        last = packet
         if first is None:
             first = next(iter(decode_packet(stream, packet)), None)
         if may_have_fields and fields.is_second(packet):
@@ -215,7 +247,8 @@ def _read_frame_packets(
     if first is None:
         first = next(iter(decode_packet(stream, None)), None)
     packets = _Packets(np.array(pts, np.int64), np.array(dts, np.int64), np.array(is_key, bool))
-    return packets, first
+    end = 0 if last is None or last.pos is None else last.pos + last.size
+    return packets, first, end
 
 
 def _is_shown(packet: Packet[VideoStream]) -> bool:
@@ -290,7 +323,12 @@ class _FileClock:
             return even
         is_sparse = np.isnan(shown).mean() >= SPARSE_SHARE
         is_even = np.abs(timeline.seconds - even.seconds).max() <= _SPARSE_FRAMES / rate
-        return even if is_sparse and is_even else timeline
+        if not (is_sparse and is_even):
+            return timeline
+        # What is known of few frames only tells where the clock jumps, but less exactly when.
+        jumps = np.searchsorted(timeline.seconds, [end for _, end in timeline.gaps])
+        places = even.seconds[jumps].tolist()
+        return replace(even, gaps=tuple(zip(places, places, strict=True)), notes=timeline.notes)
 
     def _seconds(self, times: NDArray[np.int64]) -> NDArray[np.float64]:
         return np.where(times == _NO_TIME, np.nan, times * self._time_base)

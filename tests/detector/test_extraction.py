@@ -13,9 +13,11 @@ from PIL import Image
 from exvad.config import override_config
 from exvad.detector.detector import Detector
 from exvad.detector.extraction import Extractor
+from exvad.detector.guided_clips import SnippetScores
 from exvad.encoders.answers import Answer
 from exvad.report.evidence import evidence_frames
 from exvad.store.examples import snippet_text
+from exvad.store.feature_bank import VideoFeatures
 from exvad.store.grounding import VOTES
 from exvad.video.chunks import Chunk
 from exvad.video.container import DecodingLimitError, VideoError
@@ -142,6 +144,36 @@ def test_extract_puts_guided_captions_where_the_network_sees_something(
     moved, free = guided - set(sorted(evenly)[::2]), set(range(len(scores_T)))
     best = max(free - set(sorted(evenly)[::2]), key=scores_T.__getitem__)
     assert best in moved
+
+
+def test_extract_places_captions_of_a_long_video_where_the_network_sees_something(
+    detector: Detector, robbery: Path
+) -> None:
+    """At even distances an event may have none, and the text says that nothing happens."""
+
+    def score(visual_tD: NDArray[np.float16]) -> NDArray[np.float32]:
+        return visual_tD[:, 0].astype(np.float32)
+
+    def extract(stride: int, score: SnippetScores | None) -> VideoFeatures:
+        settings = {"data.stride": stride, "captioner.per_video": 4}
+        config = override_config(detector.config, settings)
+        return (
+            Extractor(config, detector.models, detector.classes, parallel=True, score=score)
+            .extract(robbery)
+            .features
+        )
+
+    short = [extract(16, given) for given in (None, score)]
+    assert short[0].caption_snippets == short[1].caption_snippets
+    even, guided = (extract(2, given) for given in (None, score))
+    assert len(even.times) > 4 * 16
+    kept = even.caption_snippets[::2]
+    moved = sorted(set(guided.caption_snippets) - set(kept))
+    assert len(guided.captions) == 4
+    assert len(moved) == 2
+    scores_T = score(guided.visual)
+    assert scores_T[moved].min() > np.median(scores_T)
+    assert moved != even.caption_snippets[1::2]
 
 
 def test_extract_gives_grounded_text_that_differs_from_snippet_to_snippet(

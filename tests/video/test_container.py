@@ -178,16 +178,26 @@ def test_the_default_stream_is_read_and_the_others_are_named(
     assert f"stream {expected}" in note
 
 
-def test_a_cover_picture_is_no_stream(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("name", "kind"),
+    [
+        ("clip.mp4", av.stream.Disposition.attached_pic),
+        ("clip.mp4", av.stream.Disposition.default),
+        ("clip.mkv", av.stream.Disposition.default),
+    ],
+)
+def test_a_cover_picture_is_no_stream(
+    tmp_path: Path, name: str, kind: av.stream.Disposition
+) -> None:
     """Song and film files have covers as a video stream, in MP4 often the first one."""
-    path = tmp_path / "clip.mp4"
+    path = tmp_path / name
     film = write_video(tmp_path / "film.mp4", 40)
     cover = io.BytesIO()
     Image.fromarray(draw_index(999, (64, 64))).save(cover, "JPEG")
     with av.open(str(film)) as source, av.open(str(path), "w") as container:
         picture: Any = container.add_stream("mjpeg", rate=25)
         picture.width, picture.height, picture.pix_fmt = 64, 64, "yuvj420p"
-        picture.disposition = av.stream.Disposition.attached_pic
+        picture.disposition = kind
         video = container.add_stream_from_template(source.streams.video[0])
         image = av.Packet(cover.getvalue())
         image.pts = image.dts = 0

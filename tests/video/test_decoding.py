@@ -10,9 +10,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
+from PIL import Image
 
 from exvad.video.chunks import plan_chunks
 from exvad.video.decoding import decode_chunk, read_frames
+from exvad.video.sandbox import DecodingProcess
 from exvad.video.survey import probe
 from tests.helpers.videos import (
     FAST_VPX,
@@ -65,17 +67,48 @@ def test_decode_chunk_turns_frames_upright(tmp_path: Path, turns: int) -> None:
     assert decode_chunk(chunk, 16).frames.shape == (3, 16, 24, 3)
 
 
-def test_decode_chunk_keeps_the_first_size_if_the_resolution_changes(tmp_path: Path) -> None:
-    small = write_video(tmp_path / "small.h264", 20)
-    large = write_video(tmp_path / "large.h264", 20, size=(64, 48), first=20)
-    path = tmp_path / "both.h264"
-    path.write_bytes(small.read_bytes() + large.read_bytes())
+@pytest.mark.parametrize(
+    ("small", "large", "expected", "others"),
+    [(20, 20, (24, 32), 2), (16, 24, (48, 64), 2), (1, 39, (48, 64), 1), (39, 1, (24, 32), 0)],
+)
+@pytest.mark.parametrize("isolated", [False, True])
+def test_decode_chunk_has_the_size_of_most_frames_if_it_changes(
+    tmp_path: Path,
+    small: int,
+    large: int,
+    expected: tuple[int, int],
+    others: int,
+    isolated: bool,
+) -> None:
+    parts = [
+        write_video(tmp_path / "small.ts", small),
+        write_video(tmp_path / "large.ts", large, size=(64, 48), first=small),
+    ]
+    path = tmp_path / "both.ts"
+    path.write_bytes(b"".join(part.read_bytes() for part in parts))
     info, [chunk] = plan_chunks("clip", path, 8)
-    result = decode_chunk(chunk)
-    assert (info.num_frames, info.width, info.height) == (40, 32, 24)
-    assert result.frames.shape == (5, 24, 32, 3)
+    assert info.num_frames == 40
+    if isolated:
+        with DecodingProcess() as process:
+            result = process.decode(chunk)
+    else:
+        result = decode_chunk(chunk)
+    assert result.frames.shape == (5, *expected, 3)
     assert read_indices(result.frames) == [0, 8, 16, 24, 32]
-    assert result.problems == []
+    text = f"the size of the picture changes; {others} of 5 frames are scaled"
+    assert [problem[: len(text)] for problem in result.problems] == ([text] if others else [])
+
+
+def test_decode_chunk_of_a_folder_has_the_size_of_most_images(tmp_path: Path) -> None:
+    folder = tmp_path / "frames"
+    folder.mkdir()
+    for index in range(10):
+        size = (64, 48) if index else (16, 12)
+        Image.fromarray(draw_index(index, size)).save(folder / f"{index:02}.png")
+    _, [chunk] = plan_chunks("clip", folder, 3)
+    result = decode_chunk(chunk, 24)
+    assert result.frames.shape == (4, 24, 32, 3)
+    assert read_indices(result.frames) == [0, 3, 6, 9]
 
 
 @pytest.mark.parametrize(

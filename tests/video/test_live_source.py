@@ -172,6 +172,12 @@ FRAGMENTED = {"movflags": "frag_keyframe+empty_moov+default_base_moof"}
         ("plain.ts", {}),
         ("b-frames.ts", {"b_frames": 2}),
         ("plain.mkv", {}),
+        # A time for a packet with several frames, and so for few frames only.
+        ("sparse.mpg", {}),
+        ("sparse-b-frames.mpg", {"b_frames": 2}),
+        ("sparse-loop.mpg", {"loops": 2}),
+        ("stopped-clock.mkv", {"frozen": 80}),
+        ("coarse-clock.mkv", {"frozen": 25}),
         ("variable.mkv", {"milliseconds": [*range(0, 9000, 300), *range(9000, 10_000, 20)]}),
         ("gap.mkv", {"milliseconds": [40 * i + 600_000 * (i > 33) for i in range(80)]}),
         ("squeezed.ts", {"aspect": Fraction(8, 3)}),
@@ -189,6 +195,7 @@ def test_a_growing_file_is_seen_like_one_that_is_complete(
     path = tmp_path / name
     options = {"size": (64, 48), **options}
     loops, mirrored = options.pop("loops", 1), options.pop("mirrored", False)
+    frozen = options.pop("frozen", 0)
     if name == "fields.h264":
         path.write_bytes(FIELDS.read_bytes())
     elif path.suffix == ".mp4":
@@ -198,6 +205,9 @@ def test_a_growing_file_is_seen_like_one_that_is_complete(
         remux(whole, path, lambda _, time: time, FRAGMENTED)
         if mirrored or options["turns"]:
             set_mp4_matrix(path, *((-1, 0, 0, 1) if mirrored else (0, 1, -1, 0)))
+    elif frozen:
+        whole = write_video(tmp_path / "whole.mp4", 80, **options)
+        remux(whole, path, lambda index, _: 40 * (index - index % frozen))
     else:
         path.write_bytes(write_video(path, 80, **options).read_bytes() * loops)
     info, chunks = plan_chunks("clip", path, 4, 256, seconds)
@@ -208,6 +218,35 @@ def test_a_growing_file_is_seen_like_one_that_is_complete(
     times = np.concatenate([chunk.times for chunk in decoded])
     assert [frame.time for frame in live] == pytest.approx(times + live[0].time, abs=2e-3)
     assert info.num_frames == (17 if name == "fields.h264" else 80 * loops)
+
+
+def test_a_file_that_breaks_off_ends(tmp_path: Path, stopped: threading.Event) -> None:
+    """Read from the beginning again, the same events would be alerts again."""
+    data = write_video(tmp_path / "clip.flv", 100, size=(64, 48)).read_bytes()
+    joined = tmp_path / "joined.flv"
+    joined.write_bytes(data * 2)
+    source = LiveSource(
+        growing_file(joined, 0.1), "joined.flv", 1, 48, buffer_size=10_000, ends_with_data=True
+    )
+    frames, notices = collect(source, stopped)
+    assert read_indices([frame.frame for frame in frames]) == list(range(100))
+    assert [notice.kind for notice in notices] == ["connected", "ended"]
+    assert "joined.flv: broke off (Invalid data" in notices[-1].text
+
+
+@pytest.mark.parametrize(("suffix", "codec"), [(".h264", "libx264"), (".hevc", "libx265")])
+def test_a_cut_recording_begins_at_its_first_keyframe(
+    tmp_path: Path, stopped: threading.Event, suffix: str, codec: str
+) -> None:
+    options = {"x265-params": "log-level=none:open-gop=0"} if codec == "libx265" else None
+    path = tmp_path / f"clip{suffix}"
+    write_video(path, 100, codec=codec, gop=40, size=(64, 48), options=options)
+    data = path.read_bytes()
+    path.write_bytes(data[len(data) // 10 :])
+    _, chunks = plan_chunks("clip", path, 1)
+    expected = read_indices(decode_chunk(chunks[0], 64).frames)
+    frames = follow_file(path, stopped, stride=1)
+    assert read_indices([frame.frame for frame in frames])[:5] == expected[:5]
 
 
 def test_the_default_stream_of_a_live_source_is_read(

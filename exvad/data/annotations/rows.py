@@ -16,6 +16,7 @@ from exvad.data.manifest_checks import Problem
 from exvad.data.records import Video
 
 _SIMILAR = 0.87  # `Figthing` and `Fighting` are 0.875 alike
+_LETTERS = 5  # of words in which one wrong letter is rather a slip than another word
 _RARE, _RARE_SHARE = 3, 1 / 20
 
 
@@ -32,6 +33,7 @@ def join_rows(
         The videos, where each begins, the rows that contradict each other, and notes.
     """
     joined: dict[tuple[str, str], tuple[Video, str]] = {}
+    repeated: list[str] = []
     problems: list[Problem] = []
     counts: Counter[tuple[str, str]] = Counter()
     for number, (video, location) in enumerate(zip(videos, locations, strict=True)):
@@ -40,6 +42,12 @@ def join_rows(
             joined[key if video.path else ("", str(number))] = video, location
             continue
         first, first_location = joined[key]
+        if _has_times(video) and _says_nothing_new(first, video):
+            repeated.append(
+                f"{location}: what this row says of {key[0]} stands at {first_location} already; "
+                "it counts once"
+            )
+            continue
         contradiction = _contradiction(first, video)
         if contradiction:
             problems.append((location, f"{contradiction} at {first_location}; correct one of them"))
@@ -49,19 +57,20 @@ def join_rows(
     notes = [
         f"{joined[key][1]}: {count + 1} rows of {key[0]} are joined to one video"
         for key, count in counts.items()
-    ]
+    ] + repeated
     return [v for v, _ in joined.values()], [where for _, where in joined.values()], problems, notes
 
 
 def settle_spelling(
     videos: Sequence[Video], classes: Sequence[str]
 ) -> tuple[list[Video], list[str]]:
-    """Give labels that differ in case only the spelling of their class.
+    """Give labels that differ only in case, blanks, `_` and `-` the spelling of their class.
 
     Args:
         videos: the videos.
-        classes: the classes that the file names. Empty: the labels are the classes, and of two
-            spellings the one with the earlier capital letter counts.
+        classes: the classes that the file names. Empty: the labels are the classes; of two
+            spellings that differ in case the one with the earlier capital letter counts, of others
+            the more frequent one.
 
     Returns:
         The videos with settled labels, and a note per spelling.
@@ -69,13 +78,14 @@ def settle_spelling(
     written = [label for video in videos for label in _labels(video)]
     spellings: dict[str, set[str]] = {}
     for name in classes or written:
-        spellings.setdefault(name.casefold(), set()).add(name)
+        spellings.setdefault(_fold(name), set()).add(name)
     known = set(classes)
+    frequency = Counter(name.casefold() for name in written)
     # Classes that differ in case only are distinct, because the file names them so.
     settled = {
-        label: min(spellings[label.casefold()])
+        label: min(names, key=lambda name: (-frequency[name.casefold()], name))
         for label in set(written) - known
-        if label.casefold() in spellings and (not classes or len(spellings[label.casefold()]) == 1)
+        if (names := spellings.get(_fold(label))) and (not classes or len(names) == 1)
     }
     settled = {label: name for label, name in settled.items() if label != name}
     counts = Counter(label for label in written if label in settled)
@@ -86,19 +96,23 @@ def settle_spelling(
     return [_relabel(video, settled) for video in videos] if settled else list(videos), notes
 
 
-def near_misses(videos: Sequence[Video], locations: Sequence[str]) -> list[Problem]:
-    """Ask about rare labels that are almost another one, in a file that names no classes.
+def near_misses(videos: Sequence[Video], locations: Sequence[str], normal: str) -> list[Problem]:
+    """Ask about labels that are almost another one, in a file that names no classes.
+
+    Rare ones are asked about, and, however frequent they are, those that are almost the normal
+    class: videos with them would be abnormal.
 
     Args:
         videos: the videos, with settled labels.
         locations: where each of them is.
+        normal: the normal class.
     """
     counts = Counter(label for video in videos for label in video.labels)
     problems: list[Problem] = []
     asked: set[str] = set()
     for video, location in zip(videos, locations, strict=True):
         for label in video.labels:
-            closest = None if label in asked else _near_miss(label, counts)
+            closest = None if label in asked else _near_miss(label, counts, normal)
             if closest is not None:
                 asked.add(label)
                 question = (
@@ -158,9 +172,9 @@ def _join(first: Video, video: Video) -> Video:
     return replace(
         first,
         labels=tuple(dict.fromkeys((*first.labels, *video.labels))),
-        events=(*first.events, *video.events),
-        timed_events=(*first.timed_events, *video.timed_events),
-        spans=(*first.spans, *video.spans),
+        events=tuple(dict.fromkeys((*first.events, *video.events))),
+        timed_events=tuple(dict.fromkeys((*first.timed_events, *video.timed_events))),
+        spans=tuple(dict.fromkeys((*first.spans, *video.spans))),
         **{name: known(name) for name in ("num_frames", "fps", "snippets")},  # type: ignore[arg-type]
     )
 
@@ -181,17 +195,61 @@ def _relabel(video: Video, names: dict[str, str]) -> Video:
     )
 
 
-def _near_miss(label: str, counts: Counter[str]) -> str | None:
-    """Return the more frequent label that a rare one almost is."""
+def _says_nothing_new(first: Video, video: Video) -> bool:
+    """Return whether a row repeats what others say of its video."""
+    return all(
+        set(getattr(video, name)) <= set(getattr(first, name))
+        for name in ("labels", "events", "timed_events", "spans")
+    ) and all(
+        getattr(video, name) in (None, getattr(first, name))
+        for name in ("split", "num_frames", "fps", "snippets")
+    )
+
+
+def _fold(label: str) -> str:
+    """Return what labels of one meaning have in common: `Road Accident` and `road_accident`."""
+    folded = label.casefold()
+    # Between digits the mark counts: `zone 1-2` is not `zone 12`.
+    folded = re.sub(r"(?<=\d)[\s_-]+(?=\d)", ".", folded)
+    return re.sub(r"[\s_-]+", "", folded) or label
+
+
+def _near_miss(label: str, counts: Counter[str], normal: str) -> str | None:
+    """Return the normal class or the more frequent label that another one almost is."""
+    if label == normal:
+        return None
+    if _is_misspelling(label.casefold(), normal.casefold()):
+        return normal
     for other, count in counts.most_common():
+        if other == label:  # what follows is rarer, or comes later in the file
+            return None
         rare = counts[label] <= max(_RARE, _RARE_SHARE * count)
-        if count > counts[label] and rare and _is_misspelling(label.casefold(), other.casefold()):
+        if rare and _is_misspelling(label.casefold(), other.casefold()):
             return other
     return None
 
 
 def _is_misspelling(one: str, other: str) -> bool:
     # `zone 1` and `zone 2`, `type a` and `type b` are series, not misspellings.
-    if re.sub(r"\d", "", one) == re.sub(r"\d", "", other) or one[:-1] == other[:-1]:
+    if one[:-1] == other[:-1] or len({re.sub(r"[\d\s_-]", "", word) for word in (one, other)}) == 1:
         return False
+    # Words that begin with another letter, such as `walking` and `talking`, are others.
+    is_slip = one[0] == other[0] and min(len(one), len(other)) >= _LETTERS
+    if is_slip and _is_one_slip(one, other):
+        return True
     return difflib.SequenceMatcher(None, one, other).ratio() >= _SIMILAR
+
+
+def _is_one_slip(one: str, other: str) -> bool:
+    """Return whether one letter is missing, added, wrong or exchanged with the next."""
+    start = _shared(one, other)
+    one, other = one[start:], other[start:]
+    end = _shared(one[::-1], other[::-1])
+    one, other = one[: len(one) - end], other[: len(other) - end]
+    return max(len(one), len(other)) <= 1 or (len(one) == 2 and one == other[::-1])
+
+
+def _shared(one: str, other: str) -> int:
+    """Return the number of letters with which both begin."""
+    pairs = zip(one, other, strict=False)
+    return next((place for place, (a, b) in enumerate(pairs) if a != b), min(len(one), len(other)))

@@ -9,6 +9,7 @@ n frames
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -63,10 +64,13 @@ class Timeline:
 def usual_step(seconds_n: NDArray[np.float64]) -> float:
     """Return the median of the steps between frames, without those of clocks that were set.
 
+    Frames that share a time share the step to the next one.
+
     Args:
         seconds_n: times of frames, NaN for unknown.
     """
     known = np.flatnonzero(~np.isnan(seconds_n))
+    known = known[np.diff(seconds_n[known], prepend=np.nan) != 0]
     steps = np.diff(seconds_n[known]) / np.diff(known)
     steps = steps[(steps > 0) & (steps <= MAX_GAP)]
     return float(np.median(steps)) if len(steps) else DEFAULT_STEP
@@ -316,6 +320,7 @@ def _join(parts: Sequence[NDArray[np.float64]], step: float, notes: list[str]) -
     steps_n = np.concatenate([np.concatenate([[np.inf], np.diff(part)]) for part in parts])
     is_jump_n = steps_n > MAX_GAP
     is_jump_n[0] = False
+    is_jump_n[_taken_back(parts, steps_n, step)] = True
     if is_jump_n.any():
         steps_n[0] = 0.0
         seconds_n = np.cumsum(np.where(is_jump_n, step, steps_n))
@@ -339,6 +344,27 @@ def _join(parts: Sequence[NDArray[np.float64]], step: float, notes: list[str]) -
         tuple(sorted(gaps + [(jump, jump) for jump in jumps])),
         tuple(notes),
     )
+
+
+def _taken_back(
+    parts: Sequence[NDArray[np.float64]], steps_n: NDArray[np.float64], step: float
+) -> list[int]:
+    """Return the frames at which a clock was set forward, by as much as it is set back later.
+
+    Args:
+        parts: times of the frames of each clock.
+        steps_n: seconds from the frame before within a part.
+        step: usual seconds from one frame to the next.
+    """
+    frames = []
+    stop = 0
+    for part, following in itertools.pairwise(parts):
+        start, stop = stop, stop + len(part)
+        set_back = part[-1] + step - following[0]
+        gaps = start + np.flatnonzero(_is_gap(steps_n[start:stop], step))
+        is_same = np.abs(steps_n[gaps] - step - set_back) <= MIN_GAP
+        frames += gaps[is_same].tolist()[-1:]
+    return frames
 
 
 def _listed(text: str, places: Sequence[tuple[float, ...]]) -> list[str]:

@@ -17,17 +17,24 @@ class StreamClock:
 
     The clock of the source may jump, because it is set, wraps, or begins anew with a recording that
     is played in a loop. Then the time of the stream goes on by the usual step. If the source
-    returns to its former clock, only the frames between were stray.
+    returns to its former clock, only the frames between were stray. A frame without a time, or with
+    that of the frame before, comes the usual step after the frame before.
 
     Args:
         connected_at: time of the stream at which the source was opened.
+        step: seconds from one frame to the next according to the header of a file; None for a
+            source that is received as it plays: until it gives a time, the clock of this machine is
+            used.
     """
 
-    def __init__(self, connected_at: float) -> None:
+    def __init__(self, connected_at: float, step: float | None = None) -> None:
         self._connected_at, self._began = connected_at, time.monotonic()
+        self._header_step = step
         self._last = connected_at - MIN_STEP
-        self._last_own: float | None = None  # the last time that is a frame's own
-        self._offset: float | None = None
+        self._frames = 0  # since the last one with a time of its own, or since the beginning
+        self._source_time: float | None = None  # the last one
+        self._last_own = connected_at  # the same as a time of the stream
+        self._offset = 0.0
         self._former_offset: float | None = None
         self._steps: deque[float] = deque(maxlen=_STEPS)
 
@@ -37,33 +44,47 @@ class StreamClock:
         Args:
             source_time: the time that the source gives it; None if it gives none.
         """
-        if source_time is None:
-            seconds = self._connected_at + time.monotonic() - self._began
-        elif self._offset is None or self._last_own is None:
-            self._offset = self._connected_at - source_time
-            seconds = self._last_own = self._connected_at
+        if source_time is None or source_time == self._source_time:
+            seconds = self._place()
+        elif self._source_time is None:
+            seconds = max(self._place(), self._last + MIN_STEP) if self._frames else self._last_own
+            self._take(source_time, seconds - source_time, seconds)
         else:
-            seconds = self._follow(source_time, self._offset, self._last_own)
+            seconds = self._follow(source_time)
+        self._frames += 1
         self._last = max(seconds, self._last + MIN_STEP)
         return self._last
 
-    def _follow(self, source_time: float, offset: float, last_own: float) -> float:
-        step = source_time + offset - last_own
-        if step == 0:  # a doubled time
-            return last_own + self._usual_step()
+    def _place(self) -> float:
+        """Return the time of a frame that has none of its own."""
+        if self._source_time is None and self._header_step is None:
+            return self._connected_at + time.monotonic() - self._began
+        return self._last_own + self._frames * self._usual_step()
+
+    def _follow(self, source_time: float) -> float:
+        offset, seconds = self._offset, source_time + self._offset
+        step = seconds - self._last_own
         if (step < 0 or step > MIN_GAP) and self._former_offset is not None:
-            former_step = source_time + self._former_offset - last_own
+            former_step = source_time + self._former_offset - self._last_own
             if 0 < former_step <= MIN_GAP:
-                self._offset, self._former_offset = self._former_offset, None
+                offset, self._former_offset = self._former_offset, None
                 step = former_step
-        if step < 0 or step > MAX_GAP:
-            step = max(self._usual_step(), self._last + MIN_STEP - last_own)
-            self._former_offset = offset
-            self._offset = last_own + step - source_time
+        # Behind the frames that were placed, the clock stood still and goes on from there.
+        stood_still = self._last - (self._last_own + step) > MIN_GAP
+        if step < 0 or step > MAX_GAP or stood_still:
+            seconds = max(self._place(), self._last + MIN_STEP)
+            self._former_offset = self._offset
+            offset = seconds - source_time
         else:
-            self._steps.append(step)
-        self._last_own = last_own + step
-        return self._last_own
+            seconds = self._last_own + step
+            self._steps.append(step / self._frames)
+        self._take(source_time, offset, seconds)
+        return seconds
+
+    def _take(self, source_time: float, offset: float, seconds: float) -> None:
+        """Keep the time of a frame as that from which the next ones are placed."""
+        self._source_time, self._offset, self._last_own = source_time, offset, seconds
+        self._frames = 0
 
     def _usual_step(self) -> float:
-        return median(self._steps) if self._steps else DEFAULT_STEP
+        return median(self._steps) if self._steps else self._header_step or DEFAULT_STEP

@@ -120,6 +120,70 @@ def test_a_near_miss_is_asked_about_with_its_line(tmp_path: Path) -> None:
     assert read_manifest(write(tmp_path, "# classes: Normal, Robbery, Robery\n" + text)).videos
 
 
+@pytest.mark.parametrize(
+    ("label", "meant"),
+    [
+        ("Robbrey", "Robbery"),
+        ("Noraml", "Normal"),
+        ("Nornal", "Normal"),
+        ("Norml", "Normal"),
+        ("Assualt", "Assault"),
+        ("Arosn", "Arson"),
+    ],
+)
+def test_one_wrong_letter_is_asked_about_also_of_labels_that_are_as_frequent(
+    tmp_path: Path, label: str, meant: str
+) -> None:
+    classes = [name for name in ("Robbery", "Assault", "Arson") if name != meant]
+    rows = [f"{name}.mp4,train,{name},\n" for name in ("normal", meant, *classes, label)]
+    (problem,) = csv_problems(tmp_path, HEADER + "".join(rows))
+    assert problem.startswith(f":{len(rows) + 1}: did you mean {meant!r} by {label!r}?")
+
+
+def test_the_normal_class_is_asked_about_however_often_it_is_misspelled(tmp_path: Path) -> None:
+    rows = "".join(f"{number}.mp4,train,Noraml,\n" for number in range(9))
+    (problem,) = csv_problems(tmp_path, HEADER + NORMAL + rows + "b.mp4,train,Robbery,\n")
+    assert problem.startswith(":3: did you mean 'Normal' by 'Noraml'?")
+    problems = csv_problems(tmp_path, HEADER + rows + "b.mp4,train,Robbery,\n")
+    assert any("did you mean 'Normal' by 'Noraml'?" in problem for problem in problems)
+
+
+def test_other_words_are_no_near_misses(tmp_path: Path) -> None:
+    labels = ["Abnormal", "Walking", "Talking", "Fall", "Fell", "Running", "Turning", "Gunning"]
+    rows = "".join(f"{number}.mp4,train,{label},\n" for number, label in enumerate(labels))
+    assert len(read_manifest(write(tmp_path, HEADER + NORMAL + rows)).classes) == 9
+
+
+def test_blanks_and_marks_are_folded_and_noted(tmp_path: Path) -> None:
+    labels = [
+        "Road Accident",
+        "RoadAccident",
+        "roadAccident",
+        "road-accident",
+        "zone 1-2",
+        "zone_1",
+    ]
+    rows = "".join(f"{number}.mp4,train,{label},\n" for number, label in enumerate(labels))
+    rows += "x.mp4,train,zone 12,\n"
+    manifest = read_manifest(write(tmp_path, HEADER + NORMAL + rows))
+    assert manifest.classes == ("Normal", "RoadAccident", "zone 1-2", "zone 12", "zone_1")
+    assert "the label 'road-accident' is read as 'RoadAccident' (1 times)" in manifest.notes
+    named = "# classes: Normal, Road Accident\n" + HEADER + NORMAL + "0.mp4,train,RoadAccident,\n"
+    assert read_manifest(write(tmp_path, named)).videos[1].labels == ("Road Accident",)
+
+
+def test_a_row_that_says_nothing_new_counts_once(tmp_path: Path) -> None:
+    row = "b.mp4,test,Robbery,Robbery:116-200\n"
+    manifest = read_manifest(write(tmp_path, HEADER + NORMAL + row + row))
+    assert manifest.of_split("test")[0].class_events() == [(116, 200, "Robbery")]
+    (note,) = manifest.notes
+    place = f"{tmp_path}/videos.csv"
+    assert note.startswith(f"{place}:4: what this row says of b stands at {place}:3 already")
+    more = "b.mp4,test,Robbery,Robbery:116-200;Robbery:300-310\n"
+    (b,) = read_manifest(write(tmp_path, HEADER + NORMAL + row + more)).of_split("test")
+    assert b.class_events() == [(116, 200, "Robbery"), (300, 310, "Robbery")]
+
+
 def test_series_of_labels_are_no_near_misses(tmp_path: Path) -> None:
     labels = ["zone 1", "zone 2", "zone 2", "type a", "type b", "type b", "Fighting", "Fight"]
     rows = "".join(f"{number}.mp4,train,{label},\n" for number, label in enumerate(labels))

@@ -60,6 +60,9 @@ def test_a_wrong_time_is_replaced_and_all_others_stay(
         ([0, 1, 2, 3, 1e6, 1e6 + 1, 1e6 + 2, 1e6 + 3], [4]),
         ([95440, 95441, 95442, 95443, 0, 1, 2], [4]),
         ([0, 1, 2, 3, 3, 0, 1, 2, 3], [5]),
+        # Set forward, and back again later.
+        ([0, 1, 2, 3, 5004, 5005, 5006, 5007, 8, 9, 10, 11], [4, 8]),
+        ([0, 1, 2, 3, 5004, 5005, 5006, 5007, 9.5, 10.5, 11.5, 12.5], [4, 8]),
     ],
 )
 def test_where_the_clock_jumps_the_time_goes_on(shown: list[float], jumps: list[int]) -> None:
@@ -81,6 +84,37 @@ def test_a_time_without_frames_stays_and_is_named() -> None:
     assert timeline.fps == pytest.approx(10)
     doubled = mend([*seconds[:31], seconds[30], *seconds[32:]])
     assert doubled.seconds.tolist() == pytest.approx(seconds), "not in the middle of the gap"
+
+
+def test_a_gap_stays_one_where_the_clock_begins_anew_later() -> None:
+    timeline = mend([0, 1, 2, 3, 600, 601, 602, 603, 0, 1, 2, 3])
+    assert [list(gap) for gap in timeline.gaps] == [[4, 600], [604, 604]]
+    assert timeline.seconds[-1] == 607
+
+
+@pytest.mark.parametrize("frames", [3, 25])
+def test_frames_that_share_a_time_share_the_seconds_to_the_next(
+    tmp_path: Path, frames: int
+) -> None:
+    """A clock that counts every third frame, or whole seconds, to the last frame."""
+    whole = write_video(tmp_path / "whole.mp4", 80)
+    path = remux(whole, tmp_path / "a.mkv", lambda index, _: 40 * (index - index % frames))
+    _, times, _, _ = decode_video(path, 1)
+    assert times == pytest.approx(np.arange(80) / 25)
+    assert probe(path).duration == pytest.approx(3.2)
+
+
+@pytest.mark.parametrize("b_frames", [0, 2])
+def test_a_joined_program_stream_names_its_jump(tmp_path: Path, b_frames: int) -> None:
+    """It has a time per packet of several frames, of which the rate tells more."""
+    path = tmp_path / "a.mpg"
+    path.write_bytes(write_video(path, 100, b_frames=b_frames).read_bytes() * 2)
+    info = probe(path)
+    assert info.num_frames == 200
+    assert info.duration == pytest.approx(8)
+    assert np.array(info.gaps) == pytest.approx(np.array([[4, 4]]))
+    (note,) = info.notes
+    assert "jumps at second 4.0" in note
 
 
 def test_one_time_for_many_frames_spreads_them(tmp_path: Path) -> None:

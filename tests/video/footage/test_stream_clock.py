@@ -36,6 +36,31 @@ def test_the_time_of_the_stream_goes_on(times: list[float], expected: Sequence[f
     assert read(times, 50.0) == pytest.approx([50 + time for time in expected])
 
 
+@pytest.mark.parametrize(
+    ("times", "expected"),
+    [
+        ([5] * 6, [0, 0.2, 0.4, 0.6, 0.8, 1]),
+        ([0, 0, 0, 0.6, 0.6, 0.6, 1.2, 1.2, 1.2], [0.2 * n for n in range(9)]),
+        ([3, 3, 3, 3, 3, 4, 4, 4, 4, 4, 5], [0.2 * n for n in range(11)]),
+        ([0.5, None, None, 1.1, None, None, 1.7], [0.2 * n for n in range(7)]),
+        ([None, None, 7, 7.2], [0, 0.2, 0.4, 0.6]),
+        ([0, None, 0.2, None, 0.4, None], [0, 0.2, 0.2, 0.3, 0.4, 0.5]),
+        ([None] * 6, [0, 0.2, 0.4, 0.6, 0.8, 1]),
+        # The clock begins anew within a stretch without times, as in joined recordings.
+        ([0, None, 0.4, None, 0, None, 0.4], [0.2 * n for n in range(7)]),
+        # It stands still and then goes on from there: the frames between took their time.
+        ([0, 0.2, *[0.4] * 20, 0.6, 0.8], [0.2 * n for n in range(24)]),
+    ],
+)
+def test_frames_without_a_time_come_after_the_usual_step(
+    times: list[float | None], expected: Sequence[float]
+) -> None:
+    """The header says five frames per second, until the source tells."""
+    clock = StreamClock(30.0, 0.2)
+    stream = [clock.read(time) for time in times]
+    assert stream == pytest.approx([30 + time for time in expected], abs=2 * MIN_STEP)
+
+
 def test_times_increase_whatever_the_source_says() -> None:
     times = read([5, 5, 5, 5.0001, 4, 4, 1e9, 3, 3.0000001, -7, -6])
     assert all(late - early >= MIN_STEP * 0.99 for early, late in itertools.pairwise(times))
@@ -45,6 +70,15 @@ def test_a_source_without_times_has_those_of_this_machine() -> None:
     clock = StreamClock(3.0)
     first, second = clock.read(None), clock.read(None)
     assert 3 <= first < second < 4
+
+
+def test_a_camera_that_gives_a_time_to_some_frames_keeps_its_pace() -> None:
+    clock = StreamClock(3.0)
+    assert 3 <= clock.read(None) < 3.5
+    began = clock.read(100.0)
+    assert clock.read(100.5) == pytest.approx(began + 0.5)
+    assert [clock.read(None) for _ in range(3)] == pytest.approx([began + n for n in (1, 1.5, 2)])
+    assert clock.read(102.5) == pytest.approx(began + 2.5)
 
 
 def test_every_loop_of_a_recording_has_its_own_alert() -> None:
