@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, ParamSpec, TypeVar
+from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
 import ray
 
-from exvad.pipeline.placement import Demand, check_placement, waiting_reported
+from exvad.pipeline.placement import Demand, check_placement
+from exvad.pipeline.progress.task_board import bars_copied, task_shown
 from exvad.pipeline.session import is_on_cluster, ray_session
 from exvad.pipeline.shared_places import check_shared
 
@@ -32,7 +33,8 @@ def run_task(
 ) -> _T:
     """Call a function on a node of the cluster that has the resources; here without a cluster.
 
-    The function can be called again from its start if the node is lost.
+    The function can be called again from its start if the node is lost. On a cluster its progress
+    bars are shown here.
 
     Args:
         title: the step, as shown to the user.
@@ -55,13 +57,19 @@ def run_task(
     with ray_session():
         check_placement(title, [demand])
         check_shared({"run": config.run})
-        task = ray.remote(num_cpus=demand.cpus, num_gpus=demand.gpus, max_retries=RETRIES)(function)
-        with waiting_reported(title):
+        task = ray.remote(num_cpus=demand.cpus, num_gpus=demand.gpus, max_retries=RETRIES)(_call)
+        with task_shown(title) as board:
             try:
-                result: _T = ray.get(task.remote(*arguments, **keywords))
+                result: _T = ray.get(task.remote(board, function, *arguments, **keywords))
             except ray.exceptions.RayTaskError as error:
                 raise error.cause from None
     return result
+
+
+def _call(board: Any, function: Callable[..., _T], /, *arguments: Any, **keywords: Any) -> _T:
+    """Call a function in a task; copy its bars to the board of the driver."""
+    with bars_copied(board):
+        return function(*arguments, **keywords)
 
 
 def with_full_places(config: Config) -> Config:
