@@ -62,15 +62,38 @@ class RunData:
             ValueError: no video has the features.
             CorruptPartError: a file of the store is damaged.
         """
-        video_ids = [video.video_id for video in manifest.videos if video.split in splits]
+        survey, complete, missing = survey_complete(manifest, store, config, splits)
         text, test_crop = config.model.text, config.data.test_crop
-        survey = Survey(store, video_ids)
-        missing = survey.missing(text, test_crop)
-        complete = [video for video in video_ids if video not in missing]
-        if not complete:
-            raise ValueError(
-                f"no {' or '.join(splits)} video has the features that model.text={text} needs: "
-                "preprocess or import them, or use no text (model.text=none)"
-            )
-        bank = FeatureBank.build(store, complete, text, test_crop, survey)
-        return cls(manifest, bank, missing)
+        return cls(manifest, FeatureBank.build(store, complete, text, test_crop, survey), missing)
+
+
+def survey_complete(
+    manifest: Manifest, store: Store, config: Config, splits: Sequence[Split]
+) -> tuple[Survey, list[str], dict[str, str]]:
+    """Find the videos of some splits that have all features, without reading these.
+
+    Args:
+        manifest: the data set.
+        store: the store of its features.
+        config: `model.text` selects the text features, `data.test_crop` the crop.
+        splits: the splits.
+
+    Returns:
+        What the store holds of the videos, those that have the features, and video → what is
+        missing of the others.
+
+    Raises:
+        ValueError: no video has the features.
+        CorruptPartError: a file of the store is damaged.
+    """
+    video_ids = [video.video_id for video in manifest.videos if video.split in splits]
+    text = config.model.text
+    survey = Survey(store, video_ids)
+    missing = survey.missing(text, config.data.test_crop)
+    complete = [video for video in video_ids if video not in missing]
+    if not complete:
+        raise ValueError(
+            f"no {' or '.join(splits)} video has the features that model.text={text} needs: "
+            "preprocess or import them, or use no text (model.text=none)"
+        )
+    return survey, complete, missing
