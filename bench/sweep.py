@@ -17,7 +17,6 @@ from contextlib import redirect_stdout
 from pathlib import Path
 from typing import Any
 
-import ray
 from ray import tune
 
 from bench._harness import ROOT, emit, make_features
@@ -26,10 +25,10 @@ from exvad.config import Config, load_config, override_config
 from exvad.data.storage.places import resolve_place
 from exvad.pipeline.session import ray_session
 from exvad.tuning.confirm import ConfirmedSetting, confirm
+from exvad.tuning.inputs import SweepInputs, load_bank
 from exvad.tuning.records import TrialRecord, best_first
 from exvad.tuning.search import SearchPlan, search
 from exvad.tuning.space import read_space
-from exvad.tuning.sweep import load_data
 from exvad.tuning.trial import run_trial
 
 SEEDS = 3
@@ -54,8 +53,9 @@ def prepare(folder: Path, quick: bool) -> Config:
 def measure(folder: Path, config: Config, trials: int) -> dict[str, float]:
     """Run the sweeps and the confirmation; return the metrics."""
     space = read_space(ROOT / "exvad/assets/search_space.yaml", config)
-    data, labels = load_data(config, space)
-    shared: dict[str, Any] = {"bank": data.bank, "manifest": data.manifest, "labels": labels}
+    inputs = SweepInputs.find(config, space)
+    bank = load_bank(inputs, config)
+    shared: dict[str, Any] = {"bank": bank, "manifest": inputs.manifest, "labels": inputs.labels}
     epochs: dict[bool, list[float]] = {True: [], False: []}
     best: dict[bool, list[TrialRecord]] = {True: [], False: []}
     for seed in range(SEEDS):
@@ -67,8 +67,7 @@ def measure(folder: Path, config: Config, trials: int) -> dict[str, float]:
             records = search(function, space, seeded, sweep_folder, plan).records
             epochs[early_stop].append(sum(record.metrics["epoch"] for record in records))
             best[early_stop].append(best_first(records)[0])
-    references = {key: ray.put(value) for key, value in shared.items()}
-    trained = confirm([best[True][0].parameters, {}], SEEDS, config, references)
+    trained = confirm([best[True][0].parameters, {}], SEEDS, config, shared)
     winner = next(setting for setting in trained if setting.parameters)
     preset = next(setting for setting in trained if not setting.parameters)
     lost = [

@@ -22,7 +22,7 @@ import torch
 
 from bench._harness import ROOT, emit, make_features
 from exvad.config import Config, load_config, override_config
-from exvad.tuning.sweep import load_data
+from exvad.tuning.inputs import SweepInputs, load_bank
 from exvad.tuning.trial import train_once
 
 CONCURRENCY = 2
@@ -84,11 +84,12 @@ def time_sweep(folder: Path, count: int) -> SweepTimes:
 
 def time_trainings(config: Config, settings: list[dict[str, Any]]) -> float:
     """Return the seconds of trainings in this process, one after another."""
-    data, labels = load_data(config, {})
+    inputs = SweepInputs.find(config, {})
+    shared = load_bank(inputs, config), inputs.manifest, inputs.labels
     torch.set_num_threads(1)
     start = time.monotonic()
     for drawn in settings:
-        train_once(override_config(config, drawn), data.bank, data.manifest, labels)
+        train_once(override_config(config, drawn), *shared)
     return time.monotonic() - start
 
 

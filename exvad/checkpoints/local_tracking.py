@@ -7,15 +7,18 @@ and a copied run would write into the original.
 from __future__ import annotations
 
 import sqlite3
+import time
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
 
 from exvad.config.addresses import shown_message
+from exvad.data.storage.claims import claimed_file
 
 SQLITE = "sqlite:///"
 ARTIFACTS = "mlartifacts"
 LOCK_SECONDS = 60
+RETRY_SECONDS = 0.1
 REPLACE = "restore it, or move it away, and the same command begins a new one"
 _DAMAGED = ("not a database", "malformed")  # what SQLite says about other files
 _PLACES = (
@@ -89,6 +92,32 @@ def adopt_artifacts(database: Path) -> None:
                             f"WHERE {column} = ? OR substr({column}, 1, ?) = ?",
                             (here, len(place) + 1, place, len(place) + 1, f"{place}/"),
                         )
+
+
+@contextmanager
+def one_at_a_time(database: Path | None) -> Iterator[None]:
+    """Let one process of this machine at a time look into a SQLite file, or make it.
+
+    MLflow makes its tables one by one, and refuses a file in which some are missing.
+
+    Args:
+        database: the SQLite file; None for a server, where nothing has to wait.
+
+    Raises:
+        ValueError: another process has been at it for a minute.
+        OSError: the folder can't be written to.
+    """
+    deadline = time.monotonic() + LOCK_SECONDS
+    with ExitStack() as stack:
+        while database is not None:
+            try:
+                stack.enter_context(claimed_file(database, "exvad command"))
+                break
+            except ValueError:
+                if time.monotonic() > deadline:
+                    raise
+            time.sleep(RETRY_SECONDS)
+        yield
 
 
 @contextmanager

@@ -13,6 +13,7 @@ from exvad.checkpoints.local_tracking import (
     artifacts_beside,
     database_path,
     keep_readers_from_blocking,
+    one_at_a_time,
     patient_uri,
     tracking_errors,
 )
@@ -93,20 +94,21 @@ def open_experiment(config: Config) -> str:
 
     database = database_path(config.mlflow_uri)
     mlflow.set_tracking_uri(patient_uri(config.mlflow_uri))
-    if database is not None:
-        adopt_artifacts(database)
-    experiment = mlflow.get_experiment_by_name(config.mlflow.experiment)
-    if database is not None:
-        keep_readers_from_blocking(database)
-    if experiment is not None and experiment.lifecycle_stage == "deleted":
-        raise ValueError(
-            f"MLflow's experiment {config.mlflow.experiment} is deleted: restore it with `mlflow "
-            "experiments restore`, or set mlflow.experiment to another name"
-        )
-    if experiment is not None:
-        return str(experiment.experiment_id)
-    location = artifacts_beside(database) if database is not None else None
-    return str(mlflow.create_experiment(config.mlflow.experiment, artifact_location=location))
+    with one_at_a_time(database):
+        if database is not None:
+            adopt_artifacts(database)
+        experiment = mlflow.get_experiment_by_name(config.mlflow.experiment)
+        if database is not None:
+            keep_readers_from_blocking(database)
+        if experiment is not None and experiment.lifecycle_stage == "deleted":
+            raise ValueError(
+                f"MLflow's experiment {config.mlflow.experiment} is deleted: restore it with "
+                "`mlflow experiments restore`, or set mlflow.experiment to another name"
+            )
+        if experiment is not None:
+            return str(experiment.experiment_id)
+        location = artifacts_beside(database) if database is not None else None
+        return str(mlflow.create_experiment(config.mlflow.experiment, artifact_location=location))
 
 
 def provenance_tags(provenance: Mapping[str, Any]) -> dict[str, str]:

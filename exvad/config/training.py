@@ -94,7 +94,10 @@ class TrainConfig(Section):
         "shared equally, and for 1 where there are several",
     )
     max_failures: int = Field(
-        3, ge=0, description="restarts of lost workers; more for long trainings on spot nodes"
+        3,
+        ge=0,
+        description="restarts of lost workers, and of a trial of a sweep whose process was lost; "
+        "more for long trainings on spot nodes",
     )
     cache_gib: float = Field(
         2,

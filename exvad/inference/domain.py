@@ -136,7 +136,8 @@ class Domain:
             LIMITS: self.limits_L,
             VIDEOS: self.videos,
         }
-        return {name: torch.from_numpy(array) for name, array in arrays.items()}
+        # Copies: arrays that come from Ray can't be written to, and torch warns of such.
+        return {name: torch.tensor(array) for name, array in arrays.items()}
 
 
 def pop_domain(tensors: dict[str, torch.Tensor]) -> Domain | None:

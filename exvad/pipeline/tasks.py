@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 import ray
 
 from exvad.checkpoints.local_tracking import SQLITE, database_path
-from exvad.pipeline.placement import Demand, check_placement, waiting_reported
+from exvad.pipeline.placement import Demand, check_placement
+from exvad.pipeline.progress.task_board import bars_copied, task_shown
 from exvad.pipeline.session import is_on_cluster, ray_session
 from exvad.pipeline.shared_places import check_shared, shared_places
 
@@ -34,7 +35,8 @@ def run_task(
 ) -> _T:
     """Call a function on a node of the cluster that has the resources; here without a cluster.
 
-    The function can be called again from its start if the node is lost.
+    The function can be called again from its start if the node is lost. On a cluster its progress
+    bars are shown here.
 
     Args:
         title: the step, as shown to the user.
@@ -58,8 +60,8 @@ def run_task(
         check_placement(title, [demand])
         check_shared(marks)
         task = ray.remote(num_cpus=demand.cpus, num_gpus=demand.gpus, max_retries=RETRIES)(_call)
-        with waiting_reported(title):
-            result: _T = get_result(task.remote(marks, function, arguments, keywords))
+        with task_shown(title) as board:
+            result: _T = get_result(task.remote(board, marks, function, arguments, keywords))
     return result
 
 
@@ -79,11 +81,16 @@ def get_result(reference: ray.ObjectRef) -> Any:
 
 
 def _call(
-    marks: Marks, function: Callable[..., _T], arguments: Sequence[Any], keywords: Mapping[str, Any]
+    board: Any,
+    marks: Marks,
+    function: Callable[..., _T],
+    arguments: Sequence[Any],
+    keywords: Mapping[str, Any],
 ) -> _T:
-    """Call a function on a node that sees the places of the job."""
+    """Call a function on a node that sees the places of the job; show its bars in the driver."""
     marks.check()
-    return function(*arguments, **keywords)
+    with bars_copied(board):
+        return function(*arguments, **keywords)
 
 
 def with_full_places(config: Config) -> Config:

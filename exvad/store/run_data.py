@@ -64,24 +64,52 @@ class RunData:
             ValueError: no video has the features.
             CorruptPartError: a file of the store is damaged.
         """
-        video_ids = [video.video_id for video in manifest.videos if video.split in splits]
-        text = config.model.text
-        crops = range(stacked) if stacked > 1 else (config.data.test_crop,)
-        survey = Survey(store, video_ids)
-        missing: dict[str, str] = {}
-        for crop in crops:
-            missing = survey.missing(text, crop) | missing
-        complete = [video for video in video_ids if video not in missing]
-        if not complete:
-            raise ValueError(
-                f"no {' or '.join(splits)} video has the features that model.text={text} needs: "
-                "preprocess or import them, or use no text (model.text=none)"
-                if stacked == 1
-                else f"no video has the features of {stacked} crops: preprocess or import them, "
-                "or set data.crops to the number of crops that are there"
-            )
+        survey, complete, missing = survey_complete(manifest, store, config, splits, stacked)
+        text, crops = config.model.text, _crops(config, stacked)
         bank = FeatureBank.build(store, complete, text, crops[0], survey)
         if stacked > 1:
             others = (FeatureBank.build(store, complete, "none", c, survey) for c in crops[1:])
             bank = bank.beside(list(others))
         return cls(manifest, bank, missing)
+
+
+def survey_complete(
+    manifest: Manifest, store: Store, config: Config, splits: Sequence[Split], stacked: int = 1
+) -> tuple[Survey, list[str], dict[str, str]]:
+    """Find the videos of some splits that have all features, without reading these.
+
+    Args:
+        manifest: the data set.
+        store: the store of its features.
+        config: `model.text` selects the text features, `data.test_crop` the crop.
+        splits: the splits.
+        stacked: number of crops that a video needs; 1 for the one of `data.test_crop`.
+
+    Returns:
+        What the store holds of the videos, those that have the features, and video → what is
+        missing of the others.
+
+    Raises:
+        ValueError: no video has the features.
+        CorruptPartError: a file of the store is damaged.
+    """
+    video_ids = [video.video_id for video in manifest.videos if video.split in splits]
+    text = config.model.text
+    survey = Survey(store, video_ids)
+    missing: dict[str, str] = {}
+    for crop in _crops(config, stacked):
+        missing = survey.missing(text, crop) | missing
+    complete = [video for video in video_ids if video not in missing]
+    if not complete:
+        raise ValueError(
+            f"no {' or '.join(splits)} video has the features that model.text={text} needs: "
+            "preprocess or import them, or use no text (model.text=none)"
+            if stacked == 1
+            else f"no video has the features of {stacked} crops: preprocess or import them, "
+            "or set data.crops to the number of crops that are there"
+        )
+    return survey, complete, missing
+
+
+def _crops(config: Config, stacked: int) -> Sequence[int]:
+    return range(stacked) if stacked > 1 else (config.data.test_crop,)

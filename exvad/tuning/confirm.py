@@ -10,11 +10,16 @@ import numpy as np
 import ray
 
 from exvad.config import Config, override_config
+from exvad.pipeline.placement import waiting_reported
+from exvad.pipeline.progress.terminal import progress_bar
 from exvad.tuning.records import OBJECTIVES
-from exvad.tuning.trial import train_once
+from exvad.tuning.trial import train_once, use_reserved_cores
 
 if TYPE_CHECKING:
     from exvad.training.fitting import FitState
+
+
+TITLE = "confirming"
 
 
 @dataclass(frozen=True)
@@ -64,7 +69,9 @@ def confirm(
     Returns:
         The settings with their results, the best mean score first.
     """
-    task = ray.remote(num_cpus=config.tune.cpus, num_gpus=config.trial_gpus)(_train_seed)
+    options = {"num_cpus": config.tune.cpus, "num_gpus": config.trial_gpus}
+    task = ray.remote(max_retries=config.train.max_failures, **options)(_train_seed)
+    references = {name: _reference(value) for name, value in shared.items()}
     first_seed = config.train.seed
     configs = [
         [
@@ -73,14 +80,33 @@ def confirm(
         ]
         for parameters in settings
     ]
-    pending = [[task.remote(seeded, **shared) for seeded in of_setting] for of_setting in configs]
+    pending = [
+        [task.remote(seeded, **references) for seeded in of_setting] for of_setting in configs
+    ]
+    _wait([reference for of_setting in pending for reference in of_setting])
     confirmed = []
-    for parameters, of_setting, references in zip(settings, configs, pending, strict=True):
-        states = ray.get(references)
+    for parameters, of_setting, trained in zip(settings, configs, pending, strict=True):
+        states = ray.get(trained)
         metrics = [state.best_metrics for state in states]
         confirmed.append(ConfirmedSetting(parameters, metrics, states[0], of_setting[0]))
     return sorted(confirmed, key=lambda setting: -setting.mean)
 
 
+def _reference(value: Any) -> ray.ObjectRef:
+    return value if isinstance(value, ray.ObjectRef) else ray.put(value)
+
+
+def _wait(pending: list[ray.ObjectRef]) -> None:
+    """Wait for trainings; show how many have ended."""
+    with progress_bar() as bar, waiting_reported(TITLE) as reporter:
+        row = bar.add_task(TITLE, total=len(pending))
+        while pending:
+            # The states of many trainings stay where they are until they are needed.
+            _, pending = ray.wait(pending, fetch_local=False)
+            reporter.progress()
+            bar.advance(row)
+
+
 def _train_seed(config: Config, bank: Any, manifest: Any, labels: Any) -> FitState:
+    use_reserved_cores(config)
     return train_once(config, bank, manifest, labels)

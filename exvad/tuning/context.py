@@ -1,21 +1,22 @@
-"""The inputs of a sweep: its options as typed, and what they load."""
+"""A sweep: its options as typed, and what they find."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
+
+from exvad.tuning.folders import PLAN
 
 if TYPE_CHECKING:
     from exvad.config import Config
     from exvad.data.storage.places import Place
-    from exvad.laam.run_labels import RunLabels
-    from exvad.store.run_data import RunData
+    from exvad.tuning.inputs import SweepInputs
     from exvad.tuning.search import Method
     from exvad.tuning.space import Dimension
 
-PLAN = "sweep.json"
+Resume = Literal["never", "newest", "unfinished"]
 
 
 @dataclass(frozen=True)
@@ -28,7 +29,7 @@ class SweepOptions:
         search: the sampler.
         confirm_seeds: seeds per setting when the three best settings are trained again.
         early_stop: whether ASHA stops trials that are not promising.
-        resume: whether to resume the newest sweep.
+        resume: which sweep to resume: none, the newest, or the newest if it is unfinished.
         preset: the preset as typed, for the command that trains the winner.
         overrides: the overrides as typed, for the same command.
         command: all arguments as typed, for the command that resumes the sweep.
@@ -39,7 +40,7 @@ class SweepOptions:
     search: Method = "tpe"
     confirm_seeds: int = 1
     early_stop: bool = True
-    resume: bool = False
+    resume: Resume = "never"
     preset: str = "demo"
     overrides: Sequence[str] = ()
     command: Sequence[str] = ()
@@ -54,16 +55,14 @@ class SweepContext:
         options: the options of the sweep.
         folder: the folder of the sweep, RUN/sweep1, RUN/sweep2, ….
         space: the search space.
-        data: features and manifest of the run.
-        labels: classes of the run with their vectors.
+        inputs: manifest and labels of the run, and which videos have features.
     """
 
     config: Config
     options: SweepOptions
     folder: Place
     space: dict[str, Dimension]
-    data: RunData
-    labels: RunLabels
+    inputs: SweepInputs
 
     def space_text(self) -> str:
         """Return the file of the search space as it was when the sweep started."""

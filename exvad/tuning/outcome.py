@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from exvad.inference.domain import Domain
     from exvad.tuning.confirm import ConfirmedSetting
     from exvad.tuning.records import TrialRecord
 
@@ -20,12 +21,14 @@ class SweepOutcome:
         confirmed: the settings that were trained again, the best first.
         note: how the best compares with the start, or how far the sweep came.
         interrupted: whether the sweep was stopped before its end.
+        domain: statistics of the features of the training videos; None for too few videos.
     """
 
     records: list[TrialRecord]
     confirmed: list[ConfirmedSetting]
     note: str
     interrupted: bool = False
+    domain: Domain | None = None
 
 
 def as_overrides(parameters: Mapping[str, Any]) -> list[str]:

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from ray.tune import Callback
 from rich.console import Group
 from rich.live import Live
+from rich.progress import Progress
 from rich.table import Table
 
+from exvad.pipeline.placement import waiting_reported
 from exvad.pipeline.progress import terminal
 
 Phase = Literal["running", "finished", "stopped early", "failed"]
@@ -105,7 +108,8 @@ def progress_table(rows: Sequence[TrialRow], planned: int, seconds: float) -> Gr
 
 
 class SweepProgress(Callback):  # type: ignore[misc]
-    """Shows the progress of a sweep: a live table on a terminal, else a line per ended trial.
+    """Shows the progress of a sweep: a live table on a terminal, else a line per ended trial and a
+    line a minute. Where no trial can run, it prints what the sweep waits for.
 
     Ray Tune pickles this callback with the sweep and unpickles it on `--resume`. So it holds only
     plain values until the sweep starts.
@@ -120,18 +124,22 @@ class SweepProgress(Callback):  # type: ignore[misc]
         self.epochs = epochs
         self._rows: dict[str, TrialRow] = {}
         self._start = 0.0
-        self._live: Live | None = None
+        self._display: _Display | None = None
 
     def __getstate__(self) -> dict[str, Any]:
         """Return the state without the display."""
-        return {**self.__dict__, "_rows": {}, "_live": None}
+        return {**self.__dict__, "_rows": {}, "_display": None}
 
     def setup(self, **_: Any) -> None:
         """Start the display."""
         self._start = time.monotonic()
-        if terminal.console.is_terminal:
-            self._live = Live(console=terminal.console, refresh_per_second=REFRESHES_PER_SECOND)
-            self._live.start()
+        self._display = _Display(self._table, self.planned)
+
+    def on_step_end(self, **event: Any) -> None:
+        """Record that the sweep waits for nothing while a trial runs, however long an epoch is."""
+        # Ended trials come first.
+        if self._display and any(trial.status == "RUNNING" for trial in reversed(event["trials"])):
+            self._display.waiting.progress()
 
     def on_trial_start(self, **event: Any) -> None:
         """Add a trial that starts."""
@@ -157,10 +165,9 @@ class SweepProgress(Callback):  # type: ignore[misc]
 
     def on_experiment_end(self, **_: Any) -> None:
         """Leave the last state on the terminal."""
-        if self._live is not None:
-            self._live.update(self._table())
-            self._live.stop()
-            self._live = None
+        if self._display is not None:
+            self._display.close()
+            self._display = None
 
     def _table(self) -> Group:
         return progress_table(list(self._rows.values()), self.planned, self._seconds)
@@ -171,10 +178,10 @@ class SweepProgress(Callback):  # type: ignore[misc]
 
     def _show(self, trial: Any, phase: Phase, metrics: Mapping[str, Any] | None = None) -> None:
         row = self._update_row(trial, phase, metrics)
-        if self._live is not None:
-            self._live.update(self._table())
-        elif phase != "running":
-            rows = list(self._rows.values())
+        rows = list(self._rows.values())
+        if self._display is not None:
+            self._display.count(rows)
+        if phase != "running" and not terminal.console.is_terminal:
             best = best_rows(rows)
             lead = f"; best so far {best[0].score:.4f} ({best[0].settings()})" if best else ""
             state = summary_line(rows, self.planned, self._seconds)
@@ -185,3 +192,39 @@ class SweepProgress(Callback):  # type: ignore[misc]
         row = self._rows.setdefault(trial.trial_id, TrialRow(len(self._rows), trial.config))
         row.phase, row.metrics = phase, metrics or row.metrics
         return row
+
+
+class _Display:
+    """The display of a sweep that runs.
+
+    Args:
+        table: returns the table of the trials.
+        planned: number of trials that are planned.
+    """
+
+    def __init__(self, table: Callable[[], Group], planned: int) -> None:
+        self._open = ExitStack()
+        self.waiting = self._open.enter_context(waiting_reported("the sweep"))
+        self._bar: Progress | None = None
+        if terminal.console.is_terminal:
+            self._open.enter_context(
+                Live(
+                    get_renderable=table,
+                    console=terminal.console,
+                    refresh_per_second=REFRESHES_PER_SECOND,
+                )
+            )
+        else:
+            self._bar = self._open.enter_context(terminal.progress_bar())
+            self._task = self._bar.add_task("trials", total=planned)
+
+    def count(self, rows: Sequence[TrialRow]) -> None:
+        """Show how many trials have ended and how many run, where there is no table."""
+        if self._bar is not None:
+            running = sum(row.phase == "running" for row in rows)
+            description = f"trials ({running} running)" if running else "trials"
+            self._bar.update(self._task, completed=len(rows) - running, description=description)
+
+    def close(self) -> None:
+        """Leave the last state on the terminal."""
+        self._open.close()

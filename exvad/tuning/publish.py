@@ -5,17 +5,18 @@ from __future__ import annotations
 import shlex
 from contextlib import ExitStack
 from pathlib import Path
+from typing import Any
 
 from exvad.checkpoints.checkpoint import Checkpoint, saved_checkpoint
 from exvad.checkpoints.local_tracking import database_path, tracking_errors
 from exvad.checkpoints.provenance import git_commit
 from exvad.checkpoints.registry import CHECKPOINT
-from exvad.inference.domain import fit_domain
+from exvad.inference.domain import Domain
 from exvad.pipeline.progress.terminal import console
 from exvad.pipeline.train import trained_checkpoint
-from exvad.training.snippet_sample import bank_snippets
 from exvad.tuning.confirm import ConfirmedSetting
 from exvad.tuning.context import SweepContext
+from exvad.tuning.folders import SUMMARY
 from exvad.tuning.importance import parameter_importance
 from exvad.tuning.outcome import SweepOutcome, as_overrides
 from exvad.tuning.page import render_sweep
@@ -27,6 +28,8 @@ PAGE, SPACE = "sweep.html", "space.yaml"
 def publish(sweep: SweepContext, outcome: SweepOutcome) -> None:
     """Write the page and the winner's checkpoint, log to MLflow, register the winner, print.
 
+    The summary is written last: without it the sweep counts as unfinished.
+
     Args:
         sweep: the inputs of the sweep.
         outcome: the outcome of the sweep.
@@ -36,7 +39,7 @@ def publish(sweep: SweepContext, outcome: SweepOutcome) -> None:
         commands: list[str] = []
         if outcome.confirmed:
             winner = outcome.confirmed[0]
-            trained = _checkpoint(sweep, winner)
+            trained = _checkpoint(sweep, winner, outcome.domain)
             checkpoint = stack.enter_context(saved_checkpoint(sweep.folder / CHECKPOINT, trained))
             commands = _commands(sweep, winner)
         _publish(sweep, outcome, commands, checkpoint)
@@ -50,7 +53,7 @@ def _publish(
     for name, text in files.items():
         (sweep.folder / name).write_text(text)
     lineage = {
-        "data": sweep.data.manifest.fingerprint(),
+        "data": sweep.inputs.manifest.fingerprint(),
         "commit": git_commit(),
         "preset": options.preset,
         "search": options.search,
@@ -60,17 +63,30 @@ def _publish(
     with tracking_errors(database_path(sweep.config.mlflow_uri), done):
         run_id = log_sweep(sweep.config, outcome, lineage, files, checkpoint)
         version = register_champion(sweep.config, run_id, lineage) if outcome.confirmed else None
+    if outcome.confirmed:
+        (sweep.folder / SUMMARY).write_json(_summary(outcome, run_id, version))
     _print_summary(sweep, outcome, run_id, version, commands)
 
 
-def _checkpoint(sweep: SweepContext, winner: ConfirmedSetting) -> Checkpoint:
-    label_CD = sweep.labels.embeddings(winner.config)
-    manifest, bank = sweep.data.manifest, sweep.data.bank
-    ids = [video.video_id for video in manifest.videos if video.split == "train"]
-    domain = fit_domain(bank_snippets(bank, ids))
+def _checkpoint(sweep: SweepContext, winner: ConfirmedSetting, domain: Domain | None) -> Checkpoint:
+    inputs = sweep.inputs
+    label_CD = inputs.labels.embeddings(winner.config)
     return trained_checkpoint(
-        winner.config, winner.state, label_CD, sweep.labels.phrases, manifest, domain
+        winner.config, winner.state, label_CD, inputs.labels.phrases, inputs.manifest, domain
     )
+
+
+def _summary(outcome: SweepOutcome, run_id: str, version: str | None) -> dict[str, Any]:
+    winner = outcome.confirmed[0]
+    return {
+        "winner": winner.parameters,
+        "score": winner.mean,
+        "deviation": winner.deviation,
+        "note": outcome.note,
+        "trials": len(outcome.records),
+        "mlflow_run": run_id,
+        "version": version,
+    }
 
 
 def _commands(sweep: SweepContext, winner: ConfirmedSetting) -> list[str]:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 import math
 import os
-import re
 import signal
 import threading
 from collections.abc import Callable, Iterator
@@ -22,7 +21,7 @@ from ray.tune.search.basic_variant import BasicVariantGenerator
 from ray.tune.search.optuna import OptunaSearch
 
 from exvad.config import Config
-from exvad.data.storage.places import Place, resolve_place
+from exvad.data.storage.places import Place
 from exvad.tuning.progress import SweepProgress
 from exvad.tuning.records import OBJECTIVES, TrialRecord
 from exvad.tuning.space import Dimension, grid_space, sampling_space
@@ -31,8 +30,6 @@ from exvad.tuning.trial_state import FailedBeforeError
 Method = Literal["tpe", "nsga2", "random", "grid"]
 # ASHA stops no trial in the first 1/8 of a training; at each later rung a third continues.
 GRACE_DIVISOR, REDUCTION_FACTOR = 8, 3
-# How often a trial is started again whose process or node was lost.
-RESTARTS = 3
 # How the names of Ray Tune's files begin: those of a sweep, and those of either kind of sampler.
 SAVED = {"tuner.pkl", "experiment_state"}
 SAVED_SAMPLERS = ({"searcher-state", "search_gen_state"}, {"basic-variant-state"})
@@ -69,20 +66,6 @@ class SearchResult:
     interrupted: bool
 
 
-def sweep_folder(config: Config, resume: bool) -> Place:
-    """Return the folder of a new sweep, or of the newest sweep to resume.
-
-    Raises:
-        ValueError: there is no sweep to resume.
-    """
-    run = resolve_place(config.run)
-    names = (re.fullmatch(r"sweep(\d+)", name) for name in run.list_folders())
-    newest = max((int(name[1]) for name in names if name), default=0)
-    if resume and not newest:
-        raise ValueError(f"there is no sweep below {config.run} to resume")
-    return run / f"sweep{newest if resume else newest + 1}"
-
-
 def search(
     trainable: Callable[..., None],
     space: dict[str, Dimension],
@@ -96,7 +79,8 @@ def search(
     Args:
         trainable: a function trainable of Ray Tune.
         space: the search space.
-        config: number of epochs, seed, and resources per trial.
+        config: number of epochs, seed, resources per trial, and how often a trial is started again
+            whose process was lost.
         folder: the folder in which Ray Tune stores the sweep.
         plan: how to search.
         resume: whether to resume the sweep in the folder; trials that ended are not run again, and
@@ -195,7 +179,7 @@ def _make_tuner(
             verbose=0,
             callbacks=[JsonLoggerCallback(), progress],
             checkpoint_config=tune.CheckpointConfig(num_to_keep=1),
-            failure_config=tune.FailureConfig(max_failures=RESTARTS),
+            failure_config=tune.FailureConfig(max_failures=config.train.max_failures),
         ),
     )
 

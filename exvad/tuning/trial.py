@@ -42,6 +42,15 @@ def _imported() -> None:
     """Do nothing: Ray has imported this module before it calls this."""
 
 
+def use_reserved_cores(config: Config) -> None:
+    """Make this process compute with as many threads as it has cores reserved.
+
+    Args:
+        config: `tune.cpus`.
+    """
+    torch.set_num_threads(max(1, int(config.tune.cpus)))
+
+
 def train_once(
     config: Config,
     bank: FeatureBank,
@@ -96,7 +105,7 @@ def run_trial(
         FailedBeforeError: the trial ended with an error before.
     """
     marks.check()
-    torch.set_num_threads(1)
+    use_reserved_cores(config)
     storage = tune.get_context().get_storage()
     folder = storage.trial_fs_path, storage.storage_filesystem
     before = read_trial_state(*folder)

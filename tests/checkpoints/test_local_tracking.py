@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import shutil
 import sqlite3
+import subprocess
+import sys
 import threading
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
@@ -189,3 +191,33 @@ def test_the_address_of_a_server_that_went_away_is_reported_without_its_password
     ):
         client.get_experiment_by_name("exvad")
     assert "secret" not in str(caught.value)
+
+
+def test_processes_that_begin_together_make_one_database(tmp_path: Path) -> None:
+    code = (
+        "import sys, time, mlflow\n"
+        "from pathlib import Path\n"
+        "from exvad.checkpoints.tracking import prepare_tracking\n"
+        "from exvad.config import load_config\n"
+        "folder, number = Path(sys.argv[1]), sys.argv[2]\n"
+        "(folder / f'ready{number}').touch()\n"
+        "while len(list(folder.glob('ready*'))) < 3:\n"
+        "    time.sleep(0.01)\n"
+        "prepare_tracking(load_config('demo', [f'run={folder}/run', "
+        "f'mlflow.uri=sqlite:///{folder}/run/mlflow.db']))\n"
+    )
+    (tmp_path / "run").mkdir()
+    processes = [
+        subprocess.Popen(
+            [sys.executable, "-c", code, str(tmp_path), str(number)],
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        for number in range(3)
+    ]
+    for process in processes:
+        _, errors = process.communicate(timeout=120)
+        assert process.returncode == 0, errors
+    uri = f"sqlite:///{tmp_path}/run/mlflow.db"
+    assert MlflowClient(uri).get_experiment_by_name("exvad") is not None
+    assert not list((tmp_path / "run").glob(".mlflow*"))

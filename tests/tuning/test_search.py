@@ -1,4 +1,4 @@
-"""The search: folders of sweeps, and reasons of failures."""
+"""The search: what was saved, and reasons of failures."""
 
 from __future__ import annotations
 
@@ -7,20 +7,8 @@ from pathlib import Path
 import pytest
 from ray.exceptions import RayActorError
 
-from exvad.config import load_config
 from exvad.data.storage.places import resolve_place
-from exvad.tuning.search import failure_reason, has_saved_state, sweep_folder
-
-
-def test_sweep_folder_numbers_new_sweeps_and_resumes_the_newest(tmp_path: Path) -> None:
-    config = load_config("demo", [f"run={tmp_path}"])
-    with pytest.raises(ValueError, match="no sweep"):
-        sweep_folder(config, resume=True)
-    for number in range(1, 12):
-        folder = sweep_folder(config, resume=False)
-        assert folder.path == str(tmp_path / f"sweep{number}")
-        (folder / "sweep.json").write_text("{}")
-    assert sweep_folder(config, resume=True).path == str(tmp_path / "sweep11")
+from exvad.tuning.search import failure_reason, has_saved_state
 
 
 @pytest.mark.parametrize(

@@ -18,8 +18,7 @@ from exvad.checkpoints.checkpoint import load_checkpoint
 from exvad.checkpoints.registry import resolve_checkpoint
 from exvad.cli.main import main
 from exvad.config import dump_config
-from exvad.tuning.space import Dimension, IntRange
-from exvad.tuning.sweep import load_data
+from exvad.store.feature_bank import FeatureBank
 from tests.helpers.planted import CLASSES, config, plant_run
 from tests.helpers.processes import descendants_named, exvad_command, run_exvad, stop
 from tests.helpers.ray_sessions import cluster_of_nodes
@@ -31,7 +30,7 @@ __all__ = ["tracking_server"]
 pytestmark = pytest.mark.filterwarnings("ignore:The ``noload`` loader strategy")
 
 EPOCHS = 4
-WAIT_SECONDS = 200
+WAIT_SECONDS = 240
 # In the command line of a process that runs trials.
 TRIAL = "ImplicitFunc"
 SPACE = """
@@ -170,24 +169,6 @@ def test_sweep_with_a_relative_preset_writes_page_runs_and_champion(
     assert "was started with another configuration" in capsys.readouterr().err
 
 
-def test_load_data_refuses_more_phrases_than_a_class_has(folder: Path) -> None:
-    space: dict[str, Dimension] = {"labels.k": IntRange(type="int", low=1, high=2)}
-    with pytest.raises(ValueError, match="up to 2, but a class has only 1 phrases"):
-        load_data(config(f"run={folder}/run"), space)
-
-
-def test_load_data_refuses_a_start_that_no_class_has_phrases_for(folder: Path) -> None:
-    with pytest.raises(ValueError, match=r"k = 4, .* fewer phrases"):
-        load_data(config(f"run={folder}/run", "labels.k=4"), {})
-
-
-@pytest.mark.parametrize("key", ["clip.model", "model.text"])
-def test_load_data_refuses_settings_that_the_features_depend_on(folder: Path, key: str) -> None:
-    space: dict[str, Dimension] = {key: IntRange(type="int", low=1, high=2)}
-    with pytest.raises(ValueError, match=rf"{key}: a sweep draws train"):
-        load_data(config(f"run={folder}/run"), space)
-
-
 @pytest.mark.slow
 def test_killed_sweep_resumes_without_repeating_ended_trials(folder: Path, tmp_path: Path) -> None:
     copy_run(folder, tmp_path)
@@ -196,6 +177,7 @@ def test_killed_sweep_resumes_without_repeating_ended_trials(folder: Path, tmp_p
         ended = wait_for_trials(tmp_path, 2)
         stop(process, gently=False)
     finished = sweep(tmp_path, "--resume", *options)
+    assert not (tmp_path / "run/sweep2").exists()
     assert "8 trials:" in finished.stderr
     assert len(result_lines(tmp_path)) == 8
     for trial in ended:
@@ -203,6 +185,61 @@ def test_killed_sweep_resumes_without_repeating_ended_trials(folder: Path, tmp_p
         assert epochs_reported(tmp_path, trial)[:EPOCHS] == [1, 2, 3, 4]
         assert set(epochs_reported(tmp_path, trial)[EPOCHS:]) <= {4}
     assert list(logged_epochs(tmp_path).values()) == [[1, 2, 3, 4]] * 8
+
+
+@pytest.mark.slow
+def test_one_command_starts_a_sweep_continues_it_and_starts_the_next(
+    folder: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    copy_run(folder, tmp_path)
+    options = ("--resume-or-start", "--trials", "4", "--search", "random", "--no-early-stop")
+    with start_sweep(tmp_path, *options) as process:
+        wait_for_trials(tmp_path, 1)
+        stop(process, gently=False)
+    monkeypatch.chdir(tmp_path)
+    assert main(arguments(tmp_path, *options, "train.epochs=5")) == 2
+    assert "sweep1 was started with another configuration: give the same" in capsys.readouterr().err
+    finished = sweep(tmp_path, *options)
+    assert "4 trials:" in finished.stderr
+    assert len(result_lines(tmp_path)) == 4
+    assert not (tmp_path / "run/sweep2").exists()
+    summary = json.loads((tmp_path / "run/sweep1/summary.json").read_text())
+    assert set(summary["winner"]) == {"labels.k", "model.tau", "train.learning_rate"}
+    assert summary["trials"] == 4
+
+    with start_sweep(tmp_path, *options) as process:
+        deadline = time.monotonic() + WAIT_SECONDS
+        while not (tmp_path / "run/sweep2").exists():
+            assert time.monotonic() < deadline
+            time.sleep(0.1)
+        stop(process, gently=False)
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore")  # those of Ray itself
+def test_driver_of_a_sweep_never_holds_features(
+    folder: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    copy_run(folder, tmp_path)
+
+    def refuse(*_: object, **__: object) -> None:
+        raise AssertionError("the driver holds features")
+
+    monkeypatch.setattr(FeatureBank, "build", refuse)
+    monkeypatch.setattr(FeatureBank, "__setstate__", refuse, raising=False)
+    monkeypatch.chdir(tmp_path)
+    assert main(arguments(tmp_path, "--trials", "2", "--search", "random")) == 0
+    written = capsys.readouterr().err
+    assert "reading the features: 40 of 40" in written
+    assert "trials: 2 of 2 in" in written
+    assert "confirming: 3 of 3 in" in written
+    assert load_checkpoint(tmp_path / "run/sweep1/checkpoint").domain is not None
 
 
 @pytest.mark.slow
@@ -248,6 +285,42 @@ def test_lost_process_and_lost_node_cost_no_trial(folder: Path, tmp_path: Path) 
     assert "Traceback" not in output
     assert {run.info.status for run in trial_runs(tmp_path)} == {"FINISHED"}
     assert list(logged_epochs(tmp_path).values()) == [list(range(1, epochs + 1))] * 4
+
+
+@pytest.mark.slow
+def test_nodes_lost_before_the_first_report_cost_no_trial(folder: Path, tmp_path: Path) -> None:
+    """At first all nodes of trials are lost, and with them the only copy of the features."""
+    copy_run(folder, tmp_path)
+    options = ("--trials", "3", "--search", "random", "--no-early-stop")
+    with (
+        cluster_of_nodes(1, 1) as cluster,
+        start_sweep(tmp_path, *options, RAY_ADDRESS=cluster.address) as process,
+    ):
+        for lost in (2, 1):
+            kill_nodes_of_starting_trials(cluster, lost)
+            assert not sum(result_lines(tmp_path).values()), "a trial had reported"
+            for _ in range(lost):
+                cluster.add_node(num_cpus=1)
+        _, output = process.communicate(timeout=280)
+    assert process.returncode == 0, output
+    assert "3 trials: 0 stopped early, 0 failed" in output
+    assert "Traceback" not in output
+    assert list(logged_epochs(tmp_path).values()) == [[1, 2, 3, 4]] * 3
+
+
+def kill_nodes_of_starting_trials(cluster: Any, count: int) -> None:
+    """Wait until a number of nodes have a process of a trial, and kill these nodes at once."""
+    deadline = time.monotonic() + WAIT_SECONDS
+    starting: list[Any] = []
+    while len(starting) < count:
+        assert time.monotonic() < deadline, "no trial started"
+        starting = [
+            node
+            for node in cluster.worker_nodes
+            if descendants_named(node.all_processes["raylet"][0].process, TRIAL)
+        ]
+    for node in starting[:count]:
+        cluster.remove_node(node, allow_graceful=False)
 
 
 @pytest.mark.slow

@@ -15,7 +15,7 @@ from exvad.data.manifest import Manifest
 from exvad.laam.run_labels import RunLabels
 from exvad.store.feature_bank import FeatureBank
 from exvad.training.fitting import FitState
-from exvad.tuning.sweep import load_data
+from exvad.tuning.inputs import SweepInputs, load_bank
 from exvad.tuning.trial import train_once
 from exvad.tuning.trial_state import (
     RESULT_FILE,
@@ -36,8 +36,8 @@ def training(tmp_path_factory: pytest.TempPathFactory) -> Training:
     folder = tmp_path_factory.mktemp("run")
     plant_run(folder, videos=24, validation=0.3)
     settings = config(f"run={folder}/run", "labels.k=0", "train.epochs=3")
-    data, labels = load_data(settings, {})
-    return settings, data.bank, data.manifest, labels
+    inputs = SweepInputs.find(settings, {})
+    return settings, load_bank(inputs, settings), inputs.manifest, inputs.labels
 
 
 @pytest.fixture(scope="module")

@@ -53,7 +53,22 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         action="store_false",
         help="train every trial to its last epoch",
     )
-    parser.add_argument("--resume", action="store_true", help="resume the newest sweep")
+    resume = parser.add_mutually_exclusive_group()
+    resume.add_argument(
+        "--resume",
+        action="store_const",
+        const="newest",
+        default="never",
+        help="resume the newest sweep",
+    )
+    resume.add_argument(
+        "--resume-or-start",
+        dest="resume",
+        action="store_const",
+        const="unfinished",
+        help="resume the newest sweep if it is unfinished, else start one: the same command for a "
+        "job that may be lost and given again",
+    )
     add_no_check(parser)
     add_config(parser)
 
