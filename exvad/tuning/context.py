@@ -7,14 +7,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from exvad.tuning.folders import PLAN
-
 if TYPE_CHECKING:
     from exvad.config import Config
     from exvad.data.storage.places import Place
     from exvad.tuning.inputs import SweepInputs
     from exvad.tuning.search import Method
     from exvad.tuning.space import Dimension
+
+# The plan is written when a sweep begins, the summary when its winner is registered.
+PLAN, SUMMARY = "sweep.json", "summary.json"
 
 Resume = Literal["never", "newest", "unfinished"]
 

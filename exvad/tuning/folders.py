@@ -8,13 +8,11 @@ from typing import TYPE_CHECKING, Any
 
 from exvad.data.storage.places import Place, resolve_place
 from exvad.pipeline.studies.results import read_result
+from exvad.tuning.context import PLAN, SUMMARY
 
 if TYPE_CHECKING:
     from exvad.config import Config
     from exvad.tuning.context import SweepOptions
-
-# The plan is written when a sweep begins, the summary when its winner is registered.
-PLAN, SUMMARY = "sweep.json", "summary.json"
 
 
 def sweep_to_resume(config: Config, options: SweepOptions) -> Place | None:

@@ -15,8 +15,7 @@ from exvad.inference.domain import Domain
 from exvad.pipeline.progress.terminal import console
 from exvad.pipeline.train import trained_checkpoint
 from exvad.tuning.confirm import ConfirmedSetting
-from exvad.tuning.context import SweepContext
-from exvad.tuning.folders import SUMMARY
+from exvad.tuning.context import SUMMARY, SweepContext
 from exvad.tuning.importance import parameter_importance
 from exvad.tuning.outcome import SweepOutcome, as_overrides
 from exvad.tuning.page import render_sweep

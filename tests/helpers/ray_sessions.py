@@ -9,7 +9,6 @@ from contextlib import contextmanager
 from typing import Any
 
 import ray
-from ray import serve
 
 from exvad.pipeline.session import ray_output_hidden
 from tests.helpers.processes import free_port
@@ -58,21 +57,3 @@ def cluster_of_nodes(*num_cpus: float) -> Iterator[Any]:
         yield cluster
     finally:
         cluster.shutdown()
-
-
-@contextmanager
-def session_with_serve(address: str) -> Iterator[None]:
-    """Join a cluster, and run Ray Serve there without its proxy; another server may have the port.
-
-    Args:
-        address: address of the cluster.
-    """
-    with ray_output_hidden(), warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        ray.init(address, logging_level=logging.ERROR, log_to_driver=False)
-    try:
-        serve.start(proxy_location="Disabled")
-        yield
-        serve.shutdown()
-    finally:
-        ray.shutdown()

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from exvad.config import load_config
-from exvad.tuning.context import SweepOptions
-from exvad.tuning.folders import SUMMARY, begin_sweep, sweep_to_resume
+from exvad.tuning.context import SUMMARY, SweepOptions
+from exvad.tuning.folders import begin_sweep, sweep_to_resume
 
 
 @pytest.fixture

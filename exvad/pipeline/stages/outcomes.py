@@ -65,7 +65,8 @@ class Outcome:
 
     def to_json(self) -> str:
         """Return the outcome as the text that travels through the pipeline."""
-        return json.dumps([self.video_id, self.error, self.message, self.node])
+        node = [self.node] if self.node else []
+        return json.dumps([self.video_id, self.error, self.message, *node])
 
     @classmethod
     def from_json(cls, text: str) -> Outcome:

@@ -20,7 +20,8 @@ from exvad.serving.deployments.one_node import on_node
 from exvad.serving.language.ray_engine import engine_settings, read_events
 from exvad.serving.settings import Replicas
 from tests.helpers.processes import ROOT
-from tests.helpers.ray_sessions import cluster_of_nodes, session_with_serve
+from tests.helpers.ray_sessions import cluster_of_nodes
+from tests.helpers.serve_sessions import session_with_serve
 
 VLLM = Path(os.environ.get("EXVAD_VLLM", ROOT / ".venv-vllm")) / "bin"
 PROMPTS = [
