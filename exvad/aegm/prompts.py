@@ -98,6 +98,8 @@ def with_prompt_text(config: Config) -> Config:
         ValueError: there is no such prompt.
     """
     name = config.llm.prompt
+    if "\n" in name:
+        return config  # it is the text already
     if (_packaged_folder() / f"{name}.txt").is_file():
         return config
     prompt = load_prompt(name)

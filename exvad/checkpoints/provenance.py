@@ -133,7 +133,7 @@ def without_local_paths(config: Config) -> Config:
     A checkpoint explains on other machines too, so it has the text of the prompt, not its path. A
     file that is gone by now stays named.
     """
-    with contextlib.suppress(ValueError):
+    with contextlib.suppress(ValueError, OSError):
         config = with_prompt_text(config)
     data = config.data.model_copy(update={"root": "", "manifest": "", "annotations": ""})
     labels = config.labels.model_copy(update={"file": ""})

@@ -142,7 +142,8 @@ class AlertOutput:
         if alert.state == "lasted":
             return
         if self._as_json:
-            self._print_json(name, "alert", status.model_dump())
+            said = {"state": "placed"} if alert.state == "placed" else {}
+            self._print_json(name, "alert", status.model_dump() | said)
         else:
             line = _alert_line(name, status, alert.state)
             self._output.print(line, soft_wrap=True, emoji=False)

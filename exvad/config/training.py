@@ -153,7 +153,7 @@ class CompareConfig(Section):
         "beyond the first is a training with the best learning rate. Empty for the published 100, "
         "which suits features as long as those of I3D",
     )
-    options: dict[str, dict[str, bool | int | float | str | list[float]]] = Field(
+    options: dict[str, dict[str, bool | int | float | str | list[float] | None]] = Field(
         {},
         description="named options of systems, such as {ur_dmu: {kl_axis: code}}; those of "
         "--systems override them",

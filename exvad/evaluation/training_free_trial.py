@@ -17,6 +17,7 @@ from exvad.checkpoints.saved_system import COARSE_CLASS
 from exvad.data.storage.errors import StorageError
 from exvad.data.storage.marks import UnsharedPlaceError
 from exvad.data.storage.places import resolve_place
+from exvad.encoders.endpoint import EndpointError
 from exvad.encoders.loading import load_clip
 from exvad.evaluation.evaluation import evaluate
 from exvad.evaluation.experiment import summary_metrics
@@ -78,7 +79,12 @@ class ScoredPlan:
         Args:
             config: the configuration of the run.
         """
-        return config.model_dump_json(include={"llm", "zero_shot"})
+        return config.model_dump_json(include={self.section})
+
+    @property
+    def section(self) -> str:
+        """The section of the configuration that has the settings of the system."""
+        return "zero_shot" if self.name == FLASHBACK else "llm"
 
     def configured(self, config: Config) -> ScoredPlan:  # noqa: ARG002 - as those of `TrialPlan`
         """Return the plan itself: the settings are `llm.*` and `zero_shot.*`."""
@@ -156,6 +162,7 @@ def run_scored_trial(
 
     Raises:
         StorageError, UnsharedPlaceError: the store can't be read here, or for now.
+        EndpointError: the language model can't be asked, or for now.
     """
     record: dict[str, Any] = {
         "system": plan.name,
@@ -170,7 +177,7 @@ def run_scored_trial(
         videos = [data.bank[video] for video in data.bank]
         began = time.perf_counter()
         result, described = _score(plan, config, labels, videos, answers)
-    except (StorageError, UnsharedPlaceError):
+    except (StorageError, UnsharedPlaceError, EndpointError):
         raise  # the system is not to blame: it is not measured, and can be
     except ValueError as error:
         return {**record, "error": str(error)}

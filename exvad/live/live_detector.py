@@ -234,10 +234,13 @@ class LiveDetector:
             return [LiveNotice(kind="unexplained", text=str(result))]
         if result is None:
             return []
-        if result.alert is None:
+        ended = self._unplaced
+        if ended is not None and (result.alert is not None or result.time < ended.alert.end):
+            self._explainer.request(None, self._times[-1])  # of the window up to now
+        elif result.alert is None:
             return self._place_alert()
-        if self._unplaced is not None:
-            self._explainer.request(None, self._times[-1])
+        if result.alert is None:
+            return []
         active = self.tracker.active
         still_active = active is not None and active.number == result.alert.number
         alert = active if active is not None and still_active else result.alert

@@ -57,11 +57,13 @@ class WindowExplanation:
         alert: the alert that was to be explained; None for the stream in general.
         explanation: the explanation.
         captions: the captions behind it, in time order.
+        time: seconds since the stream began when it was asked for; it knows nothing later.
     """
 
     alert: Alert | None
     explanation: Explanation
     captions: list[str]
+    time: float
 
 
 @dataclass(frozen=True)
@@ -163,11 +165,11 @@ class LiveExplainer:
         Args:
             time: seconds since the stream began.
         """
-        if time - self._last_started >= self._interval:
+        if self.feeds_network and time - self._last_started >= self._interval:
             self.request(None, time)
 
     def request(self, alert: Alert | None, time: float) -> None:
-        """Explain an alert or the stream; an alert waits while an explanation is in progress.
+        """Explain an alert or the stream; an alert waits until the last explanation is collected.
 
         Args:
             alert: the alert; None for the stream in general.
@@ -175,7 +177,7 @@ class LiveExplainer:
         """
         if not self._enabled:
             return
-        if self._future is not None and not self._future.done():
+        if self._future is not None:
             self._waiting_alert = alert or self._waiting_alert
             return
         self._alert, self._last_started = alert, time
@@ -206,7 +208,8 @@ class LiveExplainer:
         if self._future is None or not self._future.done():
             return None
         frames, captions, row = self._future.result()
-        alert, self._future, self._alert = self._alert, None, None
+        alert, time = self._alert, self._last_started
+        self._future = self._alert = None
         if self._waiting_alert is not None:
             waiting, self._waiting_alert = self._waiting_alert, None
             self.request(waiting, waiting.end)
@@ -221,7 +224,7 @@ class LiveExplainer:
                 grounded_rows(row["text"], row["caption_text"], row["record"]),
             )
         explanation = Explanation.model_validate_json(row["record"])
-        return WindowExplanation(alert, explanation, row["cleaned_captions"] or captions)
+        return WindowExplanation(alert, explanation, row["cleaned_captions"] or captions, time)
 
     def _explain(self, frames: Sequence[RecentFrame]) -> _Answer:
         """Return the captioned frames, and the row of the language stage or why there is none."""

@@ -81,7 +81,8 @@ def check_videos_shared(paths: Sequence[str]) -> None:
     Raises:
         UnsharedPlaceError: a node does not see the video.
     """
-    nodes = _other_nodes() if is_on_cluster() else []
+    if not is_on_cluster() or not (nodes := _other_nodes()):
+        return
     path = next((path for path in islice(paths, TRIED_VIDEOS) if not is_missing(path)), None)
     if path is None:
         return

@@ -64,13 +64,13 @@ def train(config: Config) -> int:
             another process trains on the run, or training stopped with an error.
     """
     require_tracking(config)
-    with shared_places({"run": config.run}, {"store": config.store_path}) as marks:
-        return _train(config, Store(config.store_path, marks))
-
-
-def _train(config: Config, store: Store) -> int:
-    """Train on a store and write RUN/checkpoint; return the exit code."""
     manifest = read_run_manifest(config)
+    with shared_places({"run": config.run}, {"store": config.store_path}) as marks:
+        return _train(config, manifest, Store(config.store_path, marks))
+
+
+def _train(config: Config, manifest: Manifest, store: Store) -> int:
+    """Train on a store and write RUN/checkpoint; return the exit code."""
     labels = RunLabels.load(config, manifest.classes)
     videos = TrainingVideos.find(manifest, store, config)
     if videos.missing:

@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from exvad.config import Config
     from exvad.tuning.context import SweepOptions
 
+FORMAT = 2  # of plans; sweeps of earlier ones wrote no summary, finished or not
+
 
 def sweep_to_resume(config: Config, options: SweepOptions) -> Place | None:
     """Return the folder of the sweep to resume; None to begin a new one.
@@ -31,7 +33,9 @@ def sweep_to_resume(config: Config, options: SweepOptions) -> Place | None:
     newest = _newest(config)
     folder = resolve_place(config.run) / f"sweep{newest}"
     if options.resume == "unfinished" and (
-        not (folder / PLAN).exists() or (folder / SUMMARY).exists()
+        not (folder / PLAN).exists()
+        or (folder / SUMMARY).exists()
+        or read_result(folder / PLAN).get("format", 1) < FORMAT
     ):
         return None
     if not newest:
@@ -55,7 +59,7 @@ def begin_sweep(config: Config, options: SweepOptions) -> Place:
         config: the configuration of the sweep.
         options: the options of the sweep.
     """
-    plan = json.dumps(_plan(config, options)).encode()
+    plan = json.dumps({"format": FORMAT, **_plan(config, options)}).encode()
     while True:
         folder = resolve_place(config.run) / f"sweep{_newest(config) + 1}"
         if (folder / PLAN).create_bytes(plan):

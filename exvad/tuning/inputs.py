@@ -139,10 +139,9 @@ class LoadingBank:
         ready = ray.remote(num_cpus=config.tune.cpus, num_gpus=config.trial_gpus)(_is_ready)
         # Without cores of its own: if a lost node had the only copy of the features, Ray reads them
         # again, when all cores that are left may be reserved for trials that wait for them.
-        options: dict[str, Any] = {"num_cpus": 0, "num_returns": 2, "max_retries": RETRIES}
-        if small := _nodes_without_trials(config):
-            options["label_selector"] = {RAY_NODE_ID_KEY: f"!in({','.join(small)})"}
-        task = ray.remote(**options)(_read_for_trials)
+        task = ray.remote(
+            num_cpus=0, num_returns=2, max_retries=RETRIES, **on_nodes_of_trials(config)
+        )(_read_for_trials)
         read = inputs.survey, inputs.video_ids, config
         bank, done = task.remote(ready.remote(), marks, *read)
         return cls(bank, len(inputs.video_ids), done)
@@ -176,12 +175,17 @@ def _read_for_trials(
     return _read(survey, video_ids, config), None
 
 
-def _nodes_without_trials(config: Config) -> list[str]:
-    """Return the ids of the nodes that are too small for a trial, such as a head without cores."""
+def on_nodes_of_trials(config: Config) -> dict[str, Any]:
+    """Return the options of a task on a node for trials, and not on a head without cores.
+
+    Args:
+        config: `tune.cpus` and the GPUs of a trial say which nodes are large enough.
+    """
     needed = {"CPU": config.tune.cpus, "GPU": config.trial_gpus}
-    return [
+    small = [
         node["NodeID"]
         for node in ray.nodes()
         if node["Alive"]
         and any(node["Resources"].get(name, 0) < amount for name, amount in needed.items())
     ]
+    return {"label_selector": {RAY_NODE_ID_KEY: f"!in({','.join(small)})"}} if small else {}

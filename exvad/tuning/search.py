@@ -83,8 +83,8 @@ def search(
             whose process was lost.
         folder: the folder in which Ray Tune stores the sweep.
         plan: how to search.
-        resume: whether to resume the sweep in the folder; trials that ended are not run again, and
-            trials that were interrupted continue after their last saved epoch.
+        resume: whether to resume the sweep in the folder; trials that ended or failed by themselves
+            are not run again, and others continue after their last saved epoch.
     """
     resources = {"cpu": config.tune.cpus, "gpu": config.trial_gpus}
     function = tune.with_resources(trainable, resources)
@@ -99,7 +99,9 @@ def search(
             path,
             trainable=function,
             resume_unfinished=True,
-            restart_errored=False,
+            # One that failed by itself fails again at once (`FailedBeforeError`); one that lost its
+            # process, or whose node did not see the run, gets another chance.
+            resume_errored=True,
             storage_filesystem=filesystem,
         )
     else:

@@ -27,7 +27,7 @@ from exvad.training.snippet_sample import bank_snippets
 from exvad.tuning.confirm import confirm
 from exvad.tuning.context import SweepContext, SweepOptions
 from exvad.tuning.folders import begin_sweep, sweep_to_resume
-from exvad.tuning.inputs import LoadingBank, SweepInputs
+from exvad.tuning.inputs import LoadingBank, SweepInputs, on_nodes_of_trials
 from exvad.tuning.outcome import SweepOutcome, compare_with_start, describe_best
 from exvad.tuning.publish import publish
 from exvad.tuning.records import best_first, unshared_place
@@ -127,7 +127,7 @@ def _search_and_confirm(
         return SweepOutcome(records, [], "Every trial failed.")
     settings = [record.parameters for record in best[:MAX_CONFIRMED]]
     console.print(f"confirming the best {len(settings)} with {options.confirm_seeds} seeds")
-    domain = ray.remote(num_cpus=sweep.config.tune.cpus)(_fit_domain)
+    domain = ray.remote(num_cpus=0, **on_nodes_of_trials(sweep.config))(_fit_domain)
     try:
         # The empty setting is the configuration as it is: the start that the winner must beat.
         trained = confirm([*settings, {}], options.confirm_seeds, sweep.config, shared)

@@ -67,7 +67,7 @@ def test_identity_depends_on_file_name_and_text_but_not_on_the_folder() -> None:
 
 def test_with_prompt_text_needs_the_file_only_once(tmp_path: Path) -> None:
     path = tmp_path / "mine.txt"
-    path.write_text("Schau:\n\n{captions}: {{ja}}\n", encoding="utf-8")
+    path.write_text("Schau:\n\n{captions}: {{ja}}\n" + "lang " * 99, encoding="utf-8")
     prompt = load_prompt(str(path))
     config = with_prompt_text(load_config("demo", [f"llm.prompt={path}"]))
     path.unlink()

@@ -6,7 +6,7 @@ N videos · T snippets · C classes · D feature width
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import is_dataclass, replace
 from typing import NamedTuple
 
 import numpy as np
@@ -25,7 +25,7 @@ from exvad.baselines import (
     predict_videos,
     with_class_map,
 )
-from exvad.baselines.catalogue import title_of
+from exvad.baselines.catalogue import check_options, title_of
 from exvad.baselines.common.system import trainable_parameters
 from exvad.baselines.rtfm import MagnitudeBaseline
 from exvad.baselines.st_prompt import stack_crops
@@ -277,6 +277,26 @@ def test_value_that_does_not_fit_an_option_is_refused(
         build_baseline(name, inputs(), {option: value})
 
 
+def describe(system: Baseline) -> str:
+    """Return all plain values, single numbers and shapes of a system as text."""
+    shapes = {
+        name: tensor.tolist() if tensor.numel() == 1 and "bias" not in name else tensor.shape
+        for name, tensor in system.state_dict().items()
+    }
+    plain = {
+        f"{path}.{key}": value
+        for path, module in system.named_modules()
+        for key, value in vars(module).items()
+        if isinstance(value, int | float | str | tuple) or is_dataclass(value)
+    }
+    return repr((shapes, plain))
+
+
+def test_the_word_off_is_understood_where_yaml_reads_a_truth_value() -> None:
+    options = check_options("pel4vad", {"smoothing": False, "normalize": False})
+    assert options == {"normalize": False, "smoothing": "off"}
+
+
 @pytest.mark.parametrize("name", SYSTEMS)
 def test_every_option_reaches_its_system(name: str) -> None:
     examples = {
@@ -291,4 +311,7 @@ def test_every_option_reaches_its_system(name: str) -> None:
         option: "alignment" if (name[:3], option) == ("vad", "branch") else examples[option]
         for option in SYSTEMS[name].options
     }
-    assert isinstance(build_baseline(name, inputs(name), options), Baseline)
+    default = describe(build_baseline(name, inputs(name)))
+    for option, value in options.items():
+        changed = build_baseline(name, inputs(name), {option: value})
+        assert describe(changed) != default, option

@@ -15,6 +15,7 @@ from exvad.config import Config, load_config
 from exvad.data.manifest import Manifest
 from exvad.data.records import Event, Video
 from exvad.data.world.activities import CLASSES
+from exvad.encoders.endpoint import EndpointError
 from exvad.encoders.loading import load_clip
 from exvad.evaluation.training_free_trial import ScoredPlan, run_scored_trial
 from exvad.laam.label_vectors import LabelVectors
@@ -121,3 +122,18 @@ def test_what_is_missing_is_a_sentence(tmp_path: Path) -> None:
     absent = demo("clip.model=package:absent")
     record = run_scored_trial(flashback, absent, manifest, store, run_labels(config), 0)
     assert "absent" in record["error"]
+
+
+def test_an_endpoint_that_is_down_is_no_result(tmp_path: Path) -> None:
+    config = demo("llm.backend=openai", base_url(9), "llm.endpoint.patience=1")
+    manifest, store = captioned_store(tmp_path, config)
+    with pytest.raises(EndpointError, match="gave no answer"):
+        run_scored_trial(ScoredPlan("lavad", "F3"), config, manifest, store, run_labels(config), 0)
+
+
+def test_only_the_settings_of_the_system_name_its_result() -> None:
+    before, after = demo(), demo("llm.batch_size=3")
+    assert ScoredPlan("flashback", "F3").models(before) == ScoredPlan("flashback", "F3").models(
+        after
+    )
+    assert ScoredPlan("vera", "F3").models(before) != ScoredPlan("vera", "F3").models(after)

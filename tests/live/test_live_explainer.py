@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from concurrent.futures import Executor, Future
+from concurrent.futures import Executor
 from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
+from exvad.checkpoints.zero_shot import ZeroShotModel
 from exvad.config import override_config
 from exvad.detector.detector import Detector
 from exvad.live.alerts import Alert
@@ -21,27 +22,24 @@ from exvad.live.live_explainer import (
 )
 from exvad.live.settings import LiveSettings
 from exvad.video.frame_buffer import LiveFrame
+from tests.helpers.executors import ManualExecutor
 from tests.helpers.explanations import explanation_json
-from tests.helpers.fakes import FrozenModels, ScriptedLLM
+from tests.helpers.fakes import FakeCaptioner, FrozenModels, ScriptedLLM
 
 FIRE = Alert(1, start=9.0, end=10.0, label="Arson", peak=0.9, peak_time=9.5)
 FIGHT = Alert(2, start=12.0, end=13.0, label="Fighting", peak=0.8, peak_time=12.5)
 
 
-class ManualExecutor(Executor):
-    """Runs the submitted call when it is told to."""
+class RecordingCaptioner(FakeCaptioner):
+    """Keeps the frames that it captions."""
 
     def __init__(self) -> None:
-        self.future: Future[Any] = Future()
-        self.call: Callable[[], Any] | None = None
+        super().__init__()
+        self.frames: list[NDArray[np.uint8]] = []
 
-    def submit(self, function: Any, /, *args: Any, **kwargs: Any) -> Future[Any]:
-        self.future, self.call = Future(), lambda: function(*args, **kwargs)
-        return self.future
-
-    def run(self) -> None:
-        assert self.call is not None
-        self.future.set_result(self.call())
+    def caption(self, frames: NDArray[np.uint8]) -> list[str]:
+        self.frames.append(frames)
+        return super().caption(frames)
 
 
 @pytest.fixture
@@ -100,16 +98,15 @@ def test_an_explanation_has_as_many_captions_as_that_of_a_file(
     checkpoint = detector.checkpoint
     config = override_config(checkpoint.config, {"captioner.per_video": 3})
     checkpoint = replace(checkpoint, config=config)
-    explainer = LiveExplainer(checkpoint, detector.models, LiveSettings(window=9))
+    captioner = RecordingCaptioner()
+    models = FrozenModels(detector.models.clip, captioner, detector.models.llm)
+    explainer = LiveExplainer(checkpoint, models, LiveSettings(window=9))
     for frame in recent[:10]:
         explainer.add_frame(frame)
     explainer.request(None, 9.0)
     middle_of_each_third = np.stack([recent[index].frame for index in (2, 5, 8)])
-    result = explainer.collect()
-    assert isinstance(result, WindowExplanation)
-    captions = detector.models.captioner.caption(middle_of_each_third)
-    assert len(captions) == len(result.captions)
-    assert explainer.text_D is not None
+    (captioned,) = captioner.frames
+    np.testing.assert_array_equal(captioned, middle_of_each_third)
 
 
 def test_request_during_an_explanation_is_explained_next(
@@ -159,3 +156,23 @@ def test_grounded_text_stands_at_the_times_of_its_captions() -> None:
     assert text_WD.argmax(1).tolist() == [0, 0, 2, 2]
     alone = GroundedWindow(np.array([3.0]), np.ones((1, 4), np.float16), np.ones((1, 4)))
     np.testing.assert_allclose(alone.spread(np.ones((2, 4), np.float32), np.arange(2.0)), 1)
+
+
+def test_detection_without_training_explains_alerts_only(detector: Detector) -> None:
+    checkpoint = detector.checkpoint
+    config = override_config(checkpoint.config, {"zero_shot.explain": True})
+    model = ZeroShotModel.build(config, detector.models.clip)
+    explainer = LiveExplainer(model, detector.models, LiveSettings())
+    explainer.request_if_due(0.0)
+    assert not explainer.busy
+
+
+def test_an_explanation_that_nobody_has_read_yet_is_not_replaced(
+    detector: Detector, recent: list[RecentFrame]
+) -> None:
+    explainer = make_explainer(detector, recent)
+    explainer.request(FIRE, FIRE.end)
+    explainer.request(FIGHT, FIGHT.end)
+    results = [explainer.collect(), explainer.collect()]
+    alerts = [result.alert for result in results if isinstance(result, WindowExplanation)]
+    assert alerts == [FIRE, FIGHT]

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from exvad.config import load_config
-from exvad.tuning.context import SUMMARY, SweepOptions
+from exvad.tuning.context import PLAN, SUMMARY, SweepOptions
 from exvad.tuning.folders import begin_sweep, sweep_to_resume
 
 
@@ -42,6 +42,18 @@ def test_resume_or_start_continues_the_newest_sweep_until_it_has_a_winner(
     folder = begin_sweep(config, options)
     assert sweep_to_resume(config, options) == folder
     (folder / SUMMARY).write_json({"winner": {}})
+    assert sweep_to_resume(config, options) is None
+    assert sweep_to_resume(config, replace(options, resume="newest")) == folder
+
+
+def test_resume_or_start_leaves_sweeps_of_before_that_wrote_no_summary(
+    tmp_path: Path, options: SweepOptions
+) -> None:
+    config = load_config("demo", [f"run={tmp_path}"])
+    folder = begin_sweep(config, options)
+    plan = (folder / PLAN).read_json()
+    del plan["format"]
+    (folder / PLAN).write_json(plan)
     assert sweep_to_resume(config, options) is None
     assert sweep_to_resume(config, replace(options, resume="newest")) == folder
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Annotated, Any, TypeAlias
+from typing import Annotated, Any, TypeAlias, get_args
 
 from pydantic import Field, TypeAdapter, ValidationError
 
@@ -42,8 +42,11 @@ def read_options(system: str, types: OptionTypes, given: Mapping[str, object]) -
     for name, kind in types.items():
         if name not in given:
             continue
+        value = given[name]
+        if value is False and "off" in get_args(kind):
+            value = "off"  # which YAML reads as a truth value
         try:
-            values[name] = TypeAdapter(kind).validate_python(given[name])
+            values[name] = TypeAdapter(kind).validate_python(value)
         except ValidationError as error:
             reason = error.errors()[0]["msg"]
             raise ValueError(

@@ -13,6 +13,7 @@ import uuid
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from pathlib import Path
 
 from exvad.data.storage.errors import StorageError
 from exvad.data.storage.places import Place, resolve_place
@@ -111,6 +112,8 @@ def marked(
             places.append((setting, place))
         for setting, location in (read or {}).items():
             place = resolve_place(location)
+            if place.is_local and not Path(place.path).is_dir():
+                continue  # what reads it says that it is missing
             try:
                 (place / name).write_text(name)
             except (OSError, StorageError):

@@ -6,6 +6,7 @@ The output of the process that runs the task is hidden, so its bars are copied.
 from __future__ import annotations
 
 import threading
+import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import partial
@@ -27,17 +28,17 @@ class TaskBoard:
     """Holds the rows of the bars of a task; an actor that takes no CPU."""
 
     def __init__(self) -> None:
-        self._bars: dict[int, list[Row]] = {}
+        self._bars: dict[str, list[Row]] = {}
 
     def clear(self) -> None:
         """Forget the rows of an attempt that was lost."""
         self._bars = {}
 
-    def record(self, bar: int, rows: list[Row]) -> None:
+    def record(self, bar: str, rows: list[Row]) -> None:
         """Store the rows of a bar.
 
         Args:
-            bar: a number that is the bar's own.
+            bar: a name that no other bar has, also none of those that are gone.
             rows: its rows.
         """
         self._bars[bar] = rows
@@ -57,6 +58,7 @@ class CopiedProgress(Progress):
     def __init__(self, board: Any) -> None:
         super().__init__(disable=True)
         self._board = board
+        self._name = uuid.uuid4().hex
         self._stopped = threading.Event()
         self._thread = threading.Thread(target=self._run, daemon=True)
 
@@ -79,7 +81,7 @@ class CopiedProgress(Progress):
     def _copy(self) -> ray.ObjectRef:
         rows = [(task.description, task.completed, task.total)
                 for task in self.tasks if task.visible]  # fmt: skip
-        return self._board.record.remote(id(self), rows)
+        return self._board.record.remote(self._name, rows)
 
 
 @contextmanager

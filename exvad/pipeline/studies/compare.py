@@ -198,7 +198,10 @@ def _read_plan(item: str) -> AnyPlan:
     pairs = [part.split("=", 1) for part in rest if "=" in part]
     if name in WITHOUT_TRAINING:
         if pairs:
-            raise ValueError(f"--systems {item}: {name} has no options; llm.* are its settings")
+            section = ScoredPlan(name, way).section
+            raise ValueError(
+                f"--systems {item}: {name} has no options; {section}.* are its settings"
+            )
         return ScoredPlan(name, way)
     try:
         options = check_options(name, {key: _value(text) for key, text in pairs})

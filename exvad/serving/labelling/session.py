@@ -13,6 +13,7 @@ from exvad.checkpoints.zero_shot import ZERO_SHOT, memory_classes
 from exvad.config import Config, dump_config, override_config
 from exvad.data.atomic import write_text_atomic
 from exvad.data.storage.packaged import PACKAGE_PREFIX
+from exvad.data.storage.places import is_uri
 from exvad.serving.labelling.reviewed_manifest import ReviewedManifest, check_manifest
 from exvad.serving.labelling.videos import QueuedVideos, find_videos, queue_videos
 from exvad.serving.queue.analyses import AnalysisQueue
@@ -109,6 +110,6 @@ def open_session(
 def _with_absolute_memory(config: Config) -> Config:
     """Return a configuration that can be read in any folder."""
     memory = config.zero_shot.memory
-    if "://" in memory or memory.startswith(PACKAGE_PREFIX):
+    if is_uri(memory) or memory.startswith(PACKAGE_PREFIX):
         return config
     return override_config(config, {"zero_shot.memory": str(Path(memory).absolute())})

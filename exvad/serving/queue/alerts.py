@@ -59,6 +59,8 @@ def publish_alert(
     if row is None:
         return
     status = _to_status(row)
+    if alert.state == "placed":  # stored as ended; who hears of it learns why it comes once more
+        status = status.model_copy(update={"state": alert.state})
     append_stream_event(connection, stream_id, "alert", status.model_dump_json())
     if webhook is not None and alert.state != "lasted":
         body = json.dumps({"stream": stream_id, "alert": status.model_dump()})

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from exvad.results import Analysis
 from exvad.serving.schemas.categories import (
     CATEGORIES_NAMES,
     EXAMPLE,
+    TWO_NAMES,
     Categories,
     NormalScenes,
     parse_categories,
+    refuse_two_names,
 )
 from exvad.serving.schemas.reviews import Review
 from exvad.serving.schemas.sources import ONE_SOURCE, PathOrUrl
@@ -49,6 +51,8 @@ class AnalysisOptions(CommonOptions):
     categories: Categories = Field({}, validation_alias=CATEGORIES_NAMES)
     normal: NormalScenes = []
 
+    _one_name = model_validator(mode="before")(refuse_two_names)
+
 
 class AnalysisQuery(CommonOptions):
     """Query parameters of a request that submits a video."""
@@ -81,7 +85,7 @@ class AnalysisQuery(CommonOptions):
         """
         given = self.model_fields_set & {"categories", "look_for"}
         if len(given) == 2:
-            raise ValueError("look_for is another name of categories: give one of them")
+            raise ValueError(TWO_NAMES)
         text = self.look_for if "look_for" in given else self.categories
         return AnalysisOptions(
             categories=parse_categories(text),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Any
 
 from pydantic import AliasChoices, Field, TypeAdapter, ValidationError
 
@@ -29,7 +29,19 @@ NormalScenes = Annotated[
 ]
 # `--look-for` and the file of a detector without training call them so.
 CATEGORIES_NAMES = AliasChoices("categories", "look_for")
+TWO_NAMES = "look_for is another name of categories: give one of them"
 _ADAPTER = TypeAdapter(Categories)
+
+
+def refuse_two_names(values: Any) -> Any:
+    """Return the values of a request, which may have the categories under one name only.
+
+    Raises:
+        ValueError: it has both.
+    """
+    if isinstance(values, dict) and {"categories", "look_for"} <= values.keys():
+        raise ValueError(TWO_NAMES)
+    return values
 
 
 def parse_categories(text: str) -> Categories:

@@ -8,7 +8,12 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from exvad.results.live import LiveAlert
 from exvad.serving.schemas.analyses import Triage
-from exvad.serving.schemas.categories import CATEGORIES_NAMES, Categories, NormalScenes
+from exvad.serving.schemas.categories import (
+    CATEGORIES_NAMES,
+    Categories,
+    NormalScenes,
+    refuse_two_names,
+)
 from exvad.serving.schemas.sources import ONE_SOURCE, PathOrUrl
 
 StreamState = Literal["waiting", "watching", "lost", "ended"]
@@ -50,6 +55,8 @@ class StreamOptions(BaseModel):
         max_length=2000,
         description="URL that receives each alert when it begins, changes and ends",
     )
+
+    _one_name = model_validator(mode="before")(refuse_two_names)
 
     @model_validator(mode="after")
     def _require_hysteresis(self) -> Self:

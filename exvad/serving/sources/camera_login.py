@@ -76,16 +76,25 @@ class CameraLogin:
         """
         flow = self._digest.auth_flow(request)
         try:
-            response = yield next(flow)
-            try:
-                response = yield flow.send(response)
-            except StopIteration:  # no digest is asked for
-                ways = response.headers.get_list("www-authenticate")
-                is_basic = any(way.lower().startswith("basic") for way in ways)
-                if response.status_code == UNAUTHORIZED and is_basic:
-                    yield next(self._basic.auth_flow(request))
+            first = next(flow)
         except (httpx.ProtocolError, NotImplementedError, ValueError):
-            raise ValueError(NO_KNOWN_WAY) from None
+            first = request  # a digest that was computed before can't be renewed
+        response = yield first
+        ways = response.headers.get_list("www-authenticate")
+        is_refused = response.status_code == UNAUTHORIZED
+        offers_basic = is_refused and any(way.lower().startswith("basic") for way in ways)
+        signed: httpx.Request | None = None
+        try:
+            signed = flow.send(response)
+        except StopIteration:  # no digest is asked for
+            pass
+        except (httpx.ProtocolError, NotImplementedError, ValueError):
+            if not offers_basic:
+                raise ValueError(NO_KNOWN_WAY) from None
+        if signed is None and offers_basic:
+            signed = next(self._basic.auth_flow(request))
+        if signed is not None:
+            yield signed
 
 
 def _place(url: httpx.URL) -> tuple[str, str, int | None]:

@@ -13,7 +13,9 @@ WEB_SCHEMES = ("http", "https")
 SAFE = "!$&'()*+,;=-._~"  # of a login in a URL, beside letters and digits
 _ENCODED = re.compile(rf"(?:[A-Za-z0-9:{re.escape(SAFE)}]|%[0-9A-Fa-f]{{2}})*")
 _HOST = re.compile(r"(?:\[[0-9A-Fa-f:.]+\]|(?:[\w-]+\.)+[\w-]+\.?|localhost)(?::\d+)?")
+_ADDRESS = re.compile(r"(?:\[[0-9A-Fa-f:.]+\]|\d+(?:\.\d+){3})(?::\d+)?")
 PORT_DIGITS = 5
+RTSP_PORTS = ("88", "322", "554", "1935", "7447", "8080", "8322", "8554", "10554")
 # Some cameras have the password in the path: /user=admin&password=x&channel=1, or with `_` for `&`.
 # It ends at the next key, as it may contain slashes.
 _PATH_PASSWORD = re.compile(
@@ -44,7 +46,7 @@ def normalize_camera_url(url: str) -> str:
     if not is_camera_url(url) and not is_web_url(url):
         return url
     scheme, _, rest = url.partition("://")
-    login, place = _split(rest)
+    login, place = _split(rest, is_camera_url(url))
     if login is None:
         return f"{scheme.lower()}://{rest}"
     user, colon, password = login.partition(":")
@@ -81,21 +83,23 @@ def has_login(url: str) -> bool:
     return "@" in urlsplit(url).netloc
 
 
-def _split(rest: str) -> tuple[str | None, str]:
+def _split(rest: str, is_rtsp: bool) -> tuple[str | None, str]:
     """Return the login of what follows the scheme, and the rest; None without a login."""
     login, at, place = rest.rpartition("@")
-    if at and _is_login(login, place):
+    if at and _is_login(login, place, is_rtsp):
         return login, place
     login, at, _ = re.split("[/?#]", rest)[0].rpartition("@")
     return (login, rest[len(login) + 1 :]) if at else (None, rest)
 
 
-def _is_login(login: str, place: str) -> bool:
+def _is_login(login: str, place: str, is_rtsp: bool) -> bool:
     """Whether what stands before the last `@` is a login, and not a host with a path.
 
     `rtsp://host/person@site` has an `@` in its path. Both can be meant where the text before the
     first `/` or `?` may be a host with its port, or has an `@` of its own; then what follows the
-    last `@` decides, if it is certainly a host.
+    last `@` decides, if it is certainly a host. What stands before such digits may be a host in
+    one word, as containers have: then only an address decides, or by RTSP also a name with a dot
+    where no camera or server has that port.
     """
     if not any(mark in login for mark in "/?#"):
         return True
@@ -108,7 +112,9 @@ def _is_login(login: str, place: str) -> bool:
     if not colon or name.startswith("["):
         return False
     if password.isdecimal() and len(password) <= PORT_DIGITS:
-        return _is_host(place) and not _is_host(name)
+        is_address = _ADDRESS.fullmatch(re.split("[/?#]", place)[0]) is not None
+        is_no_port = is_rtsp and password not in RTSP_PORTS
+        return not _is_host(name) and (is_address or (is_no_port and _is_host(place)))
     return bool(urlsplit(f"//{place}").hostname)
 
 

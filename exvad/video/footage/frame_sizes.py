@@ -81,20 +81,22 @@ class FrameSizes:
         others = len(self._size_of) - counts[height, width]
         if not others:
             return self._frames_tHWC, []
+        is_most = size == (height, width)
+        reason = "of most of them" if is_most else "of the first one, as memory is short"
         return self._frames_tHWC, [
             f"the size of the picture changes; {others} of {len(self._size_of)} frames are scaled "
-            f"to that of most of them, {width}×{height}"
+            f"to that {reason}, {width}×{height}"
         ]
 
     def _change_size(self, size: tuple[int, int]) -> None:
         assert self._frames_tHWC is not None
-        # The new array may lie where this one is.
-        earlier = {
-            snippet: self._frames_tHWC[snippet].copy()
-            for snippet in self._size_of
-            if snippet not in self._kept
-        }
         try:
+            # The new array may lie where this one is.
+            earlier = {
+                snippet: self._frames_tHWC[snippet].copy()
+                for snippet in self._size_of
+                if snippet not in self._kept
+            }
             self._frames_tHWC = self._allocate((len(self.is_decoded), *size, 3))
         except MemoryError:
             return  # the size of the first frame fits

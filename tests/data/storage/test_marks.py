@@ -46,6 +46,7 @@ def test_marks_are_read_once_in_another_process_and_not_in_this_one() -> None:
 
 
 def test_marks_of_another_disk_are_refused_with_place_and_node(tmp_path: Path) -> None:
+    (tmp_path / "store").mkdir()
     with marked({"run": f"{tmp_path}/run"}, {"store": f"{tmp_path}/store"}) as marks:
         assert check_elsewhere(marks) == "seen"
         (tmp_path / "store" / marks.name).unlink()
@@ -61,6 +62,12 @@ def test_place_that_is_only_read_may_refuse_the_mark(tmp_path: Path) -> None:
         with marked({"run": f"{tmp_path}"}, {"store": bucket.url("store")}) as marks:
             assert [setting for setting, _ in marks.places] == ["run"]
             assert check_elsewhere(marks) == "seen"
+
+
+def test_place_that_is_only_read_is_not_made(tmp_path: Path) -> None:
+    with marked(read={"store": f"{tmp_path}/typo/store"}) as marks:
+        assert marks.places == ()
+    assert not (tmp_path / "typo").exists()
 
 
 def test_store_with_marks_that_are_missing_is_neither_written_nor_read(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import io
 import sys
 from pathlib import Path
@@ -11,7 +12,13 @@ import ray
 from rich.console import Console
 
 from exvad.pipeline.progress import terminal
-from exvad.pipeline.progress.task_board import bars_copied, task_shown
+from exvad.pipeline.progress.task_board import (
+    CopiedProgress,
+    Row,
+    TaskBoard,
+    bars_copied,
+    task_shown,
+)
 from tests.helpers.ray_sessions import fake_cluster
 
 
@@ -43,3 +50,26 @@ def test_bars_of_a_task_are_shown_here(written: io.StringIO) -> None:
     for step in ("measuring", "writing the report", "evaluation"):
         assert step in lines
     assert "3/3" in lines or "measuring: 3 of 3 in" in lines
+
+
+class Recorder:
+    """The handle of an actor with a board, without the actor."""
+
+    def __init__(self) -> None:
+        self.board, self.record = TaskBoard(), self
+
+    def remote(self, bar: str, rows: list[Row]) -> None:
+        self.board.record(bar, rows)
+
+
+def test_bars_stay_in_their_order_after_they_are_gone(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ray, "get", lambda reference: reference)
+    recorder = Recorder()
+    for number in range(6):
+        bar = CopiedProgress(recorder)
+        bar.add_task(f"step {number}", total=1)
+        bar.start()
+        bar.stop()
+        del bar
+        gc.collect()
+    assert [row[0] for row in recorder.board.rows()] == [f"step {number}" for number in range(6)]

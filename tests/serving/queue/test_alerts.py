@@ -86,3 +86,14 @@ def test_store_frame_needs_a_published_alert(streams: StreamQueue, stream_id: st
         assert read_frame(connection, stream_id, 1) is None
         assert store_frame(connection, stream_id, 1, b"jpeg")
         assert read_frame(connection, stream_id, 1) == b"jpeg"
+
+
+def test_an_alert_that_is_placed_after_its_end_does_not_end_twice(
+    streams: StreamQueue, stream_id: str
+) -> None:
+    publish(streams, stream_id, state="ended", end=5.0)
+    alert = publish(streams, stream_id, state="placed", start=0.5, end=4.0)
+    assert alert is not None
+    assert (alert.state, alert.start, alert.end) == ("ended", 0.5, 4.0)
+    states = [json.loads(data)["state"] for _, _, data in streams.read_events(stream_id)]
+    assert states == ["ended", "placed"]

@@ -5,13 +5,16 @@ from __future__ import annotations
 import json
 
 import pytest
+from pydantic import BaseModel
 
+from exvad.serving.schemas.analyses import AnalysisOptions
 from exvad.serving.schemas.categories import (
     EXAMPLE,
     MAX_CATEGORIES,
     MAX_PHRASES,
     parse_categories,
 )
+from exvad.serving.schemas.streams import StreamOptions
 
 
 def test_parse_categories_returns_the_phrases_of_each_class() -> None:
@@ -37,3 +40,10 @@ def test_parse_categories_returns_the_phrases_of_each_class() -> None:
 def test_parse_categories_refuses_other_json_with_an_example(text: str) -> None:
     with pytest.raises(ValueError, match=r'^categories: .*; write {"shoplifting": \['):
         parse_categories(text)
+
+
+@pytest.mark.parametrize("options", [AnalysisOptions, StreamOptions])
+def test_categories_under_both_names_are_refused(options: type[BaseModel]) -> None:
+    names = {"categories": {"theft": ["a phrase"]}, "look_for": {"theft": ["a phrase"]}}
+    with pytest.raises(ValueError, match="look_for is another name of categories"):
+        options.model_validate(names)

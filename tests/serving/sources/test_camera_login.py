@@ -182,3 +182,14 @@ def test_the_segments_of_a_playlist_get_the_login_on_the_camera_only(
     assert "127.0.0.1 answered with status 401" in " ".join(notices)
     assert not any("guard" in notice or "p#" in notice for notice in notices)
     assert set(thief.sent) == {""}
+
+
+def test_a_camera_with_an_unknown_digest_gets_the_login_plainly_if_it_takes_that() -> None:
+    login = CameraLogin("guard", "secret", "http://cam.example/")
+    request = httpx.Request("GET", "http://cam.example/")
+    ways = ['Digest realm="x", nonce="y", algorithm=SHA-512-256', 'Basic realm="x"']
+    flow = login.sign(request)
+    next(flow)
+    headers = [("WWW-Authenticate", way) for way in ways]
+    signed = flow.send(httpx.Response(401, headers=headers, request=request))
+    assert signed.headers["authorization"].startswith("Basic ")

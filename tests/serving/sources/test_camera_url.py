@@ -44,6 +44,7 @@ def test_normalize_camera_url_keeps_any_password_raw_and_encoded(
     assume(not re.search(r"%[0-9A-Fa-f]{2}", password))  # which may be meant either way
     assume(not re.search(r"@.*[.].*[/?#]|@localhost", password, re.DOTALL))  # a host of its own
     assume(not re.search(r"[\ud800-\udfff]", password))  # no text
+    assume(place[0].isdigit() or not re.match(r"\d{1,5}[/?]", password))  # a port and a path
     for written in (password, quote(password, safe=""), quote(password, safe=SAFE)):
         url = normalize_camera_url(f"{scheme}://{user}:{written}@{place}")
         parts = urlsplit(url)
@@ -61,6 +62,10 @@ def test_normalize_camera_url_keeps_any_password_raw_and_encoded(
         ("rtsp://guard:a/b#c?d@e@host/x", "rtsp://guard:a%2Fb%23c%3Fd%40e@host/x"),
         ("rtsp://host/person@site", "rtsp://host/person@site"),
         ("rtsp://host:554/person@site", "rtsp://host:554/person@site"),
+        ("rtsp://relay:8554/me@site.example", "rtsp://relay:8554/me@site.example"),
+        ("http://relay:8888/cam?token=x@y.z", "http://relay:8888/cam?token=x@y.z"),
+        ("http://camera:8081/live@2x.m3u8", "http://camera:8081/live@2x.m3u8"),
+        ("http://admin:1234/5@10.0.0.5/a", "http://admin:1234%2F5@10.0.0.5/a"),
         ("rtsp://guard:secret@host/person@site", "rtsp://guard:secret@host/person@site"),
         ("rtsp://guard:p w@host/person@site", "rtsp://guard:p%20w@host/person@site"),
         ("rtsp://10.0.0.5:554/me@mail.example", "rtsp://10.0.0.5:554/me@mail.example"),

@@ -28,9 +28,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         default="all",
         metavar="NAMES",
         help="names separated by commas, all for those that are trained, training_free for the "
-        "others, which ask a language model about every window; NAME:WAY chooses the way to a "
-        "class map (F0 to F3, or coarse for none), NAME:OPTION=VALUE sets an option, such as "
-        "rtfm:F3:margin=10 [%(default)s]",
+        "others, of which lavad and vera ask a language model about every window; NAME:WAY "
+        "chooses the way to a class map (F0 to F3, or coarse for none), NAME:OPTION=VALUE sets an "
+        "option, such as rtfm:F3:margin=10 [%(default)s]",
     )
     add_seeds(parser, 5, "trainings per system")
     parser.add_argument(

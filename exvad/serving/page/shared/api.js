@@ -84,7 +84,8 @@ export function uploadVideo(file, onProgress, signal, { categories, normal = [] 
     });
     const query = new URLSearchParams(normal.map((scene) => ["normal", scene]));
     if (categories) query.set("categories", JSON.stringify(categories));
-    request.open("POST", query.size ? `v1/analyses?${query}` : "v1/analyses");
+    const options = query.toString();
+    request.open("POST", options ? `v1/analyses?${options}` : "v1/analyses");
     onProgress(0);
     request.send(form);
   });

@@ -61,7 +61,7 @@ function updateAlertCard(card, stream, alert) {
   const [image, content] = card.children;
   const [title, when, domain, summary, reason, disagreement, evidence, triage] = content.children;
   const label = formatClass(alert.label);
-  const isOngoing = stream.state !== "ended" && alert.state !== "ended";
+  const isOngoing = stream.state !== "ended" && !["ended", "placed"].includes(alert.state);
   loadFrame(image, `v1/streams/${stream.id}/alerts/${alert.number}/frame?peak=${alert.peak}`);
   image.alt = `Frame of ${label} with the highest score`;
   setText(title.children[0], "", `dot ${classColour(stream.classes, alert.label)}`);
