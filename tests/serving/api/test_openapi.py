@@ -34,7 +34,7 @@ VIDEO = "cameras/entrance.mp4"  # the example in the document
 HOLDER = "the test"
 LIMITS = Limits(hours=1, max_bytes=2**30, min_free_bytes=0)
 NUM_OPERATIONS = 27
-MAX_CATEGORIES_LENGTH = 36_000  # after quoting: HTTP servers cut URLs at 64 KiB
+MAX_QUOTED_LENGTH = 12_000  # of each long value: HTTP servers cut URLs at 64 KiB
 
 # Operations that refuse requests for reasons that no schema can express: a file that does not
 # exist, a host that the server may not contact, an event after the end of a video.
@@ -113,12 +113,13 @@ class CaseEditor:
 
     def edit(self, case: Any) -> Any:
         """Return the request to send."""
-        categories = (case.query or {}).get("categories")
-        if isinstance(categories, str) and len(quote(categories)) > MAX_CATEGORIES_LENGTH:
-            case.query["categories"] = categories[: MAX_CATEGORIES_LENGTH // 12]
+        for name in ("categories", "look_for"):
+            text = (case.query or {}).get(name)
+            if isinstance(text, str) and len(quote(text)) > MAX_QUOTED_LENGTH:
+                case.query[name] = text[: MAX_QUOTED_LENGTH // 12]
         normal = (case.query or {}).get("normal")
-        if isinstance(normal, list) and len(quote(str(normal))) > MAX_CATEGORIES_LENGTH:
-            case.query["normal"] = normal[:4]
+        if isinstance(normal, list) and len(quote(str(normal))) > MAX_QUOTED_LENGTH:
+            case.query["normal"] = normal[:2]
         parameters = case.path_parameters or {}
         for name, resource in (("analysis_id", "analyses"), ("stream_id", "streams")):
             if name in parameters and self._random.random() < 0.7:
