@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -16,10 +17,13 @@ os.environ.setdefault("RAY_worker_niceness", "0")
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
+TRACKING_URI = "MLFLOW_TRACKING_URI"
 # Files that take minutes. They start first, so that the other process is not idle at the end.
 LONG_FILES = (
     "e2e/test_demo.py",
     "e2e/test_faults.py",
+    "e2e/test_separate_disks.py",
+    "gpu/test_jobs.py",
     "e2e/test_examples.py",
     "e2e/test_own_data.py",
     "tuning/test_sweep.py",
@@ -39,6 +43,17 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     folder = Path(__file__).parent
     ranks = {folder / name: rank for rank, name in enumerate(LONG_FILES)}
     items.sort(key=lambda item: ranks.get(item.path, len(ranks)))
+
+
+@pytest.fixture(autouse=True)
+def _tracking_of_the_test_alone() -> Iterator[None]:
+    """Forget the tracking store that MLflow writes into the environment when code chooses one."""
+    before = os.environ.get(TRACKING_URI)
+    yield
+    if before is None:
+        os.environ.pop(TRACKING_URI, None)
+    else:
+        os.environ[TRACKING_URI] = before
 
 
 @pytest.fixture(scope="session")
