@@ -168,7 +168,7 @@ def test_followers_get_every_event_also_after_a_lost_connection(
     assert len(times) == len(set(times)) == NUM_SNIPPETS
     states = [data["state"] for _, kind, data in events if kind == "alert"]
     assert states[0] == "began"
-    assert states[-1] == "ended"
+    assert set(states[states.index("ended") :]) <= {"ended", "explained", "placed"}
     assert any(data["explanation"] for _, kind, data in events if kind == "alert")
     half = len(events) // 2
     assert follow_to_the_end(live, stream_id, events[half - 1][0]) == events[half:]

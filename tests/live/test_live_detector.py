@@ -179,10 +179,15 @@ def test_process_gives_grounded_text_to_the_window_once_there_is_an_explanation(
 
 
 class TextReader:
-    """A checkpoint whose scores depend on the text: with the third one, an event is longer."""
+    """A checkpoint whose scores depend on the text.
 
-    def __init__(self, checkpoint: Checkpoint) -> None:
-        self._checkpoint = checkpoint
+    Args:
+        checkpoint: what it is otherwise.
+        longer: with this of the texts that it reads, and later ones, an event is longer.
+    """
+
+    def __init__(self, checkpoint: Checkpoint, longer: int) -> None:
+        self._checkpoint, self._longer = checkpoint, longer
         self.texts: list[bytes] = []  # in the order in which they came
 
     def __getattr__(self, name: str) -> Any:
@@ -196,7 +201,7 @@ class TextReader:
             self.texts.append(text.tobytes())
         number = self.texts.index(text.tobytes()) + 1 if text.any() else 0
         scores_T = np.zeros(len(visual_TD), np.float32)
-        scores_T[(2 if number < 3 else 0) : 6] = 1
+        scores_T[(2 if number < self._longer else 0) : 6] = 1
         probabilities_TC = np.full((len(visual_TD), len(self.classes)), 0.1, np.float32)
         probabilities_TC[:, 1] = 0.9
         return [Prediction({"classifier": scores_T, "alignment": scores_T}, probabilities_TC)]
@@ -208,7 +213,7 @@ def test_an_alert_that_ended_is_placed_by_the_text_of_the_whole_window(
     texts = ["a fire begins.", "a fire goes out.", "a fire burns in a yard."]
     llm = ScriptedLLM(*[[explanation_json(summary=text)] for text in texts])
     assert isinstance(detector.checkpoint, Checkpoint)
-    checkpoint: Any = TextReader(detector.checkpoint)
+    checkpoint: Any = TextReader(detector.checkpoint, 3)
     models = FrozenModels(detector.models.clip, detector.models.captioner, llm)
     live = LiveDetector(checkpoint, models, AlertRule(0.5, 0.5, 0, 0))
     records = [record for frame in frames[:8] for record in live.process([frame])]
@@ -225,7 +230,7 @@ def test_an_ended_alert_is_not_placed_by_a_text_from_before_its_end(
     texts = ["a yard.", "a fire begins.", "a fire goes out.", "a fire burns in a yard."]
     llm = ScriptedLLM(*[[explanation_json(summary=text)] for text in texts])
     assert isinstance(detector.checkpoint, Checkpoint)
-    checkpoint: Any = TextReader(detector.checkpoint)
+    checkpoint: Any = TextReader(detector.checkpoint, 2)
     models = FrozenModels(detector.models.clip, detector.models.captioner, llm)
     executor = ManualExecutor()
     settings = LiveSettings(explain_seconds=1)
