@@ -235,10 +235,10 @@ class LiveDetector:
         if result is None:
             return []
         ended = self._unplaced
-        if ended is not None and (result.alert is not None or result.time < ended.alert.end):
-            self._explainer.request(None, self._times[-1])  # of the window up to now
-        elif result.alert is None:
+        if result.alert is None and (ended is None or result.time >= ended.alert.end):
             return self._place_alert()
+        if ended is not None:
+            self._explainer.request(None, self._times[-1])  # of the window up to now
         if result.alert is None:
             return []
         active = self.tracker.active

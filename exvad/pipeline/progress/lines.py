@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import threading
-
 import ray
 from rich.console import Console
-from rich.progress import Progress, Task
+from rich.progress import Task
+
+from exvad.pipeline.progress.polled import PolledProgress
 
 LINE_SECONDS = 60.0
 RATE_SECONDS = 600.0  # the rate is the mean of so much of the past
 
 
-class ProgressLines(Progress):
+class ProgressLines(PolledProgress):
     """Prints for each task a line a minute, and a last line when it ends.
 
     A line says how much is done, the rate, the time left, and the size of the cluster.
@@ -23,28 +23,10 @@ class ProgressLines(Progress):
     """
 
     def __init__(self, console: Console, every: float = LINE_SECONDS) -> None:
-        super().__init__(console=console, disable=True, speed_estimate_period=RATE_SECONDS)
-        self.every = every
-        self._stopped = threading.Event()
-        self._thread = threading.Thread(target=self._run, daemon=True)
+        super().__init__(every, console=console, speed_estimate_period=RATE_SECONDS)
 
-    def start(self) -> None:
-        """Start to print."""
-        self._thread.start()
-
-    def stop(self) -> None:
-        """Print the last lines and end."""
-        if self._stopped.is_set():
-            return
-        self._stopped.set()
-        self._thread.join()
-        self._print(last=True)
-
-    def _run(self) -> None:
-        while not self._stopped.wait(self.every):
-            self._print()
-
-    def _print(self, last: bool = False) -> None:
+    def report(self, last: bool) -> None:
+        """Print a line for each task."""
         for task in self.tasks:
             if task.visible:
                 self.console.print(

@@ -14,9 +14,10 @@ from typing import Any
 
 import ray
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
-from rich.progress import Progress, TaskID
+from rich.progress import TaskID
 
 from exvad.pipeline.placement import waiting_reported
+from exvad.pipeline.progress.polled import PolledProgress
 from exvad.pipeline.progress.terminal import bars_made_by, progress_bar
 
 POLL_SECONDS = 0.5
@@ -48,7 +49,7 @@ class TaskBoard:
         return [row for rows in self._bars.values() for row in rows]
 
 
-class CopiedProgress(Progress):
+class CopiedProgress(PolledProgress):
     """A bar that shows nothing here and copies its rows to a board.
 
     Args:
@@ -56,32 +57,17 @@ class CopiedProgress(Progress):
     """
 
     def __init__(self, board: Any) -> None:
-        super().__init__(disable=True)
+        super().__init__(POLL_SECONDS)
         self._board = board
         self._name = uuid.uuid4().hex
-        self._stopped = threading.Event()
-        self._thread = threading.Thread(target=self._run, daemon=True)
 
-    def start(self) -> None:
-        """Start to copy."""
-        self._thread.start()
-
-    def stop(self) -> None:
-        """Copy the last rows and end."""
-        if self._stopped.is_set():
-            return
-        self._stopped.set()
-        self._thread.join()
-        ray.get(self._copy())  # the task may end right after this
-
-    def _run(self) -> None:
-        while not self._stopped.wait(POLL_SECONDS):
-            self._copy()
-
-    def _copy(self) -> ray.ObjectRef:
+    def report(self, last: bool) -> None:
+        """Copy the rows; the last ones are waited for, because the task may end right after."""
         rows = [(task.description, task.completed, task.total)
                 for task in self.tasks if task.visible]  # fmt: skip
-        return self._board.record.remote(self._name, rows)
+        copied = self._board.record.remote(self._name, rows)
+        if last:
+            ray.get(copied)
 
 
 @contextmanager
