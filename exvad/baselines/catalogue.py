@@ -42,6 +42,7 @@ from exvad.baselines.vador import VADorF
 from exvad.modeling.exvad import build_exvad
 
 TextUse: TypeAlias = Literal["none", "captions", "configured"]
+NetworkText: TypeAlias = Literal["none", "captions", "explanation", "grounded"]
 XD = "xd_violence"
 
 
@@ -196,11 +197,11 @@ def _ex_vad(inputs: Inputs, options: Options) -> Baseline:
     network = build_exvad(
         inputs.label_CD.shape[1],
         inputs.num_classes,
-        text="explanation" if inputs.text_width else "none",
+        text=options.get("text", "explanation" if inputs.text_width else "none"),
         visual_width=inputs.width,
         text_width=inputs.text_width or None,
     )
-    return ExVADSystem(network, inputs.label_CD, **options)
+    return ExVADSystem(network, inputs.label_CD)
 
 
 def _tevad(inputs: Inputs, options: Options) -> Baseline:
@@ -236,7 +237,7 @@ _VADCLIP: OptionTypes = {
 }
 _VADCLIP_XD = {XD: Published({"layers": 1, "window": 64, "lambda_": 1e-4}, XD_RECIPE)}
 SYSTEMS: dict[str, Entry] = {
-    "ex_vad": Entry("Ex-VAD", _ex_vad, ("F0",), text="configured"),
+    "ex_vad": Entry("Ex-VAD", _ex_vad, ("F0",), text="configured", options={"text": NetworkText}),
     "vadclip": Entry(
         "VadCLIP",
         _vadclip,

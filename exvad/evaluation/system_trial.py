@@ -88,7 +88,7 @@ class TrialPlan:
         """Return the configuration of a run with the text features that the system takes."""
         use = SYSTEMS[self.name].text
         if use == "configured":
-            return config
+            use = self.options.get("text", config.model.text)
         return config.model_copy(update={"model": config.model.model_copy(update={"text": use})})
 
 

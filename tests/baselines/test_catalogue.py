@@ -305,7 +305,7 @@ def test_every_option_reaches_its_system(name: str) -> None:
         "extra_losses": True, "view_dropout": 0.1, "memory": 3, "history": 2, "moving": 1,
         "lambda_": 0.3, "layers": 1, "window": 4, "reload_best": True, "kernel": 3,
         "prior": [0.1, 0.2], "normalize": False, "temperature": 0.1, "smoothing": "blocks",
-        "pairing": "matched",
+        "pairing": "matched", "text": "none",
     }  # fmt: skip
     options = {
         option: "alignment" if (name[:3], option) == ("vad", "branch") else examples[option]

@@ -221,3 +221,12 @@ def test_ex_vad_is_trained_by_its_own_settings(folder: Path) -> None:
     own = trial(folder, "ex_vad", "F0")
     assert own.checkpoint.system is None
     assert own.record["selection"]["epoch"] <= own.config.train.epochs
+
+
+@pytest.mark.parametrize("text", ["none", "grounded"])
+def test_ex_vad_is_trained_with_the_text_of_its_option(three_widths: Path, text: str) -> None:
+    record = trial(three_widths, "ex_vad", "F0", text=text).record
+    assert record["text"] == text
+    assert record["options"] == {"text": text}
+    # Grounded text is that of snippets, with a column for the votes of the captions.
+    assert record["inputs"]["text_shape"] == ([] if text == "none" else [0, TEXT + 1])

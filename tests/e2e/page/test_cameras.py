@@ -23,7 +23,8 @@ def test_grid_shows_every_camera_with_its_problem(
     stream_server.publish_scores(door, [1, 2, 3], 0.9)
     alert = stream_server.publish_alert(door)
     stream_server.publish_end(door, alert, 20)
-    stream_server.publish_notice(yard, "lost", "the camera refuses connections to this port")
+    problem = "the camera refuses connections to this port"
+    stream_server.publish_notice(yard, "lost", f"yard: {problem}")
     page = stream_tab.open("#live")
     cards = page.locator("#camera-grid > li")
     expect(cards).to_have_count(2)
@@ -36,10 +37,11 @@ def test_grid_shows_every_camera_with_its_problem(
     assert first.locator("img").evaluate("image => image.decode().then(() => image.naturalWidth)")
     expect(first.locator("path.score")).to_have_count(1)
     expect(second).to_contain_text("source lost")
-    expect(second).to_contain_text("the camera refuses connections to this port")
+    expect(second.locator(".camera-problem")).to_have_text(problem)  # the name stands above it
     expect(second).to_contain_text("No picture yet")
     page.locator("#camera-grid").get_by_role("link", name="yard").click()
     expect(page.locator("#stream-name")).to_have_text("yard")
+    expect(page.locator("#stream-notice")).to_have_text(problem)
     expect(page.locator("#camera-grid")).to_be_hidden()
     stream_tab.expect_errors(EARLY_FRAME)
 

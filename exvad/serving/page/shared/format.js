@@ -24,6 +24,16 @@ export function formatTimestamp(seconds) {
   return isToday ? time : `${date.toLocaleDateString()} ${time}`;
 }
 
+/**
+ * Format the newest notice of a stream, without the name of the stream that stands beside it.
+ * @param {{name: string, notice: ?string}} stream
+ * @returns {string}
+ */
+export function formatNotice({ name, notice }) {
+  const text = notice ?? "";
+  return text.startsWith(`${name}: `) ? text.slice(name.length + 2) : text;
+}
+
 /** What is said briefly of what lies outside the domain of its checkpoint. */
 export const OUTSIDE = "outside the checkpoint’s domain";
 

@@ -1,7 +1,7 @@
 // All cameras side by side: last picture, state, score of the last minutes, last alert, problem.
 import { drawChart } from "../shared/chart.js";
 import { $, makeElement, setText } from "../shared/dom.js";
-import { formatClass, formatScore, formatTimestamp, OUTSIDE } from "../shared/format.js";
+import { formatClass, formatNotice, formatScore, formatTimestamp, OUTSIDE } from "../shared/format.js";
 import { updateList } from "../shared/list.js";
 import { loadFrame, makeFrameImage } from "./alerts.js";
 import { STATES } from "./stream.js";
@@ -61,7 +61,7 @@ function updateCard(card, stream) {
   setText(alert, describeAlert(stream));
   setText(domain, stream.domain ? `Its picture is ${OUTSIDE}` : "");
   domain.title = stream.domain;
-  setText(problem, stream.state === "lost" ? stream.notice ?? "" : "");
+  setText(problem, stream.state === "lost" ? formatNotice(stream) : "");
   card.classList.toggle("alerting", isHigh);
 }
 

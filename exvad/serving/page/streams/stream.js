@@ -3,7 +3,14 @@ import { showAlerts } from "./alerts.js";
 import { showDay } from "./day.js";
 import { classColour, describeChart, drawChart, showReadout } from "../shared/chart.js";
 import { $, focusHeading, makeElement, setText } from "../shared/dom.js";
-import { formatClass, formatCount, formatDuration, formatScore, formatTimestamp } from "../shared/format.js";
+import {
+  formatClass,
+  formatCount,
+  formatDuration,
+  formatNotice,
+  formatScore,
+  formatTimestamp,
+} from "../shared/format.js";
 import { updateList } from "../shared/list.js";
 
 /** Texts for the states of a stream. */
@@ -111,7 +118,7 @@ function showStatus(stream) {
   setText($("stream-delay"), stream.delay === null ? "–" : `${stream.delay.toFixed(1)} s`);
   setText($("stream-dropped"), formatCount(stream.dropped, "frame"));
   setText($("stream-domain"), stream.domain);
-  setText($("stream-notice"), stream.notice ?? "");
+  setText($("stream-notice"), formatNotice(stream));
   setText($("stop"), stream.state === "ended" ? "Delete" : "Stop watching");
 }
 
