@@ -213,7 +213,7 @@ class LiveDetector:
             assert self.tracker.unlocated is not None
             self._unplaced = _Unplaced(self.tracker.unlocated, alert)
         if change in ("began", "ended"):
-            self._explainer.request(alert, time)
+            self._explainer.request(alert, time, ended=change == "ended")
 
     def _with_scene(self, record: LiveAlert, recent: RecentFrame) -> LiveAlert:
         """Add the scene of the memory that explains an alert, where no model will explain it."""

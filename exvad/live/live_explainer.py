@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from exvad.live.settings import LiveSettings
 
 Unexplained = NoAnswerError | EndpointError
-BEFORE_SECONDS = 3.0  # of the stream before an alert that its explanation may use
+AROUND_SECONDS = 3.0  # of the stream before and after an alert that its explanation may use
 
 
 @dataclass(frozen=True)
@@ -143,7 +143,7 @@ class LiveExplainer:
         self._last_started = -np.inf
         self._future: Future[_Answer] | None = None
         self._alert: Alert | None = None  # of the explanation in progress
-        self._waiting_alert: Alert | None = None
+        self._waiting: tuple[Alert, bool] | None = None  # and whether it has ended
 
     @property
     def busy(self) -> bool:
@@ -168,24 +168,26 @@ class LiveExplainer:
         if self.feeds_network and time - self._last_started >= self._interval:
             self.request(None, time)
 
-    def request(self, alert: Alert | None, time: float) -> None:
+    def request(self, alert: Alert | None, time: float, ended: bool = False) -> None:
         """Explain an alert or the stream; an alert waits until the last explanation is collected.
 
         Args:
             alert: the alert; None for the stream in general.
             time: seconds since the stream began.
+            ended: whether the alert has ended.
         """
         if not self._enabled:
             return
         if self._future is not None:
-            self._waiting_alert = alert or self._waiting_alert
+            self._waiting = self._waiting if alert is None else (alert, ended)
             return
         self._alert, self._last_started = alert, time
         frames = list(self._frames)
         if alert is not None:
-            # Earlier frames show something else, and the explanation would be about that.
-            earliest = alert.start - BEFORE_SECONDS
-            frames = [frame for frame in frames if frame.time >= earliest] or frames
+            # Other frames show something else, and the explanation would be about that.
+            earliest = alert.start - AROUND_SECONDS
+            latest = alert.end + AROUND_SECONDS if ended else np.inf
+            frames = [frame for frame in frames if earliest <= frame.time <= latest] or frames
         places = choose_captioned_snippets(len(frames), self._captions)
         frames = [frames[place] for place in places]
         if self._executor is not None:
@@ -210,9 +212,9 @@ class LiveExplainer:
         frames, captions, row = self._future.result()
         alert, time = self._alert, self._last_started
         self._future = self._alert = None
-        if self._waiting_alert is not None:
-            waiting, self._waiting_alert = self._waiting_alert, None
-            self.request(waiting, waiting.end)
+        if self._waiting is not None:
+            (waiting, ended), self._waiting = self._waiting, None
+            self.request(waiting, waiting.end, ended)
         if isinstance(row, Unexplained):
             return row
         captions_text_D = np.mean(row["caption_text"], axis=0)

@@ -76,6 +76,25 @@ def test_explanation_of_an_alert_uses_frames_from_three_seconds_before_it(
     assert explainer.collect() is None
 
 
+@pytest.mark.parametrize("at_once", [True, False])
+def test_explanation_of_an_ended_alert_uses_no_later_frames(
+    detector: Detector, recent: list[RecentFrame], at_once: bool
+) -> None:
+    ended = replace(FIRE, start=3.0, end=5.0)
+    executor = ManualExecutor()
+    explainer = make_explainer(detector, recent, executor)
+    if not at_once:  # it waits for the explanation of the stream
+        explainer.request(None, 4.0)
+    explainer.request(ended, 9.0, ended=True)
+    result = None
+    while explainer.busy:
+        executor.run()
+        result = explainer.collect()
+    assert isinstance(result, WindowExplanation)
+    assert result.alert == ended
+    assert len(result.captions) == sum(frame.time <= ended.end + 3 for frame in recent) == 9
+
+
 def test_a_window_has_one_explanation_whatever_the_segments_of_videos(
     detector: Detector, recent: list[RecentFrame]
 ) -> None:
