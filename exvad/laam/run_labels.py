@@ -5,6 +5,7 @@ C classes · m phrases of a class · D feature width
 
 from __future__ import annotations
 
+import hashlib
 import io
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -75,6 +76,29 @@ class RunLabels:
             ValueError: a class has fewer than `labels.k` phrases.
         """
         return self.vectors.embeddings(config.model.label_prompt, config.labels.k)
+
+
+def labels_fingerprint(config: Config) -> str:
+    """Return a digest of the labels of a run, without encoding phrases.
+
+    It is of the imported names and vectors, or of the classes and phrases, whose vectors depend on
+    the settings of CLIP and nothing else.
+
+    Args:
+        config: names the run.
+
+    Raises:
+        ValueError: the run has no labels, or the imported file is damaged.
+    """
+    rows = _read_imported(resolve_place(config.in_run(IMPORTED_LABELS_FILE)))
+    if rows is None:
+        phrases = LabelPhrases.read(config.labels_path)
+        return hashlib.sha256(phrases.model_dump_json().encode()).hexdigest()
+    digest = hashlib.sha256()
+    for label, vectors in rows.items():
+        digest.update(f"{label} {vectors.dtype} {vectors.shape} ".encode())
+        digest.update(np.ascontiguousarray(vectors).tobytes())
+    return digest.hexdigest()
 
 
 def import_labels(source: str | Path, classes: Sequence[str], config: Config) -> None:

@@ -31,6 +31,7 @@ from exvad.pipeline.placement import Demand, check_placement, waiting_reported
 from exvad.pipeline.progress.epoch_board import EpochBoard, epochs_shown
 from exvad.pipeline.progress.names import short_list
 from exvad.pipeline.progress.terminal import console
+from exvad.pipeline.run_inputs import RunInputs
 from exvad.pipeline.session import ray_session
 from exvad.pipeline.shared_places import check_shared, computes, shared_places
 from exvad.store.store import Store
@@ -157,11 +158,12 @@ def _provenance(config: Config, manifest: Manifest) -> dict[str, Any]:
 
 
 def _delete_stale_state(config: Config, manifest: Manifest) -> None:
-    """Delete the state of an interrupted training if it had other settings or data.
+    """Delete the state of an earlier training if it had other settings, data, labels or features.
 
-    RUN/train.json holds the settings and data of the state in RUN/train.
+    RUN/train.json holds what the state in RUN/train depends on.
     """
-    provenance = _provenance(config, manifest)
+    inputs = RunInputs.read(config, ("train", config.train.select_on)).key(config.model.text)
+    provenance = {**_provenance(config, manifest), "inputs": inputs}
     # Where features are kept, and what the checkpoint says of itself, does not change it.
     settings = config.model_dump(exclude={"train": {"cache_gib", "scratch"}, "data": {"about"}})
     signature = json.dumps([settings, provenance], sort_keys=True)
