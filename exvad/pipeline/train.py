@@ -29,7 +29,7 @@ from exvad.inference.domain import MIN_VIDEOS, fit_domain
 from exvad.laam.run_labels import RunLabels
 from exvad.pipeline.placement import Demand, check_placement, waiting_reported
 from exvad.pipeline.progress.epoch_board import EpochBoard, epochs_shown
-from exvad.pipeline.progress.names import short_list
+from exvad.pipeline.progress.names import missing_lines
 from exvad.pipeline.progress.terminal import console
 from exvad.pipeline.run_inputs import RunInputs
 from exvad.pipeline.session import ray_session
@@ -74,12 +74,8 @@ def _train(config: Config, manifest: Manifest, store: Store) -> int:
     """Train on a store and write RUN/checkpoint; return the exit code."""
     labels = RunLabels.load(config, manifest.classes)
     videos = TrainingVideos.find(manifest, store, config)
-    if videos.missing:
-        console.print(
-            f"without features, skipped ({len(videos.missing)}): {short_list(videos.missing)}",
-            highlight=False,
-            soft_wrap=True,
-        )
+    for line in missing_lines(videos.missing, "skipped"):
+        console.print(line, highlight=False, soft_wrap=True)
     videos.check_enough(config)
     if (caution := videos.one_sided()) is not None:
         console.print(f"note: {caution}", highlight=False, soft_wrap=True)

@@ -144,7 +144,7 @@ SHORT = ("compare.steps=3", "compare.head_steps=2", "compare.margins=[]", "train
 @pytest.mark.parametrize(
     ("name", "way"),
     [("real_ad", "F2"), ("rtfm", "F1"), ("clip_tsa", "coarse"), ("pel4vad", "F0"), ("avvd", "F0"),
-     ("ex_vad", "F0")],
+     ("ex_vad", "F0"), ("tevad", "F2")],
 )  # fmt: skip
 def test_images_labels_and_text_may_have_three_widths(
     three_widths: Path, name: str, way: str
@@ -152,7 +152,8 @@ def test_images_labels_and_text_may_have_three_widths(
     wide = trial(three_widths, name, way, *SHORT, "model.text=explanation")
     assert "error" not in wide.record
     assert wide.record["inputs"]["visual_width"] == planted.WIDTH
-    assert wide.record["inputs"]["text_shape"] == ([TEXT] if name == "ex_vad" else [])
+    shapes = {"ex_vad": [TEXT], "tevad": [0, TEXT]}
+    assert wide.record["inputs"]["text_shape"] == shapes.get(name, [])
     bank = RunData.load(wide.config, ("test",)).bank
     again = evaluate(wide.checkpoint, bank, read_run_manifest(wide.config))
     assert again.metrics["frame_auc"] == pytest.approx(wide.record["metrics"]["frame_auc"])

@@ -11,7 +11,7 @@ from exvad.config import load_config
 from exvad.data.dataset import read_run_manifest
 from exvad.pipeline.import_features import import_into_run
 from exvad.pipeline.preprocess import preprocess
-from exvad.pipeline.progress.names import short_list
+from exvad.pipeline.progress.names import missing_lines, short_list
 from exvad.store.fingerprint import FingerprintError
 from exvad.store.run_data import RunData
 from tests.helpers.annotations import UCF_FILES, write_annotations
@@ -70,6 +70,15 @@ def test_videos_without_text_are_named(tmp_path: Path, capsys: pytest.CaptureFix
     np.savez(tmp_path / "text.npz", a=np.ones(4, np.float32))
     assert import_into_run(config, tmp_path, tmp_path / "text.npz") == 0
     assert "without text features: b; " in capsys.readouterr().err
+
+
+def test_videos_that_lack_texts_only_are_named_so() -> None:
+    missing = {"a": "no explanation", "b": "chunk 1 of 2 is missing", "c": "no explanation"}
+    assert missing_lines(missing, "skipped") == [
+        "without features, skipped (1): b",
+        "without text features, skipped (2): a, c; model.text=none needs none",
+    ]
+    assert missing_lines({}, "skipped") == []
 
 
 def test_short_list_names_ten_and_counts_the_others() -> None:

@@ -14,8 +14,10 @@ from exvad.config import load_config
 from exvad.data.manifest import Manifest
 from exvad.data.manifest_files import write_manifest
 from exvad.data.records import Event, Video
+from exvad.store.examples import make_example
 from exvad.store.feature_bank import FeatureBank
 from exvad.store.import_features import ImportFeaturesError, import_text, import_visual
+from exvad.store.shards.feature_shard import FeatureShard, ShardMemory
 from exvad.store.store import Store
 from exvad.training.data import worker_data
 from exvad.training.videos import TrainingVideos
@@ -196,6 +198,25 @@ def test_import_text_takes_one_width_that_may_be_another_than_that_of_the_images
     np.savez(tmp_path / "text.npz", somebody=np.ones(9, np.float32))
     with pytest.raises(ImportFeaturesError, match="no text feature"):
         import_text(tmp_path / "text.npz", small_manifest(), store)
+
+
+def test_every_snippet_reads_an_imported_text_where_captions_are_asked_for(tmp_path: Path) -> None:
+    for name, length in (("f1", 5), ("f2", 9)):
+        write(tmp_path / "in", name, (length, 8))
+    store = Store(tmp_path / "store")
+    import_visual(tmp_path / "in", small_manifest(), store, 16)
+    names = {"Fighting/f1": np.full(4, 2.0), "Fighting/f2": np.full(4, 3.0)}
+    np.savez(tmp_path / "text.npz", allow_pickle=False, **names)
+    import_text(tmp_path / "text.npz", small_manifest(), store)
+    bank = FeatureBank.build(store, list(names), "captions")
+    lengths = {("Fighting/f1", 0): 5, ("Fighting/f2", 0): 9}
+    shard = FeatureShard.load(store, lengths, "captions", 6, ShardMemory(2**30))
+    for video, value in names.items():
+        expected = np.full((min(6, len(bank[video].visual)), 4), value[0])
+        for features in (bank.inputs(video), shard.inputs(video, 0)):
+            example = make_example(features, np.zeros(0, np.float32), 6)
+            assert example.text is not None
+            np.testing.assert_array_equal(example.text, expected)
 
 
 def test_import_text_names_a_file_of_another_kind(tmp_path: Path) -> None:
