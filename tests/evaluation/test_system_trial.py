@@ -79,6 +79,10 @@ def test_saved_system_answers_as_it_was_measured(real_ad: Trial) -> None:
     assert again.metrics["frame_auc"] == pytest.approx(real_ad.record["metrics"]["frame_auc"])
     analysis = again.analyses[0]
     assert analysis.model.startswith("RealAD, exvad ")
+    assert analysis.domain is not None
+    assert analysis.domain.state in ("inside", "outside")
+    assert real_ad.record["videos"] == {"train": 70, "test": 30}
+    assert real_ad.record["missing"] == {"train": [], "test": []}
     assert analysis.classes == list(planted.CLASSES)
     assert any("class head on the frozen system (F2)" in text for text in analysis.problems)
     assert checkpoint.config.model.text == "none"
