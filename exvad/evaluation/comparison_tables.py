@@ -16,11 +16,13 @@ import numpy as np
 
 from exvad.baselines import SYSTEMS
 from exvad.evaluation.comparison_notes import (
+    differing_splits,
+    in_words,
+    notes_on_missing,
     quoted_efficiency,
     reasons_of_absence,
     with_footnotes,
 )
-from exvad.evaluation.comparison_videos import differing_splits, in_words, notes_on_missing
 from exvad.evaluation.paper_tables import (
     QUOTED,
     Estimate,

@@ -31,12 +31,12 @@ from exvad.pipeline.placement import Demand, check_placement, waiting_reported
 from exvad.pipeline.progress.epoch_board import EpochBoard, epochs_shown
 from exvad.pipeline.progress.names import missing_lines
 from exvad.pipeline.progress.terminal import console
-from exvad.pipeline.run_inputs import RunInputs
 from exvad.pipeline.session import ray_session
 from exvad.pipeline.shared_places import check_shared, computes, shared_places
 from exvad.store.store import Store
 from exvad.training.balance import drowning_term
 from exvad.training.fitting import FitState, best_network
+from exvad.training.run_inputs import RunInputs
 from exvad.training.snippet_sample import sample_snippets
 from exvad.training.videos import TrainingVideos
 from exvad.training.worker import check_snapshot, load_state, train_worker

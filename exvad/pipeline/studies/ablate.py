@@ -22,7 +22,6 @@ from exvad.evaluation.paper_tables import as_markdown
 from exvad.laam.run_labels import RunLabels
 from exvad.pipeline.placement import Demand, check_placement, waiting_reported
 from exvad.pipeline.progress.terminal import console, progress_bar
-from exvad.pipeline.run_inputs import RunInputs
 from exvad.pipeline.session import ray_session
 from exvad.pipeline.shared_places import check_shared, shared_places
 from exvad.pipeline.studies.results import read_result
@@ -30,6 +29,7 @@ from exvad.pipeline.tasks import RETRIES, get_result
 from exvad.report.sensitivity_curves import draw_curves
 from exvad.report.tables_page import render_tables
 from exvad.store.store import Store
+from exvad.training.run_inputs import RunInputs
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -38,7 +38,6 @@ from exvad.inference.network import build_network
 from exvad.laam.run_labels import RunLabels
 from exvad.pipeline.placement import Demand, check_placement
 from exvad.pipeline.progress.terminal import console
-from exvad.pipeline.run_inputs import RunInputs
 from exvad.pipeline.session import ray_session
 from exvad.pipeline.shared_places import check_shared, shared_places
 from exvad.pipeline.studies.ablate import result_place, write_results
@@ -47,6 +46,7 @@ from exvad.pipeline.studies.results import read_result
 from exvad.pipeline.tasks import RETRIES, with_full_places
 from exvad.store.grounding import text_width
 from exvad.store.store import Store
+from exvad.training.run_inputs import RunInputs
 
 if TYPE_CHECKING:
     from exvad.config import Config

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from exvad.store.content_key import content_key
 from exvad.store.index.compaction import compact
+from exvad.store.index.content_key import content_key
 from exvad.store.store import Store
 from tests.helpers.feature_store import FINGERPRINT, vision_row
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from exvad.data.dataset import read_run_manifest
 from exvad.data.records import SPLITS
 from exvad.laam.run_labels import labels_fingerprint
-from exvad.store.content_key import content_key
+from exvad.store.index.content_key import content_key
 from exvad.store.store import Store
 
 if TYPE_CHECKING:
