@@ -2,7 +2,8 @@
 
 An analysis is on the disk before the client gets its id. A worker holds an analysis by a lease that
 it renews. The lease of a worker that crashed expires, and another worker starts the analysis again.
-Only the holder of the lease may write the result, so there is exactly one.
+Only the holder of the lease may write the result, so there is exactly one. Every claim counts as an
+attempt; a worker that is still alive takes its own back.
 """
 
 from __future__ import annotations
@@ -113,12 +114,12 @@ class AnalysisQueue(LeasedQueue):
 
     def claim(self, holder: str) -> Claim | None:
         """Claim the oldest analysis that no worker holds; None if there is none."""
-        now = time.time()
+        now, expired = time.time(), self.expired_before()
         with self.write() as connection:
             given_up = connection.execute(
                 "update analyses set state = 'failed', finished = ?, holder = null, error = ? "
                 "where state = 'running' and lease < ? and attempts >= ? returning id",
-                (now, CRASHED_ERROR, now, MAX_ATTEMPTS),
+                (now, CRASHED_ERROR, expired, MAX_ATTEMPTS),
             ).fetchall()
             for row in given_up:
                 _record_end(connection, row["id"], "failed", CRASHED_ERROR)
@@ -127,7 +128,7 @@ class AnalysisQueue(LeasedQueue):
                 "progress = 0, attempts = attempts + 1 where id = (select id from analyses "
                 "where state = 'queued' or (state = 'running' and lease < ?) "
                 "order by created limit 1) returning id, name, path, uploaded, options",
-                (holder, now + self.lease_seconds, now, now),
+                (holder, now + self.lease_seconds, now, expired),
             ).fetchone()
             if row is not None:
                 connection.execute("delete from events where subject_id = ?", (row["id"],))
@@ -154,6 +155,29 @@ class AnalysisQueue(LeasedQueue):
                 (time.time() + self.lease_seconds, progress, analysis_id, holder),
             )
             return renewed.rowcount == 1
+
+    def release(self, analysis_id: str, holder: str) -> None:
+        """Return an analysis to the queue, because the worker can't compute it now."""
+        with self.write() as connection:
+            connection.execute(
+                "update analyses set state = 'queued', holder = null, lease = null, progress = 0, "
+                "attempts = attempts - 1 where id = ? and holder = ? and state = 'running'",
+                (analysis_id, holder),
+            )
+
+    def take_back_attempt(self, analysis_id: str, holder: str) -> None:
+        """Take back the attempt of a worker that has lost its lease but has not crashed.
+
+        Args:
+            analysis_id: id of the analysis.
+            holder: the worker.
+        """
+        with self.write() as connection:
+            connection.execute(
+                "update analyses set attempts = attempts - 1 "
+                "where id = ? and holder != ? and state = 'running' and attempts > 1",
+                (analysis_id, holder),
+            )
 
     def publish(self, analysis_id: str, holder: str, kind: str, data: Mapping[str, object]) -> bool:
         """Append an event for the clients that follow an analysis.

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+import sqlite3
 import threading
 import time
 import uuid
@@ -29,6 +31,7 @@ if TYPE_CHECKING:
 POLL_SECONDS = 0.5
 RENEW_SECONDS = 1.0
 CLEANUP_SECONDS = 600.0
+_LOG = logging.getLogger(__name__)
 
 
 class StreamWatcher:
@@ -87,10 +90,12 @@ class StreamWatcher:
                     self._publish(claim, event, released)
                 ended = not released.is_set()
         except NoReplicaError as error:
-            self._publish_notice(claim, "lost", str(error))
+            self._publish_notice(claim, "lost", str(error), stopped)
         except ValueError as error:
-            self._publish_notice(claim, "ended", str(error))
+            self._publish_notice(claim, "ended", str(error), stopped)
             ended = True
+        except sqlite3.OperationalError:
+            _LOG.exception("stream %s was released while the disk was full", claim.stream_id)
         except BaseException:
             self.failed = True  # the health check of the replica reads it
             raise
@@ -111,7 +116,8 @@ class StreamWatcher:
             source = StreamSource(path=str(path))
         stream = LiveStream(self._detector, claim.options)
         classes = stream.checkpoint.classes
-        self.streams.record_detector(claim.stream_id, claim.holder, stream.rule.on, classes)
+        record = partial(self.streams.record_detector, claim.stream_id, claim.holder)
+        retry_while_disk_full(partial(record, stream.rule.on, classes), released)
         # A camera goes on meanwhile; a file is read from its beginning again.
         start_time = 0.0 if is_file else time.time() - claim.created
         spec = stream.source_spec(claim.name, source, self.settings, start_time)
@@ -153,9 +159,12 @@ class StreamWatcher:
             retry_while_disk_full(store, released)  # of an alert that is gone, it is dropped
             del peak_frames[number]
 
-    def _publish_notice(self, claim: StreamClaim, kind: str, text: str) -> None:
+    def _publish_notice(
+        self, claim: StreamClaim, kind: str, text: str, stopped: threading.Event
+    ) -> None:
         notice = LiveNotice(kind=kind, text=text)
-        self.streams.publish_notice(claim.stream_id, claim.holder, notice)
+        publish = partial(self.streams.publish_notice, claim.stream_id, claim.holder, notice)
+        retry_while_disk_full(publish, stopped)
 
     @contextmanager
     def _renewed_lease(
