@@ -311,15 +311,27 @@ class AnalysisQueue(LeasedQueue):
             return updated.rowcount == 1
 
     def delete(self, analysis_id: str) -> bool:
-        """Delete an analysis and its uploaded video; False if the analysis does not exist."""
+        """Delete an analysis and its uploaded video; False if the analysis does not exist.
+
+        On a full disk, the video makes room for the transaction that deletes the analysis.
+        """
+        upload = self.video_path(analysis_id) if self.is_upload(analysis_id) else None
+        try:
+            is_deleted = self._delete_row(analysis_id)
+        except sqlite3.OperationalError:
+            if upload is None:
+                raise
+            upload.unlink(missing_ok=True)
+            is_deleted = self._delete_row(analysis_id)
+        if upload is not None:
+            upload.unlink(missing_ok=True)
+        return is_deleted
+
+    def _delete_row(self, analysis_id: str) -> bool:
         with self.write() as connection:
-            row = connection.execute(
-                "delete from analyses where id = ? returning path, uploaded", (analysis_id,)
-            ).fetchone()
+            deleted = connection.execute("delete from analyses where id = ?", (analysis_id,))
             connection.execute("delete from events where subject_id = ?", (analysis_id,))
-        if row is not None and row["uploaded"]:
-            Path(row["path"]).unlink(missing_ok=True)
-        return row is not None
+        return deleted.rowcount == 1
 
     def delete_older(self, hours: float) -> int:
         """Delete analyses that ended more than some hours ago; return their number."""
