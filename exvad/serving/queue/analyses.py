@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from exvad.results import Analysis
-from exvad.serving.queue.database import append_event, increment_counter
+from exvad.serving.queue.database import append_event, increment_counter, is_full_disk
 from exvad.serving.queue.leased import LeasedQueue, QueueFullError
 from exvad.serving.queue.webhooks import add_webhook
 from exvad.serving.schemas.analyses import AnalysisOptions, AnalysisState, AnalysisStatus, Triage
@@ -318,8 +318,8 @@ class AnalysisQueue(LeasedQueue):
         upload = self.video_path(analysis_id) if self.is_upload(analysis_id) else None
         try:
             is_deleted = self._delete_row(analysis_id)
-        except sqlite3.OperationalError:
-            if upload is None:
+        except sqlite3.OperationalError as error:
+            if upload is None or not is_full_disk(error):
                 raise
             upload.unlink(missing_ok=True)
             is_deleted = self._delete_row(analysis_id)
