@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable
-from glob import glob, has_magic
 from pathlib import Path
 
 from exvad.config.addresses import shown_address
-from exvad.data.folders import video_files
-from exvad.data.storage.frame_folders import is_frame_folder
+from exvad.data.patterns import is_pattern, matching_paths, matching_videos, videos_at
 
 
 def expand_videos(arguments: Iterable[str]) -> tuple[list[str], dict[str, str]]:
@@ -17,7 +15,8 @@ def expand_videos(arguments: Iterable[str]) -> tuple[list[str], dict[str, str]]:
 
     A file is taken as it is, whatever its name and suffix, and so is a URI. A folder of frames is
     one video; any other folder stands for the videos below it. What does not exist and holds `*`,
-    `?` or `[` is a pattern, where `**` stands for folders at any depth.
+    `?` or `[` is a pattern, where `**` stands for folders at any depth; a file that it comes to
+    along several links is one video.
 
     Args:
         arguments: the arguments.
@@ -29,11 +28,11 @@ def expand_videos(arguments: Iterable[str]) -> tuple[list[str], dict[str, str]]:
     problems: dict[str, str] = {}
     for argument in arguments:
         if is_there(argument):
-            found = _videos_at(argument)
+            found = videos_at(argument)
             reason = "the folder has no videos"
-        elif has_magic(argument) and "://" not in argument:
-            matches = sorted(glob(argument, recursive=True))  # noqa: PTH207 - keeps the form
-            found = [video for match in matches for video in _videos_at(match)]
+        elif is_pattern(argument) and "://" not in argument:
+            found = matching_videos(argument)
+            matches = found or matching_paths(argument)
             reason = "no video matches this pattern" if matches else "nothing matches this pattern"
         else:
             found, reason = [argument], ""  # reading it says what is wrong
@@ -62,11 +61,3 @@ def shown_name(video: str) -> str:
         video: the path or URI as it was given.
     """
     return os.fsencode(shown_address(video)).decode("utf-8", "replace")
-
-
-def _videos_at(path: str) -> list[str]:
-    """Return the path itself, or the videos below it if it is a folder but no video."""
-    folder = Path(path)
-    if not folder.is_dir() or is_frame_folder(folder):
-        return [path]
-    return [str(video) for video in video_files(folder)]
