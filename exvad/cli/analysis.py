@@ -11,6 +11,7 @@ from rich.console import Console
 from rich.markup import escape
 
 from exvad.cli.detectors import ZeroShotOptions, load_detector
+from exvad.cli.errors import describe_error
 from exvad.cli.exit_codes import DONE, FAILED, REFUSED
 from exvad.cli.video_arguments import expand_videos, shown_name
 from exvad.data.atomic import write_text_atomic
@@ -83,6 +84,10 @@ def analyze_files(
             absent += isinstance(error, MissingVideoError)
             fail(name, str(error))
             continue
+        except (RuntimeError, MemoryError) as error:
+            # Of torch, NumPy or a model: it may be due to this video, and the next ones go on.
+            fail(name, f"{name}: can't be analyzed: {describe_error(error) or _sentence(error)}")
+            continue
         if as_json:
             print(analysis.model_dump_json(), flush=True)
         else:
@@ -120,6 +125,12 @@ def _refuse_nothing(files: Sequence[str], unmatched: Mapping[str, str]) -> None:
         else:
             return
     raise ValueError(short_list(reasons))
+
+
+def _sentence(error: Exception) -> str:
+    """Return the first line of an error that exvad did not expect, or its type."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    return f"{type(error).__name__}{f': {lines[0]}' if lines else ''}"
 
 
 def _frames(file: str, analysis: Analysis, notes: Console) -> dict[int, bytes]:
