@@ -32,6 +32,7 @@ from exvad.video.footage.clock import (
     mend_clock,
     read_clock,
 )
+from exvad.video.footage.endings import describe_end
 from exvad.video.footage.fields import FieldPairs
 from exvad.video.footage.picture import GeometryReader
 from exvad.video.open_file import OpenFile
@@ -46,9 +47,6 @@ if TYPE_CHECKING:
 MAX_PIXELS = 64_000_000
 _ROUNDED_STEP = 0.2  # share by which rounding may change the usual step of a constant rate
 _SPARSE_FRAMES = 3  # by which the times of few frames may differ from those of a constant rate
-# Containers that a reader takes to end where another one begins, although the file goes on.
-_ENDED_FORMATS = ("flv", "matroska,webm")
-_UNREAD_SHARE = 0.1  # of a file behind its last frame, from which on it is more than an index
 _NO_TIME = -(2**63)  # in place of a time that the file does not have
 
 
@@ -173,7 +171,7 @@ def survey_packets(
             codec=stream.codec_context.codec.canonical_name,
             notes=(
                 *describe_choice(container, stream),
-                *_describe_end(container, end),
+                *describe_end(container, end),
                 *timeline.notes,
             ),
             gaps=timeline.gaps,
@@ -199,24 +197,6 @@ def _lead(container: InputContainer, stream: VideoStream, pts: NDArray[np.int64]
     ]
     first = float(int(pts[0]) * stream.time_base)
     return max(0.0, first - min([*starts, first]))
-
-
-def _describe_end(container: InputContainer, end: int) -> list[str]:
-    """Return a note if much of a file lies behind its last frame.
-
-    Args:
-        container: the file.
-        end: bytes up to the end of the last packet; 0 if that is unknown.
-    """
-    if container.format.name not in _ENDED_FORMATS or not end:
-        return []
-    size = container.size
-    if size - end <= _UNREAD_SHARE * size:
-        return []
-    return [
-        f"its video ends at byte {end:,} of {size:,}; what follows, such as a second recording "
-        "that was joined to it, is not read: split the file or convert it to MPEG-TS"
-    ]
 
 
 def _read_frame_packets(

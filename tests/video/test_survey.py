@@ -94,17 +94,3 @@ def test_probe_starts_a_cut_recording_at_its_first_keyframe(tmp_path: Path) -> N
     assert indices[0] % 12 == 0
     assert indices == list(range(indices[0], 100))
     assert probe(path).num_frames == len(indices)
-
-
-@pytest.mark.parametrize(("name", "parts", "read"), [("a.flv", 2, 1), ("a.mkv", 3, 2)])
-def test_probe_names_a_recording_that_is_not_read(
-    tmp_path: Path, name: str, parts: int, read: int
-) -> None:
-    """A joined file, of which FFmpeg takes the second or third header for the end."""
-    data = write_video(tmp_path / name, 40).read_bytes()
-    (tmp_path / name).write_bytes(data)
-    assert probe(tmp_path / name).notes == ()
-    (tmp_path / name).write_bytes(data * parts)
-    info = probe(tmp_path / name)
-    assert info.num_frames == 40 * read
-    assert f" of {parts * len(data):,}; what follows" in info.notes[0]
