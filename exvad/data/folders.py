@@ -10,6 +10,7 @@ from functools import cache
 from pathlib import Path, PurePosixPath
 from typing import cast
 
+from exvad.data.class_names import composed_name, folded_name
 from exvad.data.manifest import Manifest, hold_out
 from exvad.data.records import SPLITS, ManifestError, Split, Video
 from exvad.data.storage.frame_folders import is_frame_folder
@@ -66,7 +67,7 @@ def folder_per_class(
             video_id=str(path if stems[_without_suffix(path)] > 1 else _without_suffix(path)),
             path=str(top / path),
             split=cast("Split", path.parts[0].lower()) if has_splits else "train",
-            labels=(classes[path.parts[has_splits].casefold()],),
+            labels=(classes[folded_name(path.parts[has_splits])],),
         )
         for path in paths
     ]
@@ -141,13 +142,13 @@ def video_finder(root: str | Path) -> Callable[[str], str]:
 
 
 def _class_names(folders: Iterable[str], normal: str, root: str) -> dict[str, str]:
-    """Return the class of each folder name, folded case → class."""
+    """Return the class of each folder name, folded name → class."""
     # A class may be `fighting` in one split and `Fighting` in another: the first name counts.
     names: dict[str, str] = {}
     for folder in sorted(set(folders)):
-        names.setdefault(folder.casefold(), folder)
+        names.setdefault(folded_name(folder), composed_name(folder))
     listed = ", ".join(sorted(names.values()))
-    if normal.casefold() not in names:
+    if folded_name(normal) not in names:
         raise ManifestError(
             [
                 f"{root}: no folder is called {normal!r}; the class folders are {listed}. Rename "
@@ -156,4 +157,4 @@ def _class_names(folders: Iterable[str], normal: str, root: str) -> dict[str, st
         )
     if len(names) < 2:
         raise ManifestError([f"{root}: {listed} is the only class folder; add abnormal ones"])
-    return names | {normal.casefold(): normal}
+    return names | {folded_name(normal): normal}

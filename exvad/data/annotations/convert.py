@@ -15,6 +15,7 @@ from exvad.data.annotations.formats import (
     recognize,
     write_annotations,
 )
+from exvad.data.class_names import composed_name, folded_name
 from exvad.data.folders import video_files
 from exvad.data.manifest import Manifest
 from exvad.data.manifest_files import write_manifest
@@ -102,7 +103,9 @@ def convert_annotations(
     annotations = replace(read, videos=tuple(known))
     notes += _losses(annotations, to)
     if to == "manifest":
-        missing = tuple(name for name in classes if name not in annotations.all_classes())
+        missing = tuple(
+            name for name in map(composed_name, classes) if name not in annotations.all_classes()
+        )
         annotations = replace(annotations, classes=(*annotations.classes, *missing))
         _check_abnormal(annotations, normal, source)
         write_manifest(_manifest(annotations, paths, split, normal, notes), target)
@@ -153,7 +156,7 @@ def _check_abnormal(annotations: Annotations, normal: str, source: Path) -> None
     Raises:
         AnnotationError: no video has an abnormal class, and the source declares none.
     """
-    if {name.casefold() for name in annotations.all_classes()} - {normal.casefold()}:
+    if {folded_name(name) for name in annotations.all_classes()} - {folded_name(normal)}:
         return
     raise AnnotationError(
         f"{source}: no video has an event or an abnormal label, so all of them count as "
@@ -245,7 +248,7 @@ def _manifest(
 ) -> Manifest:
     names = annotations.all_classes()
     first = annotations.classes[0] if annotations.classes else normal
-    if first.casefold() != normal.casefold() and normal not in names:
+    if folded_name(first) != folded_name(normal) and normal not in names:
         first = normal
     unlabelled = [video.name for video in annotations.videos if not video.all_labels()]
     if unlabelled:
