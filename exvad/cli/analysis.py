@@ -13,7 +13,7 @@ from rich.markup import escape
 from exvad.cli.detectors import ZeroShotOptions, load_detector
 from exvad.cli.errors import describe_error
 from exvad.cli.exit_codes import DONE, FAILED, REFUSED
-from exvad.cli.video_arguments import expand_videos, shown_name
+from exvad.cli.video_arguments import describe_left_out, expand_videos, shown_name
 from exvad.data.atomic import write_text_atomic
 from exvad.data.storage.places import is_uri
 from exvad.data.storage.writable import check_new_file
@@ -72,6 +72,8 @@ def analyze_files(
             print(json.dumps({"video": name, "error": reason}), flush=True)
         notes.print(f"failed: {reason}", style="red", markup=False, soft_wrap=True)
 
+    for note in describe_left_out(videos):
+        notes.print(f"note: {note}", style="yellow", markup=False, soft_wrap=True)
     for argument, reason in unmatched.items():
         fail(shown_name(argument), f"{shown_name(argument)}: {reason}")
     detector = load_detector(checkpoint, overrides or {}, zero_shot or ZeroShotOptions(), notes)

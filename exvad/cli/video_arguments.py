@@ -8,15 +8,16 @@ from pathlib import Path
 
 from exvad.config.addresses import shown_address
 from exvad.data.patterns import is_pattern, matching_paths, matching_videos, videos_at
+from exvad.data.storage.frame_folders import images_and_videos
 
 
 def expand_videos(arguments: Iterable[str]) -> tuple[list[str], dict[str, str]]:
     """Return the videos that arguments name, in their order, and the arguments that name none.
 
     A file is taken as it is, whatever its name and suffix, and so is a URI. A folder of frames is
-    one video; any other folder stands for the videos below it. What does not exist and holds `*`,
-    `?` or `[` is a pattern, where `**` stands for folders at any depth; a file that it comes to
-    along several links is one video.
+    one video; any other folder, also one with images and videos, stands for the videos below it.
+    What does not exist and holds `*`, `?` or `[` is a pattern, where `**` stands for folders at any
+    depth; a file that it comes to along several links is one video.
 
     Args:
         arguments: the arguments.
@@ -40,6 +41,23 @@ def expand_videos(arguments: Iterable[str]) -> tuple[list[str], dict[str, str]]:
             problems[argument] = reason
         videos.update(dict.fromkeys(found))
     return list(videos), problems
+
+
+def describe_left_out(arguments: Iterable[str]) -> list[str]:
+    """Return a note for each folder that was named and holds images beside its videos.
+
+    Args:
+        arguments: the arguments.
+    """
+    notes = []
+    for argument in dict.fromkeys(arguments):
+        images, videos = images_and_videos(Path(argument)) if is_there(argument) else (0, 0)
+        if images and videos:
+            notes.append(
+                f"{shown_name(argument)}: {images} images beside its videos are left out; to read "
+                "them as the frames of a video, move the videos out of the folder"
+            )
+    return notes
 
 
 def is_there(argument: str) -> bool:

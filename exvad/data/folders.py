@@ -15,16 +15,7 @@ from exvad.data.manifest import Manifest, hold_out
 from exvad.data.records import SPLITS, ManifestError, Split, Video
 from exvad.data.storage.frame_folders import is_frame_folder
 from exvad.data.storage.places import is_uri
-
-VIDEO_SUFFIXES = frozenset(
-    f".{name}"
-    for name in (
-        *("264", "265", "3g2", "3gp", "asf", "av1", "avi", "dav", "divx", "dv", "f4v", "flv"),
-        *("gif", "h264", "h265", "hevc", "ivf", "m2t", "m2ts", "m2v", "m4v", "mjpeg", "mjpg"),
-        *("mkv", "mov", "mp4", "mpeg", "mpg", "mts", "mxf", "nut", "obu", "ogm", "ogv", "ps", "qt"),
-        *("apng", "rm", "rmvb", "tp", "trp", "ts", "vob", "webm", "wmv", "y4m"),
-    )
-)
+from exvad.data.storage.video_names import VIDEO_SUFFIXES, is_video_name
 
 
 def folder_per_class(
@@ -82,8 +73,9 @@ def video_files(top: Path) -> Iterator[Path]:
     """Yield the videos below a folder, sorted by name; none if the folder is absent.
 
     A video is a file with a video suffix (`VIDEO_SUFFIXES`), or a folder of frames: one that holds
-    images, no video and no folder. Other files and names that begin with a dot are skipped, and so
-    are the frames of a video beside it: a folder with the name of the video.
+    images, no video and no folder; images beside a video are none of its frames. Other files and
+    names that begin with a dot are skipped, and so are the frames of a video beside it: a folder
+    with the name of the video.
     """
     visited: set[str] = set()
     for folder, subfolders, files in os.walk(top, followlinks=True):
@@ -94,7 +86,7 @@ def video_files(top: Path) -> Iterator[Path]:
             subfolders.clear()
             continue
         visited.add(real_path)
-        videos = [name for name in sorted(files) if _is_video_name(name)]
+        videos = [name for name in sorted(files) if is_video_name(name)]
         if not videos and not subfolders and Path(folder) != top and is_frame_folder(Path(folder)):
             yield Path(folder)
         stems = {Path(name).stem for name in videos}
@@ -106,13 +98,9 @@ def video_files(top: Path) -> Iterator[Path]:
         yield from (Path(folder, name) for name in videos)
 
 
-def _is_video_name(name: str) -> bool:
-    return not name.startswith(".") and Path(name).suffix.lower() in VIDEO_SUFFIXES
-
-
 def _without_suffix(path: PurePosixPath) -> PurePosixPath:
     """Return the path of a video without its suffix; a folder of frames has none."""
-    return path.with_suffix("") if _is_video_name(path.name) else path
+    return path.with_suffix("") if is_video_name(path.name) else path
 
 
 def video_finder(root: str | Path) -> Callable[[str], str]:
