@@ -47,6 +47,10 @@ if TYPE_CHECKING:
 MAX_PIXELS = 64_000_000
 _ROUNDED_STEP = 0.2  # share by which rounding may change the usual step of a constant rate
 _SPARSE_FRAMES = 3  # by which the times of few frames may differ from those of a constant rate
+# Mask and value of the first byte of packets that show no frame: only a reference for others (VP8,
+# RFC 6386, 9.1), or a header, with which a recording that was joined to another begins (Theora,
+# 6.1).
+_HIDDEN_BITS = {"vp8": (0x10, 0), "theora": (0x80, 0x80)}
 _NO_TIME = -(2**63)  # in place of a time that the file does not have
 
 
@@ -213,14 +217,14 @@ def _read_frame_packets(
     first: VideoFrame | None = None
     fields = FieldPairs(stream)
     may_have_fields = fields.are_possible
-    may_hide = stream.codec_context.name == "vp8"
+    hidden = _HIDDEN_BITS.get(stream.codec_context.codec.canonical_name)
     for packet in read_packets(container, stream):
         last = packet
         if first is None:
             first = next(iter(decode_packet(stream, packet)), None)
         if may_have_fields and fields.is_second(packet):
             continue
-        if not packet.is_discard and (not may_hide or _is_shown(packet)):
+        if not packet.is_discard and (hidden is None or _is_shown(packet, hidden)):
             pts.append(_NO_TIME if packet.pts is None else packet.pts)
             dts.append(_NO_TIME if packet.dts is None else packet.dts)
             is_key.append(packet.is_keyframe)
@@ -231,12 +235,15 @@ def _read_frame_packets(
     return packets, first, end
 
 
-def _is_shown(packet: Packet[VideoStream]) -> bool:
-    """Return whether the frame of a VP8 packet is shown, and not only a reference for others.
+def _is_shown(packet: Packet[VideoStream], hidden: tuple[int, int]) -> bool:
+    """Return whether a packet is that of a frame that is shown.
 
-    RFC 6386, 9.1: bit 4 of a packet's first byte.
+    Args:
+        packet: a packet of VP8 or Theora.
+        hidden: see `_HIDDEN_BITS`.
     """
-    return bool(memoryview(packet)[0] & 0x10)
+    mask, value = hidden
+    return memoryview(packet)[0] & mask != value
 
 
 class _FileClock:

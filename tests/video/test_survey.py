@@ -12,6 +12,9 @@ from exvad.video.decoding import decode_chunk
 from exvad.video.survey import VideoInfo, probe
 from tests.helpers.videos import FAST_VPX, decode_video, write_video
 
+# Frames that show the indices 0 to 20, as FFmpeg's libtheora encodes them.
+THEORA = Path(__file__).parent / "footage" / "media" / "theora.ogv"
+
 
 def test_probe_returns_the_content(tmp_path: Path) -> None:
     path = write_video(tmp_path / "clip.mp4", 50, fps=20, size=(48, 36), b_frames=2)
@@ -61,6 +64,21 @@ def test_probe_ignores_packets_that_show_no_frame(tmp_path: Path) -> None:
     indices, _, problems, _ = decode_video(path, 1, 10)
     assert indices == [number for number in range(30) if number != 13]
     assert problems == []
+
+
+@pytest.mark.parametrize("snippets", [4, 7])
+def test_probe_does_not_count_the_headers_of_a_joined_recording(
+    tmp_path: Path, snippets: int
+) -> None:
+    """In chunks of 7, the last one would have had headers only."""
+    path = tmp_path / "joined.ogv"
+    path.write_bytes(THEORA.read_bytes() * 2)
+    assert probe(THEORA).num_frames == 21
+    assert probe(path).num_frames == 42
+    indices, _, problems, chunks = decode_video(path, 1, snippets)
+    assert indices == [*range(21), *range(21)]
+    assert problems == []
+    assert len(chunks) == -(-42 // snippets)
 
 
 @pytest.mark.shared
