@@ -51,6 +51,7 @@ _SPARSE_FRAMES = 3  # by which the times of few frames may differ from those of 
 # RFC 6386, 9.1), or a header, with which a recording that was joined to another begins (Theora,
 # 6.1).
 _HIDDEN_BITS = {"vp8": (0x10, 0), "theora": (0x80, 0x80)}
+_MAX_LEADING = 17  # one more than there may be between two frames that they refer to
 _NO_TIME = -(2**63)  # in place of a time that the file does not have
 
 
@@ -327,12 +328,18 @@ def _drop_undecodable(packets: _Packets, first: VideoFrame, reliable: bool) -> _
     The leading frames of an open group, which refer to the group before, are dropped as well.
     """
     first_key = int(packets.is_key.argmax())
+    pts = packets.pts
+    shown_from = int(pts[first_key]) if first.pts is None else min(first.pts, int(pts[first_key]))
     if reliable:
-        assert first.pts is not None
-        decodable = packets.pts >= min(first.pts, packets.pts[first_key])
+        decodable = pts >= shown_from
     else:
-        decodable = np.arange(len(packets.pts)) >= first_key
-    return _Packets(*(column[decodable] for column in packets))
+        decodable = np.arange(len(pts)) >= first_key
+        behind = slice(first_key + 1, first_key + 1 + _MAX_LEADING)
+        is_early = (pts[behind] != _NO_TIME) & (pts[behind] < shown_from)
+        count = int(np.append(is_early & ~packets.is_key[behind], False).argmin())
+        if count < _MAX_LEADING:  # else this is no open group, but the clock was set back
+            decodable[first_key + 1 : first_key + 1 + count] = False
+    return _Packets(pts[decodable], packets.dts[decodable], packets.is_key[decodable])
 
 
 def _sorted_keyframes(packets: _Packets) -> NDArray[np.int64]:

@@ -66,6 +66,22 @@ def test_probe_ignores_packets_that_show_no_frame(tmp_path: Path) -> None:
     assert problems == []
 
 
+def test_probe_drops_the_leading_frames_of_a_cut_program_stream(tmp_path: Path) -> None:
+    """The times of a cut program stream are unreliable, as some packets repeat those of others."""
+    whole = write_video(
+        tmp_path / "a.mpg", 100, codec="mpeg2video", size=(64, 48), options={"bf": "2"}
+    ).read_bytes()
+    path = tmp_path / "cut.mpg"
+    starts = set()
+    for share in range(20, 80, 5):
+        path.write_bytes(whole[len(whole) * share // 100 :])
+        indices, _, problems, _ = decode_video(path, 1, 10)
+        assert problems == []
+        assert indices == list(range(indices[0], 100))
+        starts.add(indices[0])
+    assert len(starts) > 2
+
+
 @pytest.mark.parametrize("snippets", [4, 7])
 def test_probe_does_not_count_the_headers_of_a_joined_recording(
     tmp_path: Path, snippets: int
