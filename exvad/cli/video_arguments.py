@@ -7,8 +7,9 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from exvad.config.addresses import shown_address
-from exvad.data.patterns import is_pattern, matching_paths, matching_videos, videos_at
+from exvad.data.folders import matching_videos, videos_at
 from exvad.data.storage.frame_folders import images_and_videos
+from exvad.data.storage.patterns import is_pattern, matching_paths
 
 
 def expand_videos(arguments: Iterable[str]) -> tuple[list[str], dict[str, str]]:

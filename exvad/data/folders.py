@@ -10,10 +10,11 @@ from functools import cache
 from pathlib import Path, PurePosixPath
 from typing import cast
 
-from exvad.data.class_names import composed_name, folded_name
+from exvad.data.annotations.class_names import composed_name, folded_name
 from exvad.data.manifest import Manifest, hold_out
 from exvad.data.records import SPLITS, ManifestError, Split, Video
 from exvad.data.storage.frame_folders import is_frame_folder
+from exvad.data.storage.patterns import matching_paths
 from exvad.data.storage.places import is_uri
 from exvad.data.storage.video_names import VIDEO_SUFFIXES, is_video_name
 
@@ -96,6 +97,34 @@ def video_files(top: Path) -> Iterator[Path]:
             if name not in stems or not is_frame_folder(Path(folder, name))
         ]
         yield from (Path(folder, name) for name in videos)
+
+
+def matching_videos(pattern: str) -> list[str]:
+    """Return the videos that a pattern stands for: those that match and those in folders that do.
+
+    A file that links lead to along several ways is one video.
+
+    Args:
+        pattern: the pattern.
+    """
+    videos: dict[str, str] = {}
+    for path in matching_paths(pattern):
+        for video in videos_at(path):
+            folder, name = os.path.split(video)
+            videos.setdefault(os.path.join(os.path.realpath(folder), name), video)  # noqa: PTH118
+    return list(videos.values())
+
+
+def videos_at(path: str) -> list[str]:
+    """Return the path itself, or the videos below it if it is a folder but no video.
+
+    Args:
+        path: a file or folder.
+    """
+    folder = Path(path)
+    if not folder.is_dir() or is_frame_folder(folder):
+        return [path]
+    return [str(video) for video in video_files(folder)]
 
 
 def _without_suffix(path: PurePosixPath) -> PurePosixPath:

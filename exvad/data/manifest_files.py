@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
 
 from exvad.config.addresses import shown_address
+from exvad.data.annotations.class_names import composed_name
 from exvad.data.annotations.clock import beyond_the_end
 from exvad.data.annotations.rows import join_rows, mixed_units, near_misses, settle_spelling
-from exvad.data.class_names import composed_name
 from exvad.data.manifest import Manifest
 from exvad.data.manifest_checks import Problem, find_problems
 from exvad.data.manifest_csv import parse_csv, write_csv

@@ -14,8 +14,8 @@ from pathlib import Path, PurePosixPath
 from typing import Any, TypeVar, cast
 
 from exvad.config.suggestions import did_you_mean
+from exvad.data.annotations.class_names import folded_name
 from exvad.data.annotations.times import HOW_TO_WRITE, Interval, parse_event
-from exvad.data.class_names import folded_name
 from exvad.data.manifest_checks import Problem
 from exvad.data.records import Event, Split, TimedEvent, Video
 from exvad.data.storage.places import Place, is_uri

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from exvad.data.class_names import composed_name
+from exvad.data.annotations.class_names import composed_name
 from exvad.data.manifest import Manifest
 from exvad.data.manifest_files import read_manifest, write_manifest
 from exvad.data.records import Event, ManifestError, TimedEvent, Video

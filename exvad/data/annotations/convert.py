@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 
 from exvad.data.annotations.annotated import AnnotatedVideo, AnnotationError, Annotations
+from exvad.data.annotations.class_names import composed_name, folded_name
 from exvad.data.annotations.clock import beyond_the_end
 from exvad.data.annotations.formats import (
     MANIFEST_SUFFIXES,
@@ -15,7 +16,6 @@ from exvad.data.annotations.formats import (
     recognize,
     write_annotations,
 )
-from exvad.data.class_names import composed_name, folded_name
 from exvad.data.folders import video_files
 from exvad.data.manifest import Manifest
 from exvad.data.manifest_files import write_manifest

@@ -11,6 +11,7 @@ from typing import Any
 
 from exvad.data.annotations.analyses import read_analyses
 from exvad.data.annotations.annotated import AnnotatedVideo, AnnotationError, Annotations
+from exvad.data.annotations.class_names import composed_name
 from exvad.data.annotations.coco_vid import coco_vid, read_coco_vid
 from exvad.data.annotations.cvat import cvat_xml, read_cvat
 from exvad.data.annotations.fiftyone import fiftyone_labels, read_fiftyone
@@ -23,7 +24,6 @@ from exvad.data.annotations.parsing import read_json
 from exvad.data.annotations.uca import read_uca
 from exvad.data.atomic import write_text_atomic
 from exvad.data.benchmarks import UCF_CRIME_CLASSES
-from exvad.data.class_names import composed_name
 from exvad.data.manifest import Manifest
 from exvad.data.manifest_files import PARQUET_SUFFIXES, read_manifest
 
@@ -65,7 +65,7 @@ def read_annotations(path: Path, kind: str = "", fps: float | None = None) -> An
 
 
 def _composed(annotations: Annotations) -> Annotations:
-    """Return annotations whose classes have one form in Unicode; see `exvad.data.class_names`."""
+    """Return annotations whose classes have one form in Unicode."""
     names = {name: composed_name(name) for name in annotations.all_classes()}
     if all(name == form for name, form in names.items()):
         return annotations

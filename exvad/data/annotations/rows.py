@@ -13,7 +13,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from typing import Any
 
-from exvad.data.class_names import composed_name, folded_name
+from exvad.data.annotations.class_names import composed_name, folded_name
 from exvad.data.manifest_checks import Problem
 from exvad.data.records import Video
 

@@ -14,8 +14,8 @@ from dataclasses import replace
 from pathlib import Path, PurePosixPath
 from threading import Lock
 
+from exvad.data.annotations.class_names import folded_name
 from exvad.data.atomic import write_text_atomic
-from exvad.data.class_names import folded_name
 from exvad.data.manifest import Manifest, hold_out
 from exvad.data.manifest_files import PARQUET_SUFFIXES, write_manifest
 from exvad.data.manifest_table import portable_path

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from exvad.data.folders import video_files
-from exvad.data.patterns import is_pattern, matching_paths
+from exvad.data.storage.patterns import is_pattern, matching_paths
 from exvad.data.storage.places import is_uri
 from exvad.serving.queue.analyses import AnalysisQueue
 from exvad.serving.queue.reviews import read_paths

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from fastapi import APIRouter, HTTPException
 
-from exvad.data.class_names import folded_name
+from exvad.data.annotations.class_names import folded_name
 from exvad.results import Analysis
 from exvad.serving.api.analysis_status import read_status
 from exvad.serving.api.context import Context

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from exvad.data.annotations.class_names import composed_name, folded_name
 from exvad.data.annotations.convert import convert_annotations
-from exvad.data.class_names import composed_name, folded_name
 from exvad.data.folders import folder_per_class
 from exvad.data.manifest_files import read_manifest
 

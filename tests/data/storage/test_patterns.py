@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from exvad.data.patterns import matching_paths, matching_videos
+from exvad.data.folders import matching_videos
+from exvad.data.storage.patterns import matching_paths
 
 
 @pytest.fixture

@@ -8,10 +8,6 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from glob import escape, glob, has_magic
-from pathlib import Path
-
-from exvad.data.folders import video_files
-from exvad.data.storage.frame_folders import is_frame_folder
 
 
 def is_pattern(name: str) -> bool:
@@ -38,34 +34,6 @@ def matching_paths(pattern: str) -> list[str]:
         if not parts:  # `a/**` stands for the folders and the files
             return _once([*found, *_matches(found, ["*"])])
     return _once(_matches(found, parts))
-
-
-def matching_videos(pattern: str) -> list[str]:
-    """Return the videos that a pattern stands for: those that match and those in folders that do.
-
-    A file that links lead to along several ways is one video.
-
-    Args:
-        pattern: the pattern.
-    """
-    videos: dict[str, str] = {}
-    for path in matching_paths(pattern):
-        for video in videos_at(path):
-            folder, name = os.path.split(video)
-            videos.setdefault(os.path.join(os.path.realpath(folder), name), video)  # noqa: PTH118
-    return list(videos.values())
-
-
-def videos_at(path: str) -> list[str]:
-    """Return the path itself, or the videos below it if it is a folder but no video.
-
-    Args:
-        path: a file or folder.
-    """
-    folder = Path(path)
-    if not folder.is_dir() or is_frame_folder(folder):
-        return [path]
-    return [str(video) for video in video_files(folder)]
 
 
 def _matches(folders: list[str], parts: list[str]) -> list[str]:
