@@ -28,6 +28,8 @@ from exvad.video.container import MissingVideoError, check_local
 if TYPE_CHECKING:
     from exvad.config import Config
 
+MOST_DIGITS = 16  # after the point: more than a float has
+
 
 def analyze_files(
     videos: Sequence[str],
@@ -157,10 +159,9 @@ def print_analysis(output: Console, analysis: Analysis) -> None:
         style = "bold yellow" if analysis.domain.state == "outside" else "dim"
         output.print(f"  {escape(analysis.domain.text)}", style=style, soft_wrap=True)
     if not analysis.events:
-        highest = max(analysis.scores, default=0.0)
+        highest, threshold = _apart(max(analysis.scores, default=0.0), analysis.threshold)
         output.print(
-            f"  nothing abnormal found  highest score {highest:.2f}, "
-            f"threshold {analysis.threshold:.2f}",
+            f"  nothing abnormal found  highest score {highest}, threshold {threshold}",
             style="green",
         )
     for event in analysis.events:
@@ -179,6 +180,15 @@ def print_analysis(output: Console, analysis: Analysis) -> None:
         output.print(f"  note: {escape(disagreement)}", style="yellow", soft_wrap=True)
     for problem in analysis.problems:
         output.print(f"  note: {escape(problem)}", style="yellow", soft_wrap=True)
+
+
+def _apart(score: float, threshold: float) -> tuple[str, str]:
+    """Return both with two digits after the point, or with as many as tell them apart."""
+    for digits in range(2, MOST_DIGITS + 1):
+        texts = f"{score:.{digits}f}", f"{threshold:.{digits}f}"
+        if texts[0] != texts[1]:
+            return texts
+    return f"{score:.2f}", f"{threshold:.2f}"
 
 
 def clock_text(seconds: float) -> str:

@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING
 
 from exvad.data.dataset import run_manifest_path
 from exvad.data.manifest_files import write_manifest
-from exvad.laam.run_labels import import_labels
+from exvad.laam.run_labels import import_labels, read_labels
 from exvad.pipeline.preflight.places import require_places
 from exvad.pipeline.progress.manifest import load_manifest_with_progress
 from exvad.pipeline.progress.names import short_list
 from exvad.pipeline.progress.terminal import console
-from exvad.store.import_features import import_text, import_visual
+from exvad.store.import_features import import_text, import_visual, read_texts
 from exvad.store.store import Store
 
 if TYPE_CHECKING:
@@ -52,8 +52,12 @@ def import_into_run(
             f"{unknown[0]} has events in seconds, and imported features have no frame rate: give "
             "the column fps in the manifest"
         )
+    # Before anything is written: where one file is wrong, the run stays as it was.
+    if text is not None:
+        read_texts(text, manifest)
+    if labels is not None:
+        read_labels(labels, manifest.classes)
     imported = import_visual(features, manifest, store, config.data.stride)
-    # Not before: where nothing can be imported, the run stays as it was.
     write_manifest(manifest, run_manifest_path(config))
     console.print(
         f"{imported.videos} of {len(manifest.videos)} videos have features, "
@@ -67,6 +71,14 @@ def import_into_run(
     if text is not None:
         imported_text = import_text(text, manifest, store)
         console.print(f"{imported_text.videos} have text features", highlight=False)
+        missing = [video for video in imported_text.missing if video not in imported.missing]
+        if missing:
+            console.print(
+                f"without text features: {short_list(missing)}; they are left out unless "
+                "model.text=none",
+                highlight=False,
+                soft_wrap=True,
+            )
     if labels is not None:
         import_labels(labels, manifest.classes, config)
         console.print(f"label embeddings are in {config.run}", highlight=False)

@@ -126,6 +126,25 @@ def test_a_report_on_a_full_disk_is_one_sentence_and_no_half_page(
     )
 
 
+@pytest.mark.parametrize(
+    ("score", "threshold", "shown"),
+    [
+        (0.31, 0.5, "highest score 0.31, threshold 0.50"),
+        (0.99951, 0.99988, "highest score 0.9995, threshold 0.9999"),
+        (0.5, 0.5, "highest score 0.50, threshold 0.50"),
+    ],
+)
+def test_text_shows_as_many_digits_as_tell_score_and_threshold_apart(
+    score: float, threshold: float, shown: str
+) -> None:
+    output = io.StringIO()
+    changes = {"events": [], "scores": [0.1, score], "threshold": threshold}
+    print_analysis(
+        Console(file=output, width=200), make_analysis("a.mp4").model_copy(update=changes)
+    )
+    assert f"nothing abnormal found  {shown}\n" in output.getvalue()
+
+
 def test_text_says_first_that_a_video_is_outside_the_domain() -> None:
     def lines(state: str) -> list[str]:
         check = DomainCheck.model_validate({"state": state, "text": f"It is {state} [x]."})

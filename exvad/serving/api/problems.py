@@ -65,7 +65,10 @@ def describe_error(error: Mapping[str, Any]) -> str:
     if error["type"] == "extra_forbidden":
         return f"{field}: there is no such option"
     if error["type"] == "model_attributes_type":
-        return f"{field}: send JSON, with the header Content-Type: application/json"
+        # Without the header, the body is not parsed.
+        if isinstance(error["input"], bytes):
+            return f"{field}: send JSON, with the header Content-Type: application/json"
+        return f"{field}: send a JSON object"
     return f"{field}: {error['msg'].removeprefix('Value error, ')}"
 
 

@@ -3,6 +3,7 @@
 # No postponed annotations here: Ray Serve evaluates the annotations of deployments.
 
 import threading
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from ray import serve
@@ -52,9 +53,14 @@ class AnalystDeployment:
         self._settings, self._handles = settings, handles
         self._stopped = threading.Event()
         self._version = registered_version(settings.checkpoint, settings.tracking_uri)
-        self._detector = (
-            self._load_detector() if zero_shot is None else self._build_zero_shot(zero_shot)
-        )
+        # Ray Serve calls this inside an event loop, where no answer of a handle can be waited for.
+        with ThreadPoolExecutor(1) as loader:
+            loading = (
+                loader.submit(self._load_detector)
+                if zero_shot is None
+                else loader.submit(self._build_zero_shot, zero_shot)
+            )
+        self._detector = loading.result()
         queue = AnalysisQueue(settings.database_path, settings.lease_seconds)
         streams = StreamQueue(settings.database_path, settings.lease_seconds)
         name = public_name(settings.checkpoint)

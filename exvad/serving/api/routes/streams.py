@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import sqlite3
 from functools import partial
 from typing import Annotated
 
@@ -112,9 +113,14 @@ def get_stream(
 )
 def delete_stream(stream_id: str, context: ContextDep) -> None:
     """Stop watching a stream; delete it, its alerts and its recording."""
-    if not context.streams.delete(stream_id):
-        raise _stream_not_found(stream_id)
-    delete_recording(context.settings.recordings / stream_id)
+    _read_status(context.streams, stream_id)
+    recording = context.settings.recordings / stream_id
+    try:
+        context.streams.delete(stream_id)
+    except sqlite3.OperationalError:  # the disk is full: the recording makes room
+        delete_recording(recording)
+        context.streams.delete(stream_id)
+    delete_recording(recording)
 
 
 @router.get(
