@@ -22,7 +22,7 @@ from exvad.data.atomic import json_bytes, temporary_name
 from exvad.data.storage.errors import StorageError, reason_of
 from exvad.data.storage.filesystem import FileSystem
 from exvad.data.storage.local import LocalFileSystem
-from exvad.data.storage.remote.clients import URI_OPTIONS
+from exvad.data.storage.remote.clients import URI_OPTIONS, variables_of
 from exvad.data.storage.remote.objects import ObjectFileSystem
 from exvad.data.storage.remote.others import OtherFileSystem
 
@@ -79,6 +79,13 @@ class Place:
             return _MAX_OBJECT - len(self.path.encode())
         # Writers append something to the names of their temporary files.
         return _MAX_FILE - len(temporary_name(""))
+
+    @property
+    def variables(self) -> list[str]:
+        """Names of the variables of this process that may give endpoint and credentials."""
+        if isinstance(self.filesystem, ObjectFileSystem):
+            return variables_of(self.filesystem.scheme, os.environ)
+        return []
 
     @property
     def _left(self) -> str:
