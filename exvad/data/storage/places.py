@@ -33,6 +33,9 @@ OBJECT_STORES = {"s3": "s3", "s3a": "s3", "gs": "gs", "gcs": "gs", "az": "az"}
 _MAX_FILE = 255  # bytes of a name on the usual file systems
 _MAX_OBJECT = 1000  # bytes of the whole path of an object, a few less than S3 allows
 _SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]+):/(/?)")
+# Looser than the rules of S3, Google and Azure, which differ and which the service checks: tenants
+# of Ceph have a colon, containers of Azure a dollar sign.
+_BUCKET = re.compile(r"[A-Za-z0-9._:$-]+")
 _SUPPORTED = "Use a local path, or a URI: file://, s3://, gs://, az://, or one of an fsspec package"
 
 
@@ -223,6 +226,12 @@ def _resolve_object(text: str, scheme: str, rest: str) -> Place:
         raise ValueError(f"{shown_address(text)!r} names no bucket: write {scheme}://bucket/path.")
     if ":" in bucket and "@" in path:
         raise ValueError(f"{shown_address(text)!r} names no bucket: in a key, write %2F for /.")
+    if not _BUCKET.fullmatch(bucket):
+        kind = "container" if scheme == "az" else "bucket"
+        raise ValueError(
+            f"{shown_address(text)!r}: {bucket.partition('?')[0]!r} is no name of a {kind}, which "
+            "has letters, digits, '-', '_' and '.' only."
+        )
     path = path.strip("/")
     if any(part in ("", ".", "..") for part in path.split("/")) and path:
         raise ValueError(
