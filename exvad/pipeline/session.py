@@ -15,6 +15,7 @@ import ray
 import ray.data
 from ray._private.ray_constants import WORKER_PROCESS_SETUP_HOOK_ENV_VAR
 from ray._private.runtime_env.constants import RAY_JOB_CONFIG_JSON_ENV_VAR
+from ray.exceptions import AuthenticationError
 
 from exvad.pipeline.termination import raise_termination, termination_raised
 
@@ -65,6 +66,10 @@ def ray_output_hidden() -> Iterator[None]:
                 os.close(saved[descriptor])
 
 
+class ClusterRefusedError(ValueError):
+    """The cluster that RAY_ADDRESS names does not let this process in; the message says why."""
+
+
 @contextmanager
 def ray_session(niceness: int | None = None) -> Iterator[None]:
     """Join the cluster that RAY_ADDRESS names, or start a private one on this machine.
@@ -75,6 +80,10 @@ def ray_session(niceness: int | None = None) -> Iterator[None]:
     Args:
         niceness: of the workers of a private cluster; None for Ray's, which gives way to all other
             processes of the machine.
+
+    Raises:
+        ClusterRefusedError: the cluster asks for a token that this process does not show.
+        ConnectionError: nothing answers at RAY_ADDRESS.
     """
     address = os.environ.get("RAY_ADDRESS", LOCAL)
     options: dict[str, Any] = {"include_dashboard": False}
@@ -85,15 +94,32 @@ def ray_session(niceness: int | None = None) -> Iterator[None]:
     with termination_raised():
         try:
             with ray_output_hidden():
-                ray.init(
-                    address=address, logging_level=logging.ERROR, log_to_driver=False, **options
-                )
+                _connect(address, options)
             raise_termination()  # Ray has set a handler that would abort the process
             logging.getLogger("ray.data").setLevel(logging.ERROR)
             ray.data.DataContext.get_current().enable_progress_bars = False
             yield
         finally:
             ray.shutdown()
+
+
+def _connect(address: str, options: Mapping[str, Any]) -> None:
+    """Call `ray.init`; say what is missing where the cluster asks for a token."""
+    try:
+        ray.init(address=address, logging_level=logging.ERROR, log_to_driver=False, **options)
+    except (ConnectionError, RuntimeError, AuthenticationError) as error:
+        text = f"{error} {error.__cause__} {error.__context__}"
+        if not isinstance(error, AuthenticationError) and "AuthenticationError" not in text:
+            raise
+        raise ClusterRefusedError(
+            f"the cluster at RAY_ADDRESS={address} asks for a token: "
+            + (
+                "that of this machine is missing or another one; copy ~/.ray/auth_token from the "
+                "head, or set RAY_AUTH_TOKEN"
+                if os.environ.get("RAY_AUTH_MODE", "").lower() == "token"
+                else "set RAY_AUTH_MODE=token; the token is in ~/.ray/auth_token or RAY_AUTH_TOKEN"
+            )
+        ) from error
 
 
 def hub_runtime_env(environment: Mapping[str, str]) -> dict[str, Any]:

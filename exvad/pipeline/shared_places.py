@@ -16,7 +16,8 @@ from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 from exvad.config.addresses import shown_address
 from exvad.data.storage.errors import StorageError
 from exvad.data.storage.marks import ADVICE, UNMARKED, Marks, UnsharedPlaceError, marked
-from exvad.data.storage.places import is_uri
+from exvad.data.storage.places import Place, is_uri
+from exvad.pipeline.looking import Sight, look_for_marks
 from exvad.pipeline.session import is_on_cluster
 from exvad.video.container import MissingVideoError, VideoError, check_local, open_remote
 
@@ -48,6 +49,8 @@ def check_shared(marks: Marks) -> None:
     """Refuse places that are not the same on all nodes that can compute now.
 
     Every node looks for the marks of this process, and this process for the answer of every node.
+    A process of the cluster may have another environment than this one also on the same node, so
+    that node looks too for what is not on its disk.
 
     Args:
         marks: the marked places.
@@ -57,13 +60,20 @@ def check_shared(marks: Marks) -> None:
         StorageError: storage does not answer.
     """
     nodes = _other_nodes() if marks.places else []
+    if not all(place.is_local for _, place in marks.places):
+        nodes.append(_own_node())
     names = {node["NodeID"]: f"{marks.name}.{node['NodeID'][:16]}" for node in nodes}
     try:
-        found = _ask(nodes, look_for_marks, {key: (marks, name) for key, name in names.items()})
-        for node, missing in found:
+        variables = {setting: place.variables for setting, place in marks.places}
+        arguments = {key: (marks, name, variables) for key, name in names.items()}
+        for node, sights in _ask(nodes, look_for_marks, arguments):
+            address = node["NodeManagerAddress"]
             for setting, place in marks.places:
-                if setting in missing or not (place / names[node["NodeID"]]).exists():
-                    raise marks.unshared(setting, node["NodeManagerAddress"])
+                sight: Sight = sights[setting]
+                if sight.problem:
+                    raise _unusable(setting, place, address, sight)
+                if not sight.found or not (place / names[node["NodeID"]]).exists():
+                    raise marks.unshared(setting, address, sight.advice)
     finally:
         if names:
             for _, place in marks.places:
@@ -122,21 +132,17 @@ def unseen_video(path: str, node: str) -> UnsharedPlaceError:
     )
 
 
-def look_for_marks(marks: Marks, answer_name: str) -> list[str]:
-    """Look for the marks on the node where this runs, and write an answer beside each.
+def _unusable(setting: str, place: Place, address: str, sight: Sight) -> UnsharedPlaceError:
+    """Return the error of a place that a node can't read or write, and this process can."""
+    return UnsharedPlaceError(
+        f"{setting} {place} can't be used by the processes of the cluster: node {address} says: "
+        f"{sight.problem}" + (f". {sight.advice}" if sight.advice else "")
+    )
 
-    Args:
-        marks: the marks of the job.
-        answer_name: name of the files to write.
 
-    Returns:
-        The keys of the places where the mark is missing.
-    """
-    missing = marks.missing()
-    for setting, place in marks.places:
-        if setting not in missing:
-            (place / answer_name).write_text(answer_name)
-    return missing
+def _own_node() -> dict[str, Any]:
+    here = ray.get_runtime_context().get_node_id()
+    return next(node for node in ray.nodes() if node["NodeID"] == here)
 
 
 def _other_nodes() -> list[dict[str, Any]]:

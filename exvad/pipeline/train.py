@@ -23,7 +23,6 @@ from exvad.checkpoints.registry import CHECKPOINT
 from exvad.checkpoints.tracking import log_training, prepare_tracking, require_tracking
 from exvad.data.dataset import read_run_manifest
 from exvad.data.storage.claims import claimed
-from exvad.data.storage.errors import reason_of
 from exvad.data.storage.places import resolve_place
 from exvad.inference.domain import MIN_VIDEOS, fit_domain
 from exvad.laam.run_labels import RunLabels
@@ -33,6 +32,7 @@ from exvad.pipeline.progress.names import missing_lines
 from exvad.pipeline.progress.terminal import console
 from exvad.pipeline.session import ray_session
 from exvad.pipeline.shared_places import check_shared, computes, shared_places
+from exvad.pipeline.training_state import delete_unlisted_states, state_problem
 from exvad.store.store import Store
 from exvad.training.balance import drowning_term
 from exvad.training.fitting import FitState, best_network
@@ -83,7 +83,8 @@ def _train(config: Config, manifest: Manifest, store: Store) -> int:
     with claimed(resolve_place(config.run), "exvad train"):
         prepare_tracking(config)
         _delete_stale_state(config, manifest)
-        check_snapshot(resolve_place(config.in_run("train")))
+        check_snapshot(states := resolve_place(config.in_run("train")))
+        delete_unlisted_states(states)
         with ray_session():
             check_shared(store.marks)
             state = _fit_on_ray(config, store, videos, label_CD)
@@ -213,7 +214,7 @@ def _fit_on_ray(
         try:
             result = trainer.fit()
         except (ControllerError, RayError) as error:
-            problem = _state_problem(config.in_run("train"), error)
+            problem = state_problem(config.in_run("train"), error)
             if problem is None:
                 raise
             raise ValueError(problem) from error
@@ -222,28 +223,6 @@ def _fit_on_ray(
     state = load_state(result.checkpoint)
     assert state is not None, "train.epochs is at least 1"
     return state
-
-
-def _state_problem(folder: str, error: ControllerError | RayError) -> str | None:
-    """Return what is wrong with the folder of the state; None if it is not to blame.
-
-    Args:
-        folder: RUN/train.
-        error: what Ray Train raised.
-    """
-    failure = error.controller_failure if isinstance(error, ControllerError) else error
-    if isinstance(failure, OSError):
-        return (
-            f"{folder}: the state of the training can't be stored "
-            f"({reason_of(failure)}): make room or rights there, and the same command "
-            "continues"
-        )
-    if "CheckpointManagerInitializationError" in f"{failure!r} {failure}":
-        return (
-            f"{folder}: the state of the training is damaged: delete this folder, and the same "
-            "command trains from the first epoch"
-        )
-    return None
 
 
 def worker_cpus(config: TrainConfig) -> int:

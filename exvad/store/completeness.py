@@ -56,6 +56,20 @@ def missing_features(
     return Survey(store, video_ids).missing(text, crop)
 
 
+def no_features(splits: Sequence[str], text: str) -> str:
+    """Return the message about splits of which no video has the features.
+
+    Args:
+        splits: the splits.
+        text: `model.text`.
+    """
+    advice = "" if text == "none" else ", or use no text (model.text=none)"
+    return (
+        f"no {' or '.join(splits)} video has the features that model.text={text} needs: preprocess "
+        f"or import them{advice}"
+    )
+
+
 def stored_lengths(
     store: Store, crops: Mapping[str, Collection[int]], text: TextKind
 ) -> tuple[dict[VideoCrop, int], dict[VideoCrop, str]]:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from exvad.data.dataset import read_run_manifest
 from exvad.data.records import SPLITS
+from exvad.store.completeness import no_features
 from exvad.store.feature_bank import FeatureBank
 from exvad.store.store import Store
 from exvad.store.survey import Survey
@@ -102,8 +103,7 @@ def survey_complete(
     complete = [video for video in video_ids if video not in missing]
     if not complete:
         raise ValueError(
-            f"no {' or '.join(splits)} video has the features that model.text={text} needs: "
-            "preprocess or import them, or use no text (model.text=none)"
+            no_features(splits, text)
             if stacked == 1
             else f"no video has the features of {stacked} crops: preprocess or import them, "
             "or set data.crops to the number of crops that are there"

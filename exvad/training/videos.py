@@ -6,7 +6,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from exvad.store.completeness import MissingFeaturesError, VideoCrop, stored_lengths
+from exvad.store.completeness import (
+    MissingFeaturesError,
+    VideoCrop,
+    no_features,
+    stored_lengths,
+)
 
 if TYPE_CHECKING:
     from exvad.config import Config
@@ -102,11 +107,7 @@ class TrainingVideos:
             raise MissingFeaturesError(lacking)
         lengths = {key: length for key, length in lengths.items() if key[0] not in missing}
         if not lengths:
-            raise ValueError(
-                f"no train or {select_on} video has the features that "
-                f"model.text={config.model.text} needs: preprocess or import them, or use no text "
-                "(model.text=none)"
-            )
+            raise ValueError(no_features(("train", select_on), config.model.text))
         return cls(manifest, crops, lengths, missing)
 
 

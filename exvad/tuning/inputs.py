@@ -32,6 +32,11 @@ if TYPE_CHECKING:
     from exvad.store.survey import Survey
     from exvad.tuning.space import Dimension
 
+# What trials do not read, or the sweep sets itself: seeds of the confirmation, resources.
+_NOT_DRAWN = (
+    *("train.seed", "train.select_on", "train.gpu", "train.workers", "train.cpus_per_worker"),
+    *("train.max_failures", "train.cache_gib", "train.scratch"),
+)
 SPLITS: tuple[Split, ...] = ("train", "val")
 
 
@@ -65,17 +70,23 @@ class SweepInputs:
 
         Args:
             config: the configuration of the run.
-            space: the search space, which must not draw a setting that the features depend on.
+            space: the search space, which must not draw a setting that the features depend on, or
+                one that a trial does not read.
 
         Raises:
-            ValueError: features or labels are missing, the space draws a setting that the features
-                depend on, or the space or the configuration uses more phrases than a class has.
+            ValueError: features or labels are missing, the space draws a setting that it must not,
+                or the space or the configuration uses more phrases than a class has.
         """
         fixed = [key for key in space if not key.startswith(("train.", "model.", "labels.k"))]
         if fixed or "model.text" in space:
             raise ValueError(
                 f"{', '.join(fixed) or 'model.text'}: a sweep draws train.*, model.* and labels.k; "
                 "the features depend on all other settings and are the same in every trial"
+            )
+        if ignored := [key for key in space if key in _NOT_DRAWN]:
+            raise ValueError(
+                f"{', '.join(ignored)}: a sweep can't draw this, because trials do not differ in "
+                "it; set it for the whole sweep"
             )
         manifest = read_run_manifest(config)
         survey, video_ids, missing = survey_complete(

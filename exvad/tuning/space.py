@@ -38,6 +38,12 @@ class IntRange(_Range):
 
     type: Literal["int"]
 
+    @model_validator(mode="after")
+    def _check_whole(self) -> IntRange:
+        if not (self.low.is_integer() and self.high.is_integer()):
+            raise ValueError("low and high of an int must be whole numbers")
+        return self
+
 
 class Choice(BaseModel):
     """One of several values."""
@@ -71,10 +77,11 @@ def read_space(path: Path, config: Config) -> dict[str, Dimension]:
         space = _SPACE.validate_python(content)
     except ValidationError as error:
         first = error.errors()[0]
-        key = ".".join(str(part) for part in first["loc"])
-        raise ValueError(f"{path}: {key}: {first['msg']}") from None
+        # The second part, if there is one, is the type of the range.
+        key = ".".join(str(part) for part in (*first["loc"][:1], *first["loc"][2:]))
+        raise ValueError(f"{path}: {key}: {first['msg'].removeprefix('Value error, ')}") from None
     for key, dimension in space.items():
-        for value in extreme_values(dimension):
+        for value in (*extreme_values(dimension), *_fractions(dimension)):
             try:
                 override_config(config, {key: value})
             except ConfigError as error:
@@ -89,6 +96,13 @@ def extreme_values(dimension: Dimension) -> list[Any]:
     if isinstance(dimension, IntRange):
         return [int(dimension.low), int(dimension.high)]
     return [dimension.low, dimension.high]
+
+
+def _fractions(dimension: Dimension) -> list[float]:
+    """Return a number with a fraction that a range draws: settings of whole numbers refuse it."""
+    if not isinstance(dimension, FloatRange):
+        return []
+    return [dimension.low + (dimension.high - dimension.low) * (5**0.5 - 1) / 2]
 
 
 def grid_space(space: dict[str, Dimension], points: int = 3) -> dict[str, Any]:

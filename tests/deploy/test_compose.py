@@ -12,6 +12,9 @@ import psycopg
 import pytest
 import yaml
 from mlflow.tracking import MlflowClient
+from ray._common import utils as common_utils
+from ray._private import utils as ray_utils
+from ray._private.services import determine_plasma_store_config
 
 from exvad.client import Client
 from exvad.data.world import Scene, render_video
@@ -50,6 +53,20 @@ def test_every_volume_file_and_service_that_is_named_exists(compose: dict[str, A
         for file in service.get("env_file", ()):
             assert (ROOT / f"{file}.example").exists()
     assert named == compose["volumes"].keys()
+
+
+@pytest.mark.parametrize("gib", [8, 16, 31, 64, 512])
+def test_object_store_of_a_large_machine_fits_into_the_shared_memory(
+    compose: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, gib: int
+) -> None:
+    for service in ("server", "server-gpu", "job", "job-gpu"):
+        size = compose["services"][service]["shm_size"]
+        shared = int(size.removesuffix("gb")) * 2**30
+        monkeypatch.setattr(ray_utils, "get_shared_memory_bytes", lambda shared=shared: shared)
+        monkeypatch.setattr(common_utils, "get_system_memory", lambda: gib * 2**30)
+        store = ray_utils.resolve_object_store_memory(gib * 2**30)
+        folder, *_ = determine_plasma_store_config(store, str(tmp_path))
+        assert folder == "/dev/shm", service
 
 
 def test_server_with_and_without_gpu_are_profiles_that_only_this_machine_reaches(

@@ -147,6 +147,28 @@ def test_a_submitted_job_and_a_driver_pass_on_their_variables(cluster: dict[str,
     assert not lines_with(SECRET, Path(cluster["RAY_TMPDIR"]))
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("mode", "reason"),
+    [("", "set RAY_AUTH_MODE=token"), ("token", "that of this machine is missing or another one")],
+)
+def test_cluster_that_asks_for_a_token_is_named(
+    cluster: dict[str, str], tmp_path: Path, mode: str, reason: str
+) -> None:
+    (tmp_path / "token").write_text("0123456789abcdef" * 4)
+    variables = {**cluster, "RAY_AUTH_TOKEN_PATH": f"{tmp_path}/token", "RAY_AUTH_MODE": mode}
+    variables |= {"RAY_ADDRESS": cluster["CLUSTER"], "PYTHONPATH": str(ROOT)}
+    if not mode:
+        del variables["RAY_AUTH_MODE"]
+    driver = subprocess.run(
+        [sys.executable, "-c", PRINT_IN_TASK],
+        env=variables, capture_output=True, text=True, timeout=200, check=False,
+    )  # fmt: skip
+    last = driver.stderr.splitlines()[-1]
+    assert f"ClusterRefusedError: the cluster at RAY_ADDRESS={cluster['CLUSTER']} asks for" in last
+    assert reason in last
+
+
 def test_output_is_hidden_inside_the_block_and_restored_after_it(
     capfd: pytest.CaptureFixture[str],
 ) -> None:

@@ -19,6 +19,7 @@ from exvad.pipeline.session import ray_output_hidden
 from exvad.pipeline.shared_places import check_shared, check_videos_shared
 from exvad.store.store import Store
 from tests.helpers.cluster import node_with_its_own_disk
+from tests.helpers.object_store import object_store
 from tests.helpers.planted import plant_run
 from tests.helpers.ray_sessions import cluster_of_nodes
 from tests.helpers.waiting import holds_within
@@ -118,6 +119,24 @@ def test_place_on_a_disk_of_one_node_is_refused_within_seconds(
         monkeypatch.setenv("RAY_ADDRESS", address)
         with pytest.raises(UnsharedPlaceError, match=r"does not see .*/video\.mp4, which the job"):
             check_videos_shared([f"{own}/video.mp4"])
+
+
+def test_processes_of_a_cluster_without_credentials_are_named_also_on_the_drivers_node(
+    headless: str,
+) -> None:
+    with object_store() as bucket, session(headless):  # the cluster was started before
+        start = time.monotonic()
+        with (
+            marked({"run": bucket.url("run")}) as marks,
+            pytest.raises(UnsharedPlaceError, match="can't be used by the processes") as error,
+        ):
+            check_shared(marks)
+        assert time.monotonic() - start < 40
+        assert bucket.names() == []
+    message = str(error.value)
+    assert message.startswith(f"run {bucket.url('run')} can't be used")
+    assert "AWS_ACCESS_KEY_ID, AWS_ENDPOINT_URL, " in message
+    assert message.endswith("set what they need where Ray starts, on every node")
 
 
 def test_studies_and_evaluation_refuse_a_store_that_another_node_lacks(

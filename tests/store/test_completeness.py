@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from exvad.store.completeness import MissingFeaturesError, missing_features
+from exvad.store.completeness import MissingFeaturesError, missing_features, no_features
 from exvad.store.feature_bank import load_features
 from exvad.store.store import Store
 from tests.helpers.feature_store import add_language, add_vision
@@ -70,3 +70,11 @@ def test_missing_features_error_lists_ten_videos() -> None:
         "  … and 2 more",
         "Preprocess again: only what is missing is computed.",
     ]
+
+
+def test_no_features_advises_no_text_only_where_a_text_is_used() -> None:
+    assert no_features(["train", "val"], "none") == (
+        "no train or val video has the features that model.text=none needs: preprocess or import "
+        "them"
+    )
+    assert no_features(["test"], "captions").endswith("them, or use no text (model.text=none)")

@@ -55,8 +55,11 @@ def test_read_returns_the_test_crop(config: Config) -> None:
 
 def test_load_says_what_to_do_without_features(config: Config) -> None:
     add_vision(Store(config.store_path), "b", (4,), crop=1)
-    with pytest.raises(ValueError, match=r"no train video has the features that model\.text=none"):
+    with pytest.raises(
+        ValueError, match=r"no train video has the features that model\.text=none"
+    ) as error:
         RunData.load(config, ("train",))
+    assert str(error.value).endswith("needs: preprocess or import them")
 
 
 def test_load_says_what_to_do_without_a_manifest(tmp_path: Path) -> None:

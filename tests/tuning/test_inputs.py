@@ -50,6 +50,13 @@ def test_inputs_refuse_settings_that_the_features_depend_on(folder: Path, key: s
         SweepInputs.find(config(f"run={folder}/run"), space)
 
 
+@pytest.mark.parametrize("key", ["train.seed", "train.workers", "train.scratch", "train.gpu"])
+def test_inputs_refuse_settings_that_trials_do_not_differ_in(folder: Path, key: str) -> None:
+    space: dict[str, Dimension] = {key: IntRange(type="int", low=1, high=2)}
+    with pytest.raises(ValueError, match=rf"^{key}: a sweep can't draw this"):
+        SweepInputs.find(config(f"run={folder}/run", "labels.k=0"), space)
+
+
 def test_inputs_refuse_a_run_without_features_of_videos_to_validate_on(tmp_path: Path) -> None:
     plant_run(tmp_path, videos=10, validation=0, phrases=1)
     with pytest.raises(ValueError, match=r"10 training and 0 val videos have features"):

@@ -20,6 +20,7 @@ from exvad.data.storage.places import Place, resolve_place
 
 PREFIX = ".exvad-mark-"
 ADVICE = "Give a folder that all nodes share, or a bucket"
+_REMOTE_ADVICE = "Set the same endpoint and credentials of storage where Ray starts, on every node"
 _ABSENT = (FileNotFoundError, NotADirectoryError)
 
 _seen: set[str] = set()  # marks that this process wrote or found
@@ -66,21 +67,30 @@ class Marks:
         Raises:
             StorageError, OSError: see `check`.
         """
-        return [setting for setting, place in self.places if not self._is_in(place)]
+        return [setting for setting, place in self.places if not self.is_in(place)]
 
-    def unshared(self, setting: str, node: str) -> UnsharedPlaceError:
+    def unshared(self, setting: str, node: str, advice: str = "") -> UnsharedPlaceError:
         """Return the error of a place that is another one on a node.
 
         Args:
             setting: the configuration key of the place.
             node: the name or address of the node.
+            advice: what to do, where more is known about it.
         """
+        place = dict(self.places)[setting]
+        if not advice:
+            advice = ADVICE if place.is_local else _REMOTE_ADVICE
         return UnsharedPlaceError(
-            f"{setting} {dict(self.places)[setting]} is not the same place on all nodes: "
-            f"{node} does not see the files of the job. {ADVICE}"
+            f"{setting} {place} is not the same place on all nodes: "
+            f"{node} does not see the files of the job. {advice}"
         )
 
-    def _is_in(self, place: Place) -> bool:
+    def is_in(self, place: Place) -> bool:
+        """Return whether this process finds the mark in a place.
+
+        Raises:
+            StorageError, OSError: see `check`.
+        """
         try:
             return (place / self.name).read_text() == self.name
         except _ABSENT:

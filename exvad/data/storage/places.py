@@ -22,7 +22,7 @@ from exvad.data.atomic import json_bytes, temporary_name
 from exvad.data.storage.errors import StorageError, reason_of
 from exvad.data.storage.filesystem import FileSystem
 from exvad.data.storage.local import LocalFileSystem
-from exvad.data.storage.remote.clients import URI_OPTIONS
+from exvad.data.storage.remote.clients import URI_OPTIONS, variables_of
 from exvad.data.storage.remote.objects import ObjectFileSystem
 from exvad.data.storage.remote.others import OtherFileSystem
 
@@ -33,6 +33,9 @@ OBJECT_STORES = {"s3": "s3", "s3a": "s3", "gs": "gs", "gcs": "gs", "az": "az"}
 _MAX_FILE = 255  # bytes of a name on the usual file systems
 _MAX_OBJECT = 1000  # bytes of the whole path of an object, a few less than S3 allows
 _SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]+):/(/?)")
+# Looser than the rules of S3, Google and Azure, which differ and which the service checks: tenants
+# of Ceph have a colon, containers of Azure a dollar sign.
+_BUCKET = re.compile(r"[A-Za-z0-9._:$-]+")
 _SUPPORTED = "Use a local path, or a URI: file://, s3://, gs://, az://, or one of an fsspec package"
 
 
@@ -79,6 +82,13 @@ class Place:
             return _MAX_OBJECT - len(self.path.encode())
         # Writers append something to the names of their temporary files.
         return _MAX_FILE - len(temporary_name(""))
+
+    @property
+    def variables(self) -> list[str]:
+        """Names of the variables of this process that may give endpoint and credentials."""
+        if isinstance(self.filesystem, ObjectFileSystem):
+            return variables_of(self.filesystem.scheme, os.environ)
+        return []
 
     @property
     def _left(self) -> str:
@@ -216,6 +226,12 @@ def _resolve_object(text: str, scheme: str, rest: str) -> Place:
         raise ValueError(f"{shown_address(text)!r} names no bucket: write {scheme}://bucket/path.")
     if ":" in bucket and "@" in path:
         raise ValueError(f"{shown_address(text)!r} names no bucket: in a key, write %2F for /.")
+    if not _BUCKET.fullmatch(bucket):
+        kind = "container" if scheme == "az" else "bucket"
+        raise ValueError(
+            f"{shown_address(text)!r}: {bucket.partition('?')[0]!r} is no name of a {kind}, which "
+            "has letters, digits, '-', '_' and '.' only."
+        )
     path = path.strip("/")
     if any(part in ("", ".", "..") for part in path.split("/")) and path:
         raise ValueError(

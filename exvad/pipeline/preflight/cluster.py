@@ -13,7 +13,7 @@ from exvad.pipeline.preflight.findings import BackgroundChecks, Finding
 from exvad.pipeline.preflight.models import model_checks
 from exvad.pipeline.preflight.processors import Processors
 from exvad.pipeline.preflight.sandbox import check_sandbox_of_nodes
-from exvad.pipeline.session import ray_session
+from exvad.pipeline.session import ClusterRefusedError, ray_session
 
 if TYPE_CHECKING:
     from exvad.config import Config
@@ -39,11 +39,13 @@ def check_on_cluster(config: Config, needs: Needs) -> tuple[list[Finding], Proce
     try:
         _connect(address)
         return _ask_cluster(config, needs)
+    except ClusterRefusedError as error:
+        problem = str(error)
     except OSError as error:
         problem = (
             f"RAY_ADDRESS={address} can't be reached ({error}): start the cluster, or unset it"
         )
-        return [Finding("cluster", False, problem)], Processors("in the cluster", 0, may_grow=True)
+    return [Finding("cluster", False, problem)], Processors("in the cluster", 0, may_grow=True)
 
 
 def _connect(address: str) -> None:

@@ -34,6 +34,12 @@ _CREDENTIALS = (
     "AWS_CONTAINER_CREDENTIALS_RELATIVE_URI",
     "AWS_CONTAINER_CREDENTIALS_FULL_URI",
 )
+# How the variables begin that give a client its endpoint and credentials.
+_VARIABLES = {
+    "s3": ("AWS_",),
+    "gs": ("GOOGLE_", "GCE_METADATA_HOST", "STORAGE_EMULATOR_HOST"),
+    "az": ("AZURE_", "AZURITE_"),
+}
 # What Azurite, the emulator of Azure's storage, is by default; its key is public.
 AZURITE_URL = "http://127.0.0.1:10000"
 AZURITE_ACCOUNT = "devstoreaccount1"
@@ -116,6 +122,17 @@ def arrow_client(scheme: str, options: tuple[tuple[str, str], ...]) -> fs.FileSy
         scheme=protocol or "https",
         endpoint_override=address or None,
     )
+
+
+def variables_of(scheme: str, environment: Mapping[str, str]) -> list[str]:
+    """Return the names of the variables that may give a client its endpoint and credentials.
+
+    Args:
+        scheme: s3, gs, az, or another one, of which nothing is known.
+        environment: the variables of a process.
+    """
+    prefixes = _VARIABLES.get(scheme, ())
+    return sorted(name for name in environment if name.startswith(prefixes))
 
 
 def _s3_settings(options: dict[str, str]) -> dict[str, Any]:

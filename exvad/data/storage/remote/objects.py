@@ -8,6 +8,7 @@ import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
+from html import unescape
 from typing import IO, TYPE_CHECKING, Any, Literal, TypeVar, cast
 
 from exvad.data.storage.errors import StorageError
@@ -21,12 +22,20 @@ if TYPE_CHECKING:
 
 PutMode = Literal["create", "overwrite"]
 
+_NO_SUCH_BUCKET = "there is no such bucket"
 _MAX_REASON = 300  # characters of the client's message
 # A request for credentials: the tokens of Google Cloud and Azure, and what machines and pods have.
 _CREDENTIALS = r"token request|//169\.254\."
 # Answers that another try does not change. The client has errors of their own for them, but not
 # where it lists objects or asks for credentials.
-_REFUSAL = re.compile(rf"status code: 40[134]\b|({_CREDENTIALS}).*status code: 400\b", re.DOTALL)
+_REFUSAL = re.compile(
+    rf"status code: 40[134]\b|({_CREDENTIALS}).*status code: 400\b|redirect without LOCATION"
+    r"|<Code>(ExpiredToken|InvalidToken|TokenRefreshRequired|AuthorizationHeaderMalformed"
+    r"|IllegalLocationConstraintException|InvalidBucketName|InvalidResourceName)<",
+    re.DOTALL,
+)
+_NO_BUCKET = re.compile("<Code>(NoSuchBucket|ContainerNotFound)<")
+_BODILESS = re.compile(r"status code: 40[03] [A-Za-z ]+:?\s*(\n\nDebug source|$)")
 _T = TypeVar("_T")
 
 
@@ -75,10 +84,8 @@ class ObjectFileSystem:
 
     def exists(self, path: str) -> bool:
         """Return whether there is an object of this name."""
-        import obstore
-
         try:
-            self._request(path, lambda: obstore.head(self.client, path))
+            self._request(path, lambda: self._head(path))
         except FileNotFoundError:
             return False
         return True
@@ -136,7 +143,7 @@ class ObjectFileSystem:
     def _open(self, path: str, ahead: ReadAhead) -> RangeReader:
         import obstore
 
-        head = self._request(path, lambda: obstore.head(self.client, path))
+        head = self._request(path, lambda: self._head(path))
 
         def receive(start: int, end: int) -> Any:
             options: GetOptions = {"range": (start, end)}
@@ -155,6 +162,20 @@ class ObjectFileSystem:
 
         return RangeReader(head["size"], fetch, ahead)
 
+    def _head(self, path: str) -> Any:
+        """Ask for the size of an object; if that is refused, also for the reason."""
+        import obstore
+        from obstore.exceptions import BaseError
+
+        try:
+            return obstore.head(self.client, path)
+        except FileNotFoundError:
+            raise
+        except (BaseError, OSError) as error:
+            if _BODILESS.search(str(error)):  # as all answers to this request
+                obstore.get(self.client, path, options={"range": (0, 1)})
+            raise
+
     def _put(self, path: str, data: bytes | memoryview, mode: PutMode) -> None:
         import obstore
 
@@ -166,13 +187,14 @@ class ObjectFileSystem:
                 lambda: obstore.put(self.client, path, content, mode=mode, use_multipart=False),
             )
         except FileNotFoundError as error:  # of an object that is written only this can be missing
-            raise StorageError(self.describe(path), "there is no such bucket") from error
+            raise StorageError(self.describe(path), _NO_SUCH_BUCKET) from error
 
     def _request(self, path: str, call: Callable[[], _T]) -> _T:
         """Call the client, several times if need be.
 
         Raises:
-            FileNotFoundError: there is no such object.
+            FileNotFoundError: there is no such object; where the answer does not say why, also if
+                there is no such bucket.
             AlreadyExistsError, PreconditionError: of obstore, for conditional requests.
             StorageError: storage does not answer or refuses.
         """
@@ -204,14 +226,34 @@ class ObjectFileSystem:
             raise StorageError(self.describe(path), error.reason) from error
         except FileNotFoundError as error:
             place = self.describe(path)
+            if _NO_BUCKET.search(str(error)):
+                raise StorageError(place, _NO_SUCH_BUCKET) from error
             raise FileNotFoundError(errno.ENOENT, "there is no such file", place) from error
 
 
 def _reason(error: Exception) -> str:
     """Return the client's message as part of one sentence, without what only developers read."""
     text = " ".join(str(error).partition("\n\nDebug source")[0].split())
+    if _NO_BUCKET.search(text):
+        return _NO_SUCH_BUCKET
     request, _, answer = text.partition(" - ")  # which request, and how long it took
-    text = answer or text
+    text = _without_tags(answer or text)
+    if "redirect without LOCATION" in text:
+        text = "the bucket is in another region: set AWS_REGION to it"
     if re.search(_CREDENTIALS, request):
         text = f"no credentials: {text}"
     return text if len(text) <= _MAX_REASON else f"{text[:_MAX_REASON]}…"
+
+
+def _without_tags(text: str) -> str:
+    """Return a message with the code and the message of an XML answer in place of the answer."""
+    status, mark, _ = text.partition("<")
+    if not mark:
+        return text
+    code = re.search(r"<Code>([^<]*)<", text)
+    if code is None:  # the page of a proxy, for example
+        return " ".join(re.sub(r"<[^>]*>", " ", text).split())
+    message = re.search(r"<Message>([^<]*)<", text)
+    # Azure adds the number of the request and the time.
+    said = message[1].partition("RequestId:")[0].strip().rstrip(".") if message else ""
+    return f"{status}{unescape(said)} ({code[1]})" if said else f"{status}{code[1]}"

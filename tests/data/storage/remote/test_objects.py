@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
@@ -13,7 +16,7 @@ from exvad.data.storage.errors import StorageError
 from exvad.data.storage.places import resolve_place
 from exvad.data.storage.remote import objects, retries
 from tests.helpers.google_storage import GoogleStorage, google_storage
-from tests.helpers.object_store import Faults, Kind, ObjectStore, object_store
+from tests.helpers.object_store import Faults, Kind, ObjectStore, environment, object_store
 
 TRANSIENT: tuple[Kind, ...] = ("503", "reset", "reset in body")
 
@@ -142,6 +145,32 @@ def test_what_a_service_reports_as_gone_does_not_keep_the_rest(
     (folder / "a").delete()
 
 
+@contextmanager
+def answering(status: int, body: bytes) -> Iterator[tuple[str, list[str]]]:
+    """Run a server that gives one answer; yield its address and the methods of the requests."""
+    requests: list[str] = []
+
+    class Handler(BaseHTTPRequestHandler):
+        def _answer(self) -> None:
+            self.rfile.read(int(self.headers.get("Content-Length") or 0))
+            requests.append(self.command)
+            self.send_response(status)
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            if self.command != "HEAD":
+                self.wfile.write(body)
+
+        do_GET = do_PUT = do_HEAD = _answer
+
+        def log_message(self, *_: object) -> None:
+            """Log nothing."""
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{server.server_address[1]}", requests
+        server.shutdown()
+
+
 def test_what_is_refused_is_not_tried_again(bucket: ObjectStore) -> None:
     bucket.proxy.faults = [Faults("403", 99)]
     with pytest.raises(StorageError, match="403 Forbidden"):
@@ -153,9 +182,41 @@ def test_a_bucket_that_is_not_there_is_named(bucket: ObjectStore) -> None:
     place = resolve_place(f"s3://{bucket.bucket}-2/a")
     with pytest.raises(StorageError, match=rf"^s3://{bucket.bucket}-2/a: there is no such bucket$"):
         place.write_bytes(b"x")
-    with pytest.raises(StorageError, match="NoSuchBucket"):
-        place.list_files()
-    assert bucket.proxy.count() == 2
+    for call in (place.list_files, place.list_folders, place.read_bytes):
+        with pytest.raises(StorageError, match=r"-2/a: there is no such bucket$"):
+            call()
+    assert bucket.proxy.count() == 4
+
+
+@pytest.mark.parametrize(
+    ("status", "code", "message", "reason"),
+    [
+        (400, "ExpiredToken", "The token has expired.", "The token has expired (ExpiredToken)"),
+        (400, "InvalidToken", "", "InvalidToken"),
+        (400, "AuthorizationHeaderMalformed", "It&apos;s eu-west-1", "It's eu-west-1 (Auth"),
+        (403, "AccessDenied", "No rights\nRequestId:1", "No rights (AccessDenied)"),
+        (301, "PermanentRedirect", "Elsewhere", "is in another region: set AWS_REGION to it"),
+    ],
+)
+def test_refusals_are_not_tried_again_and_named_without_xml(
+    status: int, code: str, message: str, reason: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    body = f"<?xml version='1.0'?><Error><Code>{code}</Code><Message>{message}</Message></Error>"
+    with answering(status, body.encode()) as (url, requests):
+        for name, value in environment(url).items():
+            monkeypatch.setenv(name, value)
+        place = resolve_place(f"s3://refused-{status}-{code.lower()}/a")
+        calls: list[Callable[[], object]]
+        calls = [place.read_bytes, place.list_files, lambda: place.write_bytes(b"x")]
+        calls += [place.exists, place.open_random]
+        for call in calls:
+            requests.clear()
+            with pytest.raises(StorageError) as error:
+                call()
+            assert reason in str(error.value)
+            assert "<" not in str(error.value)
+            # An answer to HEAD has no body: the reason is asked for.
+            assert requests in (["HEAD"], ["HEAD", "GET"], ["GET"], ["PUT"])
 
 
 @pytest.fixture(scope="module")

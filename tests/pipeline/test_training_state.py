@@ -1,0 +1,60 @@
+"""The folder of the state of a training: what is left behind there, and what is wrong with it."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from ray.exceptions import ActorDiedError, RayTaskError
+from ray.train import ControllerError
+
+from exvad.data.storage.places import resolve_place
+from exvad.pipeline.training_state import delete_unlisted_states, state_problem
+from exvad.training.worker import SNAPSHOT
+
+DENIED = "When creating key 'run/train/' in bucket 'videos': AWS Error ACCESS_DENIED: Forbidden"
+
+
+def actor_died(error: Exception) -> ActorDiedError:
+    """Return what Ray raises about an actor whose constructor raised an error."""
+    traceback = f'Traceback\n  File "manager.py", line 1\n{type(error).__name__}: {error}'
+    return ActorDiedError(RayTaskError("Controller.__init__", traceback, error, "controller"))
+
+
+def test_states_that_are_not_listed_are_deleted(tmp_path: Path) -> None:
+    for number in (1, 2, 3):
+        (tmp_path / f"checkpoint_{number}").mkdir()
+        (tmp_path / f"checkpoint_{number}" / "state.pt").write_bytes(b"state")
+    (tmp_path / "other").mkdir()
+    listed = {"checkpoint_results": [{"checkpoint_dir_name": "checkpoint_2"}]}
+    (tmp_path / SNAPSHOT).write_text(json.dumps(listed))
+    delete_unlisted_states(resolve_place(tmp_path))
+    assert sorted(path.name for path in tmp_path.iterdir() if path.is_dir()) == [
+        "checkpoint_2", "other",
+    ]  # fmt: skip
+    (tmp_path / SNAPSHOT).unlink()
+    delete_unlisted_states(resolve_place(tmp_path))
+    assert [path.name for path in tmp_path.iterdir()] == ["other"]
+    delete_unlisted_states(resolve_place(tmp_path / "gone"))
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        actor_died(OSError(DENIED)),
+        ControllerError(actor_died(OSError(DENIED))),
+        ControllerError(OSError(DENIED)),
+    ],
+)
+def test_storage_that_refuses_the_state_is_named_in_a_sentence(
+    error: ActorDiedError | ControllerError,
+) -> None:
+    problem = state_problem("s3://videos/run/train", error)
+    assert problem is not None
+    assert f"s3://videos/run/train: the state of the training can't be stored ({DENIED})" in problem
+    assert "\n" not in problem
+
+
+def test_other_errors_of_actors_are_not_blamed_on_the_folder() -> None:
+    assert state_problem("train", actor_died(TypeError("a defect"))) is None
