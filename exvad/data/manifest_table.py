@@ -69,10 +69,10 @@ def column_problems(columns: Sequence[str], path: str) -> Iterator[Problem]:
     for name in dict.fromkeys(columns):
         if name not in COLUMNS:
             closest = did_you_mean(name, COLUMNS)
-            hint = f", did you mean {closest!r}?" if closest else ";"
+            hint = f", did you mean {closest!r}?" if closest else ""
             if ";" in name or "\t" in name:
-                hint = ", separate columns by commas."
-            yield str(path), f"unknown column {name!r}{hint} The columns are {', '.join(COLUMNS)}"
+                hint = ", separate columns by commas"
+            yield str(path), f"unknown column {name!r}{hint}; the columns are {', '.join(COLUMNS)}"
         elif columns.count(name) > 1:
             yield str(path), f"there are two columns {name!r}; remove one"
 

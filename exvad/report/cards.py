@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+from exvad.config.counts import count_of
 from exvad.report.formatting import (
     class_hue,
     format_percent,
@@ -268,7 +269,7 @@ def _describe_truth(video: ReportVideo) -> str:
 
 
 def _describe_file(analysis: Analysis) -> str:
-    frames = f"{analysis.num_frames:,} frame{'s' if analysis.num_frames > 1 else ''}"
+    frames = count_of(analysis.num_frames, "frame")
     facts = (
         f"Length {format_time(analysis.duration)}, {frames}, {analysis.fps:.4g} frames per second. "
         f"Model: {analysis.model}."
