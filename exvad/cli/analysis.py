@@ -11,8 +11,9 @@ from rich.console import Console
 from rich.markup import escape
 
 from exvad.cli.detectors import ZeroShotOptions, load_detector
+from exvad.cli.errors import describe_error
 from exvad.cli.exit_codes import DONE, FAILED, REFUSED
-from exvad.cli.video_arguments import expand_videos, shown_name
+from exvad.cli.video_arguments import describe_left_out, expand_videos, shown_name
 from exvad.data.atomic import write_text_atomic
 from exvad.data.storage.places import is_uri
 from exvad.data.storage.writable import check_new_file
@@ -26,6 +27,8 @@ from exvad.video.container import MissingVideoError, check_local
 
 if TYPE_CHECKING:
     from exvad.config import Config
+
+MOST_DIGITS = 16  # after the point: more than a float has
 
 
 def analyze_files(
@@ -71,6 +74,8 @@ def analyze_files(
             print(json.dumps({"video": name, "error": reason}), flush=True)
         notes.print(f"failed: {reason}", style="red", markup=False, soft_wrap=True)
 
+    for note in describe_left_out(videos):
+        notes.print(f"note: {note}", style="yellow", markup=False, soft_wrap=True)
     for argument, reason in unmatched.items():
         fail(shown_name(argument), f"{shown_name(argument)}: {reason}")
     detector = load_detector(checkpoint, overrides or {}, zero_shot or ZeroShotOptions(), notes)
@@ -82,6 +87,10 @@ def analyze_files(
         except ValueError as error:
             absent += isinstance(error, MissingVideoError)
             fail(name, str(error))
+            continue
+        except (RuntimeError, MemoryError) as error:
+            # Of torch, NumPy or a model: it may be due to this video, and the next ones go on.
+            fail(name, f"{name}: can't be analyzed: {describe_error(error) or _sentence(error)}")
             continue
         if as_json:
             print(analysis.model_dump_json(), flush=True)
@@ -122,6 +131,12 @@ def _refuse_nothing(files: Sequence[str], unmatched: Mapping[str, str]) -> None:
     raise ValueError(short_list(reasons))
 
 
+def _sentence(error: Exception) -> str:
+    """Return the first line of an error that exvad did not expect, or its type."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    return f"{type(error).__name__}{f': {lines[0]}' if lines else ''}"
+
+
 def _frames(file: str, analysis: Analysis, notes: Console) -> dict[int, bytes]:
     """Return the evidence frames of a video; none, and a note, if they can't be read any more."""
     try:
@@ -144,10 +159,9 @@ def print_analysis(output: Console, analysis: Analysis) -> None:
         style = "bold yellow" if analysis.domain.state == "outside" else "dim"
         output.print(f"  {escape(analysis.domain.text)}", style=style, soft_wrap=True)
     if not analysis.events:
-        highest = max(analysis.scores, default=0.0)
+        highest, threshold = _apart(max(analysis.scores, default=0.0), analysis.threshold)
         output.print(
-            f"  nothing abnormal found  highest score {highest:.2f}, "
-            f"threshold {analysis.threshold:.2f}",
+            f"  nothing abnormal found  highest score {highest}, threshold {threshold}",
             style="green",
         )
     for event in analysis.events:
@@ -166,6 +180,15 @@ def print_analysis(output: Console, analysis: Analysis) -> None:
         output.print(f"  note: {escape(disagreement)}", style="yellow", soft_wrap=True)
     for problem in analysis.problems:
         output.print(f"  note: {escape(problem)}", style="yellow", soft_wrap=True)
+
+
+def _apart(score: float, threshold: float) -> tuple[str, str]:
+    """Return both with two digits after the point, or with as many as tell them apart."""
+    for digits in range(2, MOST_DIGITS + 1):
+        texts = f"{score:.{digits}f}", f"{threshold:.{digits}f}"
+        if texts[0] != texts[1]:
+            return texts
+    return f"{score:.2f}", f"{threshold:.2f}"
 
 
 def clock_text(seconds: float) -> str:

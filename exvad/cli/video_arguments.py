@@ -4,20 +4,21 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable
-from glob import glob, has_magic
 from pathlib import Path
 
 from exvad.config.addresses import shown_address
-from exvad.data.folders import video_files
-from exvad.data.storage.frame_folders import is_frame_folder
+from exvad.data.folders import matching_videos, videos_at
+from exvad.data.storage.frame_folders import images_and_videos
+from exvad.data.storage.patterns import is_pattern, matching_paths
 
 
 def expand_videos(arguments: Iterable[str]) -> tuple[list[str], dict[str, str]]:
     """Return the videos that arguments name, in their order, and the arguments that name none.
 
     A file is taken as it is, whatever its name and suffix, and so is a URI. A folder of frames is
-    one video; any other folder stands for the videos below it. What does not exist and holds `*`,
-    `?` or `[` is a pattern, where `**` stands for folders at any depth.
+    one video; any other folder, also one with images and videos, stands for the videos below it.
+    What does not exist and holds `*`, `?` or `[` is a pattern, where `**` stands for folders at any
+    depth; a file that it comes to along several links is one video.
 
     Args:
         arguments: the arguments.
@@ -29,11 +30,11 @@ def expand_videos(arguments: Iterable[str]) -> tuple[list[str], dict[str, str]]:
     problems: dict[str, str] = {}
     for argument in arguments:
         if is_there(argument):
-            found = _videos_at(argument)
+            found = videos_at(argument)
             reason = "the folder has no videos"
-        elif has_magic(argument) and "://" not in argument:
-            matches = sorted(glob(argument, recursive=True))  # noqa: PTH207 - keeps the form
-            found = [video for match in matches for video in _videos_at(match)]
+        elif is_pattern(argument) and "://" not in argument:
+            found = matching_videos(argument)
+            matches = found or matching_paths(argument)
             reason = "no video matches this pattern" if matches else "nothing matches this pattern"
         else:
             found, reason = [argument], ""  # reading it says what is wrong
@@ -41,6 +42,23 @@ def expand_videos(arguments: Iterable[str]) -> tuple[list[str], dict[str, str]]:
             problems[argument] = reason
         videos.update(dict.fromkeys(found))
     return list(videos), problems
+
+
+def describe_left_out(arguments: Iterable[str]) -> list[str]:
+    """Return a note for each folder that was named and holds images beside its videos.
+
+    Args:
+        arguments: the arguments.
+    """
+    notes = []
+    for argument in dict.fromkeys(arguments):
+        images, videos = images_and_videos(Path(argument)) if is_there(argument) else (0, 0)
+        if images and videos:
+            notes.append(
+                f"{shown_name(argument)}: {images} images beside its videos are left out; to read "
+                "them as the frames of a video, move the videos out of the folder"
+            )
+    return notes
 
 
 def is_there(argument: str) -> bool:
@@ -62,11 +80,3 @@ def shown_name(video: str) -> str:
         video: the path or URI as it was given.
     """
     return os.fsencode(shown_address(video)).decode("utf-8", "replace")
-
-
-def _videos_at(path: str) -> list[str]:
-    """Return the path itself, or the videos below it if it is a folder but no video."""
-    folder = Path(path)
-    if not folder.is_dir() or is_frame_folder(folder):
-        return [path]
-    return [str(video) for video in video_files(folder)]

@@ -9,7 +9,7 @@ from pathlib import Path, PurePosixPath
 
 from exvad.data.annotations.clock import beyond_the_end
 from exvad.data.annotations.uca import class_of_name
-from exvad.data.folders import VIDEO_SUFFIXES, video_finder
+from exvad.data.folders import video_finder
 from exvad.data.manifest import Manifest
 from exvad.data.official_files import (
     XD_VIOLENCE_CODES,
@@ -25,6 +25,7 @@ from exvad.data.official_files import (
     video_id_of,
 )
 from exvad.data.records import Event, ManifestError, Split, Video
+from exvad.data.storage.video_names import VIDEO_SUFFIXES
 
 LENGTHS_FILE = "test_lengths.csv"
 UCF_CRIME_CLASSES = (

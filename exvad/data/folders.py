@@ -10,20 +10,13 @@ from functools import cache
 from pathlib import Path, PurePosixPath
 from typing import cast
 
+from exvad.data.annotations.class_names import composed_name, folded_name
 from exvad.data.manifest import Manifest, hold_out
 from exvad.data.records import SPLITS, ManifestError, Split, Video
 from exvad.data.storage.frame_folders import is_frame_folder
+from exvad.data.storage.patterns import matching_paths
 from exvad.data.storage.places import is_uri
-
-VIDEO_SUFFIXES = frozenset(
-    f".{name}"
-    for name in (
-        *("264", "265", "3g2", "3gp", "asf", "av1", "avi", "dav", "divx", "dv", "f4v", "flv"),
-        *("gif", "h264", "h265", "hevc", "ivf", "m2t", "m2ts", "m2v", "m4v", "mjpeg", "mjpg"),
-        *("mkv", "mov", "mp4", "mpeg", "mpg", "mts", "mxf", "nut", "obu", "ogm", "ogv", "ps", "qt"),
-        *("apng", "rm", "rmvb", "tp", "trp", "ts", "vob", "webm", "wmv", "y4m"),
-    )
-)
+from exvad.data.storage.video_names import VIDEO_SUFFIXES, is_video_name
 
 
 def folder_per_class(
@@ -66,7 +59,7 @@ def folder_per_class(
             video_id=str(path if stems[_without_suffix(path)] > 1 else _without_suffix(path)),
             path=str(top / path),
             split=cast("Split", path.parts[0].lower()) if has_splits else "train",
-            labels=(classes[path.parts[has_splits].casefold()],),
+            labels=(classes[folded_name(path.parts[has_splits])],),
         )
         for path in paths
     ]
@@ -81,8 +74,9 @@ def video_files(top: Path) -> Iterator[Path]:
     """Yield the videos below a folder, sorted by name; none if the folder is absent.
 
     A video is a file with a video suffix (`VIDEO_SUFFIXES`), or a folder of frames: one that holds
-    images, no video and no folder. Other files and names that begin with a dot are skipped, and so
-    are the frames of a video beside it: a folder with the name of the video.
+    images, no video and no folder; images beside a video are none of its frames. Other files and
+    names that begin with a dot are skipped, and so are the frames of a video beside it: a folder
+    with the name of the video.
     """
     visited: set[str] = set()
     for folder, subfolders, files in os.walk(top, followlinks=True):
@@ -93,7 +87,7 @@ def video_files(top: Path) -> Iterator[Path]:
             subfolders.clear()
             continue
         visited.add(real_path)
-        videos = [name for name in sorted(files) if _is_video_name(name)]
+        videos = [name for name in sorted(files) if is_video_name(name)]
         if not videos and not subfolders and Path(folder) != top and is_frame_folder(Path(folder)):
             yield Path(folder)
         stems = {Path(name).stem for name in videos}
@@ -105,13 +99,37 @@ def video_files(top: Path) -> Iterator[Path]:
         yield from (Path(folder, name) for name in videos)
 
 
-def _is_video_name(name: str) -> bool:
-    return not name.startswith(".") and Path(name).suffix.lower() in VIDEO_SUFFIXES
+def matching_videos(pattern: str) -> list[str]:
+    """Return the videos that a pattern stands for: those that match and those in folders that do.
+
+    A file that links lead to along several ways is one video.
+
+    Args:
+        pattern: the pattern.
+    """
+    videos: dict[str, str] = {}
+    for path in matching_paths(pattern):
+        for video in videos_at(path):
+            folder, name = os.path.split(video)
+            videos.setdefault(os.path.join(os.path.realpath(folder), name), video)  # noqa: PTH118
+    return list(videos.values())
+
+
+def videos_at(path: str) -> list[str]:
+    """Return the path itself, or the videos below it if it is a folder but no video.
+
+    Args:
+        path: a file or folder.
+    """
+    folder = Path(path)
+    if not folder.is_dir() or is_frame_folder(folder):
+        return [path]
+    return [str(video) for video in video_files(folder)]
 
 
 def _without_suffix(path: PurePosixPath) -> PurePosixPath:
     """Return the path of a video without its suffix; a folder of frames has none."""
-    return path.with_suffix("") if _is_video_name(path.name) else path
+    return path.with_suffix("") if is_video_name(path.name) else path
 
 
 def video_finder(root: str | Path) -> Callable[[str], str]:
@@ -141,13 +159,13 @@ def video_finder(root: str | Path) -> Callable[[str], str]:
 
 
 def _class_names(folders: Iterable[str], normal: str, root: str) -> dict[str, str]:
-    """Return the class of each folder name, folded case → class."""
+    """Return the class of each folder name, folded name → class."""
     # A class may be `fighting` in one split and `Fighting` in another: the first name counts.
     names: dict[str, str] = {}
     for folder in sorted(set(folders)):
-        names.setdefault(folder.casefold(), folder)
+        names.setdefault(folded_name(folder), composed_name(folder))
     listed = ", ".join(sorted(names.values()))
-    if normal.casefold() not in names:
+    if folded_name(normal) not in names:
         raise ManifestError(
             [
                 f"{root}: no folder is called {normal!r}; the class folders are {listed}. Rename "
@@ -156,4 +174,4 @@ def _class_names(folders: Iterable[str], normal: str, root: str) -> dict[str, st
         )
     if len(names) < 2:
         raise ManifestError([f"{root}: {listed} is the only class folder; add abnormal ones"])
-    return names | {normal.casefold(): normal}
+    return names | {folded_name(normal): normal}

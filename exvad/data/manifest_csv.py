@@ -26,6 +26,11 @@ from exvad.data.manifest_table import (
 from exvad.data.records import ManifestError, Video
 from exvad.data.storage.places import Place
 
+_BEGINNING = 4096  # bytes by which a file is known that is no text in UTF-8
+_EXCEL = (b"PK\x03\x04", b"\xd0\xcf\x11\xe0")  # .xlsx and .xls
+_UTF16 = (b"\xff\xfe", b"\xfe\xff")
+_SEPARATOR_LINE = re.compile(r"sep=(.|,.*)", re.IGNORECASE)  # a first line that Excel reads
+
 
 def parse_csv(data: bytes, path: str) -> ManifestTable:
     """Parse the content of a CSV file.
@@ -38,6 +43,7 @@ def parse_csv(data: bytes, path: str) -> ManifestTable:
         ManifestError: it is not UTF-8, not CSV, or its first line begins with `#` and does not name
             classes.
     """
+    _check_kind(data, path)
     try:
         text = data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
@@ -45,6 +51,8 @@ def parse_csv(data: bytes, path: str) -> ManifestTable:
         raise ManifestError([f"{path}:{line}: this is not UTF-8; save the file as UTF-8"]) from None
     lines = _csv_lines(text, path)
     line, cells = next(lines, (1, []))
+    if cells and _SEPARATOR_LINE.fullmatch(",".join(cells)):
+        line, cells = next(lines, (line, []))
     classes: tuple[str, ...] = ()
     if cells and cells[0].startswith("#"):
         classes = _parse_classes(",".join(cells), f"{path}:{line}")
@@ -63,6 +71,22 @@ def parse_csv(data: bytes, path: str) -> ManifestTable:
         padded = [*cells, *[""] * (width - len(cells))]
         table.rows.append((location, dict(zip(table.columns, padded, strict=False))))
     return table
+
+
+def _check_kind(data: bytes, path: str) -> None:
+    """Refuse files that are no text in UTF-8 but can be told by their first bytes.
+
+    Raises:
+        ManifestError: it is such a file.
+    """
+    beginning = data[:_BEGINNING]
+    if beginning.startswith(_EXCEL):
+        reason = "this is an Excel file; save it as 'CSV UTF-8' in Excel, not only by another name"
+    elif beginning.startswith(_UTF16) or b"\0" in beginning:
+        reason = "this is not UTF-8 but UTF-16 or binary; save the file as UTF-8"
+    else:
+        return
+    raise ManifestError([f"{path}:1: {reason}"])
 
 
 def write_csv(manifest: Manifest, path: Place) -> None:

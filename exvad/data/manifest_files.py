@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
 
 from exvad.config.addresses import shown_address
+from exvad.data.annotations.class_names import composed_name
 from exvad.data.annotations.clock import beyond_the_end
 from exvad.data.annotations.rows import join_rows, mixed_units, near_misses, settle_spelling
 from exvad.data.manifest import Manifest
@@ -51,7 +52,7 @@ def read_manifest(path: str | Path, classes: Sequence[str] | None = None) -> Man
     notes: list[str] = []
     if set(REQUIRED_COLUMNS) <= set(table.columns):
         rows, row_problems = _parse_rows(table, place.parent)
-        named = tuple(classes or table.classes)
+        named = tuple(composed_name(name) for name in classes or table.classes)
         rows, notes = settle_spelling(rows, named)
         locations = [location for location, _ in table.rows]
         videos, locations, contradictions, joined = join_rows(rows, locations)

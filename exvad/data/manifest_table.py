@@ -14,6 +14,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any, TypeVar, cast
 
 from exvad.config.suggestions import did_you_mean
+from exvad.data.annotations.class_names import folded_name
 from exvad.data.annotations.times import HOW_TO_WRITE, Interval, parse_event
 from exvad.data.manifest_checks import Problem
 from exvad.data.records import Event, Split, TimedEvent, Video
@@ -89,7 +90,7 @@ def default_classes(videos: Sequence[Video]) -> tuple[str, ...]:
         The classes, or none if no label is `normal` in any case.
     """
     labels = sorted({label for video in videos for label in video.labels})
-    normal = [label for label in labels if label.casefold() == "normal"]
+    normal = [label for label in labels if folded_name(label) == "normal"]
     return (*normal, *(label for label in labels if label not in normal)) if normal else ()
 
 

@@ -14,9 +14,9 @@ from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import Generic, TypeVar
 
-from exvad.data.folders import VIDEO_SUFFIXES
 from exvad.data.records import Event
 from exvad.data.storage.errors import reason_of
+from exvad.data.storage.video_names import VIDEO_SUFFIXES
 
 _T = TypeVar("_T")
 

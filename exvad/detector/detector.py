@@ -15,10 +15,11 @@ import numpy as np
 import torch
 
 from exvad.aegm.explanation_format import explanation_schema
-from exvad.checkpoints.checkpoint import load_checkpoint
+from exvad.checkpoints.checkpoint import Checkpoint, load_checkpoint
 from exvad.checkpoints.zero_shot import AnyCheckpoint, ZeroShotModel, memory_classes
 from exvad.config import Config, override_config, override_models
 from exvad.detector.extraction import Extractor
+from exvad.detector.imported_features import check_encoder_fits
 from exvad.detector.second_look import SecondLook
 from exvad.detector.stage_timer import StageTimer
 from exvad.encoders.devices import resolve_device
@@ -103,6 +104,7 @@ class Detector:
         scenes: SceneMemory | None = None,
     ) -> None:
         self.checkpoint: AnyCheckpoint
+        self._checked = True
         if isinstance(checkpoint, Config):
             config = _on_device(override_config(checkpoint, overrides or {}), device)
             schema = explanation_schema(memory_classes(config, scenes))
@@ -112,6 +114,7 @@ class Detector:
             trained = load_checkpoint(checkpoint)
             config = _on_device(override_models(trained.config, overrides or {}), device)
             self.models = models or LocalModels(config, explanation_schema(trained.classes))
+            self._checked = models is not None
             trained.network.to(resolve_device(config.device))
             self.checkpoint = trained
         self.config: Config = config
@@ -167,6 +170,9 @@ class Detector:
         """Analyze a video file and measure each stage; see `analyze`."""
         callbacks = callbacks or AnalysisCallbacks()
         checkpoint = self.checkpoint
+        if not self._checked and isinstance(checkpoint, Checkpoint):
+            check_encoder_fits(checkpoint)
+            self._checked = True
         if categories or normal:
             checkpoint = self.with_categories(categories or {}, normal)
         if threshold is not None:

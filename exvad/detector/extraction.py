@@ -25,7 +25,7 @@ from exvad.encoders.answers import Answer, NoAnswerError
 from exvad.encoders.protocols import StreamingLanguageModel
 from exvad.results import Explanation
 from exvad.store.feature_bank import VideoFeatures
-from exvad.store.grounding import grounded_row, text_columns, text_width
+from exvad.store.grounding import grounded_row, text_width
 from exvad.video.container import DecodingLimitError, VideoError
 from exvad.video.decoder import Decoder, InProcessDecoder
 
@@ -267,7 +267,8 @@ class Extractor:
         elif kind == "grounded":
             text = grounded_row(row)
         else:
-            text = row[text_columns(kind)[0]]
+            captions = kind == "captions" and len(row["caption_text"])
+            text = row["caption_text"] if captions else row["text"]
         return text
 
 

@@ -180,6 +180,23 @@ def open_clip_name(model: str) -> str:
     return model if folder == model and not Path(folder).is_dir() else f"{LOCAL_DIR}{folder}"
 
 
+def find_clip_width(model: str) -> int | None:
+    """Return the width of a model's features, without its weights; None if that is unknown.
+
+    Args:
+        model: see `open_clip_name`.
+    """
+    import open_clip
+
+    try:
+        name = open_clip_name(model)
+    except ModelUnavailableError:
+        return None
+    # A folder says its width when it is loaded, which downloads nothing.
+    settings = None if name.startswith(LOCAL_DIR) else open_clip.get_model_config(name)
+    return None if settings is None else int(settings["embed_dim"])
+
+
 def check_activation(name: str, pretrained: str) -> None:
     """Refuse a named model whose activation is not the one that its weights were trained with.
 

@@ -17,6 +17,9 @@ import numpy as np
 from exvad.baselines import SYSTEMS
 from exvad.config.counts import count_of
 from exvad.evaluation.comparison_notes import (
+    differing_splits,
+    in_words,
+    notes_on_missing,
     quoted_efficiency,
     reasons_of_absence,
     with_footnotes,
@@ -98,6 +101,23 @@ class Cell:
         return f"{self.estimate} [{low:.2f}, {high:.2f}]"
 
 
+@dataclass(frozen=True)
+class _About:
+    """What all rows of a comparison share.
+
+    Args:
+        dataset: kind of the data set.
+        selected_on: the split that chose the step of each training.
+        splits: those of which rows have different numbers of videos.
+        notes: which videos rows leave out.
+    """
+
+    dataset: str
+    selected_on: str
+    splits: Sequence[str]
+    notes: Sequence[str]
+
+
 def comparison_tables(
     rows: Sequence[Row],
     dataset: str,
@@ -117,10 +137,16 @@ def comparison_tables(
         systems: keys of the catalogue, to say which names of the paper have no system.
     """
     done = [row for row in rows if row.done]
+    about = _About(
+        dataset,
+        selected_on,
+        differing_splits([row.done[0]["videos"] for row in done]),
+        notes_on_missing({row.label: row.done[0]["missing"] for row in done}),
+    )
     tables = [
-        _fine(done, dataset, protocol, selected_on),
-        _coarse(done, dataset, selected_on),
-        _newer(done, dataset, selected_on),
+        _fine(done, about, protocol),
+        _coarse(done, about),
+        _newer(done, about),
         _efficiency(done, efficiency_of),
         *_per_class(done),
     ]
@@ -144,7 +170,7 @@ def comparison_csv(rows: Sequence[Row]) -> str:
         for record in row.done:
             begin = [record["system"], row.title, row.way, record["seed"]]
             extra = {"training_seconds": record["training_seconds"], **(row.efficiency or {})}
-            scopes = {"": {**record["metrics"], **extra, "intervals": record["intervals"]}}
+            scopes = {"": {**_metrics(record), **extra, "intervals": record["intervals"]}}
             scopes |= record["per_class"] or {}
             for label, metrics in scopes.items():
                 intervals = metrics.get("intervals", {})
@@ -155,8 +181,9 @@ def comparison_csv(rows: Sequence[Row]) -> str:
     return text.getvalue()
 
 
-def _fine(rows: Sequence[Row], dataset: str, protocol: str, selected_on: str) -> PaperTable:
+def _fine(rows: Sequence[Row], about: _About, protocol: str) -> PaperTable:
     """Return Table 1 or 2: detection mAP by IoU."""
+    dataset = about.dataset
     keys = [*(f"{iou:.1f}" for iou in IOUS), "average"]
     paper = quoted_results(dataset)
     heading = f"Fine-grained detection on {dataset}, mAP@IoU (%)"
@@ -167,17 +194,18 @@ def _fine(rows: Sequence[Row], dataset: str, protocol: str, selected_on: str) ->
                  for name, values in paper["fine"].items()]  # fmt: skip
     metrics = [(f"map_{protocol}_{key}", 1.0) for key in keys]
     cells += _random_row(rows, metrics)
-    cells += [_measured(row, metrics, dataset, selected_on, protocol) for row in rows]
+    cells += [_measured(row, metrics, about, protocol) for row in rows]
     note = (
         "F0 to F3 are the ways to classes: F0 the system's own; F1 a head trained with it; F2 a "
         "head on the frozen system; F3 CLIP's cosines with the labels; coarse: none."
     )
-    table = PaperTable(heading, ["method", *keys, "source"], cells, [note])
+    table = PaperTable(heading, ["method", *keys, "source"], cells, [note, *about.notes])
     return with_footnotes(table, "fine", dataset)
 
 
-def _coarse(rows: Sequence[Row], dataset: str, selected_on: str) -> PaperTable:
+def _coarse(rows: Sequence[Row], about: _About) -> PaperTable:
     """Return Table 3: frame AUC and AP; the paper's rows have one of them."""
+    dataset = about.dataset
     names = ["frame_auc", "frame_ap"]
     paper = quoted_results(dataset)
     heading = f"Coarse-grained detection on {dataset} (%)"
@@ -191,7 +219,7 @@ def _coarse(rows: Sequence[Row], dataset: str, selected_on: str) -> PaperTable:
             cells.append([name, *values, QUOTED])
     metrics = [(name, 100.0) for name in names]
     cells += _random_row(rows, metrics)
-    cells += [_measured(row, metrics, dataset, selected_on) for row in rows]
+    cells += [_measured(row, metrics, about) for row in rows]
     columns, notes = ["method", "frame AUC", "frame AP", "source"], []
     if any(record["native"] for row in rows for record in row.done):
         native = {row.label: [estimate([record["native"] for record in row.done], *metric)
@@ -199,23 +227,23 @@ def _coarse(rows: Sequence[Row], dataset: str, selected_on: str) -> PaperTable:
         cells = [[*cell[:-1], *native.get(str(cell[0]), [None, None]), cell[-1]] for cell in cells]
         columns[-1:] = ["AUC, native selection", "AP, native selection", "source"]
         notes = ["Native selection: the best value of all looks at the test set; optimistic."]
-    table = PaperTable(heading, columns, cells, notes)
+    table = PaperTable(heading, columns, cells, [*notes, *about.notes])
     return with_footnotes(table, "coarse", dataset)
 
 
-def _newer(rows: Sequence[Row], dataset: str, selected_on: str) -> PaperTable:
+def _newer(rows: Sequence[Row], about: _About) -> PaperTable:
     metrics = list(NEWER.values())
     cells = [
         *_random_row(rows, metrics),
-        *(_measured(row, metrics, dataset, selected_on) for row in rows),
+        *(_measured(row, metrics, about) for row in rows),
     ]
     note = (
         "Percent, but for false alarms. The latency-aware AP is exvad's definition (see "
-        "docs/baselines.md), not comparable with published LaAP values."
+        "docs/baselines.md), not comparable with published LaAP values. The class accuracy of a "
+        "coarse row, of two classes, is left out."
     )
-    return PaperTable(
-        "More metrics of frames and videos", ["method", *NEWER, "source"], cells, [note]
-    )
+    columns, notes = ["method", *NEWER, "source"], [note, *about.notes]
+    return PaperTable("More metrics of frames and videos", columns, cells, notes)
 
 
 def _efficiency(rows: Sequence[Row], efficiency_of: str) -> PaperTable:
@@ -280,13 +308,19 @@ def _random_row(rows: Sequence[Row], metrics: Sequence[tuple[str, float]]) -> li
 def _measured(
     row: Row,
     metrics: Sequence[tuple[str, float]],
-    dataset: str,
-    selected_on: str,
+    about: _About,
     protocol: str = "",
 ) -> list[object]:
-    per_seed = [{**record["metrics"], "intervals": record["intervals"]} for record in row.done]
+    per_seed = [{**_metrics(record), "intervals": record["intervals"]} for record in row.done]
     cells = [_cell(per_seed, name, scale) for name, scale in metrics]
-    return [row.label, *cells, _source(row, dataset, selected_on, protocol)]
+    return [row.label, *cells, _source(row, about, protocol)]
+
+
+def _metrics(record: Record) -> Mapping[str, float | None]:
+    """Return the metrics of a record that compare with those of other rows."""
+    # Normal or abnormal is easier than one of all classes.
+    own = {"class_accuracy": None} if record["way"] == "coarse" else {}
+    return {**record["metrics"], **own}
 
 
 def _cell(per_seed: Sequence[Mapping[str, Any]], name: str, scale: float) -> Cell | None:
@@ -301,21 +335,21 @@ def _cell(per_seed: Sequence[Mapping[str, Any]], name: str, scale: float) -> Cel
     return Cell(value, (low, high))
 
 
-def _source(row: Row, dataset: str, selected_on: str, protocol: str) -> str:
-    """Return how a row was measured: protocol, seeds, selection, learning rate, text, crops."""
+def _source(row: Row, about: _About, protocol: str) -> str:
+    """Return how a row was measured: protocol, seeds, selection, rate, text, crops, videos."""
+    videos = in_words(row.done[0]["videos"], about.splits)
     if "untrained" in row.done[0]:
         record = row.done[0]
         named = [protocol] if protocol else []
-        return ", ".join(
-            ["measured", *named, "without training", record["untrained"], f"{record['crops']}"]
-        )
+        how = ["without training", record["untrained"], f"{record['crops']}"]
+        return ", ".join(["measured", *named, *how, *videos])
     seeds = len(row.done)
     unit = "epoch" if row.done[0]["steps"] is None else "step"
     parts = [
         "measured",
         *([protocol] if protocol else []),
         count_of(seeds, "seed"),
-        f"{unit} chosen on {selected_on} by labels of videos",
+        f"{unit} chosen on {about.selected_on} by labels of videos",
     ]
     factors = sorted({record["selection"].get("rate_factor", 1.0) for record in row.done})
     if factors != [1.0]:
@@ -327,6 +361,6 @@ def _source(row: Row, dataset: str, selected_on: str, protocol: str) -> str:
     if row.done[0]["text"] != "none":
         parts.append(f"text: {row.done[0]['text']}")
     parts.append(f"{row.done[0]['crops']} for training and test")
-    if dataset in SYSTEMS[row.done[0]["system"]].published:
-        parts.append(f"built as published for {dataset}")
-    return ", ".join(parts)
+    if about.dataset in SYSTEMS[row.done[0]["system"]].published:
+        parts.append(f"built as published for {about.dataset}")
+    return ", ".join([*parts, *videos])

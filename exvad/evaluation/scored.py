@@ -27,6 +27,7 @@ from exvad.metrics import (
     latency_aware_ap,
 )
 from exvad.metrics.frames import count_frames
+from exvad.metrics.latency import merged_spans
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -248,6 +249,6 @@ def flat_map_metrics(
 def _all_abnormal(events: Sequence[Sequence[FrameEvent]], lengths: Sequence[int]) -> bool:
     """Whether events cover every frame of every video."""
     return all(
-        sum(min(end, length) - start for start, end, _ in video_events) >= length
+        sum(end - start for start, end in merged_spans(video_events, length)) >= length
         for video_events, length in zip(events, lengths, strict=True)
     )

@@ -9,7 +9,7 @@ import json
 import re
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -23,17 +23,20 @@ from exvad.data.storage.marks import UnsharedPlaceError
 from exvad.evaluation.evaluation import evaluate
 from exvad.evaluation.experiment import summary_metrics
 from exvad.inference.calibration import Calibration
+from exvad.inference.domain import fit_domain
 from exvad.laam.run_labels import IMPORTED_ORIGIN
 from exvad.store.run_data import RunData
 from exvad.training.data import TrainingData, training_data
 from exvad.training.fitting import best_network, train_network
 from exvad.training.replica import Replica
+from exvad.training.snippet_sample import bank_snippets
 from exvad.training.system_fitting import Budget, SystemFitter
 
 if TYPE_CHECKING:
     from exvad.checkpoints.saved_system import Way
     from exvad.config import Config
     from exvad.data.manifest import Manifest
+    from exvad.data.records import Split
     from exvad.laam.run_labels import RunLabels
     from exvad.store.store import Store
 
@@ -118,7 +121,8 @@ def run_trial(
     Returns:
         The record: the plan, `metrics` (see `summary_metrics`), `intervals`, `per_class`,
         `selection` (the selection metrics of the chosen step), `chosen` (options that were chosen
-        with it), `native` (the highest frame AUC and AP of any step, with `compare.native`),
+        with it), `videos` (how many of the splits were used), `missing` (split → videos of it that
+        lack features), `native` (the highest frame AUC and AP of any step, with `compare.native`),
         `steps`, `training_seconds`, `crops` (what it was trained and tested on, in words)
         and `inputs` (`visual_width` of a crop, and `text_shape`, see `measure_efficiency`); or the
         plan with `error`, a sentence why the system can't be trained on this data set.
@@ -152,7 +156,9 @@ def run_trial(
     seconds = time.perf_counter() - began
     evaluation = evaluate(checkpoint, data.bank, manifest, resamples)
     if checkpoint_folder:
-        save_checkpoint(checkpoint_folder, checkpoint)
+        trained_on = [video.video_id for video in manifest.of_split("train")]
+        domain = fit_domain(bank_snippets(data.bank, trained_on))
+        save_checkpoint(checkpoint_folder, replace(checkpoint, domain=domain))
     metrics = evaluation.metrics
     return {
         **record,
@@ -161,7 +167,8 @@ def run_trial(
         "random": metrics["random"],
         "intervals": metrics.get("intervals", {}),
         "per_class": metrics["frames_per_class"],
-        "videos": metrics["videos"],
+        "videos": {"train": len(examples.train), "test": metrics["videos"]},
+        "missing": missing_videos(data, ("train", "test")),
         "training_seconds": seconds,
         "crops": f"{stacked} crops side by side" if stacked > 1 else f"crop {_crop(config)}",
         "inputs": {
@@ -169,6 +176,14 @@ def run_trial(
             "text_shape": _text_shape(examples),
         },
         **training,
+    }
+
+
+def missing_videos(data: RunData, splits: Sequence[Split]) -> dict[str, list[str]]:
+    """Return the videos of some splits that lack features: split → videos."""
+    return {
+        split: [v.video_id for v in data.manifest.of_split(split) if v.video_id in data.missing]
+        for split in splits
     }
 
 

@@ -21,6 +21,7 @@ from exvad.encoders.endpoint import EndpointError
 from exvad.encoders.loading import load_clip
 from exvad.evaluation.evaluation import evaluate
 from exvad.evaluation.experiment import summary_metrics
+from exvad.evaluation.system_trial import missing_videos
 from exvad.evaluation.training_free import TRAINING_FREE, build_training_free, load_inputs
 from exvad.evaluation.training_free.flashback import Flashback
 from exvad.inference.answers import compose_analysis
@@ -204,7 +205,8 @@ def run_scored_trial(
         "random": metrics["random"],
         "intervals": metrics.get("intervals", {}),
         "per_class": metrics["frames_per_class"],
-        "videos": metrics["videos"],
+        "videos": {"test": metrics["videos"]},
+        "missing": missing_videos(data, ("test",)),
         "training_seconds": None,
         "scoring_seconds": seconds,
         "crops": f"crop {config.data.test_crop}",

@@ -39,6 +39,11 @@ class Prediction:
     scores: dict[Branch, NDArray[np.float32]]
     probabilities_TC: NDArray[np.float32]
 
+    def is_finite(self) -> bool:
+        """Return whether all scores and probabilities are numbers."""
+        arrays = (*self.scores.values(), self.probabilities_TC)
+        return all(bool(np.isfinite(array).all()) for array in arrays)
+
     def video_score(self, branch: Branch) -> float:
         """Return the mean of the K = ⌊T / 16⌋ + 1 highest scores (equation 7)."""
         return float(_top_k_mean(self.scores[branch][:, None])[0])

@@ -5,6 +5,7 @@ C classes · m phrases of a class · D feature width
 
 from __future__ import annotations
 
+import hashlib
 import io
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -77,17 +78,60 @@ class RunLabels:
         return self.vectors.embeddings(config.model.label_prompt, config.labels.k)
 
 
+def labels_fingerprint(config: Config) -> str:
+    """Return a digest of the labels of a run, without encoding phrases.
+
+    It is of the imported names and vectors, or of the classes and phrases, whose vectors depend on
+    the settings of CLIP and nothing else.
+
+    Args:
+        config: names the run.
+
+    Raises:
+        ValueError: the run has no labels, or the imported file is damaged.
+    """
+    rows = _read_imported(resolve_place(config.in_run(IMPORTED_LABELS_FILE)))
+    if rows is None:
+        phrases = LabelPhrases.read(config.labels_path)
+        return hashlib.sha256(phrases.model_dump_json().encode()).hexdigest()
+    digest = hashlib.sha256()
+    for label, vectors in rows.items():
+        digest.update(f"{label} {vectors.dtype} {vectors.shape} ".encode())
+        digest.update(np.ascontiguousarray(vectors).tobytes())
+    return digest.hexdigest()
+
+
 def import_labels(source: str | Path, classes: Sequence[str], config: Config) -> None:
     """Save label embeddings that were computed elsewhere in the folder of a run.
+
+    Args:
+        source: see `read_labels`.
+        classes: class names of the data set, the normal class first.
+        config: names the run.
+
+    Raises:
+        ValueError: see `read_labels`.
+    """
+    imported: dict[str, Any] = read_labels(source, classes)
+    content = io.BytesIO()
+    np.savez(content, allow_pickle=False, **imported)
+    resolve_place(config.in_run(IMPORTED_LABELS_FILE)).write_bytes(content.getvalue())
+
+
+def read_labels(source: str | Path, classes: Sequence[str]) -> dict[str, NDArray[np.float32]]:
+    """Read label embeddings that were computed elsewhere.
 
     Args:
         source: an `.npz` file with an array [1 + m, D] per class: the embedding of its name, then
             those of its m phrases.
         classes: class names of the data set, the normal class first.
-        config: names the run.
+
+    Returns:
+        Class → embeddings, in the order of the classes.
 
     Raises:
-        ValueError: the file is unreadable, a class is missing, or an array has a wrong shape.
+        ValueError: the file is unreadable, a class is missing, or an array has a wrong shape or a
+            row of zeros.
     """
     try:
         arrays = {name: np.atleast_2d(rows) for name, rows in read_arrays(source).items()}
@@ -98,10 +142,7 @@ def import_labels(source: str | Path, classes: Sequence[str], config: Config) ->
         raise ValueError(f"{source}: has no embeddings of {', '.join(missing)}")
     if problem := _find_problem({label: arrays[label] for label in classes}):
         raise ValueError(f"{source}{problem}")
-    imported: dict[str, Any] = {label: arrays[label].astype(np.float32) for label in classes}
-    content = io.BytesIO()
-    np.savez(content, allow_pickle=False, **imported)
-    resolve_place(config.in_run(IMPORTED_LABELS_FILE)).write_bytes(content.getvalue())
+    return {label: arrays[label].astype(np.float32) for label in classes}
 
 
 def _check_classes(file: str, labels: Iterable[str], classes: Sequence[str], advice: str) -> None:
@@ -135,11 +176,15 @@ def _find_problem(arrays: Mapping[str, NDArray[Any]]) -> str:
     """Describe the first of the classes whose array is none of vectors; empty without one."""
     widths = {rows.shape[-1] if rows.ndim else 0 for rows in arrays.values()}
     for label, rows in arrays.items():
-        is_number = np.issubdtype(rows.dtype, np.number)
+        is_real = np.issubdtype(rows.dtype, np.floating) or np.issubdtype(rows.dtype, np.integer)
         is_matrix = rows.ndim == 2 and len(rows) > 0 and len(widths) == 1
-        if not is_matrix or not is_number or not np.isfinite(rows).all():
+        with np.errstate(over="ignore", under="ignore"):
+            stored = rows.astype(np.float32) if is_matrix and is_real else None
+        if stored is None or not np.isfinite(stored).all():
             return (
                 f"[{label}]: shape {rows.shape}; each class needs finite [1 + m, D] with one D "
                 "for all"
             )
+        if not (used := stored.any(axis=1)).all():
+            return f"[{label}]: row {int(np.argmin(used))} (from 0) is all zeros: compute it again"
     return ""

@@ -29,7 +29,7 @@ class AlertRule:
         off: an alert ends below this score, at most `on`; scores in between change nothing.
         least_seconds: how long the score must stay above `on` before an alert begins.
         cool_down_seconds: how long after its end no other alert begins, so that an event with
-            pauses gives one alert.
+            pauses gives one alert. Over a gap of the recording that is longer, none goes on.
 
     Raises:
         ValueError: a value is out of range.
@@ -48,6 +48,15 @@ class AlertRule:
                 f"alert rule: least_seconds ({self.least_seconds}) and cool_down_seconds "
                 f"({self.cool_down_seconds}) must not be negative"
             )
+
+    def ends_at(self, gap: tuple[float, float]) -> bool:
+        """Whether no alert goes on over a gap: what is behind a jump is another recording.
+
+        Args:
+            gap: seconds at which nothing was recorded; of no length where the clock jumps.
+        """
+        start, end = gap
+        return start == end or end - start > self.cool_down_seconds
 
 
 @dataclass(frozen=True)
@@ -105,6 +114,7 @@ class AlertTracker:
         self._run: _Run | None = None  # above `on`, an alert or not yet one
         self._last_reported = -np.inf
         self._quiet_until = -np.inf
+        self._since = -np.inf  # the end of the last gap
 
     def update(
         self,
@@ -133,7 +143,7 @@ class AlertTracker:
             return []
         self.count += 1
         self.unlocated = run.alert(self.count, self.classes)
-        self.active = locate(self.unlocated, window, newest=True)
+        self.active = self._locate(self.unlocated, window)
         self._last_reported = time
         return [("began", self.active)]
 
@@ -141,6 +151,38 @@ class AlertTracker:
         """End the active alert because the stream is over, and return this change."""
         last, self.active, self._run = self.active, None, None
         return [] if last is None else [("ended", last)]
+
+    def interrupt(self, start: float, end: float) -> list[tuple[Change, Alert]]:
+        """End the active alert before a gap, and return this change; without a cool-down.
+
+        Args:
+            start: seconds at which the last frame before the gap ends; it may lie before the last
+                snippet.
+            end: seconds of the first frame behind the gap.
+        """
+        self._quiet_until, self._since = -np.inf, end
+        before, run = self.active, self._run
+        if run is None:
+            return []
+        if run.start >= end:
+            # It began behind the gap, but its event may have been found from before it on.
+            self.active = before and replace(before, start=max(before.start, end))
+            return []
+        self.active = self._run = None
+        if before is None:
+            return []
+        assert self.unlocated is not None
+        self.unlocated = replace(self.unlocated, end=min(self.unlocated.end, start))
+        # An event that lasts to the last snippet lasts to the end of the recording.
+        is_last = before.end >= min(run.end, start)
+        return [("ended", replace(before, end=start) if is_last else before)]
+
+    def _locate(self, alert: Alert, window: LocatedEvents | None) -> Alert:
+        """Return an alert that goes on with start, end and class of the newest event."""
+        if window is None:
+            return alert
+        events = [event for event in window.events if event.start >= self._since]
+        return locate(alert, replace(window, events=events), newest=True)
 
     def _continue(
         self,
@@ -153,12 +195,12 @@ class AlertTracker:
         if score < self.rule.off:
             self.active = self._run = None
             self._quiet_until = time + self.rule.cool_down_seconds
-            return [("ended", locate(replace(before, end=time), window, newest=True))]
+            return [("ended", self._locate(replace(before, end=time), window))]
         assert self._run is not None
         self._run.add(time, score, probabilities_C)
         self.unlocated = self._run.alert(before.number, self.classes)
         alert = replace(self.unlocated, start=before.start)
-        self.active = locate(alert, window, newest=True)
+        self.active = self._locate(alert, window)
         change: Change = "changed" if self.active.label != before.label else "lasted"
         if change == "lasted" and time - self._last_reported < LASTED_SECONDS:
             return []

@@ -84,6 +84,7 @@ class LiveDetector:
         self._gate = AlertGate(zero_shot.verify_seconds) if verifies else None
         self._visual: deque[NDArray[np.float16]] = deque(maxlen=self.settings.window)
         self._times: deque[float] = deque(maxlen=self.settings.window)
+        self._gaps: deque[tuple[float, float]] = deque(maxlen=self.settings.window)
         self._domain = LiveDomain(checkpoint.domain, checkpoint.config.data.about, self.settings)
         self._unplaced: _Unplaced | None = None
 
@@ -143,6 +144,7 @@ class LiveDetector:
         times, scores = list[float](), list[float]()
         notices, alerts = list[Record](), list[Record]()
         for frame, visual_D in zip(frames, visual_tD, strict=True):
+            alerts += self._end_at_gaps(frame)
             self._visual.append(visual_D)
             self._times.append(frame.time)
             recent = RecentFrame(frame.frame, visual_D, frame.time)
@@ -188,8 +190,19 @@ class LiveDetector:
             float(times_W[-1]),
             self.checkpoint.classes,
             self.checkpoint.calibration,
+            gaps=list(self._gaps),
         )
         return LocatedEvents(events, float(times_W[0]))
+
+    def _end_at_gaps(self, frame: LiveFrame) -> list[Record]:
+        """End the alert that would extend over a gap before a frame; return its record."""
+        records: list[Record] = []
+        for gap in filter(self.tracker.rule.ends_at, frame.gaps):
+            self._gaps.append(gap)
+            for change, alert in self.tracker.interrupt(*gap):
+                records.append(self._alert_record(alert, change))
+                self._explain(alert, change, alert.end)
+        return records
 
     def _update_alerts(
         self, recent: RecentFrame, score: float, prediction: Prediction

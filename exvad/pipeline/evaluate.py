@@ -22,7 +22,7 @@ from exvad.evaluation.evaluation import Evaluation, evaluate
 from exvad.evaluation.experiment import summary_metrics
 from exvad.laam.run_labels import RunLabels
 from exvad.pipeline.placement import Demand, waiting_reported
-from exvad.pipeline.progress.names import short_list
+from exvad.pipeline.progress.names import missing_lines
 from exvad.pipeline.progress.terminal import console, progress_bar
 from exvad.pipeline.session import is_on_cluster, ray_session
 from exvad.pipeline.shared_places import shared_places
@@ -131,10 +131,7 @@ def measure(
     resolve_place(config.in_run("summary.json")).write_json(summary)
     notes = write_report(config, evaluation, summary, checkpoint.metrics.get("history", []))
     notes += [f"note: {note}" for note in evaluation.notes]
-    if data.missing:
-        notes.append(
-            f"without features, not measured ({len(data.missing)}): {short_list(data.missing)}"
-        )
+    notes += missing_lines(data.missing, "not measured")
     return [*notes, summary_line(summary), f"report {config.in_run('report.html')}"]
 
 

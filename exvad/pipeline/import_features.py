@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING
 from exvad.config.counts import count_of
 from exvad.data.dataset import run_manifest_path
 from exvad.data.manifest_files import write_manifest
-from exvad.laam.run_labels import import_labels
+from exvad.laam.run_labels import import_labels, read_labels
 from exvad.pipeline.preflight.places import require_places
 from exvad.pipeline.progress.manifest import load_manifest_with_progress
 from exvad.pipeline.progress.names import short_list
 from exvad.pipeline.progress.terminal import console
-from exvad.store.import_features import import_text, import_visual
+from exvad.store.import_features import import_text, import_visual, read_texts
 from exvad.store.store import Store
 
 if TYPE_CHECKING:
@@ -53,8 +53,12 @@ def import_into_run(
             f"{unknown[0]} has events in seconds, and imported features have no frame rate: give "
             "the column fps in the manifest"
         )
+    # Before anything is written: where one file is wrong, the run stays as it was.
+    if text is not None:
+        read_texts(text, manifest)
+    if labels is not None:
+        read_labels(labels, manifest.classes)
     imported = import_visual(features, manifest, store, config.data.stride)
-    # Not before: where nothing can be imported, the run stays as it was.
     write_manifest(manifest, run_manifest_path(config))
     console.print(
         f"features of {imported.videos} of {count_of(len(manifest.videos), 'video')}, "
@@ -70,6 +74,14 @@ def import_into_run(
         console.print(
             f"text features of {count_of(imported_text.videos, 'video')}", highlight=False
         )
+        missing = [video for video in imported_text.missing if video not in imported.missing]
+        if missing:
+            console.print(
+                f"without text features: {short_list(missing)}; they are left out unless "
+                "model.text=none",
+                highlight=False,
+                soft_wrap=True,
+            )
     if labels is not None:
         import_labels(labels, manifest.classes, config)
         console.print(f"label embeddings are in {config.run}", highlight=False)

@@ -15,6 +15,7 @@ from exvad.aegm.vision_stage import captions_fingerprint, vision_fingerprint
 from exvad.config.counts import count_of
 from exvad.data.dataset import run_manifest_path
 from exvad.data.manifest_files import write_manifest
+from exvad.pipeline.preflight.models import shipped_models_note
 from exvad.pipeline.progress.manifest import load_manifest_with_progress
 from exvad.pipeline.progress.terminal import console
 from exvad.pipeline.session import ray_session
@@ -72,6 +73,8 @@ def preprocess(
             "llm.segment_captions=0, or llm.backend=openai with vllm serve"
         )
     config = with_prompt_text(config)  # the actors run in other folders, and on other machines
+    if note := shipped_models_note(config):
+        console.print(f"note: {note}", highlight=False, soft_wrap=True)
     manifest = load_manifest_with_progress(config)
     with shared_places({"store": config.store_path}) as marks:
         survey = _fill(config, manifest, marks, fresh, retry_failed, fresh_explanations)

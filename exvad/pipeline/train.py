@@ -29,13 +29,14 @@ from exvad.inference.domain import MIN_VIDEOS, fit_domain
 from exvad.laam.run_labels import RunLabels
 from exvad.pipeline.placement import Demand, check_placement, waiting_reported
 from exvad.pipeline.progress.epoch_board import EpochBoard, epochs_shown
-from exvad.pipeline.progress.names import short_list
+from exvad.pipeline.progress.names import missing_lines
 from exvad.pipeline.progress.terminal import console
 from exvad.pipeline.session import ray_session
 from exvad.pipeline.shared_places import check_shared, computes, shared_places
 from exvad.store.store import Store
 from exvad.training.balance import drowning_term
 from exvad.training.fitting import FitState, best_network
+from exvad.training.run_inputs import RunInputs
 from exvad.training.snippet_sample import sample_snippets
 from exvad.training.videos import TrainingVideos
 from exvad.training.worker import check_snapshot, load_state, train_worker
@@ -73,12 +74,8 @@ def _train(config: Config, manifest: Manifest, store: Store) -> int:
     """Train on a store and write RUN/checkpoint; return the exit code."""
     labels = RunLabels.load(config, manifest.classes)
     videos = TrainingVideos.find(manifest, store, config)
-    if videos.missing:
-        console.print(
-            f"without features, skipped ({len(videos.missing)}): {short_list(videos.missing)}",
-            highlight=False,
-            soft_wrap=True,
-        )
+    for line in missing_lines(videos.missing, "skipped"):
+        console.print(line, highlight=False, soft_wrap=True)
     videos.check_enough(config)
     if (caution := videos.one_sided()) is not None:
         console.print(f"note: {caution}", highlight=False, soft_wrap=True)
@@ -157,11 +154,12 @@ def _provenance(config: Config, manifest: Manifest) -> dict[str, Any]:
 
 
 def _delete_stale_state(config: Config, manifest: Manifest) -> None:
-    """Delete the state of an interrupted training if it had other settings or data.
+    """Delete the state of an earlier training if it had other settings, data, labels or features.
 
-    RUN/train.json holds the settings and data of the state in RUN/train.
+    RUN/train.json holds what the state in RUN/train depends on.
     """
-    provenance = _provenance(config, manifest)
+    inputs = RunInputs.read(config, ("train", config.train.select_on)).key(config.model.text)
+    provenance = {**_provenance(config, manifest), "inputs": inputs}
     # Where features are kept, and what the checkpoint says of itself, does not change it.
     settings = config.model_dump(exclude={"train": {"cache_gib", "scratch"}, "data": {"about"}})
     signature = json.dumps([settings, provenance], sort_keys=True)

@@ -110,7 +110,8 @@ def snippet_text(features: InputFeatures) -> NDArray[np.float32] | None:
     """Return the text features of a video: [D] of its explanation or [T, D] of its snippets.
 
     Every snippet has the cleaned caption of the nearest captioned snippet, or the texts that speak
-    about it if they are grounded. A video without text features gives None.
+    about it if they are grounded. Without captions, as with imported texts, every snippet has F_T.
+    A video without text features gives None.
     """
     if features.text is None:
         return None
@@ -119,6 +120,8 @@ def snippet_text(features: InputFeatures) -> NDArray[np.float32] | None:
     if features.grounded:
         return ground_text(features.visual, features.text, features.caption_snippets)
     snippets_T = np.arange(len(features.visual))
+    if not len(features.caption_snippets):
+        return np.repeat(features.text[:1].astype(np.float32), len(snippets_T), axis=0)
     captioned_c = np.asarray(features.caption_snippets)
     nearest_T = np.abs(snippets_T[:, None] - captioned_c[None, :]).argmin(1)
     text_TD: NDArray[np.float32] = features.text[nearest_T].astype(np.float32)

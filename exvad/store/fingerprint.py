@@ -6,6 +6,7 @@ A stage accepts rows of one fingerprint only, so features of different settings 
 from __future__ import annotations
 
 import json
+import uuid
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -41,7 +42,8 @@ def claim_stage(
     """Write the fingerprint into a new stage folder, or compare it with the one stored there.
 
     Of several jobs that claim a new stage at the same time, one writes its fingerprint; the others
-    compare theirs with it.
+    compare theirs with it. With the fingerprint goes a random id, which tells the stage from one
+    that was made anew with the same settings.
 
     Args:
         folder: the stage's folder.
@@ -54,7 +56,7 @@ def claim_stage(
         OtherVersionError: another version of exvad wrote the stage.
         ValueError: `stage.json` is damaged, or missing although there are rows.
     """
-    content = json_bytes({"format": FORMAT, "fingerprint": fingerprint})
+    content = json_bytes({"format": FORMAT, "fingerprint": fingerprint, "id": uuid.uuid4().hex})
     if overwrite:
         folder.remove([STAGE_FILE])
     stored = None if overwrite else read_fingerprint(folder)
@@ -102,6 +104,16 @@ def read_fingerprint(folder: PartFolder) -> dict[str, Any] | None:
             "another folder, or start over with --fresh."
         )
     return fingerprint
+
+
+def read_stage_id(folder: PartFolder) -> str:
+    """Return the id of a stage, another one each time it was started over; "" without one.
+
+    Args:
+        folder: the stage's folder, which has a readable fingerprint.
+    """
+    data = folder.read_bytes(STAGE_FILE)
+    return "" if data is None else str(json.loads(data).get("id", ""))
 
 
 def _describe_difference(

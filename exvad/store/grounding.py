@@ -57,7 +57,7 @@ RECORD_COLUMNS = ("record", "segment_ends", "segment_records")  # of grounded te
 
 def text_columns(kind: TextKind) -> list[str]:
     """Return the columns of the language stage with the features that a text is made of."""
-    columns = {"explanation": ["text"], "captions": ["caption_text"]}
+    columns = {"explanation": ["text"], "captions": ["caption_text", "text"]}
     return columns.get(kind, ["text", "caption_text", "segment_text"])
 
 
@@ -79,13 +79,17 @@ def text_rows(table: pa.Table, kind: TextKind) -> Iterator[NDArray[Any]]:
         kind: the kind of text; not "none".
 
     Yields:
-        Float16: [1, D] of the explanation, [c, D] of the captions, or `grounded_row`.
+        Float16: [1, D] of the explanation, [c, D] of the captions or, where there are none, that
+        of the explanation, or `grounded_row`.
     """
-    if kind != "grounded":
-        (column,) = text_columns(kind)
-        yield from feature_rows(table, column)
+    if kind == "explanation":
+        yield from feature_rows(table, "text")
         return
     features = (feature_rows(table, name) for name in ("text", "caption_text"))
+    if kind == "captions":
+        for text_1D, caption_cD in zip(*features, strict=True):
+            yield caption_cD if len(caption_cD) else text_1D
+        return
     plain = table.select([*RECORD_COLUMNS, "segment_text"]).to_pylist()
     for text_1D, caption_cD, row in zip(*features, plain, strict=True):
         yield grounded_row({**row, "text": text_1D[0], "caption_text": caption_cD})

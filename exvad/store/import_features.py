@@ -5,6 +5,7 @@ T snippets · D feature width
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -23,6 +24,9 @@ if TYPE_CHECKING:
 Array = np.ndarray[Any, Any]
 
 UNKNOWN_FPS = 30.0
+LARGEST = float(np.finfo(np.float16).max)
+# Below, the largest value of a file has fewer than the ten bits that float16 has elsewhere.
+SMALLEST = float(np.finfo(np.float16).tiny)
 _CROP = re.compile(r"^(?P<video>.+)__(?P<crop>\d{1,2})$")
 _BATCH = 64  # rows per part file
 
@@ -66,10 +70,15 @@ def import_visual(
     Raises:
         ImportFeaturesError: there is no such folder or no file of any video, two files are of the
             same crop of a video, some crops of a video are missing, or an array is not [T, D],
-            not finite, of another width, or of another length than its video's other crops.
+            not finite, of another width, of another length than its video's other crops, has a row
+            of zeros, or numbers that float16 can't hold. Nothing is written then.
     """
     files = _find_files(Path(folder), manifest)
     crops = _count_crops(files, folder)
+    first_width: int | None = None
+    for crop_files in files.values():  # twice, so that one bad file leaves no half an import
+        for _, visual_TD in _read_crops(crop_files, first_width):
+            first_width = visual_TD.shape[1]
     stage = store.stage("vision", {"imported": Path(folder).name, "stride": stride, "crops": crops})
     stored = stage.keys()
     width = stage.width
@@ -92,36 +101,63 @@ def import_text(source: str | Path, manifest: Manifest, store: Store) -> ImportS
     """Import one text feature per video, F_T, into the language stage of a store.
 
     Args:
-        source: an `.npz` file with an array [D] for each video id, or a folder of `<video>.npy`.
+        source: see `read_texts`.
         manifest: the data set.
         store: the store to write to; it has a vision stage already.
 
     Raises:
-        ImportFeaturesError: no video has a feature, or an array is not [D], not finite, or of
-            another width than the others.
+        ImportFeaturesError: see `read_texts`; or the stored texts have another width.
     """
     store.read_stage("vision")
     # First, because a stage remembers the name of its source, which may be the wrong file.
-    vectors = list(_read_vectors(Path(source), manifest))
+    texts = read_texts(source, manifest)
     stage = store.stage("language", {"imported": Path(source).name})
+    width = len(next(iter(texts.values())))
+    if stage.width not in (None, width):
+        raise ImportFeaturesError(f"{source}: features {width} wide, those stored {stage.width}")
     stored = {key[0] for key in stage.keys()}  # noqa: SIM118 - a method of the stage
-    listed = {video.video_id for video in manifest.videos}
-    imported: set[str] = set()
-    rows = []
-    width = stage.width
-    for video_id, text_D, where in vectors:
-        _check_matrix(text_D[None], width, where)
-        width = len(text_D)
-        if video_id in listed:
-            imported.add(video_id)
-            if video_id not in stored:
-                rows.append(_language_row(video_id, text_D))
-    if not imported:
-        raise ImportFeaturesError(f"{source}: has no text feature of any video of the data set")
+    rows = [_language_row(video, text_D) for video, text_D in texts.items() if video not in stored]
     for start in range(0, len(rows), _BATCH):
         stage.append(rows[start : start + _BATCH])
-    missing = tuple(v.video_id for v in manifest.videos if v.video_id not in imported)
-    return ImportSummary(len(imported), 1, width or 0, missing)
+    missing = tuple(v.video_id for v in manifest.videos if v.video_id not in texts)
+    return ImportSummary(len(texts), 1, width, missing)
+
+
+def read_texts(source: str | Path, manifest: Manifest) -> dict[str, Array]:
+    """Read one text feature per video, float32 [D]; nothing is unpickled.
+
+    Args:
+        source: an `.npz` file with an array [D] for each video id, or a folder of `<video>.npy`.
+        manifest: the data set; other videos are ignored.
+
+    Returns:
+        Video → feature.
+
+    Raises:
+        ImportFeaturesError: no video has a feature, or an array is not [D], not finite, of another
+            width than the others, all zeros, or has numbers that float16 can't hold.
+    """
+    listed = {video.video_id for video in manifest.videos}
+    texts: dict[str, Array] = {}
+    width: int | None = None
+    for video_id, array, where in _read_vectors(Path(source), manifest):
+        if video_id not in listed:
+            continue
+        # A file of a snippet's rows may hold the one row of a video.
+        text_1D = array[None] if array.ndim == 1 else array
+        if text_1D.ndim != 2 or len(text_1D) != 1:
+            raise ImportFeaturesError(
+                f"{where}: shape {array.shape}, not [D]: a video has one text feature; several "
+                "rows may be averaged"
+            )
+        if np.issubdtype(text_1D.dtype, np.integer):
+            text_1D = text_1D.astype(np.float64)
+        _check_matrix(text_1D, width, where)
+        width = text_1D.shape[1]
+        texts[video_id] = text_1D[0].astype(np.float32)
+    if not texts:
+        raise ImportFeaturesError(f"{source}: has no text feature of any video of the data set")
+    return texts
 
 
 def read_matrix(path: Path, width: int | None = None) -> Array:
@@ -132,8 +168,8 @@ def read_matrix(path: Path, width: int | None = None) -> Array:
         width: the expected D; None for any.
 
     Raises:
-        ImportFeaturesError: the file is no such array, contains NaN or infinities, or has another
-            width than `width`.
+        ImportFeaturesError: the file is no such array, contains NaN or infinities, a row of zeros
+            or numbers that float16 can't hold, or has another width than `width`.
     """
     try:
         matrix_TD = read_array(path)
@@ -208,25 +244,21 @@ def _read_crops(files: Mapping[int, Path], width: int | None) -> Iterator[tuple[
 
 
 def _read_vectors(source: Path, manifest: Manifest) -> Iterator[tuple[str, Array, str]]:
-    """Yield video id, feature [D] and origin of each text feature."""
+    """Yield video id, array and origin of each text feature."""
     if source.is_dir():
         for video, crop_files in _find_files(source, manifest).items():
             path = crop_files.get(0) or next(iter(crop_files.values()))
             try:
-                yield video, _as_vector(read_array(path)), str(path)
+                yield video, read_array(path), str(path)
             except ValueError as error:
                 raise ImportFeaturesError(f"{path}: not a readable array ({error})") from None
         return
     try:
-        vectors = {name: _as_vector(array) for name, array in read_arrays(source).items()}
+        vectors = read_arrays(source)
     except ValueError as error:
         raise ImportFeaturesError(f"{source}: not a readable .npz file ({error})") from None
-    for name, text_D in vectors.items():
-        yield name, text_D, f"{source}[{name}]"
-
-
-def _as_vector(array: Array) -> Array:
-    return np.asarray(array, np.float32).reshape(-1)
+    for name, array in vectors.items():
+        yield name, array, f"{source}[{name}]"
 
 
 def _check_matrix(matrix_TD: Array, width: int | None, where: str) -> None:
@@ -238,6 +270,33 @@ def _check_matrix(matrix_TD: Array, width: int | None, where: str) -> None:
         raise ImportFeaturesError(f"{where}: contains NaN or infinite values")
     if width not in (None, matrix_TD.shape[1]):
         raise ImportFeaturesError(f"{where}: features {matrix_TD.shape[1]} wide, others {width}")
+    if problem := _scale_problem(matrix_TD):
+        raise ImportFeaturesError(f"{where}: {problem}")
+
+
+def _scale_problem(matrix_TD: Array) -> str:
+    """Describe what of an array float16 would not hold, or a row without a direction."""
+    largest = float(np.abs(matrix_TD).max())
+    too_large, too_small = largest > LARGEST, 0 < largest < SMALLEST
+    if too_large or too_small:
+        verb, power = "divide", math.floor(math.log10(largest))
+        if too_small:
+            verb, power = "multiply", -power
+        return (
+            f"values from {matrix_TD.min():.3g} to {matrix_TD.max():.3g}; the store holds float16, "
+            f"in which the largest of a file must be between {SMALLEST:.1e} and {LARGEST:g}: "
+            f"{verb} all features of this kind by 1e{power}"
+        )
+    with np.errstate(under="ignore"):
+        stored_TD = matrix_TD.astype(np.float16)
+    empty_T = ~stored_TD.any(axis=1)
+    if not empty_T.any():
+        return ""
+    return (
+        f"row {int(empty_T.argmax())} (from 0) is all zeros"
+        + (" in float16" if matrix_TD[empty_T].any() else "")
+        + ", which no encoder gives: compute it again, or remove the video's files to leave it out"
+    )
 
 
 def _vision_row(video: Video, crop: int, visual_TD: Array, stride: int) -> dict[str, Any]:

@@ -99,6 +99,15 @@ class Store:
         claim_stage(folder, normalized, overwrite=fresh, remedy=REMEDIES.get(name, START_OVER))
         return Stage(name, folder, normalized, writable=True)
 
+    def has_stage(self, name: StageName) -> bool:
+        """Return whether there is a stage.
+
+        Raises:
+            OtherVersionError: another version of exvad wrote it.
+            ValueError: its `stage.json` is damaged.
+        """
+        return read_fingerprint(PartFolder(self.root, name, marks=self.marks)) is not None
+
     def read_stage(self, name: StageName) -> Stage:
         """Open an existing stage for reading.
 

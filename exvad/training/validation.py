@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from sklearn.metrics import average_precision_score, roc_auc_score
 
+from exvad.baselines.common.fitting import DivergedError
 from exvad.inference.prediction import BRANCHES, Prediction, predict
 from exvad.training.data import labels_of
 from exvad.training.replica import Replica
@@ -44,6 +45,9 @@ def validate(
         The predictions, and the metrics `val_auc` (normal against abnormal, of the better branch),
         `val_map` (mean average precision over the classes that occur), `val_accuracy` and
         `val_loss`.
+
+    Raises:
+        DivergedError: see `video_metrics`.
     """
     was_training = network.training
     replica = replica or Replica()
@@ -67,7 +71,16 @@ def video_metrics(
     Args:
         predictions: one per video.
         targets_NC: multi-hot labels of the videos, the normal class first.
+
+    Raises:
+        DivergedError: a prediction is not finite.
     """
+    broken = sum(not prediction.is_finite() for prediction in predictions)
+    if broken:
+        raise DivergedError(
+            f"the scores of {broken} of {len(predictions)} selection videos are not finite: lower "
+            "the learning rate, or check the features of these videos"
+        )
     scores_NC = np.stack([prediction.video_probabilities() for prediction in predictions])
     abnormal_N = targets_NC[:, 0] == 0
     auc = 0.5

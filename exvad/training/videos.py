@@ -124,5 +124,6 @@ def check_counts(train: int, select: int, config: Config) -> None:
     if not train or not select:
         raise ValueError(
             f"{train} training and {select} {config.train.select_on} videos have features: "
-            "preprocess more, or raise data.validation"
+            "preprocess or import more, or raise data.validation and preprocess or import again, "
+            "which divides the videos"
         )

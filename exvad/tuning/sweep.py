@@ -19,7 +19,7 @@ from exvad.config.counts import count_of
 from exvad.data.storage.claims import claimed
 from exvad.inference.domain import fit_domain
 from exvad.pipeline.placement import Demand, check_placement
-from exvad.pipeline.progress.names import short_list
+from exvad.pipeline.progress.names import missing_lines
 from exvad.pipeline.progress.terminal import console
 from exvad.pipeline.session import ray_session
 from exvad.pipeline.shared_places import check_shared, shared_places
@@ -66,12 +66,8 @@ def sweep(config: Config, options: SweepOptions) -> int:
     folder = sweep_to_resume(config, options)
     resumed = folder is not None
     inputs = SweepInputs.find(config, space)
-    if inputs.missing:
-        console.print(
-            f"without features, skipped ({len(inputs.missing)}): {short_list(inputs.missing)}",
-            highlight=False,
-            soft_wrap=True,
-        )
+    for line in missing_lines(inputs.missing, "skipped"):
+        console.print(line, highlight=False, soft_wrap=True)
     settings = "tune.cpus, tune.gpus, train.gpu"
     trial = Demand("trial", settings, config.tune.cpus, config.trial_gpus)
     places = {"run": config.run}, {"store": config.store_path}

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 from exvad.config.addresses import shown_address
 from exvad.data.storage.errors import StorageError, is_network_failure, reason_of
-from exvad.data.storage.frame_folders import is_frame_folder, list_frames
+from exvad.data.storage.frame_folders import images_and_videos, is_frame_folder, list_frames
 from exvad.data.storage.places import is_uri, resolve_place
 from exvad.data.storage.remote.reading import RangeReader
 from exvad.video.footage.fields import FieldPairs
@@ -279,6 +279,12 @@ def check_local(path: str) -> None:
             raise MissingVideoError(path, "there is no such file")
         if is_frame_folder(file):
             return
+        if all(images_and_videos(file)):
+            raise VideoError(
+                path,
+                "is a folder with images and videos: name a video of it, or move the videos out of "
+                "it to read the images as frames",
+            )
         if file.is_dir():
             raise VideoError(
                 path, "is a folder, not a video file; a folder of frames has images (.jpg, .png)"

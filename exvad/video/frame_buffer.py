@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import threading
 from collections import deque
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
+
+
+Gaps = tuple[tuple[float, float], ...]
+MAX_GAPS = 16  # of one frame, of which the newest are kept
 
 
 @dataclass(frozen=True)
@@ -20,11 +24,15 @@ class LiveFrame:
         frame: RGB, uint8 [H, W, 3].
         time: seconds since the stream began; increases over interruptions.
         decoded_at: when it was decoded, in seconds since 1970.
+        gaps: seconds at which nothing was recorded since the frame before, from the end of the last
+            frame before each gap to the first one after; of no length where the clock of the source
+            jumps. A jump may come one frame late.
     """
 
     frame: NDArray[np.uint8]
     time: float
     decoded_at: float = 0.0
+    gaps: Gaps = ()
 
 
 @dataclass(frozen=True)
@@ -62,7 +70,10 @@ class FrameBuffer:
         with self._changed:
             self._frames.append(frame)
             if len(self._frames) > self._size:
-                self._frames.popleft()
+                gaps = self._frames.popleft().gaps
+                if gaps:
+                    oldest = self._frames[0]
+                    self._frames[0] = replace(oldest, gaps=(gaps + oldest.gaps)[-MAX_GAPS:])
                 self._dropped += 1
             self._changed.notify()
 

@@ -25,7 +25,7 @@ from exvad.video.footage.picture import GeometryReader, to_rgb
 from exvad.video.footage.recorder import Recorder
 from exvad.video.footage.sampling import Sampling
 from exvad.video.footage.stream_clock import MIN_STEP, StreamClock
-from exvad.video.frame_buffer import FrameBuffer, LiveFrame, Notice
+from exvad.video.frame_buffer import MAX_GAPS, FrameBuffer, Gaps, LiveFrame, Notice
 
 if TYPE_CHECKING:
     import numpy as np
@@ -156,6 +156,7 @@ class LiveSource:
 
         reformatter = VideoReformatter()
         snippet, first = -1, connected_at
+        gaps: Gaps = ()
         with self.open(stopped) as source:
             try:
                 options = _options(source, self.ends_with_data)
@@ -172,13 +173,18 @@ class LiveSource:
                             if self.recorder is not None:
                                 self.recorder.place(frame.time, seconds)
                             first = first if index else seconds
+                            if clock.gap is not None:
+                                start, end = clock.gap
+                                gap = round(start, 6), round(end, 6)
+                                gaps = (*gaps, gap)[-MAX_GAPS:]
                             last = snippet
                             snippet = self.sampling.snippet_of(index, seconds - first)
                             reader.follow(frame)
                             if snippet > last:
                                 pixels = _show(reformatter, frame, reader, self.short_side)
-                                # Whole microseconds, as in the records about it.
-                                yield LiveFrame(pixels, round(seconds, 6), time.time())
+                                # Whole microseconds, as in the records about it and in the gaps.
+                                yield LiveFrame(pixels, round(seconds, 6), time.time(), gaps)
+                                gaps = ()
             except (av.error.FFmpegError, OSError) as error:
                 what = "can't be read" if snippet < 0 else "broke off"
                 raise VideoError(self.name, f"{what} ({reason_of(error)})") from None

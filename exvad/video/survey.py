@@ -32,6 +32,7 @@ from exvad.video.footage.clock import (
     mend_clock,
     read_clock,
 )
+from exvad.video.footage.endings import describe_end
 from exvad.video.footage.fields import FieldPairs
 from exvad.video.footage.picture import GeometryReader
 from exvad.video.open_file import OpenFile
@@ -46,9 +47,11 @@ if TYPE_CHECKING:
 MAX_PIXELS = 64_000_000
 _ROUNDED_STEP = 0.2  # share by which rounding may change the usual step of a constant rate
 _SPARSE_FRAMES = 3  # by which the times of few frames may differ from those of a constant rate
-# Containers that a reader takes to end where another one begins, although the file goes on.
-_ENDED_FORMATS = ("flv", "matroska,webm")
-_UNREAD_SHARE = 0.1  # of a file behind its last frame, from which on it is more than an index
+# Mask and value of the first byte of packets that show no frame: only a reference for others (VP8,
+# RFC 6386, 9.1), or a header, with which a recording that was joined to another begins (Theora,
+# 6.1).
+_HIDDEN_BITS = {"vp8": (0x10, 0), "theora": (0x80, 0x80)}
+_MAX_LEADING = 17  # one more than there may be between two frames that they refer to
 _NO_TIME = -(2**63)  # in place of a time that the file does not have
 
 
@@ -173,7 +176,7 @@ def survey_packets(
             codec=stream.codec_context.codec.canonical_name,
             notes=(
                 *describe_choice(container, stream),
-                *_describe_end(container, end),
+                *describe_end(container, end),
                 *timeline.notes,
             ),
             gaps=timeline.gaps,
@@ -201,24 +204,6 @@ def _lead(container: InputContainer, stream: VideoStream, pts: NDArray[np.int64]
     return max(0.0, first - min([*starts, first]))
 
 
-def _describe_end(container: InputContainer, end: int) -> list[str]:
-    """Return a note if much of a file lies behind its last frame.
-
-    Args:
-        container: the file.
-        end: bytes up to the end of the last packet; 0 if that is unknown.
-    """
-    if container.format.name not in _ENDED_FORMATS or not end:
-        return []
-    size = container.size
-    if size - end <= _UNREAD_SHARE * size:
-        return []
-    return [
-        f"its video ends at byte {end:,} of {size:,}; what follows, such as a second recording "
-        "that was joined to it, is not read: split the file or convert it to MPEG-TS"
-    ]
-
-
 def _read_frame_packets(
     container: InputContainer, stream: VideoStream
 ) -> tuple[_Packets, VideoFrame | None, int]:
@@ -233,14 +218,14 @@ def _read_frame_packets(
     first: VideoFrame | None = None
     fields = FieldPairs(stream)
     may_have_fields = fields.are_possible
-    may_hide = stream.codec_context.name == "vp8"
+    hidden = _HIDDEN_BITS.get(stream.codec_context.codec.canonical_name)
     for packet in read_packets(container, stream):
         last = packet
         if first is None:
             first = next(iter(decode_packet(stream, packet)), None)
         if may_have_fields and fields.is_second(packet):
             continue
-        if not packet.is_discard and (not may_hide or _is_shown(packet)):
+        if not packet.is_discard and (hidden is None or _is_shown(packet, hidden)):
             pts.append(_NO_TIME if packet.pts is None else packet.pts)
             dts.append(_NO_TIME if packet.dts is None else packet.dts)
             is_key.append(packet.is_keyframe)
@@ -251,12 +236,15 @@ def _read_frame_packets(
     return packets, first, end
 
 
-def _is_shown(packet: Packet[VideoStream]) -> bool:
-    """Return whether the frame of a VP8 packet is shown, and not only a reference for others.
+def _is_shown(packet: Packet[VideoStream], hidden: tuple[int, int]) -> bool:
+    """Return whether a packet is that of a frame that is shown.
 
-    RFC 6386, 9.1: bit 4 of a packet's first byte.
+    Args:
+        packet: a packet of VP8 or Theora.
+        hidden: see `_HIDDEN_BITS`.
     """
-    return bool(memoryview(packet)[0] & 0x10)
+    mask, value = hidden
+    return memoryview(packet)[0] & mask != value
 
 
 class _FileClock:
@@ -340,12 +328,18 @@ def _drop_undecodable(packets: _Packets, first: VideoFrame, reliable: bool) -> _
     The leading frames of an open group, which refer to the group before, are dropped as well.
     """
     first_key = int(packets.is_key.argmax())
+    pts = packets.pts
+    shown_from = int(pts[first_key]) if first.pts is None else min(first.pts, int(pts[first_key]))
     if reliable:
-        assert first.pts is not None
-        decodable = packets.pts >= min(first.pts, packets.pts[first_key])
+        decodable = pts >= shown_from
     else:
-        decodable = np.arange(len(packets.pts)) >= first_key
-    return _Packets(*(column[decodable] for column in packets))
+        decodable = np.arange(len(pts)) >= first_key
+        behind = slice(first_key + 1, first_key + 1 + _MAX_LEADING)
+        is_early = (pts[behind] != _NO_TIME) & (pts[behind] < shown_from)
+        count = int(np.append(is_early & ~packets.is_key[behind], False).argmin())
+        if count < _MAX_LEADING:  # else this is no open group, but the clock was set back
+            decodable[first_key + 1 : first_key + 1 + count] = False
+    return _Packets(pts[decodable], packets.dts[decodable], packets.is_key[decodable])
 
 
 def _sorted_keyframes(packets: _Packets) -> NDArray[np.int64]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from codecs import BOM_UTF8
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, NamedTuple
@@ -77,7 +78,7 @@ class SceneMemory(BaseModel):
         """
         name = shown_address(str(path))
         try:
-            return cls.model_validate_json(read_packaged(path, "memory"))
+            return cls.model_validate_json(read_packaged(path, "memory").removeprefix(BOM_UTF8))
         except FileNotFoundError:
             raise ValueError(
                 f"no memory {name}: `exvad memory build` writes one; package:scenes ships with "

@@ -11,7 +11,8 @@ from rich.console import Console
 
 from exvad.cli.analysis import print_analysis
 from exvad.cli.main import main
-from exvad.results import DomainCheck
+from exvad.detector.detector import Detector
+from exvad.results import Analysis, DomainCheck
 from tests.helpers.disks import small_disk
 from tests.helpers.fake_detector import make_analysis
 from tests.helpers.scene_memory import write_fire_memory
@@ -125,6 +126,25 @@ def test_a_report_on_a_full_disk_is_one_sentence_and_no_half_page(
     )
 
 
+@pytest.mark.parametrize(
+    ("score", "threshold", "shown"),
+    [
+        (0.31, 0.5, "highest score 0.31, threshold 0.50"),
+        (0.99951, 0.99988, "highest score 0.9995, threshold 0.9999"),
+        (0.5, 0.5, "highest score 0.50, threshold 0.50"),
+    ],
+)
+def test_text_shows_as_many_digits_as_tell_score_and_threshold_apart(
+    score: float, threshold: float, shown: str
+) -> None:
+    output = io.StringIO()
+    changes = {"events": [], "scores": [0.1, score], "threshold": threshold}
+    print_analysis(
+        Console(file=output, width=200), make_analysis("a.mp4").model_copy(update=changes)
+    )
+    assert f"nothing abnormal found  {shown}\n" in output.getvalue()
+
+
 def test_text_says_first_that_a_video_is_outside_the_domain() -> None:
     def lines(state: str) -> list[str]:
         check = DomainCheck.model_validate({"state": state, "text": f"It is {state} [x]."})
@@ -136,3 +156,37 @@ def test_text_says_first_that_a_video_is_outside_the_domain() -> None:
     assert lines("outside")[1] == "It is outside [x]."
     assert lines("unknown")[1] == "It is unknown [x]."
     assert not any("It is" in line for line in lines("inside"))
+
+
+@pytest.mark.parametrize(
+    ("error", "reason"),
+    [
+        (RuntimeError("size 0 of a tensor\nat line 3"), "RuntimeError: size 0 of a tensor"),
+        (RuntimeError("CUDA out of memory"), "the memory is too small (CUDA out of memory)"),
+        (MemoryError(), "the memory is too small"),
+    ],
+)
+def test_an_unexpected_error_of_one_video_ends_only_that_video(
+    footage: Path,
+    error: Exception,
+    reason: str,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert footage.is_dir()
+    analyze_video = Detector.analyze
+
+    def fail_one(detector: Detector, path: str) -> Analysis:
+        if path == "cam1/0001.mp4":
+            raise error
+        return analyze_video(detector, path)
+
+    monkeypatch.setattr(Detector, "analyze", fail_one)
+    assert analyze("cam1/0001.mp4", "cam2/0001.mp4", "--json") == 1
+    captured = capsys.readouterr()
+    failure, answer = map(json.loads, captured.out.splitlines())
+    assert failure["video"] == "cam1/0001.mp4"
+    assert failure["error"].startswith(f"cam1/0001.mp4: can't be analyzed: {reason}")
+    assert "\n" not in failure["error"]
+    assert answer["video"] == "cam2/0001.mp4"
+    assert answer["scores"]

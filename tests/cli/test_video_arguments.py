@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from exvad.cli.video_arguments import expand_videos, shown_name
+from exvad.cli.video_arguments import describe_left_out, expand_videos, shown_name
 
 
 @pytest.fixture
@@ -26,6 +26,15 @@ def test_folders_stand_for_their_videos_in_the_form_that_was_given(footage: Path
         ["cam2/deep/0001.avi", str(footage / "cam1/0001.mp4"), "frames"],
         {},
     )
+
+
+def test_a_folder_with_images_and_videos_stands_for_its_videos(footage: Path) -> None:
+    """As it does below a folder that is named."""
+    (footage / "cam1" / "0001.jpg").touch()
+    assert expand_videos(["cam1"])[0] == ["cam1/0001.mp4"]
+    assert expand_videos(["."])[0] == ["cam1/0001.mp4", "cam2/deep/0001.avi", "frames"]
+    (note,) = describe_left_out(["cam1", "cam2", "frames", "cam1/0001.mp4", "cam1", "no*", "\0"])
+    assert note.startswith("cam1: 1 images beside its videos are left out; to read them as")
 
 
 def test_patterns_stand_for_what_they_match(footage: Path) -> None:

@@ -43,6 +43,9 @@ def test_parse_csv_reads_files_of_spreadsheets(tmp_path: Path) -> None:
     expected = read_manifest(tmp_path / "plain.csv")
     assert read_manifest(tmp_path / "bom.csv") == expected
     assert read_manifest(tmp_path / "padded.csv") == expected
+    for mark in ("sep=,\n", "SEP=,\r\n", "sep=,,,\n"):
+        (tmp_path / "excel.csv").write_bytes((mark + plain).encode("utf-8-sig"))
+        assert read_manifest(tmp_path / "excel.csv") == expected
 
 
 @pytest.mark.parametrize(
@@ -53,6 +56,13 @@ def test_parse_csv_reads_files_of_spreadsheets(tmp_path: Path) -> None:
         ("path,labels\na.mp4,Normal\n", ": there is no column 'split'"),
         (HEADER.replace("labels", "labels,event"), "'event', did you mean 'events'?"),
         (HEADER.replace(",", ";"), ", separate columns by commas"),
+        ("sep=;\n" + HEADER.replace(",", ";"), ", separate columns by commas"),
+        *(
+            (HEADER.encode(code), ":1: this is not UTF-8 but UTF-16")
+            for code in ("utf-16", "utf-16-le", "utf-16-be")
+        ),
+        (b"PK\x03\x04\x14\0", ":1: this is an Excel file; save it as 'CSV UTF-8' in Excel"),
+        (b"\xd0\xcf\x11\xe0\xa1\xb1", ":1: this is an Excel file"),
         ("path,split,label,labels\n", ": there are two columns 'labels'; remove one"),
         (
             HEADER + "a.mp4,train,Fighting\n",

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from exvad.data.annotations.class_names import composed_name
 from exvad.data.manifest import Manifest
 from exvad.data.manifest_files import read_manifest, write_manifest
 from exvad.data.records import Event, ManifestError, TimedEvent, Video
@@ -27,8 +28,8 @@ PLAIN_NAMES = NAMES.map(lambda text: "x" + text.replace("/", "·") + "x")
 
 @st.composite
 def manifests(draw: st.DrawFn) -> Manifest:
-    """Draw a valid manifest with names of any script."""
-    label = PLAIN_NAMES.map(lambda text: text.replace(",", "").replace(";", ""))
+    """Draw a valid manifest with names of any script, and each event once."""
+    label = PLAIN_NAMES.map(lambda text: composed_name(text.replace(",", "").replace(";", "")))
     classes = draw(st.lists(label, min_size=2, max_size=5, unique=True))
     ids = draw(st.lists(PLAIN_NAMES, min_size=1, max_size=6, unique=True))
     interval = st.tuples(st.integers(0, 10**6), st.integers(1, 10**6)).map(
@@ -56,12 +57,12 @@ def manifests(draw: st.DrawFn) -> Manifest:
                 draw(st.sampled_from(["/data/", "s3://bucket/", "/elsewhere/deep/"])) + name,
                 draw(st.sampled_from(["train", "val", "test"])),
                 labels,
-                tuple(draw(st.lists(event, max_size=3))) if abnormal else (),
+                tuple(draw(st.lists(event, max_size=3, unique=True))) if abnormal else (),
                 draw(st.none() | st.integers(1, 10**9)),
                 draw(st.none() | st.floats(0.01, 1000)),
                 draw(st.none() | st.integers(1, 10**6)),
-                tuple(draw(st.lists(interval, max_size=2))) if abnormal else (),
-                tuple(draw(st.lists(timed_event, max_size=2))) if abnormal else (),
+                tuple(draw(st.lists(interval, max_size=2, unique=True))) if abnormal else (),
+                tuple(draw(st.lists(timed_event, max_size=2, unique=True))) if abnormal else (),
             )
         )
     return Manifest(tuple(classes), tuple(videos))

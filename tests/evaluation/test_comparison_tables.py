@@ -44,6 +44,8 @@ def record(seed: int, **changes: Any) -> dict[str, Any]:
         "native": {},
         "steps": 60,
         "training_seconds": 12.0,
+        "videos": {"train": 60, "test": 20},
+        "missing": {"train": [], "test": []},
         **changes,
     }
 
@@ -80,6 +82,38 @@ def test_rows_name_crops_options_and_the_data_set_they_are_built_for() -> None:
         assert all("margin 1 and 10 chosen in the same way" in line for line in lines)
         assert all(("built as published for xd_violence" in line) == built for line in lines)
     assert "| measured, T = 256, D = 512, one CPU core |" in as_markdown(tables)
+
+
+def test_rows_of_other_videos_say_so_and_which_are_missing() -> None:
+    lacking = [f"v{number}" for number in range(7)]
+    fewer = record(0, system="tevad", videos={"train": 53, "test": 19},
+                   missing={"train": lacking, "test": ["t1"]})  # fmt: skip
+    untrained = {"system": "lavad", "untrained": "captions", "steps": 0, "videos": {"test": 20}}
+    table_rows = [
+        Row("RealAD", "F2", [record(0)], COST),
+        Row("TEVAD", "F2", [fewer], COST),
+        Row("LAVAD", "F3", [record(0, **untrained, selection={}, missing={"test": []})]),
+    ]
+    tables = comparison_tables(table_rows, "world", "strict", "val", "T", [*SYSTEMS, "lavad"])
+    for text in map(as_markdown, ([table] for table in tables[:3])):
+        assert ", 60 training videos, 20 test videos |" in text
+        assert ", 53 training videos, 19 test videos |" in text
+        assert ", crop 0, 20 test videos |" in text
+        assert (
+            "Without 7 training videos that lack features or texts (v0, v1, v2, v3, v4 and 2 "
+            "more): TEVAD, F2." in text
+        )
+        assert "Without 1 test video that lacks features or texts (t1): TEVAD, F2." in text
+    assert "20 test videos" not in markdown("world")
+
+
+def test_class_accuracy_of_two_classes_stands_in_no_table() -> None:
+    known = record(0)["metrics"] | {"class_accuracy": 0.9, "video_auc": 0.8}
+    for way, shown in (("F2", True), ("coarse", False)):
+        row = Row("RealAD", way, [record(0, way=way, metrics=known)], COST)
+        tables = comparison_tables([row], "world", "strict", "val", "T", [*SYSTEMS])
+        assert ("| 90.00 |" in as_markdown(tables)) == shown
+        assert (",class_accuracy," in comparison_csv([row])) == shown
 
 
 def test_rows_without_training_say_what_they_worked_with() -> None:

@@ -79,6 +79,10 @@ def test_saved_system_answers_as_it_was_measured(real_ad: Trial) -> None:
     assert again.metrics["frame_auc"] == pytest.approx(real_ad.record["metrics"]["frame_auc"])
     analysis = again.analyses[0]
     assert analysis.model.startswith("RealAD, exvad ")
+    assert analysis.domain is not None
+    assert analysis.domain.state in ("inside", "outside")
+    assert real_ad.record["videos"] == {"train": 70, "test": 30}
+    assert real_ad.record["missing"] == {"train": [], "test": []}
     assert analysis.classes == list(planted.CLASSES)
     assert any("class head on the frozen system (F2)" in text for text in analysis.problems)
     assert checkpoint.config.model.text == "none"
@@ -144,7 +148,7 @@ SHORT = ("compare.steps=3", "compare.head_steps=2", "compare.margins=[]", "train
 @pytest.mark.parametrize(
     ("name", "way"),
     [("real_ad", "F2"), ("rtfm", "F1"), ("clip_tsa", "coarse"), ("pel4vad", "F0"), ("avvd", "F0"),
-     ("ex_vad", "F0")],
+     ("ex_vad", "F0"), ("tevad", "F2")],
 )  # fmt: skip
 def test_images_labels_and_text_may_have_three_widths(
     three_widths: Path, name: str, way: str
@@ -152,7 +156,8 @@ def test_images_labels_and_text_may_have_three_widths(
     wide = trial(three_widths, name, way, *SHORT, "model.text=explanation")
     assert "error" not in wide.record
     assert wide.record["inputs"]["visual_width"] == planted.WIDTH
-    assert wide.record["inputs"]["text_shape"] == ([TEXT] if name == "ex_vad" else [])
+    shapes = {"ex_vad": [TEXT], "tevad": [0, TEXT]}
+    assert wide.record["inputs"]["text_shape"] == shapes.get(name, [])
     bank = RunData.load(wide.config, ("test",)).bank
     again = evaluate(wide.checkpoint, bank, read_run_manifest(wide.config))
     assert again.metrics["frame_auc"] == pytest.approx(wide.record["metrics"]["frame_auc"])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -74,6 +75,15 @@ def test_import_labels_rejects_arrays_of_a_wrong_shape(
         import_labels(
             tmp_path / "given.npz", ["Normal", "Arson"], load_config("demo", [f"run={tmp_path}"])
         )
+
+
+def test_import_labels_rejects_embeddings_of_zeros(tmp_path: Path) -> None:
+    rows: dict[str, Any] = {"Normal": np.ones((2, 4)), "Arson": np.eye(4)[:3] * [1, 0, 1, 1]}
+    np.savez(tmp_path / "given.npz", **rows)
+    config = load_config("demo", [f"run={tmp_path}/run"])
+    with pytest.raises(ValueError, match=r"given\.npz\[Arson\]: row 1 \(from 0\) is all zeros"):
+        import_labels(tmp_path / "given.npz", ["Normal", "Arson"], config)
+    assert not (tmp_path / "run").exists()
 
 
 def test_import_labels_rejects_a_file_that_is_not_an_archive(tmp_path: Path) -> None:

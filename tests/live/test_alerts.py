@@ -48,6 +48,39 @@ def test_tracker_begins_no_alert_in_the_cool_down() -> None:
     ]  # fmt: skip
 
 
+def test_tracker_ends_an_alert_at_a_jump_and_begins_another_right_behind_it() -> None:
+    rule = AlertRule(on=0.5, off=0.3, least_seconds=0, cool_down_seconds=100)
+    tracker = AlertTracker(rule, CLASSES)
+    # The event of the window ended before the jump: it is not that of the next alert.
+    event = DetectedEvent(start=0.0, end=1.5, label="Arson", score=0.9, confidence=0.9, captions=[])
+    window = LocatedEvents([event], 0.0)
+    changes = [*tracker.update(0.0, 0.9, ARSON), *tracker.update(1.0, 0.9, ARSON)]
+    changes += tracker.interrupt(1.5, 1.5)
+    changes += tracker.update(2.0, 0.8, FIGHT, window)
+    assert [(change, alert.number, alert.start, alert.end) for change, alert in changes] == [
+        ("began", 1, 0.0, 0.0), ("ended", 1, 0.0, 1.5), ("began", 2, 2.0, 2.0),
+    ]  # fmt: skip
+    assert changes[-1][1].label == "Fighting"
+    # Reported when the frame behind the jump has been scored already.
+    assert [alert.end for _, alert in tracker.interrupt(1.9, 1.9)] == []
+    assert tracker.active is not None
+
+
+def test_tracker_counts_the_least_seconds_anew_behind_a_jump() -> None:
+    tracker = AlertTracker(AlertRule(on=0.5, off=0.3, least_seconds=2), CLASSES)
+    assert tracker.update(0.0, 0.9, ARSON) == []
+    assert tracker.interrupt(1.0, 1.0) == []
+    assert tracker.update(2.0, 0.9, ARSON) == []
+    assert [change for change, _ in tracker.update(4.0, 0.9, ARSON)] == ["began"]
+
+
+def test_an_alert_goes_on_over_a_gap_no_longer_than_the_cool_down() -> None:
+    rule = AlertRule(on=0.5, off=0.3, cool_down_seconds=10)
+    assert not rule.ends_at((5.0, 15.0))
+    assert rule.ends_at((5.0, 15.1))
+    assert rule.ends_at((5.0, 5.0))  # the clock jumps
+
+
 def test_tracker_labels_an_alert_by_all_its_snippets() -> None:
     rule = AlertRule(on=0.5, off=0.3, least_seconds=0, cool_down_seconds=0)
     changes = track(rule, [0.9] * 4, [ARSON, FIGHT, FIGHT, FIGHT])

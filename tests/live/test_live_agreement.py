@@ -99,6 +99,29 @@ def watch_stream(checkpoint: Checkpoint, visual_TD: NDArray[np.float32]) -> list
     return list({alert.number: alert for alert in alerts}.values())
 
 
+def test_no_alert_extends_over_a_jump_of_the_clock(checkpoint: Checkpoint) -> None:
+    """The middle of an event, sent in a loop: an alert per loop, as a file has events."""
+    visual_TD = next(plant(n) for n in range(200, 225) if n % len(CLASSES)).visual_TD
+    (event,) = analyze_file(checkpoint, visual_TD).events
+    middle = round((event.start + event.end) / 2 / STEP)
+    visual_TD = np.concatenate([visual_TD[: middle + 2], visual_TD[middle - 2 :]])
+    jump = (middle + 2) * STEP
+    on = checkpoint.calibration.even_odds_score()
+    models = FrozenModels(PlantedEncoder(visual_TD), FakeCaptioner(), ScriptedLLM())
+    settings = LiveSettings(window=64, explain=False)
+    live = LiveDetector(checkpoint, models, AlertRule(on, 0.7 * on, 0), settings)
+    records = []
+    for number in range(len(visual_TD)):
+        gaps = ((jump, jump),) if number == middle + 3 else ()  # one snippet late
+        frame = LiveFrame(np.full((1, 1, 3), number, np.uint8), number * STEP, gaps=gaps)
+        records += live.process([frame])
+    records += live.finish()
+    alerts = {record.number: record for record in records if isinstance(record, LiveAlert)}
+    first, second = alerts.values()
+    assert first.end == jump == second.start
+    assert first.start == pytest.approx(event.start, abs=2 * STEP)
+
+
 def test_stream_and_file_agree_in_class_and_begin_within_two_snippets(
     checkpoint: Checkpoint,
 ) -> None:

@@ -11,7 +11,7 @@ from exvad.config import load_config
 from exvad.data.dataset import read_run_manifest
 from exvad.pipeline.import_features import import_into_run
 from exvad.pipeline.preprocess import preprocess
-from exvad.pipeline.progress.names import short_list
+from exvad.pipeline.progress.names import missing_lines, short_list
 from exvad.store.fingerprint import FingerprintError
 from exvad.store.run_data import RunData
 from tests.helpers.annotations import UCF_FILES, write_annotations
@@ -40,6 +40,45 @@ def test_official_lists_need_no_root_where_features_are_imported(
     assert features_of_video.visual.shape == (3, 6)
     assert features_of_video.text is not None
     assert features_of_video.text.shape == (4,)
+
+
+@pytest.mark.parametrize("wrong", ["text", "labels"])
+def test_a_wrong_file_leaves_the_run_as_it_was(tmp_path: Path, wrong: str) -> None:
+    table = tmp_path / "mine.csv"
+    table.write_text("path,split,labels\na.mp4,train,Normal\nb.mp4,test,Arson\n")
+    config = load_config(
+        "demo", ["data.kind=manifest", f"data.manifest={table}", f"run={tmp_path}/run"]
+    )
+    np.save(tmp_path / "a.npy", np.ones((3, 6), np.float32))
+    np.savez(tmp_path / "text.npz", a=np.ones((2, 4)) if wrong == "text" else np.ones(4))
+    labels = np.zeros((1, 4)) if wrong == "labels" else np.ones((1, 4))
+    np.savez(tmp_path / "labels.npz", Normal=np.ones((1, 4)), Arson=labels)
+    with pytest.raises(ValueError, match=f"{wrong}.npz"):
+        import_into_run(config, tmp_path, tmp_path / "text.npz", tmp_path / "labels.npz")
+    assert not (tmp_path / "run/store").exists()
+    assert not (tmp_path / "run/manifest.parquet").exists()
+
+
+def test_videos_without_text_are_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    table = tmp_path / "mine.csv"
+    table.write_text("path,split,labels\na.mp4,train,Normal\nb.mp4,test,Arson\n")
+    config = load_config(
+        "demo", ["data.kind=manifest", f"data.manifest={table}", f"run={tmp_path}/run"]
+    )
+    for name in ("a", "b"):
+        np.save(tmp_path / f"{name}.npy", np.ones((3, 6), np.float32))
+    np.savez(tmp_path / "text.npz", a=np.ones(4, np.float32))
+    assert import_into_run(config, tmp_path, tmp_path / "text.npz") == 0
+    assert "without text features: b; " in capsys.readouterr().err
+
+
+def test_videos_that_lack_texts_only_are_named_so() -> None:
+    missing = {"a": "no explanation", "b": "chunk 1 of 2 is missing", "c": "no explanation"}
+    assert missing_lines(missing, "skipped") == [
+        "without features, skipped (1): b",
+        "without text features, skipped (2): a, c; model.text=none needs none",
+    ]
+    assert missing_lines({}, "skipped") == []
 
 
 def test_short_list_names_ten_and_counts_the_others() -> None:

@@ -14,9 +14,10 @@ import ray
 from safetensors.numpy import load_file
 
 from exvad.config import load_config
+from exvad.laam.run_labels import import_labels
 from exvad.pipeline.session import ray_output_hidden
 from exvad.pipeline.train import worker_cpus
-from tests.helpers.planted import plant_run
+from tests.helpers.planted import CLASSES, plant_run
 from tests.helpers.processes import descendants_named, exvad_command, run_exvad, stop
 from tests.helpers.ray_sessions import cluster_of_nodes
 
@@ -81,6 +82,18 @@ def test_train_resumes_after_a_kill_and_ends_as_an_undisturbed_training(
         load_file(folder / "run/checkpoint/model.safetensors") for folder in (undisturbed, tmp_path)
     )
     assert all(np.array_equal(expected[name], weights[name]) for name in expected)
+
+
+def test_train_starts_over_after_other_labels_were_imported(tmp_path: Path) -> None:
+    arguments = [*make_run(tmp_path), "train.epochs=2"]
+    train(arguments)
+    before = history(tmp_path)
+    config = load_config("demo", [f"run={tmp_path}/run"])
+    with np.load(tmp_path / "labels.npz") as labels:
+        np.savez(tmp_path / "other.npz", allow_pickle=False, **{k: labels[k] + 1 for k in labels})
+    import_labels(tmp_path / "other.npz", CLASSES, config)
+    train(arguments)
+    assert history(tmp_path) != before
 
 
 def test_lost_worker_is_replaced_and_the_training_ends_as_an_undisturbed_one(

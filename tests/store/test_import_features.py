@@ -14,8 +14,10 @@ from exvad.config import load_config
 from exvad.data.manifest import Manifest
 from exvad.data.manifest_files import write_manifest
 from exvad.data.records import Event, Video
+from exvad.store.examples import make_example
 from exvad.store.feature_bank import FeatureBank
 from exvad.store.import_features import ImportFeaturesError, import_text, import_visual
+from exvad.store.shards.feature_shard import FeatureShard, ShardMemory
 from exvad.store.store import Store
 from exvad.training.data import worker_data
 from exvad.training.videos import TrainingVideos
@@ -106,6 +108,62 @@ def test_import_visual_names_an_invalid_file(
         import_visual(tmp_path / "in", small_manifest(), Store(tmp_path / "store"), 16)
 
 
+ROWS_TD = np.random.default_rng(0).normal(size=(5, 8)).astype(np.float32)
+
+
+@pytest.mark.parametrize(
+    ("array", "complaint"),
+    [
+        (ROWS_TD * 1e5, r"values from -\S+ to \S+; the store .*: divide all features .* by 1e5"),
+        (ROWS_TD.astype(np.float64) * 1e300, "divide all features of this kind by 1e300"),
+        (ROWS_TD * 2e-7, "multiply all features of this kind by 1e7"),
+        (ROWS_TD.astype(np.float64) * 1e-200, "multiply all features of this kind by 1e200"),
+        (ROWS_TD * [[1], [1], [1], [0], [1]], r"row 3 \(from 0\) is all zeros, .*leave it out"),
+        (ROWS_TD * [[1], [1e-9], [1], [1], [1]], r"row 1 \(from 0\) is all zeros in float16"),
+    ],
+)
+def test_numbers_that_the_store_cannot_hold_are_refused_before_anything_is_written(
+    tmp_path: Path, array: np.ndarray[tuple[int, int], np.dtype[np.floating]], complaint: str
+) -> None:
+    write(tmp_path / "in", "f1")
+    np.save(tmp_path / "in" / "normal2.npy", array)
+    with pytest.raises(ImportFeaturesError, match=rf"normal2\.npy: .*{complaint}"):
+        import_visual(tmp_path / "in", small_manifest(), Store(tmp_path / "store"), 16)
+    assert not (tmp_path / "store").exists()
+
+
+@pytest.mark.parametrize("factor", [1e-3, 1e4])
+def test_features_of_other_scales_are_stored_as_precisely(tmp_path: Path, factor: float) -> None:
+    (tmp_path / "in").mkdir()
+    np.save(tmp_path / "in/f1.npy", ROWS_TD * factor)
+    store = Store(tmp_path / "store")
+    import_visual(tmp_path / "in", small_manifest(), store, 16)
+    stored = FeatureBank.build(store, ["Fighting/f1"])["Fighting/f1"].visual.astype(np.float64)
+    np.testing.assert_allclose(stored / factor, ROWS_TD, rtol=1e-3, atol=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("array", "complaint"),
+    [
+        (np.ones((5, 8)), r"shape \(5, 8\), not \[D\]"),
+        (np.ones((1, 1, 8)), r"shape \(1, 1, 8\), not \[D\]"),
+        (np.ones(8) * 1e6, "divide all features of this kind by 1e6"),
+        (np.zeros(8), "all zeros"),
+        (np.array(["1", "2"]), "not floating point"),
+    ],
+)
+def test_import_text_names_an_array_that_is_no_text_feature(
+    tmp_path: Path, array: np.ndarray[tuple[int, ...], np.dtype[np.generic]], complaint: str
+) -> None:
+    write(tmp_path / "in", "f1")
+    store = Store(tmp_path / "store")
+    import_visual(tmp_path / "in", small_manifest(), store, 16)
+    np.savez(tmp_path / "text.npz", allow_pickle=False, **{"Fighting/f1": array})
+    with pytest.raises(ImportFeaturesError, match=rf"text\.npz\[Fighting/f1\]: .*{complaint}"):
+        import_text(tmp_path / "text.npz", small_manifest(), store)
+    assert not (tmp_path / "store/language").exists()
+
+
 def test_import_visual_says_how_to_name_files(tmp_path: Path) -> None:
     with pytest.raises(ImportFeaturesError, match="no such folder"):
         import_visual(tmp_path / "in", small_manifest(), Store(tmp_path / "store"), 16)
@@ -140,6 +198,25 @@ def test_import_text_takes_one_width_that_may_be_another_than_that_of_the_images
     np.savez(tmp_path / "text.npz", somebody=np.ones(9, np.float32))
     with pytest.raises(ImportFeaturesError, match="no text feature"):
         import_text(tmp_path / "text.npz", small_manifest(), store)
+
+
+def test_every_snippet_reads_an_imported_text_where_captions_are_asked_for(tmp_path: Path) -> None:
+    for name, length in (("f1", 5), ("f2", 9)):
+        write(tmp_path / "in", name, (length, 8))
+    store = Store(tmp_path / "store")
+    import_visual(tmp_path / "in", small_manifest(), store, 16)
+    names = {"Fighting/f1": np.full(4, 2.0), "Fighting/f2": np.full(4, 3.0)}
+    np.savez(tmp_path / "text.npz", allow_pickle=False, **names)
+    import_text(tmp_path / "text.npz", small_manifest(), store)
+    bank = FeatureBank.build(store, list(names), "captions")
+    lengths = {("Fighting/f1", 0): 5, ("Fighting/f2", 0): 9}
+    shard = FeatureShard.load(store, lengths, "captions", 6, ShardMemory(2**30))
+    for video, value in names.items():
+        expected = np.full((min(6, len(bank[video].visual)), 4), value[0])
+        for features in (bank.inputs(video), shard.inputs(video, 0)):
+            example = make_example(features, np.zeros(0, np.float32), 6)
+            assert example.text is not None
+            np.testing.assert_array_equal(example.text, expected)
 
 
 def test_import_text_names_a_file_of_another_kind(tmp_path: Path) -> None:

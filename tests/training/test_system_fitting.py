@@ -12,6 +12,7 @@ import torch
 from exvad.baselines import Baseline, Inputs, build_baseline, with_class_map
 from exvad.baselines.common.fitting import DivergedError
 from exvad.baselines.common.system import Recipe
+from exvad.inference.prediction import Prediction
 from exvad.inference.system_prediction import predict_system
 from exvad.training.system_fitting import Budget, FittedSystem, SystemFitter
 from tests.helpers import planted
@@ -70,6 +71,21 @@ def test_learning_rate_that_diverges_is_not_chosen() -> None:
     assert fit(rate_factors=[1e38, 1.0]).metrics["rate_factor"] == 1.0
     with pytest.raises(DivergedError, match="lower the learning rate"):
         fit(rate_factors=[1e38])
+
+
+def test_a_rate_whose_scores_are_not_finite_does_not_cost_the_row(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    looks = iter([True, False, False, False])
+
+    def predict(*arguments: Any) -> list[Prediction]:
+        predictions = predict_system(*arguments)
+        if next(looks, False):
+            predictions[0].probabilities_TC[:] = np.nan
+        return predictions
+
+    monkeypatch.setattr("exvad.training.system_fitting.predict_system", predict)
+    assert fit(rate_factors=[3.0, 1.0]).metrics["rate_factor"] == 1.0
 
 
 def test_variant_counts_where_its_rank_is_higher() -> None:

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 
+from exvad.baselines.common.fitting import DivergedError
 from exvad.inference.network import build_network
 from exvad.inference.prediction import Prediction, predict
 from exvad.training.replica import Replica
@@ -31,6 +32,14 @@ def test_validate_gives_an_auc_of_one_half_without_both_kinds_of_videos() -> Non
     network = build_network(config(), WIDTH, len(CLASSES))
     normal = [video for video in examples(12, seed=1) if video.target_C[0] == 1]
     assert validate(network, LABELS, normal, config())[1]["val_auc"] == 0.5
+
+
+def test_validate_says_what_to_do_where_scores_are_not_finite() -> None:
+    network = build_network(config(), WIDTH, len(CLASSES))
+    with torch.no_grad():
+        next(network.parameters()).fill_(float("nan"))
+    with pytest.raises(DivergedError, match="scores of 12 of 12 selection videos are not finite"):
+        validate(network, LABELS, examples(12, seed=1), config())
 
 
 def test_selection_rank_prefers_auc_and_map_and_then_a_low_loss() -> None:

@@ -42,6 +42,14 @@ def empty(folder: Path) -> Path:
     return folder / "empty.mp4"
 
 
+def mixed_folder(folder: Path) -> Path:
+    """Return a folder with an image and a video."""
+    folder.mkdir()
+    (folder / "1.jpg").write_bytes(b"x")
+    (folder / "1.mp4").write_bytes(b"x")
+    return folder
+
+
 def text(folder: Path) -> Path:
     """Return a text file."""
     (folder / "text.mp4").write_text("Dear reader,\nthis is no video.\n" * 50)
@@ -61,6 +69,7 @@ def only_header(folder: Path) -> Path:
     [
         (lambda folder: folder / "missing.mp4", "there is no such file"),
         (lambda folder: folder, "is a folder, not a video file"),
+        (lambda folder: mixed_folder(folder / "mixed"), "is a folder with images and videos: name"),
         (empty, "the file is empty"),
         (text, "can't be read as a video"),
         (no_index, "can't be read as a video"),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from exvad.video.frame_buffer import FrameBuffer, LiveFrame, Notice
+from exvad.video.frame_buffer import MAX_GAPS, FrameBuffer, LiveFrame, Notice
 
 PIXELS = np.zeros((4, 4, 3), np.uint8)
 
@@ -30,3 +30,15 @@ def test_a_full_buffer_drops_the_oldest_frames_and_counts_them() -> None:
     assert buffer.take(0) == [frames[3:], dropped]
     buffer.put_frame(frames[0])
     assert buffer.take(0) == [[frames[0]]]
+
+
+def test_the_gaps_of_dropped_frames_come_with_the_next_frame() -> None:
+    buffer = FrameBuffer(1)
+    for number in range(3):
+        buffer.put_frame(LiveFrame(PIXELS, float(number), gaps=((number, number),)))
+    assert buffer.take(0)[0] == [LiveFrame(PIXELS, 2.0, gaps=((0, 0), (1, 1), (2, 2)))]
+    for number in range(100):
+        buffer.put_frame(LiveFrame(PIXELS, float(number), gaps=((number, number),)))
+    (frames, _) = buffer.take(0)
+    assert not isinstance(frames, Notice)
+    assert frames[0].gaps == tuple((number, number) for number in range(100 - MAX_GAPS, 100))

@@ -263,6 +263,8 @@ def test_a_recording_in_a_loop_is_watched_in_every_loop(stopped: threading.Event
     frames, _ = collect(source, stopped)
     times = np.array([frame.time for frame in frames])
     assert times - times[0] == pytest.approx(np.arange(36) * 0.5, abs=0.02)
+    gaps = np.array([gap for frame in frames for gap in frame.gaps])
+    assert gaps == pytest.approx(times[0] + np.array([[6, 6], [12, 12]]), abs=0.02)
 
 
 def test_the_end_of_a_growing_file_is_waited_for_once(stopped: threading.Event) -> None:

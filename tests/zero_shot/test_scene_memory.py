@@ -49,6 +49,12 @@ def test_shipped_memory_covers_places_and_weather_and_night() -> None:
         assert any(word in place for place in normal), word
 
 
+def test_a_memory_may_begin_with_a_byte_order_mark(tmp_path: Path) -> None:
+    path = tmp_path / "memory.json"
+    path.write_text(SMALL.model_dump_json(), "utf-8-sig")
+    assert SceneMemory.read(path) == SMALL
+
+
 def test_read_refuses_what_is_no_memory(tmp_path: Path) -> None:
     path = tmp_path / "memory.json"
     with pytest.raises(ValueError, match=r"no memory .*memory\.json: `exvad memory build` writes"):

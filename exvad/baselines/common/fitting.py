@@ -19,7 +19,7 @@ OnStep = Callable[[int, dict[str, float]], None]
 
 
 class DivergedError(ValueError):
-    """The loss is not finite; the message names the step and the videos."""
+    """A loss or a score is not finite; the message says of which videos and what to do."""
 
 
 def fit_baseline(

@@ -11,8 +11,8 @@ from dataclasses import dataclass, field, replace
 from pathlib import PurePosixPath
 
 from exvad.data.annotations.clock import FrameClock, events_in_frames
-from exvad.data.folders import VIDEO_SUFFIXES
 from exvad.data.records import Event, Split, TimedEvent, Video
+from exvad.data.storage.video_names import VIDEO_SUFFIXES
 
 
 class AnnotationError(ValueError):

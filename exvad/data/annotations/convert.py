@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 
 from exvad.data.annotations.annotated import AnnotatedVideo, AnnotationError, Annotations
+from exvad.data.annotations.class_names import composed_name, folded_name
 from exvad.data.annotations.clock import beyond_the_end
 from exvad.data.annotations.formats import (
     MANIFEST_SUFFIXES,
@@ -56,6 +57,7 @@ def convert_annotations(
     split: Split = "test",
     normal: str = "Normal",
     prefix: str = "",
+    classes: Sequence[str] = (),
 ) -> Conversion:
     """Convert annotations.
 
@@ -70,6 +72,7 @@ def convert_annotations(
         split: split of the videos in a manifest, where the source has none.
         normal: name of the normal class, for a source that declares no classes.
         prefix: what stands before the names of the videos in tasks of Label Studio.
+        classes: further classes of a manifest, such as those that no video of the source shows.
 
     Raises:
         AnnotationError: the source can't be read, or the target needs what is not known.
@@ -82,6 +85,8 @@ def convert_annotations(
     _check_target(target, to)
     kind = kinds[0] or recognize(source)
     read = read_annotations(source, kind, fps)
+    if (kind, to) == ("label-studio", "manifest"):
+        read = _without_predictions(read, source)
     paths = _locate(read, videos, is_manifest=kind == "manifest")
     notes = list(read.notes)
     if videos is not None:
@@ -98,6 +103,11 @@ def convert_annotations(
     annotations = replace(read, videos=tuple(known))
     notes += _losses(annotations, to)
     if to == "manifest":
+        missing = tuple(
+            name for name in map(composed_name, classes) if name not in annotations.all_classes()
+        )
+        annotations = replace(annotations, classes=(*annotations.classes, *missing))
+        _check_abnormal(annotations, normal, source)
         write_manifest(_manifest(annotations, paths, split, normal, notes), target)
         files = [target]
     else:
@@ -120,6 +130,39 @@ def _check_target(target: Path, to: str) -> None:
             check_new_file(target)
     except ValueError as error:
         raise AnnotationError(str(error)) from None
+
+
+def _without_predictions(read: Annotations, source: Path) -> Annotations:
+    """Return the annotations without those that only a model made: they are no labels.
+
+    Raises:
+        AnnotationError: nothing else is left.
+    """
+    guessed = [video.name for video in read.videos if video.predicted]
+    if not guessed:
+        return read
+    people = tuple(video for video in read.videos if not video.predicted)
+    tasks = f"tasks with predictions of a model and no annotation: {len(guessed)} "
+    tasks += f"({_listed(guessed)})"
+    advice = "submit them in Label Studio, and export again"
+    if not people:
+        raise AnnotationError(f"{source}: has only {tasks}; predictions are no labels: {advice}")
+    return replace(read, videos=people).with_note(f"left out are {tasks}; to take them, {advice}")
+
+
+def _check_abnormal(annotations: Annotations, normal: str, source: Path) -> None:
+    """Refuse a manifest whose only class would be the normal one.
+
+    Raises:
+        AnnotationError: no video has an abnormal class, and the source declares none.
+    """
+    if {folded_name(name) for name in annotations.all_classes()} - {folded_name(normal)}:
+        return
+    raise AnnotationError(
+        f"{source}: no video has an event or an abnormal label, so all of them count as "
+        f"{normal!r}, and a manifest needs the names of the abnormal classes too: give those of "
+        "your other videos with --classes, such as --classes Robbery,Arson"
+    )
 
 
 def _target_format(target: Path) -> str:
@@ -205,7 +248,7 @@ def _manifest(
 ) -> Manifest:
     names = annotations.all_classes()
     first = annotations.classes[0] if annotations.classes else normal
-    if first.casefold() != normal.casefold() and normal not in names:
+    if folded_name(first) != folded_name(normal) and normal not in names:
         first = normal
     unlabelled = [video.name for video in annotations.videos if not video.all_labels()]
     if unlabelled:

@@ -44,7 +44,9 @@ def read_cvat(path: Path) -> Annotations:
         names = [_text(label, "name") for label in root.iterfind("meta/*/labels/label")]
         classes |= dict.fromkeys(name for name in names if name)
         is_job = root.find("meta/job") is not None
-        for task in _tasks(meta, file, notes):
+        tasks = list(_tasks(meta, file, notes))
+        _check_task_ids(root, [task_id for task_id, *_ in tasks], file)
+        for task in tasks:
             video = _read_task(root, task, file)
             if is_job and video.name in places:
                 notes.append(f"{file}: is another job of {video.name}; their events are joined")
@@ -142,7 +144,30 @@ def _tasks(
         # The frames of a job are some of the video's.
         is_whole = first == 0 and not step and task.tag == "task"
         known = _integer(task, "size") if is_whole else None
-        yield (_text(task, "id") if several else None), name, _step(step), known
+        yield (_text(task, "id") if len(several) > 1 else None), name, _step(step), known
+
+
+def _check_task_ids(root: ElementTree.Element, task_ids: list[str | None], file: Path) -> None:
+    """Refuse marks that belong to none of the tasks of a project.
+
+    Raises:
+        AnnotationError: a track or an image does not say to which task it belongs, or to another.
+    """
+    if None in task_ids:  # one task, which all of them belong to
+        return
+    for element in root:
+        task_id = element.get("task_id")
+        if element.tag not in ("track", "image") or task_id in task_ids:
+            continue
+        if element.tag == "image" and not len(element):
+            continue
+        what = f"a <{element.tag}> (id {element.get('id', '?')})"
+        what += f" of {element.get('label')!r}" if element.get("label") else ""
+        task = f"of task {task_id}, which <meta> does not list" if task_id else "without a task_id"
+        raise AnnotationError(
+            f"{file}: {what} is {task}, so its video is not known; export the tasks one by one, "
+            "and convert the folder of their files"
+        )
 
 
 def _step(match: re.Match[str] | None) -> int:

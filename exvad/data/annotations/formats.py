@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 from exvad.data.annotations.analyses import read_analyses
 from exvad.data.annotations.annotated import AnnotatedVideo, AnnotationError, Annotations
+from exvad.data.annotations.class_names import composed_name
 from exvad.data.annotations.coco_vid import coco_vid, read_coco_vid
 from exvad.data.annotations.cvat import cvat_xml, read_cvat
 from exvad.data.annotations.fiftyone import fiftyone_labels, read_fiftyone
@@ -45,7 +47,7 @@ def read_annotations(path: Path, kind: str = "", fps: float | None = None) -> An
     kind = kind or recognize(path)
     if kind == "manifest":
         return _of_manifest(read_manifest(path))
-    annotations = _read(path, kind, fps)
+    annotations = _composed(_read(path, kind, fps))
     if not annotations.videos:
         raise AnnotationError("; ".join((f"{path}: there are no videos", *annotations.notes)))
     for video in annotations.videos:
@@ -60,6 +62,24 @@ def read_annotations(path: Path, kind: str = "", fps: float | None = None) -> An
                     "end must be above its start"
                 )
     return annotations
+
+
+def _composed(annotations: Annotations) -> Annotations:
+    """Return annotations whose classes have one form in Unicode."""
+    names = {name: composed_name(name) for name in annotations.all_classes()}
+    if all(name == form for name, form in names.items()):
+        return annotations
+    videos = tuple(
+        replace(
+            video,
+            labels=tuple(dict.fromkeys(names[label] for label in video.labels)),
+            events=tuple(replace(e, label=names[e.label]) for e in video.events),
+            timed_events=tuple(replace(e, label=names[e.label]) for e in video.timed_events),
+        )
+        for video in annotations.videos
+    )
+    classes = tuple(dict.fromkeys(names[name] for name in annotations.classes))
+    return replace(annotations, videos=videos, classes=classes)
 
 
 def _read(path: Path, kind: str, fps: float | None) -> Annotations:

@@ -156,7 +156,7 @@ def _minimal_results(task: dict[str, Any]) -> list[dict[str, Any]]:
             results.append({"type": "choices", "value": {"choices": [value]}})
         for region in value if isinstance(value, list) else []:
             if isinstance(region, dict):
-                kinds = {"timelinelabels": "timelinelabels", "sequence": "videorectangle"}
+                kinds = {"ranges": "timelinelabels", "sequence": "videorectangle"}
                 kind = next((kinds[key] for key in kinds if key in region), "labels")
                 results.append({"type": kind, "value": region})
     return results
@@ -167,13 +167,19 @@ def _read_results(
 ) -> tuple[tuple[str, ...], list[_Marked]]:
     labels: list[str] = []
     events: list[_Marked] = []
+    has_choices = any(result.get("type") == "choices" for result in results)
     for result in results:
         kind, value = str(result.get("type")), as_dict(result.get("value", {}), where)
         score = result.get("score")
         score = None if score is None else min(1.0, as_number(score, f"{where}: score"))
         if kind == "choices":
             labels += [as_text(choice, where) for choice in as_list(value.get("choices"), where)]
+        elif kind == "videorectangle" and has_choices and not value.get("labels"):
+            unread[kind] += 1  # a box that shows where in a video that has its classes
         elif kind in ("timelinelabels", "videorectangle"):
+            _check_has_label(
+                result, value, "timelinelabels" if "ranges" in value else "labels", where
+            )
             read = _timeline if kind == "timelinelabels" else _track
             for first, last, label in read(value, where):
                 if counted_at is None:
@@ -183,13 +189,35 @@ def _read_results(
                         "(Label Studio takes 24 where the tag names none)"
                     )
                 events.append(((first - 1) / counted_at, last / counted_at, label, score))
-        elif kind == "labels" and "start" in value and "labels" in value:
+        elif kind == "labels" and "start" in value:
+            _check_has_label(result, value, "labels", where)
             start, end = as_number(value["start"], where), as_number(value.get("end"), where)
             names = as_list(value["labels"], where)
             events += [(start, end, as_text(name, where), score) for name in names]
         else:
             unread[kind] += 1
     return tuple(dict.fromkeys(labels)), events
+
+
+def _check_has_label(result: dict[str, Any], value: dict[str, Any], key: str, where: str) -> None:
+    """Refuse a region without a class: somebody marked it, so its video is not a normal one.
+
+    Raises:
+        AnnotationError: it has none; the message names it and its times.
+    """
+    if value.get(key):
+        return
+    region = result.get("id") or value.get("id")
+    ranges = value.get("ranges")
+    times = ranges[0] if isinstance(ranges, list) and ranges else value
+    times = times if isinstance(times, dict) else {}
+    what = "frames" if "ranges" in value else "seconds"
+    is_placed = "start" in times and "end" in times
+    place = f" ({what} {times['start']} to {times['end']})" if is_placed else ""
+    raise AnnotationError(
+        f"{where}: the region{f' {region}' if region else ''}{place} has no label: give it one in "
+        "Label Studio, or delete it, and export again"
+    )
 
 
 def _timeline(value: dict[str, Any], where: str) -> Iterator[tuple[int, int, str]]:

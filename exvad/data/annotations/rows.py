@@ -11,8 +11,10 @@ import re
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
+from typing import Any
 
 from exvad.config.counts import count_of
+from exvad.data.annotations.class_names import composed_name, folded_name
 from exvad.data.manifest_checks import Problem
 from exvad.data.records import Video
 
@@ -35,6 +37,10 @@ def join_rows(
     """
     joined: dict[tuple[str, str], tuple[Video, str]] = {}
     repeated: list[str] = []
+    videos = [
+        _without_doubles(video, location, repeated)
+        for video, location in zip(videos, locations, strict=True)
+    ]
     problems: list[Problem] = []
     counts: Counter[tuple[str, str]] = Counter()
     for number, (video, location) in enumerate(zip(videos, locations, strict=True)):
@@ -67,16 +73,21 @@ def settle_spelling(
 ) -> tuple[list[Video], list[str]]:
     """Give labels that differ only in case, blanks, `_` and `-` the spelling of their class.
 
+    Of letters that have two forms in Unicode (`Ü`), the composed one is taken.
+
     Args:
         videos: the videos.
-        classes: the classes that the file names. Empty: the labels are the classes; of two
-            spellings that differ in case the one with the earlier capital letter counts, of others
-            the more frequent one.
+        classes: the classes that the file names, composed. Empty: the labels are the classes; of
+            two spellings that differ in case the one with the earlier capital letter counts, of
+            others the more frequent one.
 
     Returns:
         The videos with settled labels, and a note per spelling.
     """
     written = [label for video in videos for label in _labels(video)]
+    composed = {label: form for label in set(written) if (form := composed_name(label)) != label}
+    if composed:  # the two forms look the same, so there is nothing to note
+        return settle_spelling([_relabel(video, composed) for video in videos], classes)
     spellings: dict[str, set[str]] = {}
     for name in classes or written:
         spellings.setdefault(_fold(name), set()).add(name)
@@ -196,6 +207,21 @@ def _relabel(video: Video, names: dict[str, str]) -> Video:
     )
 
 
+def _without_doubles(video: Video, location: str, notes: list[str]) -> Video:
+    """Return a video with each of its events once, and note those that a row repeats."""
+    once: dict[str, Any] = {}
+    for name in ("events", "timed_events", "spans"):
+        values = getattr(video, name)
+        distinct = tuple(dict.fromkeys(values))
+        if len(distinct) < len(values):
+            once[name] = distinct
+            notes.append(
+                f"{location}: {len(values) - len(distinct)} of the {name.replace('_', ' ')} of "
+                f"{video.video_id} stand there twice; they count once"
+            )
+    return replace(video, **once) if once else video
+
+
 def _says_nothing_new(first: Video, video: Video) -> bool:
     """Return whether a row repeats what others say of its video."""
     return all(
@@ -209,7 +235,7 @@ def _says_nothing_new(first: Video, video: Video) -> bool:
 
 def _fold(label: str) -> str:
     """Return what labels of one meaning have in common: `Road Accident` and `road_accident`."""
-    folded = label.casefold()
+    folded = folded_name(label)
     # Between digits the mark counts: `zone 1-2` is not `zone 12`.
     folded = re.sub(r"(?<=\d)[\s_-]+(?=\d)", ".", folded)
     return re.sub(r"[\s_-]+", "", folded) or label

@@ -10,6 +10,8 @@ from collections.abc import Sequence
 from itertools import accumulate
 from pathlib import Path, PurePath
 
+from exvad.data.storage.video_names import is_video_name
+
 IMAGE_CODECS = {
     ".jpg": "mjpeg",
     ".jpeg": "mjpeg",
@@ -40,13 +42,29 @@ def list_frames(folder: Path) -> list[Path]:
 def is_frame_folder(folder: Path) -> bool:
     """Return whether a folder is a video, with one image per frame.
 
+    One that holds a video is none: its images may be previews.
+
     Args:
         folder: a local path; anything else than a folder is no video of this kind.
     """
+    images, videos = images_and_videos(folder)
+    return images > 0 and not videos
+
+
+def images_and_videos(folder: Path) -> tuple[int, int]:
+    """Return the numbers of images and of videos that lie in a folder.
+
+    Args:
+        folder: a local path; anything else than a folder holds none.
+    """
     if not folder.is_dir():
-        return False
+        return 0, 0
+    images = videos = 0
     with os.scandir(folder) as entries:
-        return any(_is_image(entry) for entry in entries)
+        for entry in entries:
+            images += _is_image(entry)
+            videos += is_video_name(entry.name) and entry.is_file()
+    return images, videos
 
 
 class JoinedFiles:

@@ -8,6 +8,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
+from PIL import Image
+
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
@@ -51,7 +53,8 @@ def plain_inputs(
     Returns:
         The processor's batch of torch tensors.
     """
-    images = list(frames)
+    # Of an array, the processor takes a height of 1 or 3 for the channels.
+    images = [Image.fromarray(frame) for frame in frames]
     if not prompt and not _needs_text(processor, network):
         return processor(images=images, return_tensors="pt")
     inputs = processor(

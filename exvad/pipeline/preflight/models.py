@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING
 
 from exvad.config.suggestions import did_you_mean
 from exvad.data.storage.homes import expand_home
+from exvad.data.storage.packaged import PACKAGE_PREFIX
+from exvad.data.world.activities import CLASSES
 from exvad.encoders.clip import LOCAL_DIR, check_activation, open_clip_name
 from exvad.encoders.model_files import ModelKind, find_file_problems, resolve_model
 from exvad.pipeline.preflight.backends import check_endpoint, check_vllm
@@ -99,6 +101,30 @@ def check_clip(model: str, pretrained: str) -> Finding:
     return _check_named_clip(what, name, pretrained)
 
 
+def shipped_models_note(config: Config) -> str:
+    """Return a sentence if the demo's models would describe other videos; empty otherwise.
+
+    Args:
+        config: `data.kind` and the captioner and the language model.
+    """
+    if config.data.kind == "world":
+        return ""
+    captioner, llm = config.captioner, config.llm
+    sections = [("captioner", captioner.backend, captioner.model), ("llm", llm.backend, llm.model)]
+    shipped = [
+        f"{name}.model={model}"
+        for name, backend, model in sections
+        if backend != "openai" and model.startswith(PACKAGE_PREFIX)
+    ]
+    if not shipped:
+        return ""
+    return (
+        f"{' and '.join(shipped)}: what ships with exvad knows the demo's rendered world and its "
+        f"classes only ({', '.join(CLASSES)}), and says nothing true of other videos: take the "
+        "models of a preset for real videos, or name others"
+    )
+
+
 def require_clip(config: Config, setting: str) -> None:
     """Refuse detection without training if CLIP can't be had, before loading tries the hub long.
 
@@ -122,7 +148,8 @@ def _check_folder(what: str, model: str, folder: Path, kind: ModelKind) -> Findi
     problems = find_file_problems(folder, kind)
     if problems:
         return Finding(what, False, f"{model}: {'; '.join(problems)} (in {folder})")
-    return Finding(what, True, f"{model}: complete")
+    limits = ", for the demo's world only" if model.startswith(PACKAGE_PREFIX) else ""
+    return Finding(what, True, f"{model}: complete{limits}")
 
 
 def _check_named_clip(what: str, name: str, pretrained: str) -> Finding:

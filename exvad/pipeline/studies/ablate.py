@@ -1,7 +1,8 @@
 """Ablate: train and measure every variant of a plan; the paper's Tables 4 to 6 and Figure 4.
 
 `exvad ablate --preset demo --seeds 3` reads the features and labels of a run and writes
-RUN/ablations/. Results that are there already are kept, so a stopped run continues.
+RUN/ablations/. Results that are there already are kept, so a stopped run continues; those of other
+features or labels do not count.
 """
 
 from __future__ import annotations
@@ -28,6 +29,7 @@ from exvad.pipeline.tasks import RETRIES, get_result
 from exvad.report.sensitivity_curves import draw_curves
 from exvad.report.tables_page import render_tables
 from exvad.store.store import Store
+from exvad.training.run_inputs import RunInputs
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -77,7 +79,7 @@ def result_place(config: Config, data: str, folder: str = FOLDER, key: str = "")
 
     Args:
         config: the configuration of the cell.
-        data: fingerprint of the data set.
+        data: of the videos, labels and features; see `RunInputs.key`.
         folder: name of the study's folder in the run.
         key: what else it depends on.
     """
@@ -144,13 +146,13 @@ def experiment_task(config: Config, title: str, marks: Marks) -> Any:
 
 def _cells(config: Config, plan: Plan, seeds: int) -> dict[str, dict[Place, Config]]:
     """Return name of each cell → per seed, the file of its result → its configuration."""
-    data = read_run_manifest(config).fingerprint()
+    inputs = RunInputs.read(config)
     cells: dict[str, dict[Place, Config]] = {}
     for settings in plan.cells():
         of_seed = cells.setdefault(cell_name(settings), {})
         for seed in range(config.train.seed, config.train.seed + seeds):
             cell = override_config(config, {**settings, "train.seed": seed})
-            of_seed[result_place(cell, data)] = cell
+            of_seed[result_place(cell, inputs.key(cell.model.text))] = cell
     return cells
 
 

@@ -3,7 +3,7 @@
 `exvad compare --preset ucf_crime --systems all --seeds 5` reads the features and labels of a run
 and writes RUN/comparison/. Every training is a task on Ray, and so is a system without training.
 Results that are there already are kept, so a stopped comparison continues, and a finished one only
-writes its tables again.
+writes its tables again. Results of other features, labels or videos do not count.
 """
 
 from __future__ import annotations
@@ -46,6 +46,7 @@ from exvad.pipeline.studies.results import read_result
 from exvad.pipeline.tasks import RETRIES, with_full_places
 from exvad.store.grounding import text_width
 from exvad.store.store import Store
+from exvad.training.run_inputs import RunInputs
 
 if TYPE_CHECKING:
     from exvad.config import Config
@@ -225,14 +226,14 @@ def plan_trials(config: Config, plans: Sequence[AnyPlan], options: CompareOption
         plans: the systems.
         options: seeds and resamples.
     """
-    data = read_run_manifest(config).fingerprint()
+    inputs = RunInputs.read(config)
     budget = config.compare.model_dump_json(exclude={"options"})
     trials = []
     for plan in plans:
         if isinstance(plan, ScoredPlan):
             key = f"{REVISION} {plan.key} {plan.models(config)} {options.resamples}"
             answers = config.in_run(FOLDER, f"answers-{plan.name}-{plan.way}.jsonl")
-            result = result_place(plan.settings(config), data, FOLDER, key)
+            result = result_place(plan.settings(config), inputs.key(), FOLDER, key)
             trials.append(Trial(plan, config, result, str(answers)))
             continue
         for number in range(options.seeds):
@@ -240,7 +241,8 @@ def plan_trials(config: Config, plans: Sequence[AnyPlan], options: CompareOption
             seeded = override_config(config, {"train.seed": seed})
             key = f"{REVISION} {plan.key} {budget} {options.resamples}"
             checkpoint = config.in_run(FOLDER, plan.folder) if not number else ""
-            result = result_place(plan.settings(seeded), data, FOLDER, key)
+            settings = plan.settings(seeded)
+            result = result_place(settings, inputs.key(settings.model.text), FOLDER, key)
             trials.append(Trial(plan, seeded, result, str(checkpoint)))
     return trials
 
@@ -273,10 +275,10 @@ def _efficiency(
 ) -> Mapping[str, Any]:
     """Return the cost of a system as it was trained, measured now or before."""
     inputs = record["inputs"]
-    key = f"efficiency {REVISION} {plan.key} {snippets} {inputs}"
+    label_CD = torch.from_numpy(labels.embeddings(config))
+    key = f"efficiency {REVISION} {plan.key} {snippets} {inputs} {tuple(label_CD.shape)}"
     place = result_place(plan.settings(config), "", FOLDER, key)
     if not place.exists():
-        label_CD = torch.from_numpy(labels.embeddings(config))
         width, text_shape = inputs["visual_width"], inputs["text_shape"]
         system = _untrained(plan, config, label_CD, labels.phrases.classes, inputs)
         crops = config.data.crops if SYSTEMS[plan.name].crops else 1

@@ -18,6 +18,7 @@ from exvad.pipeline.studies.results import read_result
 from exvad.report.tables_page import render_tables
 from exvad.store.fingerprint import read_fingerprint
 from exvad.store.parts import PartFolder
+from exvad.training.run_inputs import RunInputs
 
 MANIFEST = "manifest.parquet"
 LABELS = ("labels.json", "labels.npz")
@@ -83,9 +84,10 @@ def _train_and_evaluate(config: Config, seed: int, arguments: Sequence[str]) -> 
 
 
 def _signature(config: Config, folder: Place, inputs: Sequence[str]) -> dict[str, Any]:
-    """Return everything but the features that the results of a seed depend on."""
+    """Return everything that the results of a seed depend on; of the features, what tells them."""
     return {
         "settings": json.loads(config.model_dump_json(by_alias=True)),
+        "inputs": RunInputs.read(config).key(),
         **{name: hashlib.sha256((folder / name).read_bytes()).hexdigest() for name in inputs},
     }
 

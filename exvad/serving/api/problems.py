@@ -15,14 +15,12 @@ from pydantic import ValidationError
 from starlette.exceptions import HTTPException as StarletteHTTPException
 from starlette.routing import Match, Mount
 
+from exvad.serving.queue.database import is_full_disk
 from exvad.serving.schemas.problems import Problem
 
 MEDIA_TYPE = "application/problem+json"
 DISK_FULL = "the server's disk is full: try again after space has been freed"
 _METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE")
-_DISK_FULL_CODES = (
-    sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR_WRITE, sqlite3.SQLITE_IOERR_SHMSIZE
-)  # fmt: skip
 _RETRY_LATER = {"Retry-After": "60"}
 
 Handler = Callable[[Request, Any], Coroutine[Any, Any, Response]]
@@ -65,7 +63,10 @@ def describe_error(error: Mapping[str, Any]) -> str:
     if error["type"] == "extra_forbidden":
         return f"{field}: there is no such option"
     if error["type"] == "model_attributes_type":
-        return f"{field}: send JSON, with the header Content-Type: application/json"
+        # Without the header, the body is not parsed.
+        if isinstance(error["input"], bytes):
+            return f"{field}: send JSON, with the header Content-Type: application/json"
+        return f"{field}: send a JSON object"
     return f"{field}: {error['msg'].removeprefix('Value error, ')}"
 
 
@@ -91,7 +92,7 @@ async def handle_os_error(_: Request, error: OSError) -> JSONResponse:
 
 async def handle_database_error(_: Request, error: sqlite3.OperationalError) -> JSONResponse:
     """Respond with 507 if the database can't grow; raise any other error again."""
-    if error.sqlite_errorcode not in _DISK_FULL_CODES:
+    if not is_full_disk(error):
         raise error
     return problem_response(507, DISK_FULL, _RETRY_LATER)
 

@@ -24,6 +24,7 @@ from exvad.encoders.answers import CaptionError
 from exvad.encoders.captioners.endpoint_captioner import EndpointCaptioner
 from exvad.encoders.loading import load_captioner, load_clip
 from exvad.encoders.protocols import Captioner
+from exvad.serving.deployments.device_health import DeviceHealth
 from exvad.serving.settings import ServerSettings
 from exvad.video.chunks import Chunk
 from exvad.video.decoding import DecodedChunk
@@ -80,17 +81,27 @@ class ClipDeployment:
     """
 
     def __init__(self, config: Config) -> None:
-        self._clip = load_clip(config)
+        self._clip, self._device = load_clip(config), DeviceHealth()
 
     @_batched
     async def encode_images(self, requests: list[Frames]) -> list[NDArray[np.float32]]:
         """Encode the frames of each request, uint8 [N, H, W, 3], into features [N, D]."""
-        return await asyncio.to_thread(compute_by_size, self._clip.encode_images, requests)
+        encoded: list[NDArray[np.float32]] = await self._device.compute(
+            compute_by_size, self._clip.encode_images, requests
+        )
+        return encoded
 
     @_batched
     async def encode_texts(self, requests: list[list[str]]) -> list[NDArray[np.float32]]:
         """Encode the N texts of each request into features [N, D]."""
-        return await asyncio.to_thread(compute_together, self._clip.encode_texts, requests)
+        encoded: list[NDArray[np.float32]] = await self._device.compute(
+            compute_together, self._clip.encode_texts, requests
+        )
+        return encoded
+
+    def check_health(self) -> None:
+        """Raise an error if the GPU can't be used, so that Ray Serve replaces the replica."""
+        self._device.check()
 
 
 @serve.deployment(name="Captioner", max_ongoing_requests=MAX_CAPTIONER_REQUESTS)
@@ -102,7 +113,7 @@ class CaptionerDeployment:
     """
 
     def __init__(self, config: Config) -> None:
-        self._captioner = load_captioner(config)
+        self._captioner, self._device = load_captioner(config), DeviceHealth()
         # Requests to an endpoint wait for nothing else, and are bounded by its client.
         is_remote = isinstance(self._captioner, EndpointCaptioner)
         self._callers = ThreadPoolExecutor(MAX_CAPTIONER_REQUESTS) if is_remote else None
@@ -120,7 +131,14 @@ class CaptionerDeployment:
 
     @_batched
     async def _caption(self, requests: list[Frames]) -> list[list[str] | CaptionError]:
-        return await asyncio.to_thread(caption_each, self._captioner, requests)
+        captions: list[list[str] | CaptionError] = await self._device.compute(
+            caption_each, self._captioner, requests
+        )
+        return captions
+
+    def check_health(self) -> None:
+        """Raise an error if the GPU can't be used, so that Ray Serve replaces the replica."""
+        self._device.check()
 
 
 def compute_together(

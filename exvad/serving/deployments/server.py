@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from ray import serve
 from ray.exceptions import RayActorError
+from ray.serve.schema import DeploymentStatus
 
 from exvad.data.storage.errors import reason_of
 from exvad.pipeline.progress.terminal import console
@@ -20,6 +21,8 @@ from exvad.pipeline.session import ray_output_hidden, ray_session
 from exvad.serving.deployments.application import assemble_application, prepare_application
 
 if TYPE_CHECKING:
+    from ray.serve import Application
+
     from exvad.serving.settings import ServerSettings
 
 # How long Ray waits for the process that takes HTTP requests, before it kills it. It gives it 5 s,
@@ -77,6 +80,27 @@ def check_port(host: str, port: int) -> None:
         raise ValueError(problem) from None
 
 
+def deploy(application: Application) -> None:
+    """Start the replicas of an application, and wait until they are ready.
+
+    Args:
+        application: the application.
+
+    Raises:
+        ValueError: a replica can't start; the message ends with its error.
+    """
+    try:
+        serve.run(application)
+    except RuntimeError as error:
+        reasons = [
+            f"{name}: {status.message.strip().splitlines()[-1]}"
+            for running in serve.status().applications.values()
+            for name, status in running.deployments.items()
+            if status.status == DeploymentStatus.DEPLOY_FAILED and status.message.strip()
+        ]
+        raise ValueError(f"the server does not start ({'; '.join(reasons) or error})") from error
+
+
 def run_server(host: str, port: int, settings: ServerSettings) -> None:
     """Serve until interrupted.
 
@@ -98,9 +122,10 @@ def run_server(host: str, port: int, settings: ServerSettings) -> None:
     # Who asks is waiting: Ray would let every other process of the machine go first.
     with ray_session(niceness=0):
         application = assemble_application(settings, served)
+        console.print("loading the models", highlight=False)
         start_serve(host, port)
         try:
-            serve.run(application)
+            deploy(application)
             console.print(f"serving on http://{host}:{port} · stop with Ctrl-C", highlight=False)
             stopped = threading.Event()
             signal.signal(signal.SIGTERM, lambda *_: stopped.set())

@@ -14,6 +14,7 @@ from dataclasses import replace
 from pathlib import Path, PurePosixPath
 from threading import Lock
 
+from exvad.data.annotations.class_names import folded_name
 from exvad.data.atomic import write_text_atomic
 from exvad.data.manifest import Manifest, hold_out
 from exvad.data.manifest_files import PARQUET_SUFFIXES, write_manifest
@@ -151,7 +152,7 @@ def make_manifest(
         assert video.review is not None
         events = tuple(
             TimedEvent(
-                event.start, event.end, spelling.setdefault(event.label.casefold(), event.label)
+                event.start, event.end, spelling.setdefault(folded_name(event.label), event.label)
             )
             for event in sorted(video.review.events, key=lambda event: (event.start, event.end))
             if event.counts
@@ -230,7 +231,7 @@ def _advise(reviews: Sequence[Review]) -> str:
     counts = Counter({"normal": sum(review.is_normal for review in reviews)})
     for review in reviews:
         labels = [event.label for event in review.events if event.counts]
-        counts.update({names.setdefault(label.casefold(), label) for label in labels})
+        counts.update({names.setdefault(folded_name(label), label) for label in labels})
     few = [f"{label} has {count}" for label, count in sorted(counts.items()) if count < MIN_VIDEOS]
     if not reviews or not few:
         return ""

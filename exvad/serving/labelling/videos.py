@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import glob
 import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 from exvad.data.folders import video_files
+from exvad.data.storage.patterns import is_pattern, matching_paths
 from exvad.data.storage.places import is_uri
 from exvad.serving.queue.analyses import AnalysisQueue
 from exvad.serving.queue.reviews import read_paths
@@ -92,9 +92,8 @@ def _find(name: str) -> Iterator[Path]:
     """
     if is_uri(name):
         raise ValueError(f"{name}: is not on this machine; download the videos first")
-    is_pattern = not Path(name).exists() and glob.has_magic(name)
-    paths = [Path(path) for path in sorted(glob.glob(name, recursive=True))]  # noqa: PTH207
-    paths = paths if is_pattern else [Path(name)]
+    has_matches = not Path(name).exists() and is_pattern(name)
+    paths = [Path(path) for path in matching_paths(name)] if has_matches else [Path(name)]
     found = [
         video.resolve()
         for path in paths

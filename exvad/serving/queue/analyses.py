@@ -2,7 +2,8 @@
 
 An analysis is on the disk before the client gets its id. A worker holds an analysis by a lease that
 it renews. The lease of a worker that crashed expires, and another worker starts the analysis again.
-Only the holder of the lease may write the result, so there is exactly one.
+Only the holder of the lease may write the result, so there is exactly one. Every claim counts as an
+attempt; a worker that is still alive takes its own back.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from exvad.results import Analysis
-from exvad.serving.queue.database import append_event, increment_counter
+from exvad.serving.queue.database import append_event, increment_counter, is_full_disk
 from exvad.serving.queue.leased import LeasedQueue, QueueFullError
 from exvad.serving.queue.webhooks import add_webhook
 from exvad.serving.schemas.analyses import AnalysisOptions, AnalysisState, AnalysisStatus, Triage
@@ -113,12 +114,12 @@ class AnalysisQueue(LeasedQueue):
 
     def claim(self, holder: str) -> Claim | None:
         """Claim the oldest analysis that no worker holds; None if there is none."""
-        now = time.time()
+        now, expired = time.time(), self.expired_before()
         with self.write() as connection:
             given_up = connection.execute(
                 "update analyses set state = 'failed', finished = ?, holder = null, error = ? "
                 "where state = 'running' and lease < ? and attempts >= ? returning id",
-                (now, CRASHED_ERROR, now, MAX_ATTEMPTS),
+                (now, CRASHED_ERROR, expired, MAX_ATTEMPTS),
             ).fetchall()
             for row in given_up:
                 _record_end(connection, row["id"], "failed", CRASHED_ERROR)
@@ -127,7 +128,7 @@ class AnalysisQueue(LeasedQueue):
                 "progress = 0, attempts = attempts + 1 where id = (select id from analyses "
                 "where state = 'queued' or (state = 'running' and lease < ?) "
                 "order by created limit 1) returning id, name, path, uploaded, options",
-                (holder, now + self.lease_seconds, now, now),
+                (holder, now + self.lease_seconds, now, expired),
             ).fetchone()
             if row is not None:
                 connection.execute("delete from events where subject_id = ?", (row["id"],))
@@ -154,6 +155,29 @@ class AnalysisQueue(LeasedQueue):
                 (time.time() + self.lease_seconds, progress, analysis_id, holder),
             )
             return renewed.rowcount == 1
+
+    def release(self, analysis_id: str, holder: str) -> None:
+        """Return an analysis to the queue, because the worker can't compute it now."""
+        with self.write() as connection:
+            connection.execute(
+                "update analyses set state = 'queued', holder = null, lease = null, progress = 0, "
+                "attempts = attempts - 1 where id = ? and holder = ? and state = 'running'",
+                (analysis_id, holder),
+            )
+
+    def take_back_attempt(self, analysis_id: str, holder: str) -> None:
+        """Take back the attempt of a worker that has lost its lease but has not crashed.
+
+        Args:
+            analysis_id: id of the analysis.
+            holder: the worker.
+        """
+        with self.write() as connection:
+            connection.execute(
+                "update analyses set attempts = attempts - 1 "
+                "where id = ? and holder != ? and state = 'running' and attempts > 1",
+                (analysis_id, holder),
+            )
 
     def publish(self, analysis_id: str, holder: str, kind: str, data: Mapping[str, object]) -> bool:
         """Append an event for the clients that follow an analysis.
@@ -287,15 +311,27 @@ class AnalysisQueue(LeasedQueue):
             return updated.rowcount == 1
 
     def delete(self, analysis_id: str) -> bool:
-        """Delete an analysis and its uploaded video; False if the analysis does not exist."""
+        """Delete an analysis and its uploaded video; False if the analysis does not exist.
+
+        On a full disk, the video makes room for the transaction that deletes the analysis.
+        """
+        upload = self.video_path(analysis_id) if self.is_upload(analysis_id) else None
+        try:
+            is_deleted = self._delete_row(analysis_id)
+        except sqlite3.OperationalError as error:
+            if upload is None or not is_full_disk(error):
+                raise
+            upload.unlink(missing_ok=True)
+            is_deleted = self._delete_row(analysis_id)
+        if upload is not None:
+            upload.unlink(missing_ok=True)
+        return is_deleted
+
+    def _delete_row(self, analysis_id: str) -> bool:
         with self.write() as connection:
-            row = connection.execute(
-                "delete from analyses where id = ? returning path, uploaded", (analysis_id,)
-            ).fetchone()
+            deleted = connection.execute("delete from analyses where id = ?", (analysis_id,))
             connection.execute("delete from events where subject_id = ?", (analysis_id,))
-        if row is not None and row["uploaded"]:
-            Path(row["path"]).unlink(missing_ok=True)
-        return row is not None
+        return deleted.rowcount == 1
 
     def delete_older(self, hours: float) -> int:
         """Delete analyses that ended more than some hours ago; return their number."""

@@ -27,6 +27,7 @@ from exvad.serving.queue.schema import (
 )
 
 LOCK_SECONDS = 30  # longest wait for a lock of another process
+FULL_DISK_CODES = (sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR_WRITE, sqlite3.SQLITE_IOERR_SHMSIZE)
 PRIVATE = 0o600  # the file has the passwords of cameras
 NOT_FOR_OTHERS = 0o007
 
@@ -210,6 +211,11 @@ def database_errors(path: Path) -> Iterator[None]:
                 "command again"
             ) from None
         raise ValueError(f"{path} can't be opened: {error}") from None
+
+
+def is_full_disk(error: sqlite3.OperationalError) -> bool:
+    """Whether a transaction has failed because the disk has no room for it."""
+    return error.sqlite_errorcode in FULL_DISK_CODES
 
 
 def _disk_problem(folder: Path) -> str:

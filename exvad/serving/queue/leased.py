@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import math
+import sqlite3
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from exvad.serving.queue.database import Database
@@ -26,3 +31,23 @@ class LeasedQueue(Database):
     def __init__(self, path: Path, lease_seconds: float = 30) -> None:
         super().__init__(path)
         self.lease_seconds = lease_seconds
+        self._failed_at = -math.inf  # by the monotonic clock
+
+    @contextmanager
+    def write(self, durable: bool = True) -> Iterator[sqlite3.Connection]:
+        """Run a transaction; see `Database.write`."""
+        try:
+            with super().write(durable) as connection:
+                yield connection
+        except sqlite3.OperationalError:
+            self._failed_at = time.monotonic()
+            raise
+
+    def expired_before(self) -> float:
+        """Return the time, in seconds since 1970, before which a lease must end to have expired.
+
+        While nothing can be written, as on a full disk, no lease can be renewed. Afterwards their
+        holders get the time of a lease to do so.
+        """
+        had_time = time.monotonic() - self._failed_at >= self.lease_seconds
+        return time.time() if had_time else 0.0

@@ -100,14 +100,14 @@ class StreamQueue(LeasedQueue):
 
     def claim(self, holder: str) -> StreamClaim | None:
         """Claim the oldest stream that no watcher holds; None if there is none."""
-        now = time.time()
+        now, expired = time.time(), self.expired_before()
         with self.write() as connection:
             row = connection.execute(
                 "update streams set holder = ?, lease = ?, state = 'waiting' where id = "
-                "(select id from streams where state != 'ended' and coalesce(lease, 0) < ? "
-                "order by created limit 1) "
+                "(select id from streams where state != 'ended' "
+                "and (coalesce(lease, 0) = 0 or lease < ?) order by created limit 1) "
                 "returning id, name, source, options, created, seconds, num_alerts",
-                (holder, now + self.lease_seconds, now),
+                (holder, now + self.lease_seconds, expired),
             ).fetchone()
             if row is None:
                 return None

@@ -50,6 +50,8 @@ async def resolve(host: str, port: int) -> Sequence[str]:
         infos = await loop.getaddrinfo(host, port, type=socket.SOCK_STREAM)
     except OSError:
         raise ForbiddenURLError(f"{host}: no such host") from None
+    except UnicodeError:  # a label that is too long or empty, or a character without a form
+        raise ForbiddenURLError("the URL is invalid: its host is not the name of a host") from None
     return [str(socket_address[0]) for *_, socket_address in infos]
 
 

@@ -2,9 +2,16 @@
 
 from __future__ import annotations
 
+import errno
+import os
+import stat
 from pathlib import Path
 
 MAX_NAME_LENGTH = 120
+
+
+class NoFileError(ValueError):
+    """There is no such file below the allowed root."""
 
 
 def safe_name(name: str) -> str:
@@ -30,15 +37,31 @@ def path_below(root: Path | None, name: str) -> Path:
         name: a path, relative to the root or absolute.
 
     Raises:
-        ValueError: there is no allowed root, or no such file below it.
+        NoFileError: there is no such file below the allowed root.
+        ValueError: there is no allowed root, or what the path names below it is no file.
     """
     if root is None:
         raise ValueError("this server reads no paths: its setting allowed_root names no folder")
     root = root.resolve()
     try:
         path = (root / name).resolve()
-        if path.is_relative_to(root) and path.is_file():
-            return path
-    except (OSError, RuntimeError):  # the name is too long, or links form a circle
-        pass
-    raise ValueError("there is no such file below the allowed root")
+        # Of what is not below the root, nothing may be said.
+        mode = path.stat().st_mode if path.is_relative_to(root) else None
+    except RuntimeError:
+        mode = None if _leaves(root, name) else stat.S_IFLNK
+    except OSError as error:  # there is none, or the name is too long
+        is_circle = error.errno == errno.ELOOP and not _leaves(root, name)
+        mode = stat.S_IFLNK if is_circle else None
+    if mode is None:
+        raise NoFileError("there is no such file below the allowed root")
+    if stat.S_ISLNK(mode):
+        raise ValueError("this path is no file: it is a link that leads back to itself")
+    if not stat.S_ISREG(mode):
+        kind = "a folder" if stat.S_ISDIR(mode) else "a pipe, a socket or a device"
+        raise ValueError(f"this path is no file: it is {kind}")
+    return path
+
+
+def _leaves(root: Path, name: str) -> bool:
+    """Whether a path leads out of a folder, whatever its links do."""
+    return not Path(os.path.normpath(root / name)).is_relative_to(root)

@@ -33,6 +33,8 @@ from exvad.serving.sources.stream_reader import MAX_MESSAGE, SourceSpec, read_so
 from exvad.video.sandbox_child import limit_resources
 from exvad.video.sandbox_warmup import warm_up
 
+PAGE_MARKS = (b"<!doctype", b"<html")
+
 
 def main() -> None:
     """Open the source that standard input names, as often as the forked process asks for it."""
@@ -176,8 +178,10 @@ class SourceServer:
 
     async def _copy(self, url: str, target: socket.socket, opened: Future[None]) -> None:
         async with self._fetcher.open_located(url, endless=True) as (location, parts):
-            opened.set_result(None)
             start = await read_start(parts)
+            if start.lstrip().lower().startswith(PAGE_MARKS):
+                raise ValueError("the URL leads to a web page, not to a stream")
+            opened.set_result(None)
             if not is_playlist(start):
                 target.sendall(start)
                 async for part in parts:

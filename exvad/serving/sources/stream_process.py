@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import math
 import os
@@ -21,7 +22,7 @@ import numpy as np
 from exvad.serving.recording.channel import receive
 from exvad.serving.recording.ring import RecordingRing
 from exvad.serving.sources.stream_reader import SourceSpec
-from exvad.video.frame_buffer import LiveFrame, Notice
+from exvad.video.frame_buffer import MAX_GAPS, LiveFrame, Notice
 from exvad.video.sandbox import sandbox_environment
 
 COMMAND = [sys.executable, "-m", "exvad.serving.sources.stream_child"]
@@ -157,14 +158,17 @@ def _parse(line: bytes, reader: _PipeReader) -> LiveFrame | Notice:
             return notice
         height, width = (int(side) for side in head["shape"])
         seconds, decoded_at = float(head["time"]), float(head["decoded_at"])
+        gaps = tuple((float(start), float(end)) for start, end in head["gaps"])
     except (ValueError, KeyError, TypeError, OverflowError, RecursionError):
         raise _ProtocolError from None
     if min(height, width) < 1 or height * width > MAX_PIXELS:
         raise _ProtocolError
-    if not (math.isfinite(seconds) and math.isfinite(decoded_at)):
+    if not all(map(math.isfinite, [seconds, decoded_at, *itertools.chain(*gaps)])):
+        raise _ProtocolError
+    if len(gaps) > MAX_GAPS or any(start > end for start, end in gaps):
         raise _ProtocolError
     pixels = np.frombuffer(reader.read_exactly(height * width * 3), np.uint8)
-    return LiveFrame(pixels.reshape(height, width, 3), seconds, decoded_at)
+    return LiveFrame(pixels.reshape(height, width, 3), seconds, decoded_at, gaps)
 
 
 class _PipeReader:

@@ -114,8 +114,8 @@ def read_source(control: socket.socket, output: IO[bytes], spec: SourceSpec, par
             _write_line(output, {"notice": [item.kind, item.text, item.count]})
         else:
             for frame in item:
-                shape, decoded_at = frame.frame.shape[:2], frame.decoded_at
-                _write_line(output, {"shape": shape, "time": frame.time, "decoded_at": decoded_at})
+                head = {"shape": frame.frame.shape[:2], "time": frame.time}
+                _write_line(output, {**head, "decoded_at": frame.decoded_at, "gaps": frame.gaps})
                 output.write(frame.frame.tobytes())
         output.flush()
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 import time
 import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from typing import TYPE_CHECKING, TypeVar
 
 from exvad.detector.detector import AnalysisCallbacks, TimedAnalysis
@@ -14,6 +16,7 @@ from exvad.serving.queue.retrying import retry_while_disk_full
 from exvad.serving.schemas.operations import ServedModel
 from exvad.serving.sources.paths import path_below
 from exvad.serving.sources.spool import Spool
+from exvad.serving.workers.errors import MODEL_ERRORS, NoReplicaError, is_device_error
 from exvad.serving.workers.timing import Interval, repeat_in_background
 from exvad.video.container import VideoError
 
@@ -33,6 +36,7 @@ CLEANUP_SECONDS = 600.0
 TEXT_SECONDS = 0.1  # between two events of the explanation while it is written
 
 T = TypeVar("T")
+_LOG = logging.getLogger(__name__)
 
 
 class LeaseLostError(Exception):
@@ -114,11 +118,29 @@ class AnalysisWorker:
             try:
                 outcome, timings = self._analyze(claim)
             except LeaseLostError:
+                self._retry(lambda: self.queue.take_back_attempt(claim.analysis_id, self.holder))
+                return True
+            except NoReplicaError:
+                _LOG.exception("analysis %s waits: a model does not answer", claim.analysis_id)
+                self._retry(lambda: self.queue.release(claim.analysis_id, self.holder))
                 return True
             except (ValueError, OSError) as error:
                 outcome = str(error).replace(str(claim.path), claim.name)
-            self._retry(lambda: self.queue.finish(claim.analysis_id, self.holder, outcome, timings))
+            except MODEL_ERRORS as error:
+                if is_device_error(error):
+                    raise
+                _LOG.exception("analysis %s failed", claim.analysis_id)
+                outcome = (
+                    f"{claim.name}: a model failed on this video ({type(error).__name__}); the "
+                    "server's log says where"
+                )
+            self._finish(claim, outcome, timings)
         return True
+
+    def _finish(self, claim: Claim, outcome: Analysis | str, timings: dict[str, float]) -> None:
+        finish = partial(self.queue.finish, claim.analysis_id, self.holder, outcome, timings)
+        if not self._retry(finish):
+            self._retry(lambda: self.queue.take_back_attempt(claim.analysis_id, self.holder))
 
     def send_heartbeat(self) -> None:
         """Report that the worker is alive, and the model it uses."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+import sqlite3
 import threading
 import time
 import uuid
@@ -9,13 +11,14 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from exvad.results.live import LiveNotice, LiveScores
 from exvad.serving.queue.retrying import retry_while_disk_full
 from exvad.serving.recording.ring import Limits, RecordingRing, clean_up
 from exvad.serving.schemas.streams import StreamSource
-from exvad.serving.sources.paths import path_below
+from exvad.serving.sources.paths import NoFileError, path_below
 from exvad.serving.sources.stream_process import StreamProcess
 from exvad.serving.workers.errors import NoReplicaError
 from exvad.serving.workers.live_stream import LiveStream, StreamEvent
@@ -28,7 +31,9 @@ if TYPE_CHECKING:
 
 POLL_SECONDS = 0.5
 RENEW_SECONDS = 1.0
+MISSING_SECONDS = 5.0  # between two looks for a file that is away
 CLEANUP_SECONDS = 600.0
+_LOG = logging.getLogger(__name__)
 
 
 class StreamWatcher:
@@ -87,10 +92,12 @@ class StreamWatcher:
                     self._publish(claim, event, released)
                 ended = not released.is_set()
         except NoReplicaError as error:
-            self._publish_notice(claim, "lost", str(error))
+            self._publish_notice(claim, "lost", str(error), stopped)
         except ValueError as error:
-            self._publish_notice(claim, "ended", str(error))
+            self._publish_notice(claim, "ended", str(error), stopped)
             ended = True
+        except sqlite3.OperationalError:
+            _LOG.exception("stream %s was released while the disk was full", claim.stream_id)
         except BaseException:
             self.failed = True  # the health check of the replica reads it
             raise
@@ -107,11 +114,14 @@ class StreamWatcher:
         """
         source, is_file = claim.source, claim.source.path is not None
         if source.path is not None:  # the path may lead elsewhere since it was submitted
-            path = path_below(self.settings.allowed_root, source.path)
+            path = self._find_file(claim, source.path, released)
+            if path is None:
+                return
             source = StreamSource(path=str(path))
         stream = LiveStream(self._detector, claim.options)
         classes = stream.checkpoint.classes
-        self.streams.record_detector(claim.stream_id, claim.holder, stream.rule.on, classes)
+        record = partial(self.streams.record_detector, claim.stream_id, claim.holder)
+        retry_while_disk_full(partial(record, stream.rule.on, classes), released)
         # A camera goes on meanwhile; a file is read from its beginning again.
         start_time = 0.0 if is_file else time.time() - claim.created
         spec = stream.source_spec(claim.name, source, self.settings, start_time)
@@ -119,6 +129,27 @@ class StreamWatcher:
         last_seconds = claim.seconds if is_file else None
         with ThreadPoolExecutor(1) as explainer:
             yield from stream.follow(process, released, explainer, claim.num_alerts, last_seconds)
+
+    def _find_file(self, claim: StreamClaim, name: str, released: threading.Event) -> Path | None:
+        """Return the path of a growing file, and wait for it while it is away.
+
+        Returns:
+            None if `released` was set first.
+
+        Raises:
+            ValueError: what the path names is no file.
+        """
+        is_reported = False
+        while not released.is_set():
+            try:
+                return path_below(self.settings.allowed_root, name)
+            except NoFileError as error:
+                if not is_reported:
+                    text = f"{claim.name}: {error}; trying again every {MISSING_SECONDS:.0f} s"
+                    self._publish_notice(claim, "lost", text, released)
+                is_reported = True
+            released.wait(MISSING_SECONDS)
+        return None
 
     def _has_stream(self, stream_id: str) -> bool:
         return self.streams.status(stream_id) is not None
@@ -153,9 +184,12 @@ class StreamWatcher:
             retry_while_disk_full(store, released)  # of an alert that is gone, it is dropped
             del peak_frames[number]
 
-    def _publish_notice(self, claim: StreamClaim, kind: str, text: str) -> None:
+    def _publish_notice(
+        self, claim: StreamClaim, kind: str, text: str, stopped: threading.Event
+    ) -> None:
         notice = LiveNotice(kind=kind, text=text)
-        self.streams.publish_notice(claim.stream_id, claim.holder, notice)
+        publish = partial(self.streams.publish_notice, claim.stream_id, claim.holder, notice)
+        retry_while_disk_full(publish, stopped)
 
     @contextmanager
     def _renewed_lease(

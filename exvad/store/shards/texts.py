@@ -21,6 +21,7 @@ from exvad.store.grounding import (
     text_width,
 )
 from exvad.store.shards.ragged import RaggedRows
+from exvad.store.survey import NO_EXPLANATION
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -133,7 +134,7 @@ class TextPlan:
                     "does not have: it was made from other vision features. Make it again with "
                     "--fresh."
                 )
-        missing = {video: "no explanation" for video in of_video if video not in snippets}
+        missing = {video: NO_EXPLANATION for video in of_video if video not in snippets}
         if missing:
             raise MissingFeaturesError(missing)
         if text == "explanation":
@@ -142,7 +143,7 @@ class TextPlan:
             rows = [max(1, len(snippets[video])) for video in of_video]
             return cls(stage, of_video, snippets, max_snippets, rows, text)
         rows = [
-            2 * max_snippets if length > max_snippets else len(snippets[video])
+            2 * max_snippets if length > max_snippets else max(1, len(snippets[video]))
             for video, length in of_video.items()
         ]
         return cls(stage, of_video, snippets, max_snippets, rows, text)

@@ -6,7 +6,7 @@ import time
 from collections import deque
 from statistics import median
 
-from exvad.video.footage.clock import DEFAULT_STEP, MAX_GAP, MIN_GAP
+from exvad.video.footage.clock import DEFAULT_STEP, GAP_STEPS, MAX_GAP, MIN_GAP
 
 MIN_STEP = 1e-3  # seconds between the times of two frames: times increase strictly
 _STEPS = 15  # of which the median is the usual step
@@ -25,6 +25,12 @@ class StreamClock:
         step: seconds from one frame to the next according to the header of a file; None for a
             source that is received as it plays: until it gives a time, the clock of this machine is
             used.
+
+    Attributes:
+        gap: seconds at which nothing was recorded before the frame that was read last, from the end
+            of the frame before; of no length where the clock jumped, at the first frame behind the
+            jump. None without one. A jump is reported with the second frame behind it: until then
+            it may be a stray time.
     """
 
     def __init__(self, connected_at: float, step: float | None = None) -> None:
@@ -37,6 +43,8 @@ class StreamClock:
         self._offset = 0.0
         self._former_offset: float | None = None
         self._steps: deque[float] = deque(maxlen=_STEPS)
+        self.gap: tuple[float, float] | None = None
+        self._jump: float | None = None  # seconds of a jump that is not reported yet
 
     def read(self, source_time: float | None) -> float:
         """Return the stream's time of a frame.
@@ -44,6 +52,7 @@ class StreamClock:
         Args:
             source_time: the time that the source gives it; None if it gives none.
         """
+        self.gap = None
         if source_time is None or source_time == self._source_time:
             seconds = self._place()
         elif self._source_time is None:
@@ -68,18 +77,29 @@ class StreamClock:
             former_step = source_time + self._former_offset - self._last_own
             if 0 < former_step <= MIN_GAP:
                 offset, self._former_offset = self._former_offset, None
-                step = former_step
+                step, self._jump = former_step, None
         # Behind the frames that were placed, the clock stood still and goes on from there.
         stood_still = self._last - (self._last_own + step) > MIN_GAP
         if step < 0 or step > MAX_GAP or stood_still:
             seconds = max(self._place(), self._last + MIN_STEP)
             self._former_offset = self._offset
             offset = seconds - source_time
+            if step < 0 or step > MAX_GAP:
+                self._jump = seconds
         else:
             seconds = self._last_own + step
+            self._find_gap(seconds)
             self._steps.append(step / self._frames)
         self._take(source_time, offset, seconds)
         return seconds
+
+    def _find_gap(self, seconds: float) -> None:
+        """Set the gap before a frame whose clock goes on from the frame before."""
+        usual_step = self._usual_step()
+        if self._jump is not None:
+            self.gap, self._jump = (self._jump, self._jump), None
+        elif seconds - self._last > max(MIN_GAP, GAP_STEPS * usual_step):
+            self.gap = self._last + usual_step, seconds
 
     def _take(self, source_time: float, offset: float, seconds: float) -> None:
         """Keep the time of a frame as that from which the next ones are placed."""

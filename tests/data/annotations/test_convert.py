@@ -111,6 +111,38 @@ def test_label_studio_becomes_a_manifest_with_seconds(tmp_path: Path) -> None:
     assert "no event and no label, counted as 'Normal': cam2/0001.mp4" in conversion.notes
 
 
+def test_predictions_of_label_studio_are_no_labels(tmp_path: Path) -> None:
+    """Nobody has looked at a task that has only those."""
+    region = {
+        "type": "timelinelabels",
+        "value": {"ranges": [{"start": 2, "end": 9}], "timelinelabels": ["Robbery"]},
+    }
+    seen = {"data": {"video": "a.mp4", "fps": 25}, "annotations": [{"result": [region]}]}
+    guess = {"data": {"video": "b.mp4", "fps": 25}, "predictions": [{"result": [region]}]}
+    source, target = write(tmp_path / "export.json", [seen, guess]), tmp_path / "videos.csv"
+    conversion = convert_annotations(source, target)
+    assert [video.video_id for video in read_manifest(target).videos] == ["a"]
+    assert any("no annotation: 1 (b.mp4)" in note for note in conversion.notes)
+    write(source, [guess])
+    with pytest.raises(AnnotationError, match=r"export.json: has only .*predictions are no labels"):
+        convert_annotations(source, target)
+    # Another tool, in which people go on to correct them, gets them.
+    assert convert_annotations(source, tmp_path / "events.json", ("", "coco-vid")).events == 1
+
+
+def test_an_export_of_normal_videos_needs_the_names_of_the_abnormal_classes(tmp_path: Path) -> None:
+    quiet = [{"data": {"video": "a.mp4"}, "annotations": [{"result": []}]}]
+    source, target = write(tmp_path / "export.json", quiet), tmp_path / "videos.csv"
+    with pytest.raises(AnnotationError, match=r"export.json: no video has an event.*--classes"):
+        convert_annotations(source, target)
+    convert_annotations(source, target, classes=["Robbery", "Arson"])
+    manifest = read_manifest(target)
+    assert manifest.classes == ("Normal", "Robbery", "Arson")
+    assert manifest.videos[0].labels == ("Normal",)
+    assert main(["convert-annotations", str(source), str(target), "--classes", "Theft, Fire"]) == 0
+    assert read_manifest(target).classes == ("Normal", "Theft", "Fire")
+
+
 def test_videos_in_a_folder_give_paths_lengths_and_rates(
     tmp_path: Path, measure: VideoLength
 ) -> None:

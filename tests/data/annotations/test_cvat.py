@@ -33,6 +33,27 @@ def test_read_cvat_reads_tags_of_the_tasks_of_a_project(tmp_path: Path) -> None:
     assert two == AnnotatedVideo("two.mp4", num_frames=100)
 
 
+@pytest.mark.parametrize(
+    ("other", "what"),
+    [("", "is without a task_id"), (' task_id="7"', "is of task 7, which <meta> does not list")],
+)
+def test_marks_of_no_task_of_a_project_are_refused(tmp_path: Path, other: str, what: str) -> None:
+    lost = CVAT_PROJECT.replace(' task_id="8"', other)
+    with pytest.raises(AnnotationError, match=rf"an? <image> \(id 10\) {what}, so its video is"):
+        read_cvat(write(tmp_path, lost))
+    track = f'<track id="3" label="Arson"{other}><box frame="1" outside="0"/></track>'
+    lost = CVAT_PROJECT.replace("</annotations>", f"{track}</annotations>")
+    with pytest.raises(AnnotationError, match=rf"a <track> \(id 3\) of 'Arson' {what}"):
+        read_cvat(write(tmp_path, lost))
+
+
+def test_marks_of_the_only_task_of_a_project_need_no_task_id(tmp_path: Path) -> None:
+    start, end = CVAT_PROJECT.index("<task><id>9"), CVAT_PROJECT.index("</tasks>")
+    one_task = CVAT_PROJECT[:start] + CVAT_PROJECT[end:]
+    (one,) = read_cvat(write(tmp_path, one_task.replace(' task_id="8"', ""))).videos
+    assert one.events == (Event(10, 20, "Arson"), Event(30, 35, "Arson"))
+
+
 def test_read_cvat_reads_a_folder_and_jobs(tmp_path: Path) -> None:
     write(tmp_path, CVAT_VIDEO.replace("task>", "job>"), "a.xml")
     write(tmp_path, CVAT_PROJECT, "b.xml")

@@ -158,6 +158,46 @@ def test_read_label_studio_names_what_is_wrong(
         read_label_studio(path)
 
 
+UNNAMED: dict[str, Any] = {
+    "timelinelabels": {"ranges": [{"start": 1, "end": 10}], "timelinelabels": []},
+    "labels": {"start": 1.5, "end": 4},
+    "videorectangle": {"framesCount": 9, "sequence": [{"frame": 1, "enabled": True}]},
+}
+
+
+@pytest.mark.parametrize(
+    ("kind", "place"),
+    [
+        ("timelinelabels", r" \(frames 1 to 10\)"),
+        ("labels", r" \(seconds 1.5 to 4\)"),
+        ("videorectangle", ""),
+    ],
+)
+def test_a_region_without_a_label_is_refused(tmp_path: Path, kind: str, place: str) -> None:
+    """Somebody marked it, so that its video is not a normal one."""
+    region = {"id": "Zb3", "type": kind, "value": UNNAMED[kind]}
+    task = {"data": {"video": "a.mp4", "fps": 25}, "annotations": [{"result": [region]}]}
+    message = rf"task 1 \(a.mp4\): the region Zb3{place} has no label: give it one in Label Studio"
+    with pytest.raises(AnnotationError, match=message):
+        read_label_studio(write(tmp_path, [task]))
+
+
+def test_a_region_without_a_label_is_refused_in_json_min(tmp_path: Path) -> None:
+    region = {"ranges": [{"start": 1, "end": 10}]}
+    task = {"id": 1, "video": "a.mp4", "fps": 25, "events": [region]}
+    with pytest.raises(AnnotationError, match=r"the region \(frames 1 to 10\) has no label"):
+        read_label_studio(write(tmp_path, [task]))
+
+
+def test_a_tracked_box_may_lack_a_label_where_the_video_has_one(tmp_path: Path) -> None:
+    box = {"type": "videorectangle", "value": UNNAMED["videorectangle"]}
+    choice = {"type": "choices", "value": {"choices": ["Arson"]}}
+    task = {"data": {"video": "a.mp4"}, "annotations": [{"result": [box, choice]}]}
+    read = read_label_studio(write(tmp_path, [task]))
+    assert read.videos == (AnnotatedVideo("a.mp4", ("Arson",)),)
+    assert read.notes == ("1 results of type 'videorectangle' mark no event",)
+
+
 @settings(max_examples=40, deadline=None)
 @given(annotations=marked_annotations())
 def test_marked_events_come_back_from_label_studio(

@@ -184,6 +184,21 @@ def test_a_row_that_says_nothing_new_counts_once(tmp_path: Path) -> None:
     assert b.class_events() == [(116, 200, "Robbery"), (300, 310, "Robbery")]
 
 
+def test_the_same_event_twice_in_a_row_counts_once(tmp_path: Path) -> None:
+    text = "# classes: Normal, Robbery\npath,split,labels,events,spans\n"
+    text += "b.mp4,test,Robbery,Robbery:5f-9f;robbery:5f-9f;Robbery:5s-9s;Robbery:5s-9s,1-2;1-2\n"
+    manifest = read_manifest(write(tmp_path, text))
+    (video,) = manifest.videos
+    assert video.events == (Event(5, 9, "Robbery"),)
+    assert video.timed_events == (TimedEvent(5, 9, "Robbery"),)
+    assert video.spans == ((1, 2),)
+    assert [note.split(":3: ")[-1] for note in manifest.notes if ":3: " in note] == [
+        "1 of the events of b stand there twice; they count once",
+        "1 of the timed events of b stand there twice; they count once",
+        "1 of the spans of b stand there twice; they count once",
+    ]
+
+
 def test_series_of_labels_are_no_near_misses(tmp_path: Path) -> None:
     labels = ["zone 1", "zone 2", "zone 2", "type a", "type b", "type b", "Fighting", "Fight"]
     rows = "".join(f"{number}.mp4,train,{label},\n" for number, label in enumerate(labels))

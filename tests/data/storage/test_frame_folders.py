@@ -10,7 +10,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from exvad.data.storage.frame_folders import JoinedFiles, is_frame_folder, list_frames
+from exvad.data.storage.frame_folders import (
+    JoinedFiles,
+    images_and_videos,
+    is_frame_folder,
+    list_frames,
+)
 
 
 def test_frames_are_the_images_in_the_order_of_their_numbers(tmp_path: Path) -> None:
@@ -29,6 +34,18 @@ def test_only_files_are_frames(tmp_path: Path) -> None:
     (tmp_path / "4.jpg").symlink_to(tmp_path / "5.jpg")
     assert is_frame_folder(tmp_path)
     assert [path.name for path in list_frames(tmp_path)] == ["4.jpg", "5.jpg"]
+
+
+def test_a_folder_with_a_video_is_no_folder_of_frames(tmp_path: Path) -> None:
+    (tmp_path / "1.jpg").write_bytes(b"x")
+    (tmp_path / ".a.mp4").write_bytes(b"x")
+    (tmp_path / "b.mp4").mkdir()
+    assert is_frame_folder(tmp_path)
+    assert images_and_videos(tmp_path) == (1, 0)
+    (tmp_path / "c.mp4").write_bytes(b"x")
+    assert not is_frame_folder(tmp_path)
+    assert images_and_videos(tmp_path) == (1, 1)
+    assert images_and_videos(tmp_path / "c.mp4") == (0, 0)
 
 
 @given(contents=st.lists(st.binary(max_size=5), min_size=1, max_size=6), data=st.data())

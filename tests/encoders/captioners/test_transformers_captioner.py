@@ -45,6 +45,15 @@ def test_caption_does_not_depend_on_the_batch_size() -> None:
     assert captions == many.caption(frames)
 
 
+@pytest.mark.parametrize("size", [(1, 1), (1, 64), (64, 1), (3, 3), (3, 64)])
+def test_frames_of_a_few_pixels_are_captioned_like_enlarged_ones(size: tuple[int, int]) -> None:
+    """Their height is not taken for the number of channels."""
+    captioner = load("package:captioner")
+    frames = np.full((1, *size, 3), [200, 30, 30], np.uint8)
+    enlarged = np.full((1, 96, 96, 3), [200, 30, 30], np.uint8)
+    assert captioner.caption(frames) == captioner.caption(enlarged)
+
+
 def test_captioner_names_a_model_that_cannot_be_found() -> None:
     with pytest.raises(ModelUnavailableError, match="can't load model '/no/such/model'"):
         load("/no/such/model")

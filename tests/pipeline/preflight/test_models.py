@@ -8,7 +8,12 @@ import pytest
 from open_clip.constants import HF_SAFE_WEIGHTS_NAME
 
 from exvad.config import load_config
-from exvad.pipeline.preflight.models import check_clip, check_transformers, model_checks
+from exvad.pipeline.preflight.models import (
+    check_clip,
+    check_transformers,
+    model_checks,
+    shipped_models_note,
+)
 from tests.helpers.hub import cache_repository, use_cache, use_hub
 from tests.helpers.processes import free_port
 
@@ -20,6 +25,16 @@ def test_packaged_models_are_complete() -> None:
     ]
     assert [finding.what for finding in findings] == ["clip.model", "captioner.model", "llm.model"]
     assert all(finding.ok for finding in findings)
+
+
+def test_the_demos_models_are_named_where_other_videos_are_read() -> None:
+    own = ["data.kind=manifest", "data.manifest=own.csv"]
+    note = shipped_models_note(load_config("demo", own))
+    assert note.startswith("captioner.model=package:captioner and llm.model=package:llm: ")
+    assert "Arson" in note
+    assert shipped_models_note(load_config("demo")) == ""
+    real = ["captioner.model=Salesforce/blip2-opt-2.7b", "llm.backend=openai"]
+    assert shipped_models_note(load_config("demo", [*own, *real])) == ""
 
 
 def test_each_backend_has_its_checks() -> None:

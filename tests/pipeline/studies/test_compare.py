@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import csv
 import re
+import shutil
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from exvad.baselines import SYSTEMS
 from exvad.baselines.common.system import trainable_parameters
 from exvad.checkpoints.checkpoint import load_checkpoint
 from exvad.config import Config
+from exvad.data.dataset import read_run_manifest
 from exvad.evaluation.system_trial import TrialPlan
+from exvad.laam.run_labels import import_labels
 from exvad.pipeline.studies.compare import (
     CompareOptions,
     compare,
@@ -20,6 +24,8 @@ from exvad.pipeline.studies.compare import (
     plan_trials,
     read_plans,
 )
+from exvad.store.import_features import import_text, import_visual
+from exvad.store.store import Store
 from tests.helpers import planted
 
 
@@ -129,6 +135,43 @@ def test_a_trial_is_found_by_what_it_depends_on(tmp_path: Path) -> None:
     assert {str(trial.result) for trial in again} == places
     longer = config.model_copy(update={"compare": config.compare.model_copy(update={"steps": 7})})
     assert not places & {str(t.result) for t in plan_trials(longer, plans, options)}
+
+
+def test_results_of_other_labels_or_features_do_not_count(tmp_path: Path) -> None:
+    config = planted_config(tmp_path)
+    plans = read_plans("real_ad,ex_vad,flashback")
+
+    def places() -> set[str]:
+        return {str(t.result) for t in plan_trials(config, plans, CompareOptions(seeds=1))}
+
+    first = places()
+    with np.load(tmp_path / "labels.npz") as labels:
+        same = dict(labels)
+    np.savez(tmp_path / "labels.npz", allow_pickle=False, **same)
+    import_labels(tmp_path / "labels.npz", planted.CLASSES, config)
+    assert places() == first
+    np.savez(tmp_path / "labels.npz", allow_pickle=False, **{k: v + 1 for k, v in same.items()})
+    import_labels(tmp_path / "labels.npz", planted.CLASSES, config)
+    other_labels = places()
+    assert not other_labels & first
+    shutil.rmtree(tmp_path / "run" / "store")
+    manifest = read_run_manifest(config)
+    import_visual(tmp_path / "in", manifest, Store(config.store_path), config.data.stride)
+    assert not places() & (first | other_labels)
+
+
+def test_texts_change_the_results_of_systems_that_read_them(tmp_path: Path) -> None:
+    config = planted_config(tmp_path)
+    plans = read_plans("real_ad,tevad,flashback")
+
+    def places() -> list[str]:
+        return [str(t.result) for t in plan_trials(config, plans, CompareOptions(seeds=1))]
+
+    before, manifest = places(), read_run_manifest(config)
+    np.savez(tmp_path / "text.npz", v0=np.ones(8, np.float32), v1=np.ones(8, np.float32))
+    import_text(tmp_path / "text.npz", manifest, Store(config.store_path))
+    after = places()
+    assert [a != b for a, b in zip(before, after, strict=True)] == [False, True, True]
 
 
 @pytest.mark.slow

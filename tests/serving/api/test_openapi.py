@@ -329,7 +329,7 @@ def test_ranges_of_a_video_are_answered_as_documented(server: Server) -> None:
         for byte_range, status in {
             "bytes=0-9": 206,
             "bytes=99999999-": 416,
-            "bytes=x": 400,
+            "bytes=x": 200,
         }.items():
             response = http.get(path, headers={"Range": byte_range})
             assert response.status_code == status

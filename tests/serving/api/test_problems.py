@@ -6,6 +6,8 @@ from fastapi.testclient import TestClient
 
 from tests.helpers.api import problem_detail
 
+JSON = {"Content-Type": "application/json"}
+
 
 def test_invalid_requests_are_described(idle_client: TestClient) -> None:
     refused = [
@@ -19,6 +21,10 @@ def test_invalid_requests_are_described(idle_client: TestClient) -> None:
             "body: off is larger",
         ),
         (idle_client.patch("/v1/analyses/x", content="{}"), "Content-Type: application/json"),
+        *(
+            (idle_client.patch("/v1/analyses/x", content=body, headers=JSON), "send a JSON object")
+            for body in ("[]", '"x"', "1")
+        ),
     ]
     for response, detail in refused:
         assert detail in problem_detail(response, 422)

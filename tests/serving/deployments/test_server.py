@@ -17,7 +17,8 @@ from exvad.cli.main import main
 from exvad.client import Client
 from exvad.data.world.render import render_video
 from exvad.data.world.scene import Scene
-from exvad.serving.deployments.server import check_host, check_port, start_serve
+from exvad.pipeline.session import ray_session
+from exvad.serving.deployments.server import check_host, check_port, deploy, start_serve
 from exvad.serving.settings import ServerSettings
 from tests.helpers.checkpoints import save_untrained_checkpoint
 from tests.helpers.processes import exvad_command, free_port, stop
@@ -98,3 +99,19 @@ def test_serve_analyzes_videos_until_ctrl_c(tmp_path: Path) -> None:
                 stop(process)
     assert process.returncode == 0, before + after
     assert "accepted videos are analyzed after the next start" in after
+
+
+@serve.deployment
+class Broken:
+    def __init__(self) -> None:
+        raise OSError("there are no weights")
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")  # of Ray, about its own settings
+def test_replica_that_cannot_start_is_a_sentence() -> None:
+    with ray_session(niceness=0):
+        start_serve("127.0.0.1", free_port())
+        with pytest.raises(ValueError, match=r"Broken: OSError: there are no weights\)$"):
+            deploy(Broken.bind())  # type: ignore[attr-defined]
+        serve.shutdown()

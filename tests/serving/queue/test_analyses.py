@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import sqlite3
 import subprocess
 import sys
 import threading
@@ -107,6 +108,58 @@ def test_claim_gives_up_a_video_that_crashed_its_workers(queue: AnalysisQueue) -
     webhook = WebhookQueue(queue.path).claim()
     assert webhook is not None
     assert webhook.analysis_id == analysis_id
+
+
+def fail_to_write(queue: AnalysisQueue) -> None:
+    """Let a write fail as on a full disk."""
+    with pytest.raises(sqlite3.OperationalError), queue.write():
+        raise sqlite3.OperationalError("database or disk is full")
+
+
+def test_a_lease_that_could_not_be_renewed_has_not_expired(queue: AnalysisQueue) -> None:
+    analysis_id = add(queue)
+    assert queue.claim("alive") is not None
+    for _ in range(2 * MAX_ATTEMPTS):
+        time.sleep(LEASE_SECONDS)
+        fail_to_write(queue)
+    assert queue.claim("other") is None
+    assert queue.renew(analysis_id, "alive")
+    time.sleep(LEASE_SECONDS + 0.05)
+    assert queue.claim("other") is not None  # it has had the time to renew
+
+
+def test_other_analyses_are_claimed_right_after_a_full_disk(queue: AnalysisQueue) -> None:
+    analysis_ids = [add(queue) for _ in range(2)]
+    assert queue.claim("alive") is not None
+    time.sleep(LEASE_SECONDS + 0.05)
+    fail_to_write(queue)
+    claim = queue.claim("other")
+    assert claim is not None
+    assert claim.analysis_id == analysis_ids[1]
+
+
+def test_a_worker_that_lost_its_lease_but_lives_takes_its_attempt_back(
+    queue: AnalysisQueue,
+) -> None:
+    analysis_id = add(queue)
+    assert queue.claim("worker 0") is not None
+    for worker in range(1, 2 * MAX_ATTEMPTS):
+        time.sleep(LEASE_SECONDS + 0.05)
+        assert queue.claim(f"worker {worker}") is not None
+        assert not queue.renew(analysis_id, f"worker {worker - 1}")
+        queue.take_back_attempt(analysis_id, f"worker {worker - 1}")
+    assert queue.finish(analysis_id, f"worker {worker}", make_analysis("a.mp4"))
+
+
+def test_a_released_analysis_is_queued_without_an_attempt(queue: AnalysisQueue) -> None:
+    analysis_id = add(queue)
+    for worker in range(2 * MAX_ATTEMPTS):
+        assert queue.claim(f"worker {worker}") is not None
+        queue.release(analysis_id, f"worker {worker}")
+        queue.release(analysis_id, "another")
+    status = queue.status(analysis_id)
+    assert status is not None
+    assert status.state == "queued"
 
 
 def test_add_survives_kill_9(tmp_path: Path) -> None:

@@ -134,6 +134,13 @@ def test_resolve_rtsp_refuses_other_urls(url: str, message: str) -> None:
     assert "secret" not in str(refused.value)
 
 
+@pytest.mark.parametrize("scheme", ["rtsp", "http"])
+@pytest.mark.parametrize("host", ["cam\u202eera.example", "a" * 64 + ".example", "a..example"])
+def test_check_stream_refuses_what_is_not_the_name_of_a_host(scheme: str, host: str) -> None:
+    with pytest.raises(ForbiddenURLError, match="the URL is invalid"):
+        asyncio.run(Fetcher(ServerSettings()).check_stream(f"{scheme}://{host}/door"))
+
+
 def test_resolve_rtsp_returns_the_address_and_the_port() -> None:
     fetcher = Fetcher(ServerSettings.model_validate(LOCAL_NETWORK), resolve)
     assert asyncio.run(fetcher.resolve_rtsp("rtsp://videos.example/")) == ("127.0.0.1", 554)

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
 
-from exvad.serving.sources.paths import MAX_NAME_LENGTH, path_below, safe_name
+from exvad.serving.sources.paths import MAX_NAME_LENGTH, NoFileError, path_below, safe_name
 
 
 @pytest.mark.parametrize(
@@ -36,16 +37,32 @@ def test_path_below_returns_a_file_below_the_root(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "name", ["none.mp4", ".", "../secret", "/etc/passwd", "link", "circle", "a" * 300]
+    "name", ["none.mp4", "../secret", "..", "/etc/passwd", "link", "../circle", "a" * 300]
 )
 def test_path_below_refuses_anything_else(tmp_path: Path, name: str) -> None:
     root = tmp_path / "root"
     root.mkdir()
     (tmp_path / "secret").write_text("secret")
     (root / "link").symlink_to(tmp_path / "secret")
-    (root / "circle").symlink_to(root / "circle")
-    with pytest.raises(ValueError, match="no such file below the allowed root"):
+    (tmp_path / "circle").symlink_to(tmp_path / "circle")
+    with pytest.raises(NoFileError, match="no such file below the allowed root"):
         path_below(root, name)
+
+
+@pytest.mark.parametrize(
+    ("name", "kind"),
+    [
+        (".", "a folder"),
+        ("pipe", "a pipe, a socket or a device"),
+        ("circle", "a link that leads back to itself"),
+        ("circle/clip.mp4", "a link that leads back to itself"),
+    ],
+)
+def test_path_below_says_what_is_no_file(tmp_path: Path, name: str, kind: str) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    (tmp_path / "circle").symlink_to(tmp_path / "circle")
+    with pytest.raises(ValueError, match=f"this path is no file: it is {kind}"):
+        path_below(tmp_path, name)
 
 
 def test_path_below_without_a_root_names_the_setting() -> None:

@@ -60,10 +60,13 @@ def test_follow_shows_frames_upright(spec: SourceSpec, tmp_path: Path) -> None:
         "",
         "nonsense",
         "[1]",
-        '{"shape": [0, 8], "time": 0, "decoded_at": 0}',
-        '{"shape": [99999, 99999], "time": 0, "decoded_at": 0}',
-        '{"shape": [1, 1], "time": NaN, "decoded_at": 0}',
-        '{"shape": [8, 8], "time": 0, "decoded_at": 0}',
+        '{"shape": [0, 8], "time": 0, "decoded_at": 0, "gaps": []}',
+        '{"shape": [99999, 99999], "time": 0, "decoded_at": 0, "gaps": []}',
+        '{"shape": [1, 1], "time": NaN, "decoded_at": 0, "gaps": []}',
+        '{"shape": [8, 8], "time": 0, "decoded_at": 0, "gaps": []}',
+        '{"shape": [1, 1], "time": 0, "decoded_at": 0, "gaps": [[0]]}\nabc',
+        '{"shape": [1, 1], "time": 0, "decoded_at": 0, "gaps": [[0, NaN]]}\nabc',
+        '{"shape": [1, 1], "time": 0, "decoded_at": 0, "gaps": [[2, 1]]}\nabc',
         '{"notice": ["lost", "text", -1]}',
         "x" * 100_000,
     ],
@@ -87,7 +90,7 @@ def test_follow_restarts_a_process_whose_output_is_malformed(
 def test_follow_yields_frames_that_were_complete_before_a_crash(
     spec: SourceSpec, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    head = '{"shape": [1, 2], "time": 3, "decoded_at": 4}'
+    head = '{"shape": [1, 2], "time": 3, "decoded_at": 4, "gaps": [[1, 2]]}'
     code = f"import sys; sys.stdout.write({head!r} + chr(10) + 'abcdef'); sys.stdout.flush()"
     monkeypatch.setattr(
         "exvad.serving.sources.stream_process.COMMAND", [sys.executable, "-c", code]
@@ -96,7 +99,7 @@ def test_follow_yields_frames_that_were_complete_before_a_crash(
     assert not isinstance(frames, Notice)
     (frame,) = frames
     assert isinstance(frame, LiveFrame)
-    assert (frame.time, frame.decoded_at) == (3, 4)
+    assert (frame.time, frame.decoded_at, frame.gaps) == (3, 4, ((1, 2),))
     assert np.array_equal(frame.frame, np.frombuffer(b"abcdef", np.uint8).reshape(1, 2, 3))
 
 

@@ -12,10 +12,11 @@ from typing import Any
 import pytest
 
 from exvad.detector.detector import AnalysisCallbacks, TimedAnalysis
-from exvad.serving.queue.analyses import AnalysisQueue
+from exvad.serving.queue.analyses import MAX_ATTEMPTS, AnalysisQueue
 from exvad.serving.schemas.analyses import AnalysisStatus
 from exvad.serving.settings import ServerSettings
 from exvad.serving.workers.analysis_worker import AnalysisWorker
+from exvad.serving.workers.errors import NoReplicaError
 from tests.helpers.fake_detector import FakeDetector
 from tests.helpers.videos import write_video
 
@@ -86,6 +87,61 @@ def test_work_fails_a_path_that_left_the_allowed_root(
     analysis_id = queue.add("clip.mp4", clip, uploaded=False)
     assert make_worker(queue, settings).work()
     assert "allowed_root" in (read_status(queue, analysis_id).error or "")
+
+
+class RaisingDetector(FakeDetector):
+    """A detector whose models raise an error.
+
+    Args:
+        error: the error.
+    """
+
+    def __init__(self, error: Exception) -> None:
+        super().__init__()
+        self.error = error
+
+    def analyze_timed(self, *arguments: Any) -> TimedAnalysis:
+        """Raise the error."""
+        raise self.error
+
+
+@pytest.mark.parametrize("error", [RuntimeError("shapes at /models"), KeyError("a")])
+def test_work_fails_an_analysis_on_which_a_model_fails(
+    queue: AnalysisQueue,
+    settings: ServerSettings,
+    clip: Path,
+    error: Exception,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    analysis_id = queue.add("my clip.mp4", clip, uploaded=True)
+    assert make_worker(queue, settings, RaisingDetector(error)).work()
+    status = read_status(queue, analysis_id)
+    name = type(error).__name__
+    text = f"my clip.mp4: a model failed on this video ({name}); the server's log says where"
+    assert (status.state, status.error) == ("failed", text)
+    assert str(error) in caplog.text  # with its traceback
+
+
+def test_work_ends_with_a_device_that_is_broken(
+    queue: AnalysisQueue, settings: ServerSettings, clip: Path
+) -> None:
+    analysis_id = queue.add("my clip.mp4", clip, uploaded=True)
+    error = RuntimeError("CUDA error: an illegal memory access was encountered")
+    with pytest.raises(RuntimeError, match="illegal memory access"):
+        make_worker(queue, settings, RaisingDetector(error)).work()
+    assert read_status(queue, analysis_id).state == "running"
+
+
+def test_work_leaves_an_analysis_in_the_queue_while_no_model_answers(
+    queue: AnalysisQueue, settings: ServerSettings, clip: Path
+) -> None:
+    analysis_id = queue.add("my clip.mp4", clip, uploaded=True)
+    worker = make_worker(queue, settings, RaisingDetector(NoReplicaError("no replica")))
+    for _ in range(2 * MAX_ATTEMPTS):
+        assert worker.work()
+    assert read_status(queue, analysis_id).state == "queued"
+    assert make_worker(queue, settings).work()
+    assert read_status(queue, analysis_id).state == "done"
 
 
 def test_work_on_a_deleted_analysis_stops(

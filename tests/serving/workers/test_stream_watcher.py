@@ -71,6 +71,37 @@ def test_watch_releases_a_stream_while_no_replica_answers(tmp_path: Path) -> Non
     assert not watcher.failed
 
 
+def test_watch_waits_for_a_file_that_is_away(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As after a restart of the server before a disk is mounted again."""
+    monkeypatch.setattr("exvad.serving.workers.stream_watcher.MISSING_SECONDS", 0.1)
+    settings = ServerSettings(spool=tmp_path / "spool", allowed_root=tmp_path)
+    streams = StreamQueue(settings.database_path)
+    source = StreamSource(path=str(tmp_path / "door.ts"))
+    options = StreamOptions(categories={"Fire": ["flames"]})
+    stream_id = streams.add("door", source, options)
+    detector: Any = FailingDetector(ValueError("the file is watched"))
+    watcher = StreamWatcher(detector, streams, settings)
+    stopped = threading.Event()
+    thread = threading.Thread(target=watcher.run, args=(stopped,))
+
+    def shows(state: str, notice: str) -> bool:
+        status = streams.status(stream_id)
+        assert status is not None
+        return status.state == state and notice in (status.notice or "")
+
+    thread.start()
+    text = "door: there is no such file below the allowed root; trying again every 0 s"
+    assert holds_within(10, lambda: shows("lost", text))
+    assert len(streams.read_events(stream_id)) == 1
+    (tmp_path / "door.ts").write_bytes(b"")
+    assert holds_within(10, lambda: shows("ended", "the file is watched"))
+    stopped.set()
+    thread.join(10)
+    assert not watcher.failed
+
+
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
 def test_watch_fails_the_watcher_on_any_other_error(tmp_path: Path) -> None:
     watcher, status = watch(tmp_path, TypeError("a programming error"))

@@ -61,6 +61,32 @@ def test_frames_without_a_time_come_after_the_usual_step(
     assert stream == pytest.approx([30 + time for time in expected], abs=2 * MIN_STEP)
 
 
+@pytest.mark.parametrize(
+    ("times", "expected"),
+    [
+        ([0, 1, 2, 3, 4], []),
+        # A loop, seen with its second frame.
+        ([0, 1, 2, 0, 1, 2], [(4, (3, 3))]),
+        ([0, 1, 2, 1e6, 1e6 + 1], [(4, (3, 3))]),
+        # A stray time is no jump.
+        ([0, 1, 2, 1e6, 4, 5], []),
+        ([10, 11, 12, 1, 14, 15], []),
+        ([0, 1, 2, 602, 603], [(3, (3, 602))]),
+        ([0, 1, 2, 11, 12], []),
+    ],
+)
+def test_gap_says_where_nothing_was_recorded_and_where_the_clock_jumps(
+    times: list[float], expected: list[tuple[int, tuple[float, float]]]
+) -> None:
+    clock = StreamClock(0.0)
+    gaps = []
+    for frame, time in enumerate(times):
+        clock.read(time)
+        if clock.gap is not None:
+            gaps.append((frame, clock.gap))
+    assert gaps == expected
+
+
 def test_times_increase_whatever_the_source_says() -> None:
     times = read([5, 5, 5, 5.0001, 4, 4, 1e9, 3, 3.0000001, -7, -6])
     assert all(late - early >= MIN_STEP * 0.99 for early, late in itertools.pairwise(times))

@@ -55,6 +55,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="the normal class, where the source declares no classes [%(default)s]",
     )
     parser.add_argument(
+        "--classes",
+        metavar="CLASS,…",
+        default="",
+        help="further classes of a manifest, such as those that no video here shows [none]",
+    )
+    parser.add_argument(
         "--url-prefix",
         metavar="TEXT",
         default="",
@@ -82,6 +88,7 @@ def run(options: argparse.Namespace) -> int:
             split=options.split,
             normal=options.normal,
             prefix=options.url_prefix,
+            classes=[name.strip() for name in options.classes.split(",") if name.strip()],
         )
     for note in conversion.notes:
         print(f"note: {note}", file=sys.stderr)

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from fastapi import APIRouter, HTTPException, Response
 from fastapi.responses import FileResponse, HTMLResponse
+from starlette.datastructures import Headers
+from starlette.types import Receive, Scope, Send
 
 from exvad.report.evidence import evidence_frames
 from exvad.report.pages import render_analyses
@@ -27,6 +30,7 @@ SHORT_SIDE = 360
 UNKNOWN_TYPE = "application/octet-stream"
 MEDIA_TYPES = ("video/mp4", "video/webm", "video/x-msvideo", "video/mp2t", UNKNOWN_TYPE)
 _VIDEO_CONTENT: dict[str, Any] = {"content": {media_type: {} for media_type in MEDIA_TYPES}}
+_RANGE = re.compile("([0-9]{1,18})-([0-9]{0,18})|-[0-9]{1,18}")
 _RANGE_ERROR: dict[str, Any] = {"content": {"text/plain": {}}}
 
 router = APIRouter(
@@ -64,7 +68,6 @@ async def get_frame(analysis_id: str, caption: int, context: ContextDep) -> Resp
     responses={
         200: _VIDEO_CONTENT,
         206: {"description": "The requested range", **_VIDEO_CONTENT},
-        400: {"description": "The header Range is invalid", **_RANGE_ERROR},
         416: {"description": "The range is not in the video", **_RANGE_ERROR},
     },
 )
@@ -75,7 +78,32 @@ def get_video(analysis_id: str, context: ContextDep, analyses: AnalysesDep) -> F
     media_type = detect_media_type(path)
     if media_type == UNKNOWN_TYPE and not analyses.is_upload(analysis_id):
         raise HTTPException(404, "the file of this analysis is no video any more")
-    return FileResponse(path, media_type=media_type)
+    return _VideoResponse(path, media_type=media_type)
+
+
+class _VideoResponse(FileResponse):
+    """A video, which is sent whole where the header `Range` means nothing (RFC 9110, 14.2)."""
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Send the file, or the ranges of it that are requested."""
+        if not is_byte_range(Headers(scope=scope).get("range", "")):
+            headers = [item for item in scope["headers"] if item[0].lower() != b"range"]
+            scope = {**scope, "headers": headers}
+        await super().__call__(scope, receive, send)
+
+
+def is_byte_range(header: str) -> bool:
+    """Whether a header `Range` names ranges of bytes, none of which ends before it begins.
+
+    Args:
+        header: such as `bytes=0-99, -100`.
+    """
+    unit, _, ranges = header.partition("=")
+    parts = [_RANGE.fullmatch(part.strip()) for part in ranges.split(",")]
+    return unit.strip().lower() == "bytes" and all(
+        match is not None and (not match[1] or not match[2] or int(match[1]) <= int(match[2]))
+        for match in parts
+    )
 
 
 def detect_media_type(path: Path) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from fastapi import APIRouter, HTTPException
 
+from exvad.data.annotations.class_names import folded_name
 from exvad.results import Analysis
 from exvad.serving.api.analysis_status import read_status
 from exvad.serving.api.context import Context
@@ -82,6 +83,6 @@ def _find_problem(event: ReviewedEvent, result: Analysis) -> str:
     """Describe what is wrong with an event; empty if nothing is."""
     if event.end > result.duration + TOLERANCE:
         return f"it ends at {event.end:g} s, after the end of the video at {result.duration:g} s"
-    if event.label.casefold() == result.classes[0].casefold():
+    if folded_name(event.label) == folded_name(result.classes[0]):
         return f"its class is {event.label}, the normal class: reject it instead"
     return ""

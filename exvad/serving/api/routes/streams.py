@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import sqlite3
 from functools import partial
 from typing import Annotated
 
@@ -15,6 +16,7 @@ from exvad.serving.api.event_stream import Ending, follow_events
 from exvad.serving.api.links import FIRST_ITEM_ID, NEWEST_ALERT, RESPONSE_ID, links_to
 from exvad.serving.api.problems import documented, unprocessable
 from exvad.serving.api.webhooks import check_webhook
+from exvad.serving.queue.database import is_full_disk
 from exvad.serving.queue.leased import QueueFullError
 from exvad.serving.queue.streams import StreamQueue
 from exvad.serving.recording.ring import delete_recording
@@ -112,9 +114,16 @@ def get_stream(
 )
 def delete_stream(stream_id: str, context: ContextDep) -> None:
     """Stop watching a stream; delete it, its alerts and its recording."""
-    if not context.streams.delete(stream_id):
-        raise _stream_not_found(stream_id)
-    delete_recording(context.settings.recordings / stream_id)
+    _read_status(context.streams, stream_id)
+    recording = context.settings.recordings / stream_id
+    try:
+        context.streams.delete(stream_id)
+    except sqlite3.OperationalError as error:
+        if not is_full_disk(error):
+            raise
+        delete_recording(recording)  # it makes room
+        context.streams.delete(stream_id)
+    delete_recording(recording)
 
 
 @router.get(

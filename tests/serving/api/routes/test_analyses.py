@@ -10,7 +10,8 @@ import pytest
 from fastapi.testclient import TestClient
 
 from exvad.serving.queue.analyses import AnalysisQueue
-from tests.helpers.api import problem_detail
+from tests.helpers.api import make_settings, open_client, problem_detail
+from tests.helpers.disks import fill, small_disk
 
 
 def test_list_analyses_returns_each_analysis_on_one_page(
@@ -75,3 +76,15 @@ def test_update_analysis_stores_the_triage(idle_client: TestClient) -> None:
 def test_endpoints_of_an_unknown_analysis_return_404(idle_client: TestClient, tail: str) -> None:
     assert "none" in problem_detail(idle_client.get(f"/v1/analyses/none{tail}"), 404)
     problem_detail(idle_client.delete("/v1/analyses/none"), 404)
+
+
+def test_delete_analysis_makes_room_on_a_full_disk(tmp_path: Path) -> None:
+    with small_disk(tmp_path / "disk", "1m") as disk:
+        settings = make_settings(disk)
+        with open_client(settings) as client:
+            analysis_id = client.post("/v1/analyses", content=bytes(200_000)).json()["id"]
+            fill(disk)
+            assert client.delete(f"/v1/analyses/{analysis_id}").status_code == 204
+            assert list((settings.spool / "videos").iterdir()) == []
+            assert client.get(f"/v1/analyses/{analysis_id}").status_code == 404
+            assert client.delete(f"/v1/analyses/{analysis_id}").status_code == 404

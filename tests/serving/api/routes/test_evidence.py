@@ -26,6 +26,36 @@ def test_evidence_of_a_result_is_a_report_frames_and_the_video(
     assert part.content == clip.read_bytes()[:10]
 
 
+@pytest.mark.parametrize(
+    ("header", "status"),
+    [
+        ("bytes=0-0", 206),
+        ("Bytes=-10", 206),
+        ("bytes=5-", 206),
+        ("bytes=0-1, 5-6", 206),
+        ("bytes=99999999-", 416),
+        # What RFC 9110 lets a server ignore.
+        ("items=0-1", 200),
+        ("bytes=5-2", 200),
+        ("bytes=0-1, 5-2", 200),
+        ("bytes=a-b", 200),
+        ("bytes=", 200),
+        ("bytes=-", 200),
+        ("bytes", 200),
+        ("", 200),
+    ],
+)
+def test_get_video_ignores_a_range_that_means_nothing(
+    idle_client: TestClient, clip: Path, header: str, status: int
+) -> None:
+    content = clip.read_bytes()
+    analysis_id = idle_client.post("/v1/analyses", content=content).json()["id"]
+    video = idle_client.get(f"/v1/analyses/{analysis_id}/video", headers={"Range": header})
+    assert video.status_code == status
+    if status == 200:
+        assert video.content == content
+
+
 def test_get_video_sends_the_type_of_the_content_and_not_of_the_name(
     client: TestClient, clip: Path
 ) -> None:

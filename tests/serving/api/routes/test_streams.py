@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 from fastapi.testclient import TestClient
 
 from exvad.results.live import LiveScores
 from exvad.serving.queue.streams import StreamQueue
-from tests.helpers.api import problem_detail
+from tests.helpers.api import make_settings, open_client, problem_detail
+from tests.helpers.disks import fill, small_disk
 
 HOLDER = "the test"
 
@@ -70,3 +73,19 @@ def test_delete_stream_deletes_it_and_its_events(
     for missing in (stream_client.get(path), stream_client.delete(path)):
         assert "no stream" in problem_detail(missing, 404)
     assert streams.read_events(stream_id) == []
+
+
+def test_delete_stream_makes_room_on_a_full_disk(tmp_path: Path) -> None:
+    with small_disk(tmp_path / "disk", "1m") as disk:
+        (disk / "door.ts").write_bytes(b"G")
+        settings = make_settings(disk, allowed_root=disk)
+        with open_client(settings) as client:
+            stream_id = client.post("/v1/streams", json={"path": "door.ts"}).json()["id"]
+            recording = settings.recordings / stream_id
+            recording.mkdir(parents=True)
+            (recording / "1.mp4").write_bytes(bytes(200_000))
+            fill(disk)
+            assert client.delete(f"/v1/streams/{stream_id}").status_code == 204
+            assert not recording.exists()
+            assert client.get(f"/v1/streams/{stream_id}").status_code == 404
+            assert client.delete(f"/v1/streams/{stream_id}").status_code == 404

@@ -100,9 +100,11 @@ def test_create_analysis_reads_a_path_below_the_allowed_root(
     (tmp_path / "root" / "link.mp4").symlink_to(tmp_path / "secret.mp4")
     response = client.post("/v1/analyses?wait=20", json={"path": "in.mp4"})
     assert response.json()["state"] == "done"
-    for path in ("../secret.mp4", str(tmp_path / "secret.mp4"), "link.mp4", "nothing.mp4", "."):
+    for path in ("../secret.mp4", str(tmp_path / "secret.mp4"), "link.mp4", "nothing.mp4"):
         refused = client.post("/v1/analyses", json={"path": path})
         assert "no such file" in problem_detail(refused, 422)
+    folder = client.post("/v1/analyses", json={"path": "."})
+    assert "no file: it is a folder" in problem_detail(folder, 422)
     problem_detail(client.post("/v1/analyses", json={"path": "a" * 300}), 422)
     analysis_id = response.json()["id"]
     assert client.delete(f"/v1/analyses/{analysis_id}").status_code == 204
