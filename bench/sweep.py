@@ -73,7 +73,7 @@ def measure(folder: Path, config: Config, trials: int) -> dict[str, float]:
     lost = [
         full.score - stopped.score for full, stopped in zip(best[False], best[True], strict=True)
     ]
-    noise = max(preset.deviation, winner.deviation)
+    noise = max(preset.deviation or 0.0, winner.deviation or 0.0)
     metrics = {
         "preset_map": statistics.mean(maps(preset)),
         "preset_map_sd": statistics.stdev(maps(preset)),

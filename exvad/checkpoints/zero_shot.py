@@ -19,6 +19,7 @@ from exvad.encoders.clip import LOCAL_DIR, open_clip_name
 from exvad.inference.answers import compose_analysis, video_events, video_label
 from exvad.inference.calibration import Calibration
 from exvad.inference.prediction import Prediction
+from exvad.results.analysis import SCENE_CAPTION
 from exvad.zero_shot.encoding import EncodedMemory, encode_memory
 from exvad.zero_shot.matching import match_snippets
 from exvad.zero_shot.reason import explain_snippet, find_reason
@@ -34,7 +35,6 @@ if TYPE_CHECKING:
     from exvad.store.feature_bank import VideoFeatures
 
 ZERO_SHOT = "zero-shot"  # the reference, in place of that of a checkpoint
-SCENE_CAPTION = "resembles: {}"
 
 
 def zero_shot_config(overrides: Mapping[str, Any] | None = None) -> Config:

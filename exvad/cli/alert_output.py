@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from rich.markup import escape
 
 from exvad.cli.analysis import clock_text
+from exvad.config.counts import count_of
 from exvad.live.alert_states import merge_states
 from exvad.results.live import LiveAlert, LiveNotice, LiveScores
 from exvad.serving.schemas.streams import AlertStatus
@@ -101,10 +102,9 @@ class AlertOutput:
     def summarize(self) -> None:
         """Print how long each stream was watched and how many alerts it had."""
         for name, stream in self._streams.items():
-            alerts = f"{stream.num_alerts} alert{'' if stream.num_alerts == 1 else 's'}"
-            text = f"{alerts} in {clock_text(stream.seconds or 0.0)}"
+            text = f"{count_of(stream.num_alerts, 'alert')} in {clock_text(stream.seconds or 0.0)}"
             if stream.dropped:
-                text += f", {stream.dropped} frames dropped to keep up"
+                text += f", {count_of(stream.dropped, 'frame')} dropped to keep up"
             if stream.seconds is None:
                 text = "no frame was seen"
             self._notes.print(f"{name}: {text}", markup=False, soft_wrap=True)

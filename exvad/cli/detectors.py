@@ -172,7 +172,7 @@ def _zero_shot_detector(config: Config, notes: Console) -> Detector:
     Raises:
         ValueError: there is no CLIP.
     """
-    require_clip(config)
+    require_clip(config, "--set clip.model=local-dir:FOLDER")
     detector = Detector(config)
     notes.print(
         f"no checkpoint: comparing frames with a memory of scenes, {detector.checkpoint.name}",

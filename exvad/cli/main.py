@@ -33,8 +33,13 @@ from exvad.cli.verbs import (
 from exvad.cli.verbs.annotations import convert_annotations, label
 from exvad.cli.verbs.live import cameras, watch
 from exvad.cli.verbs.studies import ablate, compare, reproduce
+from exvad.config.suggestions import did_you_mean
 from exvad.data.storage.errors import is_full, reason_of
-from exvad.pipeline.termination import EXIT_INTERRUPTED, termination_raised
+from exvad.pipeline.termination import (
+    EXIT_INTERRUPTED,
+    ReportedInterruptError,
+    termination_raised,
+)
 
 VERBS: dict[str, ModuleType] = {
     "demo": demo,
@@ -58,6 +63,9 @@ VERBS: dict[str, ModuleType] = {
     "export": export,
     "config": config,
 }
+
+# These go on nowhere when they are run again.
+BEGIN_ANEW = ("analyze", "watch", "cameras", "check", "convert-annotations", "export", "config")
 
 # These hide messages of libraries among which those of a verb would be lost. A variable that is
 # set already keeps its value.
@@ -96,6 +104,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _run(arguments: list[str]) -> int:
     """Run a verb; return the exit code, after the message if it failed."""
+    options: argparse.Namespace | None = None
     try:
         options = _parse(arguments)
         for name, value in QUIET.items():
@@ -108,8 +117,11 @@ def _run(arguments: list[str]) -> int:
         if failure is not None:
             return failure
         return _fail(_describe(error))
-    except KeyboardInterrupt:
-        print_error("stopped; run the same command again to continue")
+    except KeyboardInterrupt as interruption:
+        begins_anew = getattr(options, "begins_anew", False)
+        if not isinstance(interruption, ReportedInterruptError):
+            advice = "" if begins_anew else "; run the same command again to continue"
+            print_error(f"stopped{advice}")
         return EXIT_INTERRUPTED
     except Exception as error:  # Ray wraps the errors of actors in types of its own
         message = describe_error(error)
@@ -135,12 +147,13 @@ def build_parser() -> argparse.ArgumentParser:
     for name, module in VERBS.items():
         verb = verbs.add_parser(name, help=module.HELP, description=module.DESCRIPTION)
         module.add_arguments(verb)
-        verb.set_defaults(run=module.run)
+        verb.set_defaults(run=module.run, begins_anew=name in BEGIN_ANEW)
     return parser
 
 
 def _parse(arguments: list[str]) -> argparse.Namespace:
     parser = build_parser()
+    _suggest_verb(parser, arguments)
     options, rest = parser.parse_known_args(arguments)
     # Overrides may stand before and after options, but argparse takes only the first group.
     if rest and not (hasattr(options, "overrides") and all(map(is_override, rest))):
@@ -149,6 +162,16 @@ def _parse(arguments: list[str]) -> argparse.Namespace:
         options.overrides += rest
     options.command = arguments[1:]
     return options
+
+
+def _suggest_verb(parser: argparse.ArgumentParser, arguments: Sequence[str]) -> None:
+    """End with the verb that was probably meant, where the first argument is almost one."""
+    first = arguments[0] if arguments else "-"
+    if first.startswith("-") or first in VERBS:
+        return
+    closest = did_you_mean(first, VERBS)
+    advice = f"did you mean {closest}?" if closest else f"the verbs are {', '.join(VERBS)}"
+    parser.error(f"there is no verb {first!r}; {advice}")
 
 
 def _print_help(parser: argparse.ArgumentParser) -> int:

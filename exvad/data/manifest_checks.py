@@ -54,9 +54,12 @@ def unknown_label(label: str, classes: Sequence[str]) -> str:
 
 def _class_problems(classes: Sequence[str]) -> Iterator[str]:
     if len(classes) < 2:
+        found = f"the classes are {', '.join(classes)}"
+        if not classes:
+            found = "no row has the label 'normal', so which class is the normal one is not known"
         yield (
-            f"the classes are {', '.join(classes) or 'not given'}; name the normal class and at "
-            "least one abnormal class, in CSV in a first line '# classes: Normal, Fighting, …'"
+            f"{found}; name the normal class and at least one abnormal class, in CSV in a first "
+            "line '# classes: Normal, Fighting, …'"
         )
     for name in classes:
         if not name or name != name.strip() or any(mark in name for mark in ",;\r\n"):

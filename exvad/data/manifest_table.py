@@ -64,18 +64,23 @@ def canonical_columns(names: Sequence[str]) -> list[str]:
 
 def column_problems(columns: Sequence[str], path: str) -> Iterator[Problem]:
     """Yield what is wrong with the columns of a file."""
-    for name in REQUIRED_COLUMNS:
-        if name not in columns:
-            yield str(path), f"there is no column {name!r}; the columns are {', '.join(COLUMNS)}"
+    for name in columns:
+        if ";" in name or "\t" in name:
+            yield path, f"the header {name!r} is a single column, separate columns by commas"
+            return
+    absent = [name for name in REQUIRED_COLUMNS if name not in columns]
+    named = f"; the columns are {', '.join(COLUMNS)}"  # once for all problems
+    for name in absent:
+        yield path, f"there is no column {name!r}{named}"
+        named = ""
     for name in dict.fromkeys(columns):
         if name not in COLUMNS:
             closest = did_you_mean(name, COLUMNS)
-            hint = f", did you mean {closest!r}?" if closest else ";"
-            if ";" in name or "\t" in name:
-                hint = ", separate columns by commas."
-            yield str(path), f"unknown column {name!r}{hint} The columns are {', '.join(COLUMNS)}"
+            hint = f", did you mean {closest!r}?" if closest else ""
+            yield path, f"unknown column {name!r}{hint}{named}"
+            named = ""
         elif columns.count(name) > 1:
-            yield str(path), f"there are two columns {name!r}; remove one"
+            yield path, f"there are two columns {name!r}; remove one"
 
 
 def default_classes(videos: Sequence[Video]) -> tuple[str, ...]:

@@ -28,7 +28,7 @@ class ManifestError(ValueError):
         lines = self.problems[:_MAX_SHOWN]
         if len(self.problems) > _MAX_SHOWN:
             lines.append(f"… and {len(self.problems) - _MAX_SHOWN} more problems")
-        lines.append("Nothing was imported. Correct the problems above and try again.")
+        lines.append("Correct the problems above and try again.")
         super().__init__("\n".join(lines))
 
 

@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from exvad.baselines import SYSTEMS
+from exvad.config.counts import count_of
 from exvad.evaluation.comparison_notes import (
     differing_splits,
     in_words,
@@ -289,7 +290,9 @@ def _per_class(rows: Sequence[Row]) -> list[PaperTable]:
             known = [metrics for metrics in per_seed if metrics is not None]
             if known:
                 values = [_cell(known, name, scale) for name, scale in PER_CLASS.values()]
-                cells.append([row.title, *values, f"measured, {known[0]['videos']} videos"])
+                cells.append(
+                    [row.title, *values, f"measured, {count_of(known[0]['videos'], 'video')}"]
+                )
         heading = f"{label} against all normal videos (%)"
         tables.append(PaperTable(heading, ["method", *PER_CLASS, "source"], cells))
     return tables
@@ -345,7 +348,7 @@ def _source(row: Row, about: _About, protocol: str) -> str:
     parts = [
         "measured",
         *([protocol] if protocol else []),
-        f"{seeds} seed{'s' if seeds > 1 else ''}",
+        count_of(seeds, "seed"),
         f"{unit} chosen on {about.selected_on} by labels of videos",
     ]
     factors = sorted({record["selection"].get("rate_factor", 1.0) for record in row.done})

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import yaml
 
+from exvad.config.counts import count_of
 from exvad.evaluation.scored import Metrics
 from exvad.metrics import IOUS
 
@@ -173,4 +174,4 @@ def _coarse_table(
 def measured_source(protocol: str, seeds: int, selected_on: str) -> str:
     """Return the source column of a measured row: protocol, seeds, and the split of selection."""
     selection = "" if selected_on == "val" else f", epoch chosen on the {selected_on} split"
-    return f"measured, {protocol}, {seeds} seed{'s' if seeds > 1 else ''}{selection}"
+    return f"measured, {protocol}, {count_of(seeds, 'seed')}{selection}"

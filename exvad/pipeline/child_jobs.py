@@ -8,7 +8,7 @@ import subprocess
 import sys
 from collections.abc import Sequence
 
-from exvad.pipeline.termination import EXIT_INTERRUPTED, TerminatedError
+from exvad.pipeline.termination import EXIT_INTERRUPTED, ReportedInterruptError, TerminatedError
 
 # What a job may take to end after Ctrl-C, and after it was asked by SIGTERM.
 INTERRUPTED_SECONDS, TERMINATED_SECONDS = 5.0, 20.0
@@ -27,7 +27,8 @@ def run_job(verb: str, arguments: Sequence[str]) -> None:
 
     Raises:
         JobFailedError: the job ended with another exit code than 0.
-        KeyboardInterrupt: this process or the job was interrupted; the job has ended, too.
+        KeyboardInterrupt: this process or the job was interrupted; the job has ended, too. It is a
+            `ReportedInterruptError` if the job has said so to the user.
     """
     environment = {name: value for name, value in os.environ.items() if name != "RAY_ADDRESS"}
     environment.setdefault("TOKENIZERS_PARALLELISM", "false")
@@ -37,9 +38,11 @@ def run_job(verb: str, arguments: Sequence[str]) -> None:
             code = process.wait()
         except BaseException as error:
             _end(process, asks=isinstance(error, TerminatedError))
+            if isinstance(error, KeyboardInterrupt) and process.returncode == EXIT_INTERRUPTED:
+                raise ReportedInterruptError from None
             raise
     if code == EXIT_INTERRUPTED:
-        raise KeyboardInterrupt
+        raise ReportedInterruptError
     if code:
         raise JobFailedError(
             f"exvad {verb} {_describe_end(code)}; its messages are above. "

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from exvad.config.counts import count_of
 from exvad.data.dataset import run_manifest_path
 from exvad.data.manifest_files import write_manifest
 from exvad.laam.run_labels import import_labels, read_labels
@@ -60,8 +61,8 @@ def import_into_run(
     imported = import_visual(features, manifest, store, config.data.stride)
     write_manifest(manifest, run_manifest_path(config))
     console.print(
-        f"{imported.videos} of {len(manifest.videos)} videos have features, "
-        f"{imported.width} wide, {imported.crops} crop{'s' if imported.crops > 1 else ''}",
+        f"features of {imported.videos} of {count_of(len(manifest.videos), 'video')}, "
+        f"{imported.width} wide, {count_of(imported.crops, 'crop')}",
         highlight=False,
     )
     if imported.missing:
@@ -70,7 +71,9 @@ def import_into_run(
         )
     if text is not None:
         imported_text = import_text(text, manifest, store)
-        console.print(f"{imported_text.videos} have text features", highlight=False)
+        console.print(
+            f"text features of {count_of(imported_text.videos, 'video')}", highlight=False
+        )
         missing = [video for video in imported_text.missing if video not in imported.missing]
         if missing:
             console.print(

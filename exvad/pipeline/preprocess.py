@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from exvad.aegm.language_stage import language_fingerprint
 from exvad.aegm.prompts import with_prompt_text
 from exvad.aegm.vision_stage import captions_fingerprint, vision_fingerprint
+from exvad.config.counts import count_of
 from exvad.data.dataset import run_manifest_path
 from exvad.data.manifest_files import write_manifest
 from exvad.pipeline.preflight.models import shipped_models_note
@@ -142,7 +143,8 @@ def _report(manifest: Manifest, survey: Survey, strict: bool) -> int:
         )
     total = len(survey.video_ids)
     usable = total - len(survey.missing("explanation"))
-    console.print(f"{usable} of {total} videos are ready, {len(failures)} failed")
+    videos = f"{count_of(total, 'video')} {'is' if total == 1 else 'are'}"
+    console.print(f"{usable} of {videos} ready, {len(failures)} failed")
     if failures:
         console.print(f"failures are listed in {log.path}; --retry-failed retries them")
     return 1 if usable == 0 or (strict and failures) else 0

@@ -14,6 +14,10 @@ class TerminatedError(KeyboardInterrupt):
     """The process was asked to end by SIGTERM, as `kill` and Kubernetes do."""
 
 
+class ReportedInterruptError(KeyboardInterrupt):
+    """A command was interrupted, and a process of it has said so to the user."""
+
+
 @contextmanager
 def termination_raised() -> Iterator[None]:
     """Raise the first SIGTERM as an exception in the block; see `raise_termination`."""

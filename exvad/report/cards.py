@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+from exvad.config.counts import count_of
 from exvad.report.formatting import (
     class_hue,
     format_percent,
@@ -72,6 +73,7 @@ class CaptionRow:
         time: time as text.
         raw: the caption as the captioner wrote it.
         text: the cleaned caption.
+        corrected: whether cleaning replaced it by another.
         cited: whether the explanation cites it.
         event_class: class of the event around it; empty outside of events.
         hue: hue of that class.
@@ -81,6 +83,7 @@ class CaptionRow:
     time: str
     raw: str
     text: str
+    corrected: bool
     cited: bool
     event_class: str
     hue: float | None
@@ -106,6 +109,7 @@ class Card:
         timeline: the timeline.
         thumbnails: frames in time order.
         captions: all captions.
+        caption_noun: what they are: captions, or scenes of the memory without training.
         corrected: how many captions were corrected.
         problems: what could not be read.
         facts: length, frames and model in words.
@@ -126,6 +130,7 @@ class Card:
     timeline: Timeline
     thumbnails: list[Thumbnail]
     captions: list[CaptionRow]
+    caption_noun: Literal["caption", "scene"]
     corrected: int
     problems: list[str]
     facts: str
@@ -160,7 +165,8 @@ def build_card(video: ReportVideo, anchor: str) -> Card:
         timeline=timeline,
         thumbnails=_thumbnails(video, timeline.length, cited),
         captions=captions,
-        corrected=sum(row.raw != row.text for row in captions),
+        caption_noun="scene" if any(c.is_scene for c in analysis.captions) else "caption",
+        corrected=sum(row.corrected for row in captions),
         problems=list(analysis.problems),
         facts=_describe_file(analysis),
     )
@@ -235,6 +241,7 @@ def _caption_rows(analysis: Analysis, cited: Sequence[int]) -> list[CaptionRow]:
                 time=format_time(caption.time),
                 raw=caption.raw,
                 text=caption.text,
+                corrected=caption.raw != caption.text and not caption.is_scene,
                 cited=number in cited,
                 event_class=class_name(event.label) if event else "",
                 hue=class_hue(event.label, analysis.classes) if event else None,
@@ -262,7 +269,7 @@ def _describe_truth(video: ReportVideo) -> str:
 
 
 def _describe_file(analysis: Analysis) -> str:
-    frames = f"{analysis.num_frames:,} frame{'s' if analysis.num_frames > 1 else ''}"
+    frames = count_of(analysis.num_frames, "frame")
     facts = (
         f"Length {format_time(analysis.duration)}, {frames}, {analysis.fps:.4g} frames per second. "
         f"Model: {analysis.model}."

@@ -51,7 +51,7 @@ SUMMARY_METRICS = (
         "How many of the frames above the threshold are abnormal, averaged over all thresholds.",
     ),
     Metric(
-        "Event mAP",
+        "Event mAP, strict",
         ("map", "strict", "average"),
         1,
         "How well found events match the true ones in time and class.",
@@ -73,7 +73,7 @@ SUMMARY_METRICS = (
 VARIANT_METRICS = (
     Metric("Frame AUC", ("frame_auc",), 100),
     Metric("Frame AP", ("frame_ap",), 100),
-    Metric("Event mAP", ("map_strict_average",), 1),
+    Metric("Event mAP, strict", ("map_strict_average",), 1),
     Metric("Class accuracy", ("class_accuracy",), 100),
 )
 

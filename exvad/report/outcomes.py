@@ -17,23 +17,36 @@ class Outcome:
         key: identifier in the page.
         name: name for the reader.
         meaning: explanation for the reader.
+        counted: what a number of such videos is called; empty for the name.
     """
 
     key: str
     name: str
     meaning: str
+    counted: str = ""
+
+    def count(self, number: int) -> str:
+        """Return how many videos have this outcome, such as "2 with an event"."""
+        return f"{number} {self.counted or self.name.lower()}"
 
 
 OUTCOMES = {
     outcome.key: outcome
     for outcome in (
         Outcome("found", "Found", "abnormal, found at the right time with the right class"),
-        Outcome("wrong-class", "Wrong class", "abnormal and found, but with another class"),
+        Outcome(
+            "wrong-class",
+            "Wrong class",
+            "abnormal and found, but with another class",
+            "with a wrong class",
+        ),
         Outcome("missed", "Missed", "abnormal, but nothing was found at the right time"),
-        Outcome("false-alarm", "False alarm", "normal, but an event was found"),
+        Outcome(
+            "false-alarm", "False alarm", "normal, but an event was found", "with a false alarm"
+        ),
         Outcome("correct-normal", "Correctly normal", "normal, and nothing was found"),
-        Outcome("event", "Event found", "an abnormal event was found"),
-        Outcome("no-event", "Nothing found", "no abnormal event was found"),
+        Outcome("event", "Event found", "an abnormal event was found", "with an event"),
+        Outcome("no-event", "Nothing found", "no abnormal event was found", "without an event"),
     )
 }
 

@@ -106,7 +106,8 @@ def _video_values(videos: Sequence[ReportVideo]) -> dict[str, Any]:
         ],
         "classes": [(name, classes[name], hues.get(name)) for name in sorted(classes)],
         "truth_known": any(card.truth for card in cards),
-        "explained": any(card.reason for card in cards),
+        "explained": any(card.reason and card.caption_noun == "caption" for card in cards),
+        "matched": any(card.reason and card.caption_noun == "scene" for card in cards),
     }
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 from markupsafe import Markup
 
@@ -10,8 +11,41 @@ from exvad.evaluation.paper_tables import QUOTED, PaperTable
 from exvad.report.rendering import render
 
 
+@dataclass(frozen=True)
+class TableCell:
+    """A value of a table.
+
+    Args:
+        value: the value, with its deviation if it has one.
+        interval: its interval in brackets; empty without one.
+    """
+
+    value: str
+    interval: str
+
+
+@dataclass(frozen=True)
+class TableRow:
+    """A row of a table.
+
+    Args:
+        name: its first cell.
+        source: its last cell: where the values are from.
+        kind: `quoted` or `measured`.
+        cells: the values between them.
+    """
+
+    name: str
+    source: str
+    kind: str
+    cells: list[TableCell]
+
+
 def render_tables(title: str, tables: Sequence[PaperTable], drawings: Sequence[str] = ()) -> str:
     """Render tables as one self-contained HTML page; quoted rows are paler than measured ones.
+
+    The source of a row stands in small letters below its name, and an interval below its value,
+    so that a table of many metrics fits a screen. What is wider scrolls in a box of its own.
 
     Args:
         title: the page's title.
@@ -24,8 +58,8 @@ def render_tables(title: str, tables: Sequence[PaperTable], drawings: Sequence[s
         tables=[
             {
                 "heading": table.heading,
-                "columns": table.columns,
-                "rows": [(_source(row), row) for row in table.text_rows()],
+                "columns": table.columns[:-1],
+                "rows": [_read_row(row) for row in table.text_rows()],
                 "notes": table.notes,
             }
             for table in tables
@@ -34,5 +68,12 @@ def render_tables(title: str, tables: Sequence[PaperTable], drawings: Sequence[s
     )
 
 
-def _source(row: Sequence[str]) -> str:
-    return "quoted" if row[-1].startswith(QUOTED) else "measured"
+def _read_row(row: Sequence[str]) -> TableRow:
+    name, *values, source = row
+    kind = "quoted" if source.startswith(QUOTED) else "measured"
+    return TableRow(name, source, kind, [_read_cell(value) for value in values])
+
+
+def _read_cell(text: str) -> TableCell:
+    value, bracket, rest = text.partition(" [")
+    return TableCell(value, f"[{rest}" if bracket else "")

@@ -6,6 +6,8 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+SCENE_CAPTION = "resembles: {}"  # without training, in place of a caption
+
 
 class Explanation(BaseModel):
     """The explanation E of a video (paper, equation 3) as a validated record."""
@@ -35,6 +37,11 @@ class Caption(BaseModel):
     time: float = Field(ge=0, description="seconds from the start of the video")
     raw: str = Field(description="caption of this frame as the captioner wrote it, T_i")
     text: str = Field(description="cleaned caption of this frame, equation 2")
+
+    @property
+    def is_scene(self) -> bool:
+        """Whether it is a scene of the memory that the frame resembles, not a caption."""
+        return self.text == SCENE_CAPTION.format(self.raw)
 
 
 class DetectedEvent(BaseModel):

@@ -2,11 +2,19 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from exvad.results.analysis import Explanation
+
+
+def _to_microseconds(seconds: float) -> float:
+    return round(seconds, 6)
+
+
+# Clocks give more digits than they know, such as 2.934e-06 for the beginning.
+Seconds = Annotated[float, AfterValidator(_to_microseconds)]
 
 
 class LiveScores(BaseModel):
@@ -14,7 +22,7 @@ class LiveScores(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    times: list[float] = Field(description="[t] seconds since the stream began")
+    times: list[Seconds] = Field(description="[t] seconds since the stream began")
     scores: list[float] = Field(description="[t] anomaly score of each snippet, 0 to 1")
 
 
@@ -28,8 +36,8 @@ class LiveAlert(BaseModel):
         description="why it was emitted; changed: another class, lasted: it still goes on, placed: "
         "after its end, with start, end and class as in a file of the last snippets"
     )
-    start: float = Field(description="seconds since the stream began")
-    end: float = Field(description="seconds since the stream began, so far")
+    start: Seconds = Field(description="seconds since the stream began")
+    end: Seconds = Field(description="seconds since the stream began, so far")
     label: str = Field(description="class of the alert")
     peak: float = Field(ge=0, le=1, description="highest anomaly score")
     confidence: float | None = Field(

@@ -50,9 +50,15 @@ class ConfirmedSetting:
         return float(np.mean(self.scores))
 
     @property
-    def deviation(self) -> float:
-        """The standard deviation of the scores; 0 for a single seed."""
-        return float(np.std(self.scores, ddof=1)) if len(self.scores) > 1 else 0.0
+    def deviation(self) -> float | None:
+        """The standard deviation of the scores; None for a single seed, which has none."""
+        return float(np.std(self.scores, ddof=1)) if len(self.scores) > 1 else None
+
+    @property
+    def estimate(self) -> str:
+        """The mean score as text, with its deviation if there is one."""
+        spread = "" if self.deviation is None else f" ± {self.deviation:.4f}"
+        return f"{self.mean:.4f}{spread}"
 
 
 def confirm(

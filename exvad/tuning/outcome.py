@@ -60,7 +60,7 @@ def compare_with_start(winner: ConfirmedSetting, start: ConfirmedSetting) -> str
         start: the configuration that the sweep started from, trained with the same seeds.
     """
     gain = winner.mean - start.mean
-    noise = (winner.deviation**2 + start.deviation**2) ** 0.5
+    noise = ((winner.deviation or 0.0) ** 2 + (start.deviation or 0.0) ** 2) ** 0.5
     if gain <= 0:
         verdict = "The sweep found nothing better than the preset"
     elif noise == 0:
@@ -69,4 +69,4 @@ def compare_with_start(winner: ConfirmedSetting, start: ConfirmedSetting) -> str
         verdict = f"Better than the preset by {gain:.4f}, which is within the noise of the seeds"
     else:
         verdict = f"Better than the preset by {gain:.4f}, more than the noise of the seeds"
-    return f"{verdict} ({start.mean:.4f} ± {start.deviation:.4f} on the same validation videos)."
+    return f"{verdict} ({start.estimate} on the same validation videos)."

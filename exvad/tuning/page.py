@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from exvad.config.counts import count_of
 from exvad.report.rendering import render
 from exvad.tuning.records import OBJECTIVES, TrialRecord, best_first, pareto_front
 from exvad.tuning.space import Choice, Dimension, IntRange
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 
 WIDTH, HEIGHT, EDGE = 560, 300, 48
 NUM_TICKS = 5
+PARETO_TOP = 40  # below the title of the axis
 AXIS_DISTANCE, AXIS_TOP, AXIS_BOTTOM = 130, 20, HEIGHT - 60
 ROW_HEIGHT, FULL_BAR = 24, 320
 MAX_BINS, MAX_VALUES = 5, 9
@@ -93,10 +95,7 @@ def render_sweep(
         failed=[
             (record.parameters, record.error) for record in records if record.error is not None
         ],
-        confirmed=[
-            (setting.mean, setting.deviation, _describe(setting.parameters))
-            for setting in confirmed
-        ],
+        confirmed=[(setting.estimate, _describe(setting.parameters)) for setting in confirmed],
         num_seeds=len(confirmed[0].scores) if confirmed else 0,
         commands=commands,
         note=note,
@@ -126,9 +125,9 @@ def _pareto(usable: Sequence[TrialRecord], front: Sequence[TrialRecord]) -> dict
         return None
     auc, precision = OBJECTIVES
     x = Scale([record.metrics[auc] for record in usable], EDGE + 10, WIDTH - 20)
-    y = Scale([record.metrics[precision] for record in usable], HEIGHT - EDGE, 20)
+    y = Scale([record.metrics[precision] for record in usable], HEIGHT - EDGE, PARETO_TOP)
     return {
-        "label": f"{len(front)} of {len(usable)} trials on the Pareto front",
+        "label": f"{len(front)} of {count_of(len(usable), 'trial')} on the Pareto front",
         "x_ticks": x.ticks(),
         "y_ticks": y.ticks(),
         "points": [
@@ -259,7 +258,7 @@ def _sensitivity_panel(name: str, groups: Mapping[str, Sequence[TrialRecord]]) -
                     "low_y": y.position(mean - spread),
                     "high_y": y.position(mean + spread),
                     "css_class": css_class,
-                    "text": f"{title} {mean:.4f} ± {spread:.4f}, {len(members)} trials",
+                    "text": f"{title} {mean:.4f} ± {spread:.4f}, {count_of(len(members), 'trial')}",
                 }
             )
         columns.append({"x": middle, "label": label, "points": points})

@@ -11,6 +11,7 @@ from exvad.checkpoints.checkpoint import Checkpoint, saved_checkpoint
 from exvad.checkpoints.local_tracking import database_path, tracking_errors
 from exvad.checkpoints.provenance import git_commit
 from exvad.checkpoints.registry import CHECKPOINT
+from exvad.config.counts import count_of
 from exvad.inference.domain import Domain
 from exvad.pipeline.progress.terminal import console
 from exvad.pipeline.train import trained_checkpoint
@@ -114,14 +115,15 @@ def _print_summary(
     pruned = sum(record.pruned for record in outcome.records)
     failed = sum(record.error is not None for record in outcome.records)
     lines = [
-        f"{len(outcome.records)} trials: {pruned} stopped early, {failed} failed; "
+        f"{count_of(len(outcome.records), 'trial')}: {pruned} stopped early, {failed} failed; "
         f"MLflow run {run_id}"
     ]
     if outcome.confirmed:
         winner, model = outcome.confirmed[0], sweep.config.mlflow.model
         lines += [
-            f"winner: {winner.mean:.4f} ± {winner.deviation:.4f}; {outcome.note}",
+            f"winner: {winner.estimate}; {outcome.note}",
             f"registered as models:/{model}@{ALIAS}, version {version}",
+            "next:",
             *(f"  {command}" for command in commands),
         ]
     else:

@@ -15,6 +15,7 @@ import ray
 from ray import tune
 
 from exvad.checkpoints.tracking import prepare_tracking, require_tracking
+from exvad.config.counts import count_of
 from exvad.data.storage.claims import claimed
 from exvad.inference.domain import fit_domain
 from exvad.pipeline.placement import Demand, check_placement
@@ -122,7 +123,9 @@ def _search_and_confirm(
     if not best:
         return SweepOutcome(records, [], "Every trial failed.")
     settings = [record.parameters for record in best[:MAX_CONFIRMED]]
-    console.print(f"confirming the best {len(settings)} with {options.confirm_seeds} seeds")
+    best_settings = count_of(len(settings), "setting")
+    seeds = count_of(options.confirm_seeds, "seed")
+    console.print(f"confirming the best {best_settings} with {seeds}")
     domain = ray.remote(num_cpus=0, **on_nodes_of_trials(sweep.config))(_fit_domain)
     try:
         # The empty setting is the configuration as it is: the start that the winner must beat.

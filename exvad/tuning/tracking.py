@@ -45,7 +45,9 @@ def log_sweep(
         for index, record in enumerate(outcome.records):
             _log_trial(experiment, f"trial {index}", record)
         for rank, setting in enumerate(outcome.confirmed):
-            scores = {"confirmed_mean": setting.mean, "confirmed_sd": setting.deviation}
+            scores = {"confirmed_mean": setting.mean}
+            if setting.deviation is not None:
+                scores["confirmed_sd"] = setting.deviation
             mlflow.log_metrics(scores, rank)
         if outcome.confirmed:
             winner = outcome.confirmed[0].parameters

@@ -140,7 +140,7 @@ class LiveSource:
                     return
             failures = 0 if has_frames else failures + 1
             if self.max_retries is not None and failures > self.max_retries:
-                buffer.put_notice(Notice("ended", f"{self.name}: given up, {reason}"))
+                buffer.put_notice(Notice("ended", f"{self.name}: {reason}; given up"))
                 return
             pause = RETRY_SECONDS[min(failures, len(RETRY_SECONDS) - 1)]
             text = f"{self.name}: {reason}; trying again in {pause:.0f} s"
@@ -174,16 +174,20 @@ class LiveSource:
                                 self.recorder.place(frame.time, seconds)
                             first = first if index else seconds
                             if clock.gap is not None:
-                                gaps = (*gaps, clock.gap)[-MAX_GAPS:]
+                                start, end = clock.gap
+                                gap = round(start, 6), round(end, 6)
+                                gaps = (*gaps, gap)[-MAX_GAPS:]
                             last = snippet
                             snippet = self.sampling.snippet_of(index, seconds - first)
                             reader.follow(frame)
                             if snippet > last:
                                 pixels = _show(reformatter, frame, reader, self.short_side)
-                                yield LiveFrame(pixels, seconds, time.time(), gaps)
+                                # Whole microseconds, as in the records about it and in the gaps.
+                                yield LiveFrame(pixels, round(seconds, 6), time.time(), gaps)
                                 gaps = ()
             except (av.error.FFmpegError, OSError) as error:
-                raise VideoError(self.name, f"broke off ({reason_of(error)})") from None
+                what = "can't be read" if snippet < 0 else "broke off"
+                raise VideoError(self.name, f"{what} ({reason_of(error)})") from None
 
     def _packets(
         self, container: InputContainer, stream: VideoStream, connected_at: float

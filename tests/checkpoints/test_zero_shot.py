@@ -288,7 +288,8 @@ def test_command_line_says_what_to_do_without_clip(
     assert main(["analyze", "video.mp4", "--set", "clip.model=local-dir:/no/such"]) == 2
     message = capsys.readouterr().err
     assert "without a checkpoint, exvad needs CLIP" in message
-    assert "clip.model=local-dir:FOLDER" in message
+    assert "--set clip.model=local-dir:FOLDER" in message
+    assert message.count("clip.model=") == 1
     assert "exvad demo" in message
 
 

@@ -82,7 +82,7 @@ def check_refusal(arguments: list[str], capsys: pytest.CaptureFixture[str], fold
     first, *others = capsys.readouterr().err.splitlines()
     assert first.startswith("exvad: "), arguments
     # The problems of a data set are a list.
-    assert not others or others[-1].startswith("Nothing was imported."), arguments
+    assert not others or others[-1].startswith("Correct the problems"), arguments
     assert sorted(folder.rglob("*")) == before, arguments
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import json
 import os
 import re
@@ -15,6 +16,7 @@ import yaml
 
 from exvad.cli.main import VERBS, main
 from exvad.config import load_config
+from exvad.pipeline.termination import ReportedInterruptError
 from tests.helpers.processes import exvad_command, free_port
 
 HEAVY = {"torch", "ray", "open_clip", "transformers", "mlflow"}
@@ -151,6 +153,41 @@ def test_overrides_may_stand_anywhere_but_must_be_overrides(
         with pytest.raises(SystemExit):
             main(wrong)
         assert "unrecognized arguments" in capsys.readouterr().err
+
+
+def test_a_misspelled_verb_is_refused_with_the_one_that_was_meant(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    with pytest.raises(SystemExit) as refusal:
+        main(["preproces", "--preset", "demo"])
+    assert refusal.value.code == 2
+    assert "no verb 'preproces'; did you mean preprocess?" in capsys.readouterr().err
+    with pytest.raises(SystemExit):
+        main(["xyz"])
+    assert "no verb 'xyz'; the verbs are demo, analyze" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("verb", "interruption", "message"),
+    [
+        ("watch", KeyboardInterrupt(), "exvad: stopped\n"),
+        ("train", KeyboardInterrupt(), "exvad: stopped; run the same command again to continue\n"),
+        ("demo", ReportedInterruptError(), ""),
+    ],
+)
+def test_a_stopped_verb_says_once_what_running_it_again_does(
+    verb: str,
+    interruption: KeyboardInterrupt,
+    message: str,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    def stopped(_: argparse.Namespace) -> int:
+        raise interruption
+
+    monkeypatch.setattr(VERBS[verb], "run", stopped)
+    assert main([verb, *(["camera"] if verb == "watch" else [])]) == 130
+    assert capsys.readouterr().err == message
 
 
 def test_an_error_of_a_verb_is_one_line_without_a_traceback(

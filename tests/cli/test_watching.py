@@ -102,7 +102,7 @@ def test_a_file_that_is_no_video_fails_alone(
     assert watch("clip.ts", "broken.ts", "--idle-seconds", "0.2") == 1
     captured = capsys.readouterr()
     assert "clip.ts  alert 1  Fire ends" in captured.out
-    assert "broken.ts: given up, broke off (Invalid data" in captured.err
+    assert "broken.ts: can't be read (Invalid data" in captured.err
     assert "broken.ts: no frame was seen" in captured.err
     assert "broken.ts: if this is a finished video, `exvad analyze` may read it" in captured.err
     assert "clip.ts: 1 alert in 0:05.8" in captured.err

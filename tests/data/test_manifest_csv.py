@@ -64,7 +64,10 @@ def test_parse_csv_reads_files_of_spreadsheets(tmp_path: Path) -> None:
         (b"PK\x03\x04\x14\0", ":1: this is an Excel file; save it as 'CSV UTF-8' in Excel"),
         (b"\xd0\xcf\x11\xe0\xa1\xb1", ":1: this is an Excel file"),
         ("path,split,label,labels\n", ": there are two columns 'labels'; remove one"),
-        (HEADER + "a.mp4,train,Fighting\n", ": the classes are not given"),
+        (
+            HEADER + "a.mp4,train,Fighting\n",
+            ": no row has the label 'normal', so which class is the normal",
+        ),
         ("# clases: Normal\n" + HEADER, ":1: '# clases: Normal' does not name classes"),
         ("# classes: Normal\n" + HEADER, ": the classes are Normal; name the normal class"),
         ("# classes: Normal,a,a\n" + HEADER, ": the class 'a' is named twice"),
@@ -78,6 +81,18 @@ def test_parse_csv_names_what_is_wrong_with_a_file(
     tmp_path: Path, text: str | bytes, what: str
 ) -> None:
     assert any(what in problem for problem in csv_problems(tmp_path, text))
+
+
+@pytest.mark.parametrize("mark", [";", "\t"])
+def test_parse_csv_names_another_separator_once(tmp_path: Path, mark: str) -> None:
+    (problem,) = csv_problems(tmp_path, (HEADER + "a.mp4,train,Normal\n").replace(",", mark))
+    assert problem.endswith("is a single column, separate columns by commas")
+
+
+def test_parse_csv_lists_the_columns_once(tmp_path: Path) -> None:
+    problems = csv_problems(tmp_path, "paths,labels,colour\na.mp4,Normal,red\n")
+    assert sum("; the columns are video_id, path" in problem for problem in problems) == 1
+    assert sum("column" in problem for problem in problems) == 4
 
 
 def test_write_csv_refuses_what_it_cannot_store(tmp_path: Path) -> None:

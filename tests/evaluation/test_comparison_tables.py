@@ -197,4 +197,4 @@ def test_page_shows_the_notes() -> None:
     tables = comparison_tables(rows(), "ucf_crime", "vadclip", "val", "T = 256", [*SYSTEMS])
     page = render_tables("exvad compare", tables)
     assert "<li>[1] The source of this row can&#39;t be traced" in page
-    assert '<tr class="measured"><td>RealAD, F2</td>' in page
+    assert '<tr class="measured"><th scope="row">RealAD, F2<small>measured' in page

@@ -155,7 +155,13 @@ class StreamServer(Server):
     ) -> LiveAlert:
         """Publish that an alert began."""
         alert = LiveAlert(
-            number=number, state="began", start=start, end=end, label=label, peak=0.93
+            number=number,
+            state="began",
+            start=start,
+            end=end,
+            label=label,
+            peak=0.93,
+            confidence=0.54,
         )
         self.streams.publish_alert(stream_id, HOLDER, alert)
         if with_frame:

@@ -12,7 +12,7 @@ import psutil
 import pytest
 
 from exvad.pipeline.child_jobs import JobFailedError, run_job
-from exvad.pipeline.termination import TerminatedError, termination_raised
+from exvad.pipeline.termination import ReportedInterruptError, termination_raised
 from tests.helpers.waiting import holds_within
 
 
@@ -62,7 +62,7 @@ def test_a_terminated_command_takes_its_job_with_it(
         os.kill(os.getpid(), signal.SIGTERM)
 
     threading.Thread(target=terminate).start()
-    with termination_raised(), pytest.raises(TerminatedError):
+    with termination_raised(), pytest.raises(ReportedInterruptError):
         run_job("train", [])
     assert (tmp_path / "ended").exists()
     assert not psutil.pid_exists(int((tmp_path / "started").read_text()))
@@ -72,5 +72,5 @@ def test_an_interrupted_job_interrupts_the_command(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     as_python(tmp_path, "exit 130\n", monkeypatch)
-    with pytest.raises(KeyboardInterrupt):
+    with pytest.raises(ReportedInterruptError):
         run_job("train", [])

@@ -154,7 +154,7 @@ def test_preprocess_on_a_cluster_takes_relative_files_of_the_folder_it_is_starte
         environment = {"RAY_ADDRESS": cluster.address, "PYTHONPATH": str(ROOT)}
         finished = run_exvad(*settings, folder=tmp_path, environment=environment)
     assert finished.returncode == 0, finished.stderr
-    assert "1 of 1 videos are ready, 0 failed" in finished.stderr
+    assert "1 of 1 video is ready, 0 failed" in finished.stderr
     (row,) = Store(tmp_path / "run/store").read_stage("language").table().to_pylist()
     assert row["prompt"] == Prompt("my.txt", packaged.text).identity
 

@@ -7,8 +7,8 @@ from typing import Literal
 from exvad.report.cards import build_card, card_title
 from exvad.report.pages import render_analyses
 from exvad.report.report_video import ReportVideo
-from exvad.results import Analysis, DomainCheck
-from tests.helpers.report_cases import FIGHT, make_analysis, make_videos
+from exvad.results import Analysis, Caption, DomainCheck
+from tests.helpers.report_cases import FIGHT, Page, make_analysis, make_videos
 
 
 def test_card_title_names_class_time_and_confidence() -> None:
@@ -65,3 +65,27 @@ def test_card_says_first_that_a_video_is_outside_the_domain() -> None:
     assert unknown.facts.endswith(" The video is unknown.")
     page = render_analyses([video("outside")], "exvad", {})
     assert page.index("The video is outside.") < page.index("confidence 93")
+
+
+def test_card_and_page_of_an_answer_without_training_name_scenes_and_no_models() -> None:
+    scenes = [
+        Caption(time=time, raw="a man falls", text="resembles: a man falls") for time in (1.0, 2.0)
+    ]
+    analysis = make_analysis(FIGHT, explained="Fighting")
+    explanation = analysis.explanation
+    assert explanation is not None
+    cited = explanation.model_copy(update={"evidence": [2]})
+    matched = analysis.model_copy(update={"captions": scenes, "explanation": cited, "events": []})
+    card = build_card(ReportVideo(matched), "v")
+    assert (card.caption_noun, card.corrected) == ("scene", 0)
+    page = " ".join(Page(render_analyses([ReportVideo(matched)], "t")).text.split())
+    assert "All 2 scenes" in page
+    assert " corrected" not in page
+    assert "Evidence" in page
+    assert "scene 2" in page
+    assert "captioning model" not in page
+    assert "memory of described scenes" in page
+    trained = " ".join(Page(render_analyses([ReportVideo(analysis)], "t")).text.split())
+    assert "captioning model" in trained
+    assert "memory" not in trained
+    assert "All 16 captions, 1 corrected" in trained

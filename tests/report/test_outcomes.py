@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from exvad.report.outcomes import find_outcome, temporal_iou
+from exvad.report.outcomes import OUTCOMES, find_outcome, temporal_iou
 from exvad.report.report_video import ReportVideo
 from tests.helpers.report_cases import FIGHT, make_analysis
 
@@ -55,3 +55,9 @@ def test_temporal_iou_is_intersection_over_union() -> None:
     assert temporal_iou([(12, 21)], [(11, 22)]) == pytest.approx(9 / 11)
     assert temporal_iou([(0, 1)], [(2, 3)]) == 0
     assert temporal_iou([], [(2, 3)]) == 0
+
+
+def test_count_reads_as_a_number_of_videos() -> None:
+    assert OUTCOMES["event"].count(2) == "2 with an event"
+    assert OUTCOMES["found"].count(1) == "1 found"
+    assert OUTCOMES["false-alarm"].count(3) == "3 with a false alarm"

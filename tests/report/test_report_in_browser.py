@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import re
-import shutil
-import subprocess
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -14,29 +11,8 @@ from PIL import Image
 
 from exvad.report.pages import render_analyses, render_run
 from exvad.report.report_video import ReportVideo
+from tests.helpers.headless import Browser
 from tests.helpers.report_cases import FIGHT, Page, make_analysis, make_run, make_videos
-
-Browser = Callable[..., str]
-
-
-@pytest.fixture
-def browser(tmp_path: Path) -> Browser:
-    """Return a function that opens a page in headless Chromium and returns its output."""
-    program = shutil.which("chromium") or shutil.which("google-chrome")
-    if program is None:
-        pytest.skip("needs Chromium")
-
-    def run(html: str, *flags: str) -> str:
-        page = tmp_path / "report.html"
-        page.write_text(html, encoding="utf-8")
-        quiet = "--disable-gpu --disable-quic --no-first-run --disable-background-networking"
-        quiet += " --disable-component-update --disable-sync"
-        command = [program, "--headless", "--no-sandbox", *quiet.split()]
-        command += [f"--user-data-dir={tmp_path / 'profile'}", *flags, page.as_uri()]
-        done = subprocess.run(command, capture_output=True, text=True, timeout=90, check=True)
-        return done.stdout
-
-    return run
 
 
 def test_browser_adds_a_slider_to_each_timeline_and_runs_no_foreign_code(
@@ -82,3 +58,23 @@ def test_browser_paints_the_page(browser: Browser, tmp_path: Path, size: str) ->
     image = np.asarray(Image.open(shot).convert("L"))
     assert image.shape[1] == int(size.split(",")[0])
     assert image.std() > 10
+
+
+def test_index_shows_the_end_of_a_long_name(browser: Browser) -> None:
+    folder = "/a/long/path/to/the/videos/of/a/camera"
+    videos = [
+        ReportVideo(make_analysis(name=f"{folder}/{name}.mp4"), {}, "") for name in ("one", "two")
+    ]
+    html = re.sub(r"<meta http-equiv=[^>]*>", "", render_analyses(videos, "Two videos"))
+    script = """<script>
+      const tile = document.querySelector(".tile-name");
+      const box = tile.getBoundingClientRect();
+      const name = tile.querySelector("bdi").firstChild;
+      const range = document.createRange();
+      range.setStart(name, name.length - 7);
+      range.setEnd(name, name.length);
+      const end = range.getBoundingClientRect();
+      const cut = tile.scrollWidth > tile.clientWidth;
+      document.title = [cut, end.left >= box.left && end.right <= box.right + 1].join(" ");
+    </script></body>"""
+    assert "<title>true true</title>" in browser(html.replace("</body>", script), "--dump-dom")

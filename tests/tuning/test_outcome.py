@@ -26,7 +26,13 @@ def setting(scores: Sequence[float]) -> ConfirmedSetting:
 def test_confirmed_setting_has_the_mean_and_deviation_of_its_seeds() -> None:
     assert setting([0.5, 0.7]).mean == pytest.approx(0.6)
     assert setting([0.5, 0.7]).deviation == pytest.approx(0.02**0.5)
-    assert setting([0.5]).deviation == 0
+    assert setting([0.5, 0.7]).estimate == "0.6000 ± 0.1414"
+
+
+def test_confirmed_setting_of_one_seed_has_no_deviation() -> None:
+    assert setting([0.5]).deviation is None
+    assert setting([0.5]).estimate == "0.5000"
+    assert "±" not in compare_with_start(setting([0.6]), setting([0.5]))
 
 
 @pytest.mark.parametrize(

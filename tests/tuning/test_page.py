@@ -29,3 +29,11 @@ def test_page_shows_all_trials_and_escapes_what_they_contain() -> None:
     assert len(re.findall('circle class="dot auc"', page)) == 5 + 2
     assert len(re.findall('circle class="dot map"', page)) == 5 + 2
     assert "http" not in page.replace("http://www.w3.org", "")
+
+
+def test_page_names_the_vertical_axis_above_its_highest_mark() -> None:
+    page = render_sweep([*map(record, range(4))], [], SPACE, [], {}, "note")
+    drawing = page[page.index("AUC against mAP") :]
+    title = float(re.findall(r'y="([\d.]+)">video mAP', drawing)[0])
+    marks = [float(y) for y in re.findall(r'<text x="42" y="([\d.]+)"', drawing.split("</svg>")[0])]
+    assert min(marks) - title >= 16, "letters are 12 pixels high"

@@ -252,7 +252,7 @@ def _manifest(
         first = normal
     unlabelled = [video.name for video in annotations.videos if not video.all_labels()]
     if unlabelled:
-        notes.append(f"{_listed(unlabelled)} have no event and no label: they count as {first!r}")
+        notes.append(f"no event and no label, counted as {first!r}: {_listed(unlabelled)}")
     rows = []
     for video in annotations.videos:
         row = video.video(split, first, str(paths.get(video.name, video.name)))

@@ -13,6 +13,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from typing import Any
 
+from exvad.config.counts import count_of
 from exvad.data.annotations.class_names import composed_name, folded_name
 from exvad.data.manifest_checks import Problem
 from exvad.data.records import Video
@@ -101,7 +102,7 @@ def settle_spelling(
     settled = {label: name for label, name in settled.items() if label != name}
     counts = Counter(label for label in written if label in settled)
     notes = [
-        f"the label {label!r} is read as {settled[label]!r} ({count} times)"
+        f"the label {label!r} is read as {settled[label]!r} ({count_of(count, 'time')})"
         for label, count in counts.items()
     ]
     return [_relabel(video, settled) for video in videos] if settled else list(videos), notes

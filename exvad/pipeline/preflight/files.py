@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from exvad.aegm.prompts import load_prompt
 from exvad.config.addresses import shown_address
+from exvad.config.counts import count_of
 from exvad.laam.phrases import LabelPhrases
 from exvad.pipeline.preflight.findings import Finding
 
@@ -34,4 +35,6 @@ def check_label_file(config: Config) -> Finding:
         classes = LabelPhrases.read(file).classes
     except (ValueError, OSError) as error:
         return Finding(setting, False, str(error))
-    return Finding(setting, True, f"{shown_address(file)}: {len(classes)} classes")
+    return Finding(
+        setting, True, f"{shown_address(file)}: {count_of(len(classes), 'class', 'classes')}"
+    )

@@ -19,11 +19,14 @@ class Finding:
         what: the thing, such as `llm.model`.
         ok: whether the job can use it.
         detail: what is right, or what is wrong and what to do.
+        problem: what is wrong, where a command with settings of its own says what to do; empty for
+            the detail.
     """
 
     what: str
     ok: bool
     detail: str
+    problem: str = ""
 
 
 class PreflightError(ValueError):

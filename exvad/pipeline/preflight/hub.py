@@ -5,6 +5,7 @@ Nothing of a model is downloaded but the heads of answers and the list of its fi
 
 from __future__ import annotations
 
+import re
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
@@ -87,10 +88,11 @@ def _ask_hub(what: str, repository: str, file_name: str, gap: str) -> Finding:
             "or into a folder"
         )
     except (httpx2.HTTPError, OSError) as error:
-        problem = (
-            f"{endpoint} can't be reached ({error or type(error).__name__}): allow network access, "
-            f"or name a folder with the model ({what}=/models/…)"
-        )
+        # Those of a connection begin with a number, such as [Errno -2].
+        reason = re.sub(r"\[Errno -?\d+\] ", "", str(error)) or type(error).__name__
+        problem = f"{repository}: {gap}, and {endpoint} can't be reached ({reason})"
+        advice = f"allow network access, or name a folder with the model, {what}=/models/…"
+        return Finding(what, False, f"{problem}: {advice}", problem)
     else:
         sizes = {file.rfilename: file.size or 0 for file in info.siblings or ()}
         return _room_for_download(what, repository, gap, sizes)

@@ -125,8 +125,12 @@ def shipped_models_note(config: Config) -> str:
     )
 
 
-def require_clip(config: Config) -> None:
+def require_clip(config: Config, setting: str) -> None:
     """Refuse detection without training if CLIP can't be had, before loading tries the hub long.
+
+    Args:
+        config: names the CLIP.
+        setting: how the command that was used names a folder of open_clip.
 
     Raises:
         ValueError: the weights are neither in a folder, nor in the cache, nor on the hub.
@@ -134,9 +138,9 @@ def require_clip(config: Config) -> None:
     finding = check_clip(config.clip.model, config.clip.pretrained)
     if not finding.ok:
         raise ValueError(
-            f"without a checkpoint, exvad needs CLIP, which can't be loaded ({finding.detail}). "
-            "Name a folder of open_clip with clip.model=local-dir:FOLDER, or a checkpoint with "
-            "--checkpoint; exvad demo trains one without any download"
+            "without a checkpoint, exvad needs CLIP, which can't be loaded: "
+            f"{finding.problem or finding.detail}; name a folder of open_clip with {setting}, or a "
+            "checkpoint with --checkpoint, such as that of exvad demo, which downloads nothing"
         )
 
 

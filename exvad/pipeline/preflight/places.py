@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from exvad.config.addresses import shown_address
+from exvad.config.counts import count_of
 from exvad.data.annotations.clock import events_in_frames, fit_to_length
 from exvad.data.annotations.measuring import clocks_read_by
 from exvad.data.dataset import load_manifest
@@ -102,13 +103,14 @@ def check_data(config: Config, compares_events: bool = False) -> Finding:
         manifest = load_manifest(config)
     except (ValueError, OSError) as error:
         return Finding("data", False, str(error))
-    errors, count, sandbox = [], len(manifest.videos), config.stages.sandbox
+    errors, sandbox = [], config.stages.sandbox
+    videos = count_of(len(manifest.videos), "video")
     for video in islice(manifest.videos, TRIED_VIDEOS):
         try:
             _open(video.path, data, sandbox)
         except SandboxError as error:
             # Jobs refuse for this where they decode, which may be on machines that can confine.
-            return Finding("data", True, f"{count} videos, none of which was opened: {error}")
+            return Finding("data", True, f"{videos}, none of which was opened: {error}")
         except (VideoError, StorageError) as error:
             errors.append(str(error))
         else:
@@ -116,8 +118,8 @@ def check_data(config: Config, compares_events: bool = False) -> Finding:
             found = [*manifest.notes, *beyond]
             notes = [f"; note: {note}" for note in found[:SHOWN_NOTES]]
             if len(found) > SHOWN_NOTES:
-                notes.append(f"; and {len(found) - SHOWN_NOTES} more notes")
-            detail = f"{count} videos; {shown_address(video.path)} can be read{''.join(notes)}"
+                notes.append(f"; and {count_of(len(found) - SHOWN_NOTES, 'more note')}")
+            detail = f"{videos}; {shown_address(video.path)} can be read{''.join(notes)}"
             return Finding("data", True, detail)
     if not errors:
         return Finding("data", False, "the data set has no videos")
@@ -139,8 +141,8 @@ def _beyond_the_end(manifest: Manifest, config: Config) -> list[str]:
         for number, video in enumerate(timed):
             if time.monotonic() > end:
                 notes.append(
-                    f"the events of {len(timed) - number} more videos are compared with their "
-                    "lengths when they are preprocessed"
+                    f"the events of {count_of(len(timed) - number, 'more video')} are compared "
+                    "with the lengths of these when they are preprocessed"
                 )
                 break
             with contextlib.suppress(VideoError):  # preprocessing lists what can't be read

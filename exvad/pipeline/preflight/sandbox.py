@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import ray
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
+from exvad.config.counts import count_of
 from exvad.pipeline.preflight.findings import Finding
 from exvad.video.sandbox import DecodingProcess, SandboxError
 
@@ -72,4 +73,4 @@ def check_sandbox_of_nodes(config: Config) -> Finding:
 
 
 def _nodes(count: int) -> str:
-    return "1 node" if count == 1 else f"{count} nodes"
+    return count_of(count, "node")

@@ -44,6 +44,7 @@ from exvad.serving.workers.webhook_sender import read_secret
 from exvad.video.sandbox import DecodingProcess
 
 FRONT_CPUS = 0.1
+CLIP_SETTING = "clip: {model: local-dir:FOLDER} in a YAML file that --checkpoint names"
 FRONT_REQUESTS = 128  # in addition to the followers
 FRONT_SHUTDOWN_SECONDS = 3
 
@@ -92,7 +93,7 @@ def prepare_application(settings: ServerSettings) -> tuple[ServerSettings, Serve
     _check_files(settings)
     served = read_served(settings)
     if served.zero_shot is not None:
-        require_clip(served.config)
+        require_clip(served.config, CLIP_SETTING)
     if served.config.llm.backend == "vllm":
         require_vllm(served.config)
     with DecodingProcess(settings.decode_bytes, mode=settings.sandbox) as process:

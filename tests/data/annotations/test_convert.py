@@ -108,7 +108,7 @@ def test_label_studio_becomes_a_manifest_with_seconds(tmp_path: Path) -> None:
     assert door.timed_events[0] == TimedEvent(4.8, 14.4, "Robbery")
     assert (door.labels, quiet.labels) == (("Robbery", "Vandalism"), ("Normal",))
     assert (door.split, quiet.video_id) == ("train", "cam2/0001")
-    assert "cam2/0001.mp4 have no event and no label: they count as 'Normal'" in conversion.notes
+    assert "no event and no label, counted as 'Normal': cam2/0001.mp4" in conversion.notes
 
 
 def test_predictions_of_label_studio_are_no_labels(tmp_path: Path) -> None:

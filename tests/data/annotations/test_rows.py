@@ -167,7 +167,7 @@ def test_blanks_and_marks_are_folded_and_noted(tmp_path: Path) -> None:
     rows += "x.mp4,train,zone 12,\n"
     manifest = read_manifest(write(tmp_path, HEADER + NORMAL + rows))
     assert manifest.classes == ("Normal", "RoadAccident", "zone 1-2", "zone 12", "zone_1")
-    assert "the label 'road-accident' is read as 'RoadAccident' (1 times)" in manifest.notes
+    assert "the label 'road-accident' is read as 'RoadAccident' (1 time)" in manifest.notes
     named = "# classes: Normal, Road Accident\n" + HEADER + NORMAL + "0.mp4,train,RoadAccident,\n"
     assert read_manifest(write(tmp_path, named)).videos[1].labels == ("Road Accident",)
 

@@ -25,7 +25,7 @@ def test_new_alert_is_announced_and_updated_in_place(
     card = page.locator("#alerts > li")
     expect(card.get_by_role("heading", name="arson")).to_be_visible()
     expect(card.locator(".when")).to_have_text(
-        re.compile(r"\d\d:\d\d.* · duration 0:10 · peak score 0\.93 · ongoing")
+        re.compile(r"\d\d:\d\d.* · duration 0:10 · peak score 0\.93 · confidence 54 % · ongoing")
     )
     frame = card.get_by_role("img", name="Frame of arson with the highest score")
     page.wait_for_function("image => image.naturalWidth === 64", arg=frame.element_handle())
@@ -37,12 +37,14 @@ def test_new_alert_is_announced_and_updated_in_place(
     stream_server.publish_explanation(stream_id, alert)
     expect(card.get_by_text("a bin burns.")).to_be_visible()
     expect(card.get_by_role("button", name="Reviewed")).to_be_focused()
-    card.get_by_text("Evidence: 2 captions").click()
-    expect(card.locator("details .evidence")).to_have_text("a fire")
+    card.get_by_text("All 2 captions").click()
+    expect(card.locator("details .evidence")).to_have_text("a fire evidence")
     expect(page).to_have_title("exvad")
     expect(page.locator("#unseen-alerts")).to_be_hidden()
     stream_server.publish_end(stream_id, alert, 35)
-    expect(card.locator(".when")).to_contain_text("duration 0:25 · peak score 0.93 · ended")
+    expect(card.locator(".when")).to_contain_text(
+        "duration 0:25 · peak score 0.93 · confidence 54 % · ended"
+    )
     expect(card.locator("details .evidence")).to_be_visible()
     stream_tab.expect_errors(EARLY_FRAME)
 

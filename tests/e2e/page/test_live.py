@@ -261,7 +261,7 @@ def test_phone_shows_one_column_without_horizontal_scrolling(
         assert browsing.horizontal_overflow(page) <= 0
         page.locator("#streams a").tap()
         expect(page.locator("#alerts .summary")).to_contain_text("wordword")
-        page.get_by_text("Evidence: 2 captions").tap()
+        page.get_by_text("All 2 captions").tap()
         assert page.url.endswith(stream_id)
         assert browsing.horizontal_overflow(page) <= 0
         expect(page.locator("#stream-form")).to_be_hidden()

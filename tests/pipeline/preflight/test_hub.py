@@ -57,7 +57,8 @@ def test_hub_without_a_network_needs_a_complete_cache(
     use_hub(monkeypatch, f"http://127.0.0.1:{free_port()}")
     finding = check_repository("llm.model", "a/llm", "llm")
     assert not finding.ok
-    assert "can't be reached" in finding.detail
+    assert "can't be reached (Connection refused): allow network access" in finding.detail
+    assert finding.problem.endswith("can't be reached (Connection refused)")
     folder = cache_repository(cache, "a/llm")
     shutil.copytree(resolve_model("package:llm"), folder, dirs_exist_ok=True)
     assert check_repository("llm.model", "a/llm", "llm").ok

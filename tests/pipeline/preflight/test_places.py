@@ -81,7 +81,7 @@ def test_data_opens_no_video_that_it_cannot_confine_as_the_setting_demands(
     strict = check_data(load_config("demo", [*settings, "stages.sandbox=strict"]))
     best = check_data(load_config("demo", [*settings, "stages.sandbox=best"]))
     set_dumpable(True)
-    assert "1 videos, none of which was opened: sandbox=strict, but this machine" in strict.detail
+    assert "1 video, none of which was opened: sandbox=strict, but this machine" in strict.detail
     assert "can be read" in best.detail
 
 

@@ -44,7 +44,8 @@ def test_from_args_builds_detection_without_training(tmp_path: Path) -> None:
     assert isinstance(from_args(args), serve.Application)
     assert not ray.is_initialized()
     settings.write_text(f"clip: {{model: 'local-dir:{tmp_path}/absent'}}\n")
-    with pytest.raises(ValueError, match="without a checkpoint, exvad needs CLIP"):
+    form = r"exvad needs CLIP.*with clip: \{model: local-dir:FOLDER\} in a YAML file"
+    with pytest.raises(ValueError, match=form):
         from_args(args)
 
 

@@ -191,7 +191,7 @@ def test_a_session_on_a_full_disk_is_refused_in_one_sentence_and_goes_on_later(
         )
         filler.unlink()
         assert main(arguments) == 0
-        assert "4 videos are new" in capsys.readouterr().out
+        assert "new videos: 4" in capsys.readouterr().out
 
 
 def test_a_manifest_is_that_of_its_session_wherever_a_full_disk_interrupts_the_writing(

@@ -73,6 +73,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Run the verb; return the exit code."""
+    from exvad.config.counts import count_of
     from exvad.data.annotations.convert import convert_annotations
     from exvad.data.annotations.measuring import measured_by
 
@@ -91,9 +92,9 @@ def run(options: argparse.Namespace) -> int:
         )
     for note in conversion.notes:
         print(f"note: {note}", file=sys.stderr)
+    found = f"{count_of(conversion.videos, 'video')}, {count_of(conversion.events, 'event')}"
     print(
-        f"{conversion.videos} videos, {conversion.events} events, {' to '.join(conversion.kinds)}: "
-        f"{conversion.files[0]}"
+        f"{found}, {' to '.join(conversion.kinds)}: {conversion.files[0]}"
         + (f" and {len(conversion.files) - 1} more" if len(conversion.files) > 1 else "")
     )
     return 0

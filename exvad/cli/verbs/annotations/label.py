@@ -58,7 +58,7 @@ def run(options: argparse.Namespace) -> int:
     )
     for note in session.notes:
         print(f"note: {note}")
-    print(f"{session.queued.added} videos are new, {session.queued.known} were queued earlier")
+    print(f"new videos: {session.queued.added}, queued earlier: {session.queued.known}")
     if not options.export:
         from exvad.serving.deployments.server import run_server
 

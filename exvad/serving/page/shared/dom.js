@@ -46,6 +46,28 @@ export function setText(element, text, className) {
 }
 
 /**
+ * Make an element for a name that may be longer than its place; it shows the end of the name.
+ * @returns {HTMLElement}
+ */
+export function makeLongName() {
+  const element = makeElement("b", "", "long-name");
+  const name = makeElement("bdi");
+  name.dir = "ltr";
+  element.append(name);
+  return element;
+}
+
+/**
+ * Show a name.
+ * @param {HTMLElement} element - of `makeLongName`
+ * @param {string} name
+ */
+export function setLongName(element, name) {
+  setText(element.firstElementChild, name);
+  element.title = name;
+}
+
+/**
  * Announce a text to screen readers.
  * @param {string} text
  */

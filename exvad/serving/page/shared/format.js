@@ -59,6 +59,17 @@ export const formatScore = (score) => score.toFixed(2);
 export const formatClass = (label) => label.replace(/([a-z])([A-Z])/g, "$1 $2").toLowerCase();
 
 /**
+ * Format what a list of all captions is called. Without training, scenes of the memory stand in
+ * their place.
+ * @param {string[]} texts
+ * @returns {string}
+ */
+export function formatAllCaptions(texts) {
+  const noun = texts.some((text) => text.startsWith("resembles: ")) ? "scene" : "caption";
+  return texts.length === 1 ? `The only ${noun}` : `All ${texts.length} ${noun}s`;
+}
+
+/**
  * Format how many there are of something.
  * @param {number} count
  * @param {string} noun - singular

@@ -1,5 +1,5 @@
 // The lists of the sidebars: links to analyses or streams, newest first.
-import { $, makeElement, setText } from "./dom.js";
+import { $, makeElement, makeLongName, setLongName, setText } from "./dom.js";
 import { updateList } from "./list.js";
 
 /**
@@ -81,7 +81,7 @@ export class LinkList {
 function makeLinkRow(href) {
   const link = makeElement("a");
   link.href = href;
-  link.append(makeElement("b"), makeElement("span"), makeElement("small"));
+  link.append(makeLongName(), makeElement("span"), makeElement("small"));
   const row = makeElement("li");
   row.append(link);
   return row;
@@ -89,7 +89,7 @@ function makeLinkRow(href) {
 
 function updateLinkRow(row, { name, state, tone, details, isAlerting = false }) {
   const [nameElement, stateElement, detailsElement] = row.firstElementChild.children;
-  setText(nameElement, name);
+  setLongName(nameElement, name);
   setText(stateElement, state, `tag ${tone}`);
   setText(detailsElement, details);
   row.classList.toggle("alerting", isAlerting);

@@ -2,7 +2,14 @@
 import { sendJson } from "../shared/api.js";
 import { classColour } from "../shared/chart.js";
 import { $, makeElement, setText } from "../shared/dom.js";
-import { formatClass, formatCount, formatDuration, formatScore, formatTimestamp } from "../shared/format.js";
+import {
+  formatAllCaptions,
+  formatClass,
+  formatDuration,
+  formatPercent,
+  formatScore,
+  formatTimestamp,
+} from "../shared/format.js";
 import { updateList } from "../shared/list.js";
 import { showClipLink } from "./clips.js";
 import { describeDisagreement, makeTriageButtons, showTriage } from "../shared/review.js";
@@ -82,10 +89,13 @@ function updateAlertCard(card, stream, alert) {
 
 function describeTime(alert, isOngoing) {
   const duration = formatDuration(alert.end - alert.start);
+  // Alerts that an earlier version stored have no confidence.
+  const confidence = alert.confidence === null ? [] : [`confidence ${formatPercent(alert.confidence)}`];
   return [
     formatTimestamp(alert.began_at),
     `duration ${duration}`,
     `peak score ${formatScore(alert.peak)}`,
+    ...confidence,
     isOngoing ? "ongoing" : "ended",
   ].join(" · ");
 }
@@ -94,10 +104,19 @@ function showEvidence(details, { captions, explanation }) {
   const cited = new Set(explanation?.evidence);
   const rows = captions.map((text, index) => ({ number: index + 1, text }));
   details.hidden = captions.length === 0;
-  setText(details.children[0], `Evidence: ${formatCount(captions.length, "caption")}`);
-  updateList(details.children[1], rows, (row) => row.number, () => makeElement("li"), (item, row) => {
-    setText(item, row.text, cited.has(row.number) ? "evidence" : "");
+  setText(details.children[0], formatAllCaptions(captions));
+  updateList(details.children[1], rows, (row) => row.number, makeCaptionRow, (item, row) => {
+    const isCited = cited.has(row.number);
+    setText(item.children[0], row.text);
+    setText(item.children[1], isCited ? " evidence" : "");
+    item.className = isCited ? "evidence" : "";
   });
+}
+
+function makeCaptionRow() {
+  const row = makeElement("li");
+  row.append(makeElement("span"), makeElement("small"));
+  return row;
 }
 
 /**

@@ -1,6 +1,6 @@
 // All cameras side by side: last picture, state, score of the last minutes, last alert, problem.
 import { drawChart } from "../shared/chart.js";
-import { $, makeElement, setText } from "../shared/dom.js";
+import { $, makeElement, makeLongName, setLongName, setText } from "../shared/dom.js";
 import { formatClass, formatNotice, formatScore, formatTimestamp, OUTSIDE } from "../shared/format.js";
 import { updateList } from "../shared/list.js";
 import { loadFrame, makeFrameImage } from "./alerts.js";
@@ -33,7 +33,7 @@ function makeCard(stream) {
   const picture = makeElement("div", "", "picture");
   picture.append(makeElement("span", "No picture yet", "muted"), makeFrameImage());
   const title = makeElement("div", "", "camera-title");
-  title.append(makeElement("b"), makeElement("span"));
+  title.append(makeLongName(), makeElement("span"));
   const chart = document.createElementNS("http://www.w3.org/2000/svg", "svg");
   chart.setAttribute("class", "chart");
   chart.setAttribute("aria-hidden", "true");
@@ -53,7 +53,7 @@ function makeCard(stream) {
 function updateCard(card, stream) {
   const [picture, title, chart, score, alert, domain, problem] = card.firstElementChild.children;
   showPicture(picture, stream);
-  setText(title.children[0], stream.name);
+  setLongName(title.children[0], stream.name);
   setText(title.children[1], STATES[stream.state], `tag ${TONES[stream.state] ?? ""}`);
   showCurve(chart, stream);
   const isHigh = stream.state === "watching" && stream.score > (stream.threshold ?? 1);

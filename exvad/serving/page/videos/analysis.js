@@ -2,7 +2,7 @@
 import { sendJson } from "../shared/api.js";
 import { classColour, describeChart, drawChart, moveCursor, showReadout, timeAtPointer } from "../shared/chart.js";
 import { $, makeButton, makeElement, setText } from "../shared/dom.js";
-import { formatClass, formatDuration, formatPercent, formatScore } from "../shared/format.js";
+import { formatAllCaptions, formatClass, formatDuration, formatPercent, formatScore } from "../shared/format.js";
 import { describeDisagreement, makeTriageButtons, showTriage } from "../shared/review.js";
 import { clearReview, showReview } from "./event-review.js";
 
@@ -141,7 +141,7 @@ function showEvidence({ id, result: { captions, explanation } }) {
 function showCaptions({ captions }) {
   $("all-captions").hidden = captions.length === 0;
   $("all-captions").open = false;
-  setText($("all-captions").querySelector("summary"), `All ${captions.length} captions`);
+  setText($("all-captions").querySelector("summary"), formatAllCaptions(captions.map(({ text }) => text)));
   $("captions").replaceChildren(...captions.map(({ time, text }) => (
     makeSeekRow(time, makeElement("small", formatDuration(time)), makeElement("span", text)))));
 }
