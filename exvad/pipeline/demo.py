@@ -16,9 +16,9 @@ from rich.table import Table
 from exvad.config import Config, load_config
 from exvad.config.addresses import shown_address
 from exvad.data.atomic import write_json_atomic
-from exvad.pipeline.child_jobs import run_job
 from exvad.pipeline.preflight.places import require_places
 from exvad.pipeline.progress.manifest import load_manifest_with_progress
+from exvad.pipeline.studies.child_jobs import run_job
 
 # Each job with its flags, in the order in which they run.
 JOBS: tuple[tuple[str, tuple[str, ...]], ...] = (

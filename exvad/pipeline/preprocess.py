@@ -73,9 +73,9 @@ def preprocess(
             "llm.segment_captions=0, or llm.backend=openai with vllm serve"
         )
     config = with_prompt_text(config)  # the actors run in other folders, and on other machines
+    manifest = load_manifest_with_progress(config)
     if note := shipped_models_note(config):
         console.print(f"note: {note}", highlight=False, soft_wrap=True)
-    manifest = load_manifest_with_progress(config)
     with shared_places({"store": config.store_path}) as marks:
         survey = _fill(config, manifest, marks, fresh, retry_failed, fresh_explanations)
     return _report(manifest, survey, strict)

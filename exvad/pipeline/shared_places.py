@@ -17,7 +17,7 @@ from exvad.config.addresses import shown_address
 from exvad.data.storage.errors import StorageError
 from exvad.data.storage.marks import ADVICE, UNMARKED, Marks, UnsharedPlaceError, marked
 from exvad.data.storage.places import Place, is_uri
-from exvad.pipeline.looking import Sight, look_for_marks
+from exvad.pipeline.preflight.looking import Sight, look_for_marks
 from exvad.pipeline.session import is_on_cluster
 from exvad.video.container import MissingVideoError, VideoError, check_local, open_remote
 

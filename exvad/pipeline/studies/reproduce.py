@@ -13,7 +13,7 @@ from exvad.config import Config, load_config
 from exvad.data.storage.places import Place, resolve_place
 from exvad.evaluation.experiment import summary_metrics
 from exvad.evaluation.paper_tables import as_markdown, result_tables
-from exvad.pipeline.child_jobs import run_job
+from exvad.pipeline.studies.child_jobs import run_job
 from exvad.pipeline.studies.results import read_result
 from exvad.report.tables_page import render_tables
 from exvad.store.fingerprint import read_fingerprint

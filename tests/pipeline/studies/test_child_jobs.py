@@ -11,7 +11,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from exvad.pipeline.child_jobs import JobFailedError, run_job
+from exvad.pipeline.studies.child_jobs import JobFailedError, run_job
 from exvad.pipeline.termination import ReportedInterruptError, termination_raised
 from tests.helpers.waiting import holds_within
 

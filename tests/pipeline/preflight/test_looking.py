@@ -8,8 +8,8 @@ import pytest
 
 from exvad.data.storage.marks import Marks, marked
 from exvad.data.storage.places import resolve_place
-from exvad.pipeline import looking
-from exvad.pipeline.looking import look_for_marks
+from exvad.pipeline.preflight import looking
+from exvad.pipeline.preflight.looking import look_for_marks
 from tests.helpers.object_store import Faults, object_store
 
 
