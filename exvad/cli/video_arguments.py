@@ -45,18 +45,28 @@ def expand_videos(arguments: Iterable[str]) -> tuple[list[str], dict[str, str]]:
 
 
 def describe_left_out(arguments: Iterable[str]) -> list[str]:
-    """Return a note for each folder that was named and holds images beside its videos.
+    """Return a note for each folder whose videos are read without the images beside them.
 
     Args:
-        arguments: the arguments.
+        arguments: the arguments; a file stands for nothing else in its folder.
     """
+    folders: dict[Path, None] = {}
+    for argument in arguments:
+        if is_there(argument):
+            named = [argument]
+        elif is_pattern(argument) and "://" not in argument:
+            named = matching_paths(argument)
+        else:
+            continue
+        for path in filter(os.path.isdir, named):
+            folders.update(dict.fromkeys(Path(video).parent for video in videos_at(path)))
     notes = []
-    for argument in dict.fromkeys(arguments):
-        images, videos = images_and_videos(Path(argument)) if is_there(argument) else (0, 0)
+    for folder in folders:
+        images, videos = images_and_videos(folder)
         if images and videos:
             notes.append(
-                f"{shown_name(argument)}: {images} images beside its videos are left out; to read "
-                "them as the frames of a video, move the videos out of the folder"
+                f"{shown_name(str(folder))}: {images} images beside its videos are left out; to "
+                "read them as the frames of a video, move the videos out of the folder"
             )
     return notes
 

@@ -63,6 +63,7 @@ def watch_sources(
     """
     notes = Console(stderr=True, highlight=False)
     detector = load_detector(checkpoint, overrides or {}, zero_shot or ZeroShotOptions(), notes)
+    detector.check_encoder()
     explains = options.explain and explains_with_models(detector.checkpoint)
     _load_models(detector, explains)
     streams = {}

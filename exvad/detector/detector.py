@@ -170,9 +170,7 @@ class Detector:
         """Analyze a video file and measure each stage; see `analyze`."""
         callbacks = callbacks or AnalysisCallbacks()
         checkpoint = self.checkpoint
-        if not self._checked and isinstance(checkpoint, Checkpoint):
-            check_encoder_fits(checkpoint)
-            self._checked = True
+        self.check_encoder()
         if categories or normal:
             checkpoint = self.with_categories(categories or {}, normal)
         if threshold is not None:
@@ -205,6 +203,16 @@ class Detector:
                 analysis = look.take(path, extraction.features, analysis, checkpoint)
         analysis = analysis.model_copy(update={"untrained": list(categories or ())})
         return TimedAnalysis(analysis, timer.seconds)
+
+    def check_encoder(self) -> None:
+        """Refuse a checkpoint of imported features that CLIP can't make, before CLIP is loaded.
+
+        Raises:
+            ValueError: the model in `clip.model` gives features of another width.
+        """
+        if not self._checked and isinstance(self.checkpoint, Checkpoint):
+            check_encoder_fits(self.checkpoint)
+        self._checked = True
 
     def _score_for_captions(self, visual_tD: NDArray[np.float16]) -> NDArray[np.float32]:
         return first_scores(self.checkpoint, visual_tD)

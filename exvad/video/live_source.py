@@ -6,10 +6,12 @@ oldest are dropped and counted, so delay and memory are bounded by the buffer.
 
 from __future__ import annotations
 
+import math
 import threading
 import time
 from collections.abc import Callable, Generator, Iterator
 from contextlib import AbstractContextManager, closing, contextmanager, suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -118,13 +120,19 @@ class LiveSource:
         """Fill the buffer, and open the source again whenever it breaks."""
         began = time.monotonic() - self.start_time
         failures, last_time = 0, self.start_time - MIN_STEP
+        lost_at = math.inf  # the end of the last frame of the connection before
         while not stopped.is_set():
             # A source may be read faster than it plays, so its times may be ahead of the clock.
             connected_at = max(time.monotonic() - began, last_time + MIN_STEP)
-            has_frames = False
+            has_frames, step = False, math.inf
             try:
                 for frame in self._frames(connected_at, stopped, buffer):
+                    if has_frames:
+                        step = min(step, frame.time - last_time)
+                    elif lost_at < frame.time:
+                        frame = replace(frame, gaps=((lost_at, frame.time), *frame.gaps))
                     has_frames, last_time = True, frame.time
+                    lost_at = round(last_time + (step if step < math.inf else MIN_STEP), 6)
                     buffer.put_frame(frame)
                     if stopped.is_set():
                         return
@@ -173,8 +181,7 @@ class LiveSource:
                             if self.recorder is not None:
                                 self.recorder.place(frame.time, seconds)
                             first = first if index else seconds
-                            if clock.gap is not None:
-                                start, end = clock.gap
+                            for start, end in clock.gaps:
                                 gap = round(start, 6), round(end, 6)
                                 gaps = (*gaps, gap)[-MAX_GAPS:]
                             last = snippet

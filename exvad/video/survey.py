@@ -334,12 +334,26 @@ def _drop_undecodable(packets: _Packets, first: VideoFrame, reliable: bool) -> _
         decodable = pts >= shown_from
     else:
         decodable = np.arange(len(pts)) >= first_key
-        behind = slice(first_key + 1, first_key + 1 + _MAX_LEADING)
-        is_early = (pts[behind] != _NO_TIME) & (pts[behind] < shown_from)
-        count = int(np.append(is_early & ~packets.is_key[behind], False).argmin())
-        if count < _MAX_LEADING:  # else this is no open group, but the clock was set back
-            decodable[first_key + 1 : first_key + 1 + count] = False
+        count = _count_leading(packets, first_key, shown_from)
+        decodable[first_key + 1 : first_key + 1 + count] = False
     return _Packets(pts[decodable], packets.dts[decodable], packets.is_key[decodable])
+
+
+def _count_leading(packets: _Packets, first_key: int, shown_from: int) -> int:
+    """Count the packets behind the first keyframe that are shown before it.
+
+    They are coded after it, and frames that are shown after it follow. Else the time of the
+    keyframe is stray, or the clock was set back.
+    """
+    behind = slice(first_key + 1, first_key + 1 + _MAX_LEADING)
+    pts, dts, key_dts = packets.pts[behind], packets.dts[behind], packets.dts[first_key]
+    is_early = (pts != _NO_TIME) & (pts < shown_from)
+    count = int(np.append(is_early, False).argmin())
+    later = pts[count:][pts[count:] != _NO_TIME]
+    is_before_key = (dts[:count] != _NO_TIME) & (dts[:count] < key_dts)
+    if not len(later) or later[0] < shown_from or is_before_key.any():
+        return 0
+    return count
 
 
 def _sorted_keyframes(packets: _Packets) -> NDArray[np.int64]:

@@ -35,6 +35,8 @@ def test_a_folder_with_images_and_videos_stands_for_its_videos(footage: Path) ->
     assert expand_videos(["."])[0] == ["cam1/0001.mp4", "cam2/deep/0001.avi", "frames"]
     (note,) = describe_left_out(["cam1", "cam2", "frames", "cam1/0001.mp4", "cam1", "no*", "\0"])
     assert note.startswith("cam1: 1 images beside its videos are left out; to read them as")
+    assert describe_left_out(["."]) == describe_left_out(["cam*", "."]) == [note]
+    assert describe_left_out(["cam1/*.mp4"]) == []
 
 
 def test_patterns_stand_for_what_they_match(footage: Path) -> None:

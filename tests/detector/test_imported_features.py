@@ -9,6 +9,7 @@ import pytest
 import torch
 
 from exvad.checkpoints.checkpoint import Checkpoint, save_checkpoint
+from exvad.cli.watching import watch_sources
 from exvad.config import load_config
 from exvad.detector.detector import Detector
 from exvad.detector.imported_features import check_encoder_fits
@@ -16,6 +17,8 @@ from exvad.inference.calibration import Calibration
 from exvad.inference.network import build_network
 from exvad.laam.phrases import LabelPhrases
 from exvad.laam.run_labels import IMPORTED_ORIGIN
+from exvad.serving.schemas.streams import StreamOptions
+from exvad.serving.settings import ServerSettings
 
 
 def make_checkpoint(width: int, origin: str = IMPORTED_ORIGIN) -> Checkpoint:
@@ -30,6 +33,12 @@ def test_videos_are_refused_before_clip_is_looked_for(tmp_path: Path, robbery: P
     save_checkpoint(tmp_path / "checkpoint", make_checkpoint(48))
     with pytest.raises(ValueError, match=r"imported features 48 wide, and clip\.model=.* 512"):
         Detector(tmp_path / "checkpoint").analyze(robbery)
+
+
+def test_streams_are_refused_before_clip_is_looked_for(tmp_path: Path) -> None:
+    save_checkpoint(tmp_path / "checkpoint", make_checkpoint(48))
+    with pytest.raises(ValueError, match=r"imported features 48 wide, and clip\.model=.* 512"):
+        watch_sources({}, StreamOptions(), ServerSettings(), True, tmp_path / "checkpoint")
 
 
 def test_features_that_clip_may_have_made_are_not_refused() -> None:

@@ -111,6 +111,19 @@ def test_a_broken_stream_is_opened_again_and_its_times_increase(
     assert "given up" in notices[-1].text
 
 
+def test_the_time_without_a_connection_is_a_gap(
+    stopped: threading.Event, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("exvad.video.live_source.RETRY_SECONDS", (0.5,))
+    parts = stream(20, fps=100), b"rubbish", stream(20, fps=100)
+    source = LiveSource(opens(*parts), "camera", 5, 48, max_retries=1)
+    frames, _ = collect(source, stopped)
+    assert [len(frame.gaps) for frame in frames] == [0, 0, 0, 0, 1, 0, 0, 0]
+    [(start, end)] = frames[4].gaps
+    assert start == pytest.approx(frames[3].time + 0.05, abs=0.01)
+    assert end == frames[4].time > start + 0.5
+
+
 def test_a_slow_consumer_loses_the_oldest_frames_and_gets_their_number(
     stopped: threading.Event,
 ) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import struct
 from pathlib import Path
 
 import av
@@ -80,6 +81,28 @@ def test_probe_drops_the_leading_frames_of_a_cut_program_stream(tmp_path: Path) 
         assert indices == list(range(indices[0], 100))
         starts.add(indices[0])
     assert len(starts) > 2
+
+
+@pytest.mark.parametrize("seconds", [0.3, 2, 1000])
+def test_probe_drops_no_frame_behind_a_stray_first_time(tmp_path: Path, seconds: float) -> None:
+    path = write_video(tmp_path / "clip.ts", 100)
+    content = bytearray(path.read_bytes())
+    header = content.index(b"\0\0\1\xe0")
+    for field in range(header + 9, header + 9 + content[header + 8], 5):
+        move_time(content, field, round(seconds * 90_000))
+    path.write_bytes(content)
+    assert probe(path).num_frames == 100
+    assert decode_video(path, 1, 10)[0] == list(range(100))
+
+
+def move_time(content: bytearray, field: int, ticks: int) -> None:
+    """Add to a time of a PES header (ISO/IEC 13818-1, 2.4.3.7)."""
+    high, middle, low = content[field], *struct.unpack_from(">HH", content, field + 1)
+    time = ((high >> 1 & 7) << 30 | (middle >> 1) << 15 | low >> 1) + ticks
+    high = high & 0xF1 | (time >> 30 & 7) << 1
+    struct.pack_into(
+        ">BHH", content, field, high, (time >> 15 & 0x7FFF) << 1 | 1, (time & 0x7FFF) << 1 | 1
+    )
 
 
 @pytest.mark.parametrize("snippets", [4, 7])

@@ -11,8 +11,8 @@ N frames, clips or texts · f frames of a clip · H, W pixels · D feature width
 import asyncio
 from collections.abc import Callable, Sequence, Sized
 from concurrent.futures import ThreadPoolExecutor
-from functools import partial
-from typing import Any, TypeVar
+from functools import partial, wraps
+from typing import Any, TypeVar, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,9 +23,9 @@ from exvad.config import Config
 from exvad.encoders.answers import CaptionError
 from exvad.encoders.captioners.endpoint_captioner import EndpointCaptioner
 from exvad.encoders.loading import load_captioner, load_clip
-from exvad.encoders.protocols import Captioner
 from exvad.serving.deployments.device_health import DeviceHealth
 from exvad.serving.settings import ServerSettings
+from exvad.serving.workers.errors import MODEL_ERRORS, is_device_error
 from exvad.video.chunks import Chunk
 from exvad.video.decoding import DecodedChunk
 from exvad.video.sandbox import DecodingProcess
@@ -38,10 +38,20 @@ MAX_CAPTIONER_REQUESTS = 32
 
 
 def _batched(method: Method) -> Method:
-    """Make a method that takes several requests a method that takes one."""
-    decorate = serve.batch(max_batch_size=MAX_BATCHED_REQUESTS, batch_wait_timeout_s=0)
-    batched: Method = decorate(method)
-    return batched
+    """Make a method that takes several requests a method that takes one.
+
+    An error in place of the result of a request is raised for this request only.
+    """
+    batched: Any = serve.batch(max_batch_size=MAX_BATCHED_REQUESTS, batch_wait_timeout_s=0)(method)
+
+    @wraps(method)
+    async def send(self: Any, request: Any) -> Any:
+        result = await batched(self, request)
+        if isinstance(result, Exception):
+            raise result
+        return result
+
+    return cast("Method", send)
 
 
 @serve.deployment(name="Decoder", max_ongoing_requests=16)
@@ -87,7 +97,7 @@ class ClipDeployment:
     async def encode_images(self, requests: list[Frames]) -> list[NDArray[np.float32]]:
         """Encode the frames of each request, uint8 [N, H, W, 3], into features [N, D]."""
         encoded: list[NDArray[np.float32]] = await self._device.compute(
-            compute_by_size, self._clip.encode_images, requests
+            compute_each, partial(compute_by_size, self._clip.encode_images), requests
         )
         return encoded
 
@@ -95,7 +105,7 @@ class ClipDeployment:
     async def encode_texts(self, requests: list[list[str]]) -> list[NDArray[np.float32]]:
         """Encode the N texts of each request into features [N, D]."""
         encoded: list[NDArray[np.float32]] = await self._device.compute(
-            compute_together, self._clip.encode_texts, requests
+            compute_each, partial(compute_together, self._clip.encode_texts), requests
         )
         return encoded
 
@@ -124,16 +134,13 @@ class CaptionerDeployment:
             caption_remotely = partial(caption_clips, self._captioner, list(clips))
             return await asyncio.get_running_loop().run_in_executor(self._callers, caption_remotely)
         caption: Any = self._caption  # batched: it takes one request instead of several
-        captions: list[str] | CaptionError = await caption(clips)
-        if isinstance(captions, CaptionError):
-            raise captions
+        captions: list[str] = await caption(clips)
         return captions
 
     @_batched
-    async def _caption(self, requests: list[Frames]) -> list[list[str] | CaptionError]:
-        captions: list[list[str] | CaptionError] = await self._device.compute(
-            caption_each, self._captioner, requests
-        )
+    async def _caption(self, requests: list[Frames]) -> list[list[str]]:
+        caption = partial(compute_by_size, partial(caption_clips, self._captioner))
+        captions: list[list[str]] = await self._device.compute(compute_each, caption, requests)
         return captions
 
     def check_health(self) -> None:
@@ -161,16 +168,27 @@ def compute_by_size(compute: Callable[[Frames], Any], requests: Sequence[Frames]
     return results
 
 
-def caption_each(
-    captioner: Captioner, requests: Sequence[Frames]
-) -> list[list[str] | CaptionError]:
-    """Caption several requests together; a clip without a caption costs only its own request."""
+def compute_each(compute: Callable[[list[Any]], list[Any]], requests: Sequence[Any]) -> list[Any]:
+    """Compute several requests together; one that fails costs only itself.
+
+    Args:
+        compute: computes requests.
+        requests: the requests.
+
+    Returns:
+        The result of each request, or its error.
+
+    Raises:
+        RuntimeError: the process can't use its GPU any more.
+    """
     try:
-        return compute_by_size(partial(caption_clips, captioner), requests)
-    except CaptionError as error:
+        return compute(list(requests))
+    except (CaptionError, ValueError, *MODEL_ERRORS) as error:
+        if is_device_error(error):
+            raise
         if len(requests) == 1:
             return [error]
-        return [caption_each(captioner, [request])[0] for request in requests]
+    return [compute_each(compute, [request])[0] for request in requests]
 
 
 def _split(results: Any, requests: Sequence[Sized]) -> list[Any]:

@@ -16,7 +16,7 @@ import numpy as np
 from ray.exceptions import RayActorError, RayTaskError
 from ray.serve.exceptions import RayServeException
 
-from exvad.serving.workers.errors import NoReplicaError
+from exvad.serving.workers.errors import NoReplicaError, is_device_error
 from exvad.video.container import DEFAULT_FPS
 
 if TYPE_CHECKING:
@@ -36,7 +36,7 @@ T = TypeVar("T")
 def call(handle: DeploymentHandle, method: str, *arguments: object) -> Any:
     """Call a method of a deployment, and wait for its result.
 
-    The call is repeated if a replica crashes before it has answered.
+    The call is repeated if a replica crashes, or loses its GPU, before it has answered.
 
     Args:
         handle: handle of the deployment.
@@ -79,9 +79,10 @@ def _retry(method: str, send: Callable[[], T]) -> T:
     while True:
         try:
             return send()
-        except RayTaskError as error:
-            raise error.cause from None
-        except (RayActorError, RayServeException) as error:
+        except (RayTaskError, RayActorError, RayServeException) as error:
+            # A replica that can't use its GPU any more is replaced like one that crashed.
+            if isinstance(error, RayTaskError) and not is_device_error(error.cause):
+                raise error.cause from None
             if time.monotonic() > deadline:
                 raise NoReplicaError(
                     f"no replica has answered {method} for {MAX_OUTAGE_SECONDS:.0f} s: {error}"

@@ -3,12 +3,13 @@
 An analysis is on the disk before the client gets its id. A worker holds an analysis by a lease that
 it renews. The lease of a worker that crashed expires, and another worker starts the analysis again.
 Only the holder of the lease may write the result, so there is exactly one. Every claim counts as an
-attempt; a worker that is still alive takes its own back.
+attempt; a worker that could not write to the file meanwhile takes its own back.
 """
 
 from __future__ import annotations
 
 import json
+import math
 import sqlite3
 import time
 import uuid
@@ -52,6 +53,10 @@ class Claim(NamedTuple):
 
 class AnalysisQueue(LeasedQueue):
     """The queue of analyses; see `LeasedQueue` for its arguments."""
+
+    def __init__(self, path: Path, lease_seconds: float = 30) -> None:
+        super().__init__(path, lease_seconds)
+        self._claimed_at: dict[str, float] = {}  # holder → when, by the monotonic clock
 
     def add(
         self,
@@ -134,6 +139,7 @@ class AnalysisQueue(LeasedQueue):
                 connection.execute("delete from events where subject_id = ?", (row["id"],))
         if row is None:
             return None
+        self._claimed_at[holder] = time.monotonic()
         options = AnalysisOptions.model_validate_json(row["options"])
         return Claim(row["id"], row["name"], Path(row["path"]), bool(row["uploaded"]), options)
 
@@ -166,12 +172,18 @@ class AnalysisQueue(LeasedQueue):
             )
 
     def take_back_attempt(self, analysis_id: str, holder: str) -> None:
-        """Take back the attempt of a worker that has lost its lease but has not crashed.
+        """Take back the attempt of a worker that lost its lease because it could not write.
+
+        A worker that did not renew its lease for another reason, such as a video that keeps the
+        whole process busy, has used its attempt: else such a video would go round for ever.
 
         Args:
             analysis_id: id of the analysis.
             holder: the worker.
         """
+        claimed_at = self._claimed_at.pop(holder, math.inf)
+        if self._failed_at < claimed_at:
+            return
         with self.write() as connection:
             connection.execute(
                 "update analyses set attempts = attempts - 1 "

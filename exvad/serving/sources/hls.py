@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from exvad.serving.sources.fetch import Fetcher
 
 MAX_PLAYLIST_BYTES = 2**21
+BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 FIRST_SEGMENTS = 3  # a player must not begin closer to the end of a live playlist
 STALL_TARGETS = 10  # durations of a segment without a new one
 MIN_STALL_SECONDS = 30.0
@@ -59,7 +60,7 @@ async def read_start(parts: AsyncIterator[bytes]) -> bytes:
 
 def is_playlist(start: bytes) -> bool:
     """Whether a body that starts so is a playlist."""
-    return start.removeprefix(b"\xef\xbb\xbf").startswith(MARK.encode())
+    return start.removeprefix(BYTE_ORDER_MARK).startswith(MARK.encode())
 
 
 class HlsReader:

@@ -8,6 +8,7 @@ import stat
 from pathlib import Path
 
 MAX_NAME_LENGTH = 120
+_MAX_LINKS = 40  # as Linux follows along one path
 
 
 class NoFileError(ValueError):
@@ -63,5 +64,20 @@ def path_below(root: Path | None, name: str) -> Path:
 
 
 def _leaves(root: Path, name: str) -> bool:
-    """Whether a path leads out of a folder, whatever its links do."""
-    return not Path(os.path.normpath(root / name)).is_relative_to(root)
+    """Whether a path that leads back to itself leaves a folder on the way.
+
+    Its links are followed one by one, as a system does, until one comes twice.
+    """
+    parts, path, seen = [*Path(name).parts][::-1], root, set[tuple[Path, int]]()
+    while parts:
+        path = Path(os.path.normpath(path / parts.pop()))
+        # On the way along an absolute link, what lies above the root is passed.
+        if not (path.is_relative_to(root) or root.is_relative_to(path)):
+            return True
+        if os.path.islink(path):  # noqa: PTH114 - a name that is too long is no error here
+            if (path, len(parts)) in seen or len(seen) > _MAX_LINKS:
+                return False
+            seen.add((path, len(parts)))
+            parts += [*path.readlink().parts][::-1]
+            path = path.parent
+    return False

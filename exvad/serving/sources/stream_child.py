@@ -27,7 +27,14 @@ from exvad.serving.settings import ServerSettings
 from exvad.serving.sources.camera_login import CameraLogin
 from exvad.serving.sources.camera_url import has_login, is_web_url
 from exvad.serving.sources.fetch import Fetcher
-from exvad.serving.sources.hls import HlsReader, Position, is_playlist, read_rest, read_start
+from exvad.serving.sources.hls import (
+    BYTE_ORDER_MARK,
+    HlsReader,
+    Position,
+    is_playlist,
+    read_rest,
+    read_start,
+)
 from exvad.serving.sources.rtsp_relay import CameraAddress, serve
 from exvad.serving.sources.stream_reader import MAX_MESSAGE, SourceSpec, read_source
 from exvad.video.sandbox_child import limit_resources
@@ -179,7 +186,7 @@ class SourceServer:
     async def _copy(self, url: str, target: socket.socket, opened: Future[None]) -> None:
         async with self._fetcher.open_located(url, endless=True) as (location, parts):
             start = await read_start(parts)
-            if start.lstrip().lower().startswith(PAGE_MARKS):
+            if start.removeprefix(BYTE_ORDER_MARK).lstrip().lower().startswith(PAGE_MARKS):
                 raise ValueError("the URL leads to a web page, not to a stream")
             opened.set_result(None)
             if not is_playlist(start):

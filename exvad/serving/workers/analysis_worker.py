@@ -129,6 +129,9 @@ class AnalysisWorker:
             except MODEL_ERRORS as error:
                 if is_device_error(error):
                     raise
+                if self._stopped.is_set():  # the process ends, and with it what the models need
+                    self._retry(lambda: self.queue.release(claim.analysis_id, self.holder))
+                    return True
                 _LOG.exception("analysis %s failed", claim.analysis_id)
                 outcome = (
                     f"{claim.name}: a model failed on this video ({type(error).__name__}); the "

@@ -97,7 +97,9 @@ class StreamWatcher:
             self._publish_notice(claim, "ended", str(error), stopped)
             ended = True
         except sqlite3.OperationalError:
-            _LOG.exception("stream %s was released while the disk was full", claim.stream_id)
+            _LOG.exception(
+                "stream %s was released: the database could not be written", claim.stream_id
+            )
         except BaseException:
             self.failed = True  # the health check of the replica reads it
             raise

@@ -27,10 +27,10 @@ class StreamClock:
             used.
 
     Attributes:
-        gap: seconds at which nothing was recorded before the frame that was read last, from the end
-            of the frame before; of no length where the clock jumped, at the first frame behind the
-            jump. None without one. A jump is reported with the second frame behind it: until then
-            it may be a stray time.
+        gaps: seconds at which nothing was recorded before the frame that was read last, from the
+            end of the frame before; of no length where the clock jumped, at the first frame behind
+            the jump. Two if a gap follows right behind a jump. A jump is reported with the second
+            frame behind it: until then it may be a stray time.
     """
 
     def __init__(self, connected_at: float, step: float | None = None) -> None:
@@ -43,7 +43,7 @@ class StreamClock:
         self._offset = 0.0
         self._former_offset: float | None = None
         self._steps: deque[float] = deque(maxlen=_STEPS)
-        self.gap: tuple[float, float] | None = None
+        self.gaps: tuple[tuple[float, float], ...] = ()
         self._jump: float | None = None  # seconds of a jump that is not reported yet
 
     def read(self, source_time: float | None) -> float:
@@ -52,7 +52,7 @@ class StreamClock:
         Args:
             source_time: the time that the source gives it; None if it gives none.
         """
-        self.gap = None
+        self.gaps = ()
         if source_time is None or source_time == self._source_time:
             seconds = self._place()
         elif self._source_time is None:
@@ -84,22 +84,22 @@ class StreamClock:
             seconds = max(self._place(), self._last + MIN_STEP)
             self._former_offset = self._offset
             offset = seconds - source_time
-            if step < 0 or step > MAX_GAP:
+            if step < -MIN_GAP or step > MAX_GAP:  # else the clock was only corrected
                 self._jump = seconds
         else:
             seconds = self._last_own + step
-            self._find_gap(seconds)
+            self._find_gaps(seconds)
             self._steps.append(step / self._frames)
         self._take(source_time, offset, seconds)
         return seconds
 
-    def _find_gap(self, seconds: float) -> None:
-        """Set the gap before a frame whose clock goes on from the frame before."""
+    def _find_gaps(self, seconds: float) -> None:
+        """Set the gaps before a frame whose clock goes on from the frame before."""
         usual_step = self._usual_step()
         if self._jump is not None:
-            self.gap, self._jump = (self._jump, self._jump), None
-        elif seconds - self._last > max(MIN_GAP, GAP_STEPS * usual_step):
-            self.gap = self._last + usual_step, seconds
+            self.gaps, self._jump = ((self._jump, self._jump),), None
+        if seconds - self._last > max(MIN_GAP, GAP_STEPS * usual_step):
+            self.gaps = (*self.gaps, (self._last + usual_step, seconds))
 
     def _take(self, source_time: float, offset: float, seconds: float) -> None:
         """Keep the time of a frame as that from which the next ones are placed."""

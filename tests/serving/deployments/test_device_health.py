@@ -34,6 +34,11 @@ def test_check_names_the_error_after_which_the_gpu_cannot_be_used() -> None:
     "error",
     [
         RuntimeError("CUDA out of memory. Tried to allocate 2.00 GiB"),
+        RuntimeError("CUDA error: out of memory"),
+        RuntimeError("CUDA error: CUBLAS_STATUS_NOT_SUPPORTED when calling `cublasGemmEx`"),
+        RuntimeError("CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate(handle)`"),
+        RuntimeError("cuDNN error: CUDNN_STATUS_NOT_SUPPORTED"),
+        RuntimeError("CUDA error: CUBLAS_STATUS_INVALID_VALUE when calling `cublasSgemm`"),
         RuntimeError("output with shape [1, 1] doesn't match the broadcast shape [1, 3]"),
         ValueError("CUDA error"),
     ],

@@ -47,6 +47,20 @@ def test_call_is_repeated_after_a_replica_crashed() -> None:
     assert call_complete(FakeHandle(RayActorError(), RayActorError())) == ["A", "B"]
 
 
+def broken_gpu() -> RayTaskError:
+    return RayTaskError("complete", "traceback", RuntimeError("CUDA error: device-side assert"))
+
+
+def test_call_is_repeated_while_a_replica_with_a_broken_gpu_is_replaced() -> None:
+    assert call_complete(FakeHandle(broken_gpu(), RayActorError(), broken_gpu())) == ["A", "B"]
+
+
+def test_call_gives_up_while_every_gpu_is_broken(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("exvad.serving.deployments.remote_models.MAX_OUTAGE_SECONDS", -1.0)
+    with pytest.raises(NoReplicaError, match="no replica has answered complete"):
+        call_complete(FakeHandle(broken_gpu()))
+
+
 def test_call_gives_up_after_a_long_outage(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("exvad.serving.deployments.remote_models.MAX_OUTAGE_SECONDS", -1.0)
     with pytest.raises(NoReplicaError, match="no replica has answered complete"):

@@ -138,17 +138,36 @@ def test_other_analyses_are_claimed_right_after_a_full_disk(queue: AnalysisQueue
     assert claim.analysis_id == analysis_ids[1]
 
 
-def test_a_worker_that_lost_its_lease_but_lives_takes_its_attempt_back(
+def test_a_worker_that_could_not_renew_its_lease_takes_its_attempt_back(
     queue: AnalysisQueue,
 ) -> None:
-    analysis_id = add(queue)
+    analysis_id, held_by = add(queue), queue
     assert queue.claim("worker 0") is not None
     for worker in range(1, 2 * MAX_ATTEMPTS):
+        fail_to_write(held_by)
+        time.sleep(LEASE_SECONDS + 0.05)
+        other = AnalysisQueue(queue.path, LEASE_SECONDS)  # of another replica
+        assert other.claim(f"worker {worker}") is not None
+        assert not held_by.renew(analysis_id, f"worker {worker - 1}")
+        held_by.take_back_attempt(analysis_id, f"worker {worker - 1}")
+        held_by = other
+    assert held_by.finish(analysis_id, f"worker {worker}", make_analysis("a.mp4"))
+
+
+def test_a_video_that_keeps_its_workers_from_renewing_is_given_up(queue: AnalysisQueue) -> None:
+    fail_to_write(queue)  # before the analysis is claimed
+    time.sleep(LEASE_SECONDS)
+    analysis_id = add(queue)
+    assert queue.claim("worker 0") is not None
+    for worker in range(1, MAX_ATTEMPTS):
         time.sleep(LEASE_SECONDS + 0.05)
         assert queue.claim(f"worker {worker}") is not None
-        assert not queue.renew(analysis_id, f"worker {worker - 1}")
         queue.take_back_attempt(analysis_id, f"worker {worker - 1}")
-    assert queue.finish(analysis_id, f"worker {worker}", make_analysis("a.mp4"))
+    time.sleep(LEASE_SECONDS + 0.05)
+    assert queue.claim("another") is None
+    status = queue.status(analysis_id)
+    assert status is not None
+    assert status.state == "failed"
 
 
 def test_a_released_analysis_is_queued_without_an_attempt(queue: AnalysisQueue) -> None:

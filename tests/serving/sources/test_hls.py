@@ -135,8 +135,9 @@ def test_a_stream_ends_with_its_playlist(tmp_path: Path, suffix: str) -> None:
     assert (notices[0], notices[-1]) == ("connected", "ended")
 
 
-def test_a_web_page_is_named_as_such() -> None:
-    with hls_server({}, ["\n<!DOCTYPE html>\n<html></html>"]) as server:
+@pytest.mark.parametrize("start", ["\n", "\ufeff", "\ufeff\n"])
+def test_a_web_page_is_named_as_such(start: str) -> None:
+    with hls_server({}, [f"{start}<!DOCTYPE html>\n<html></html>"]) as server:
         spec = SourceSpec("door", server.url(), None, 5, 48, ["127.0.0.0/8"], 0.1, 4 * 2**30, 0.0)
         notice = next(StreamProcess(spec).follow(threading.Event()))
     text = "door: the URL leads to a web page, not to a stream; trying again in 2 s"

@@ -37,7 +37,12 @@ def test_path_below_returns_a_file_below_the_root(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "name", ["none.mp4", "../secret", "..", "/etc/passwd", "link", "../circle", "a" * 300]
+    "name",
+    [
+        *("none.mp4", "../secret", "..", "/etc/passwd", "link", "../circle", "a" * 300),
+        *("outside/circle", "outside/circle/a", "folder/circle"),
+        *("to_circle", "around", "outside/link"),
+    ],
 )
 def test_path_below_refuses_anything_else(tmp_path: Path, name: str) -> None:
     root = tmp_path / "root"
@@ -45,6 +50,13 @@ def test_path_below_refuses_anything_else(tmp_path: Path, name: str) -> None:
     (tmp_path / "secret").write_text("secret")
     (root / "link").symlink_to(tmp_path / "secret")
     (tmp_path / "circle").symlink_to(tmp_path / "circle")
+    (tmp_path / "outside").mkdir()
+    (tmp_path / "outside" / "circle").symlink_to("circle")
+    (tmp_path / "outside" / "link").symlink_to(root / "around")
+    (root / "outside").symlink_to(tmp_path / "outside")
+    (root / "folder").symlink_to("../outside")
+    (root / "to_circle").symlink_to("../circle")
+    (root / "around").symlink_to("outside/link")
     with pytest.raises(NoFileError, match="no such file below the allowed root"):
         path_below(root, name)
 

@@ -132,6 +132,20 @@ def test_work_ends_with_a_device_that_is_broken(
     assert read_status(queue, analysis_id).state == "running"
 
 
+def test_an_error_while_the_worker_stops_is_no_result(
+    queue: AnalysisQueue, settings: ServerSettings, clip: Path
+) -> None:
+    analysis_id, stopped = queue.add("my clip.mp4", clip, uploaded=True), threading.Event()
+
+    class StoppedDetector(FakeDetector):
+        def analyze_timed(self, *arguments: Any) -> TimedAnalysis:
+            stopped.set()
+            raise RuntimeError("cannot schedule new futures after interpreter shutdown")
+
+    make_worker(queue, settings, StoppedDetector()).run(stopped)
+    assert read_status(queue, analysis_id).state == "queued"
+
+
 def test_work_leaves_an_analysis_in_the_queue_while_no_model_answers(
     queue: AnalysisQueue, settings: ServerSettings, clip: Path
 ) -> None:

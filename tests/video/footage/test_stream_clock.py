@@ -66,13 +66,18 @@ def test_frames_without_a_time_come_after_the_usual_step(
     [
         ([0, 1, 2, 3, 4], []),
         # A loop, seen with its second frame.
-        ([0, 1, 2, 0, 1, 2], [(4, (3, 3))]),
+        ([0, 1, 2, 3, 0, 1, 2], [(5, (4, 4))]),
         ([0, 1, 2, 1e6, 1e6 + 1], [(4, (3, 3))]),
         # A stray time is no jump.
         ([0, 1, 2, 1e6, 4, 5], []),
         ([10, 11, 12, 1, 14, 15], []),
         ([0, 1, 2, 602, 603], [(3, (3, 602))]),
         ([0, 1, 2, 11, 12], []),
+        # A clock that is corrected does not jump.
+        ([0, 1, 2, 1.95, 2.95, 3.95], []),
+        ([0, 1, 2, 0.5, 1.5, 2.5], []),
+        # A gap right behind a jump.
+        ([0, 1, 2, 3, 0, 700, 701], [(5, (4, 4)), (5, (5, 704))]),
     ],
 )
 def test_gap_says_where_nothing_was_recorded_and_where_the_clock_jumps(
@@ -82,8 +87,7 @@ def test_gap_says_where_nothing_was_recorded_and_where_the_clock_jumps(
     gaps = []
     for frame, time in enumerate(times):
         clock.read(time)
-        if clock.gap is not None:
-            gaps.append((frame, clock.gap))
+        gaps += [(frame, gap) for gap in clock.gaps]
     assert gaps == expected
 
 
