@@ -39,7 +39,7 @@ def folder_per_class(
     Raises:
         ManifestError: there is no such folder, no class folder, no normal class, or no video.
     """
-    top = Path(root).absolute()
+    top, normal = Path(root).absolute(), composed_name(normal)
     if not top.is_dir():
         hint = "; for a bucket write a manifest, as data.kind=folder needs a local folder"
         raise ManifestError([f"{root}: there is no such folder{hint if is_uri(root) else ''}"])
