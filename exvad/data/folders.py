@@ -13,7 +13,7 @@ from typing import cast
 from exvad.data.annotations.class_names import composed_name, folded_name
 from exvad.data.manifest import Manifest, hold_out
 from exvad.data.records import SPLITS, ManifestError, Split, Video
-from exvad.data.storage.frame_folders import is_frame_folder
+from exvad.data.storage.frame_folders import holds_image, is_frame_folder
 from exvad.data.storage.patterns import matching_paths
 from exvad.data.storage.places import is_uri
 from exvad.data.storage.video_names import VIDEO_SUFFIXES, is_video_name
@@ -39,7 +39,7 @@ def folder_per_class(
     Raises:
         ManifestError: there is no such folder, no class folder, no normal class, or no video.
     """
-    top = Path(root).absolute()
+    top, normal = Path(root).absolute(), composed_name(normal)
     if not top.is_dir():
         hint = "; for a bucket write a manifest, as data.kind=folder needs a local folder"
         raise ManifestError([f"{root}: there is no such folder{hint if is_uri(root) else ''}"])
@@ -102,17 +102,23 @@ def video_files(top: Path) -> Iterator[Path]:
 def matching_videos(pattern: str) -> list[str]:
     """Return the videos that a pattern stands for: those that match and those in folders that do.
 
-    A file that links lead to along several ways is one video.
+    A file that links lead to along several ways is one video. What lies in a folder of frames that
+    matches is part of that video.
 
     Args:
         pattern: the pattern.
     """
     videos: dict[str, str] = {}
     for path in matching_paths(pattern):
-        for video in videos_at(path):
+        for video in videos_at(path.rstrip("/") or path):
             folder, name = os.path.split(video)
             videos.setdefault(os.path.join(os.path.realpath(folder), name), video)  # noqa: PTH118
-    return list(videos.values())
+    frame_folders = {os.path.realpath(video) for video in videos.values() if Path(video).is_dir()}
+    return [
+        video
+        for place, video in videos.items()
+        if os.path.dirname(place) not in frame_folders  # noqa: PTH120
+    ]
 
 
 def videos_at(path: str) -> list[str]:
@@ -152,7 +158,7 @@ def video_finder(root: str | Path) -> Callable[[str], str]:
 
     def find(relative: str) -> str:
         expected = top / relative
-        is_there = expected.is_file() or is_frame_folder(expected)
+        is_there = expected.is_file() or holds_image(expected)
         return str(expected if is_there else paths_by_name().get(expected.name, expected))
 
     return find

@@ -8,9 +8,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from exvad.config.addresses import shown_address
+from exvad.data.annotations.class_names import composed_keys
 from exvad.data.storage.packaged import read_packaged
 from exvad.encoders.answers import without_thoughts
 
@@ -28,6 +29,11 @@ class LabelPhrases(BaseModel):
 
     phrases: dict[str, list[str]] = Field(description="class → its m phrases")
     origin: str = Field(min_length=1, description="who or what wrote the phrases")
+
+    @field_validator("phrases")
+    @classmethod
+    def _compose_names(cls, phrases: dict[str, list[str]]) -> dict[str, list[str]]:
+        return composed_keys(phrases)  # as the names of a data set
 
     @property
     def classes(self) -> tuple[str, ...]:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from exvad.data.annotations.class_names import composed_keys
 from exvad.data.storage.arrays import read_arrays
 from exvad.data.storage.places import resolve_place
 from exvad.encoders.loading import load_clip
@@ -134,7 +135,8 @@ def read_labels(source: str | Path, classes: Sequence[str]) -> dict[str, NDArray
             row of zeros.
     """
     try:
-        arrays = {name: np.atleast_2d(rows) for name, rows in read_arrays(source).items()}
+        named = composed_keys(read_arrays(source))
+        arrays = {name: np.atleast_2d(rows) for name, rows in named.items()}
     except ValueError as error:
         raise ValueError(f"{source}: no .npz file that can be read ({error})") from None
     missing = [label for label in classes if label not in arrays]
@@ -164,7 +166,7 @@ def _read_imported(place: Place) -> dict[str, NDArray[np.float32]] | None:
     except FileNotFoundError:
         return None
     try:
-        rows = read_arrays(io.BytesIO(content))
+        rows = composed_keys(read_arrays(io.BytesIO(content)))
         if problem := _find_problem(rows):
             raise ValueError(problem)
     except ValueError as error:

@@ -13,7 +13,7 @@ from exvad.pipeline.preflight.places import require_places
 from exvad.pipeline.progress.manifest import load_manifest_with_progress
 from exvad.pipeline.progress.names import short_list
 from exvad.pipeline.progress.terminal import console
-from exvad.store.import_features import import_text, import_visual, read_texts
+from exvad.store.import_features import check_text, import_text, import_visual
 from exvad.store.store import Store
 
 if TYPE_CHECKING:
@@ -55,7 +55,7 @@ def import_into_run(
         )
     # Before anything is written: where one file is wrong, the run stays as it was.
     if text is not None:
-        read_texts(text, manifest)
+        check_text(text, manifest, store)
     if labels is not None:
         read_labels(labels, manifest.classes)
     imported = import_visual(features, manifest, store, config.data.stride)

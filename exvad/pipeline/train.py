@@ -72,6 +72,8 @@ def train(config: Config) -> int:
 
 def _train(config: Config, manifest: Manifest, store: Store) -> int:
     """Train on a store and write RUN/checkpoint; return the exit code."""
+    # First: what a job adds from here on is another content, and the next training starts over.
+    inputs = RunInputs.read(config, ("train", config.train.select_on)).key(config.model.text)
     labels = RunLabels.load(config, manifest.classes)
     videos = TrainingVideos.find(manifest, store, config)
     for line in missing_lines(videos.missing, "skipped"):
@@ -82,7 +84,7 @@ def _train(config: Config, manifest: Manifest, store: Store) -> int:
     label_CD = labels.embeddings(config)
     with claimed(resolve_place(config.run), "exvad train"):
         prepare_tracking(config)
-        _delete_stale_state(config, manifest)
+        _delete_stale_state(config, manifest, inputs)
         check_snapshot(states := resolve_place(config.in_run("train")))
         delete_unlisted_states(states)
         with ray_session():
@@ -154,12 +156,11 @@ def _provenance(config: Config, manifest: Manifest) -> dict[str, Any]:
     }
 
 
-def _delete_stale_state(config: Config, manifest: Manifest) -> None:
+def _delete_stale_state(config: Config, manifest: Manifest, inputs: str) -> None:
     """Delete the state of an earlier training if it had other settings, data, labels or features.
 
     RUN/train.json holds what the state in RUN/train depends on.
     """
-    inputs = RunInputs.read(config, ("train", config.train.select_on)).key(config.model.text)
     provenance = {**_provenance(config, manifest), "inputs": inputs}
     # Where features are kept, and what the checkpoint says of itself, does not change it.
     settings = config.model_dump(exclude={"train": {"cache_gib", "scratch"}, "data": {"about"}})

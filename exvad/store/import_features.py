@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from exvad.data.storage.arrays import read_array, read_arrays
-from exvad.store.store import Store
+from exvad.store.store import Stage, Store
 
 if TYPE_CHECKING:
     from exvad.data.manifest import Manifest
@@ -111,16 +111,45 @@ def import_text(source: str | Path, manifest: Manifest, store: Store) -> ImportS
     store.read_stage("vision")
     # First, because a stage remembers the name of its source, which may be the wrong file.
     texts = read_texts(source, manifest)
-    stage = store.stage("language", {"imported": Path(source).name})
+    stage = _open_texts(source, texts, store)
     width = len(next(iter(texts.values())))
-    if stage.width not in (None, width):
-        raise ImportFeaturesError(f"{source}: features {width} wide, those stored {stage.width}")
     stored = {key[0] for key in stage.keys()}  # noqa: SIM118 - a method of the stage
     rows = [_language_row(video, text_D) for video, text_D in texts.items() if video not in stored]
     for start in range(0, len(rows), _BATCH):
         stage.append(rows[start : start + _BATCH])
     missing = tuple(v.video_id for v in manifest.videos if v.video_id not in texts)
     return ImportSummary(len(texts), 1, width, missing)
+
+
+def check_text(source: str | Path, manifest: Manifest, store: Store) -> None:
+    """Refuse text features that `import_text` would refuse; nothing is written.
+
+    Args:
+        source: see `read_texts`.
+        manifest: the data set.
+        store: the store that they are for.
+
+    Raises:
+        ImportFeaturesError: see `import_text`.
+        FingerprintError: the stored texts are of another source.
+    """
+    texts = read_texts(source, manifest)
+    if store.has_stage("language"):
+        _open_texts(source, texts, store)
+
+
+def _open_texts(source: str | Path, texts: Mapping[str, Array], store: Store) -> Stage:
+    """Open the language stage for texts of a source, which may be the first.
+
+    Raises:
+        ImportFeaturesError: the stored texts have another width.
+        FingerprintError: the stored texts are of another source.
+    """
+    stage = store.stage("language", {"imported": Path(source).name})
+    width = len(next(iter(texts.values())))
+    if stage.width not in (None, width):
+        raise ImportFeaturesError(f"{source}: features {width} wide, those stored {stage.width}")
+    return stage
 
 
 def read_texts(source: str | Path, manifest: Manifest) -> dict[str, Array]:
@@ -276,7 +305,7 @@ def _check_matrix(matrix_TD: Array, width: int | None, where: str) -> None:
 
 def _scale_problem(matrix_TD: Array) -> str:
     """Describe what of an array float16 would not hold, or a row without a direction."""
-    largest = float(np.abs(matrix_TD).max())
+    largest = max(float(matrix_TD.max()), -float(matrix_TD.min()))
     too_large, too_small = largest > LARGEST, 0 < largest < SMALLEST
     if too_large or too_small:
         verb, power = "divide", math.floor(math.log10(largest))

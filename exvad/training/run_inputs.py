@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
+from functools import cache
 from typing import TYPE_CHECKING
 
 from exvad.data.dataset import read_run_manifest
@@ -26,13 +27,14 @@ class RunInputs:
         manifest: the data set.
         labels: classes and phrases, or imported vectors; see `labels_fingerprint`.
         vision: the image features; see `content_key`.
-        language: the texts and their features; empty without any.
+        read_language: returns the key of the texts and their features; empty without any. It is
+            asked only where texts are read: a damaged file of theirs is no matter elsewhere.
     """
 
     manifest: str
     labels: str
     vision: str
-    language: str
+    read_language: Callable[[], str]
 
     @classmethod
     def read(cls, config: Config, splits: Collection[Split] = SPLITS) -> RunInputs:
@@ -43,7 +45,8 @@ class RunInputs:
             splits: the splits whose features count.
 
         Raises:
-            ValueError: the run has no manifest, labels or image features, or a file is damaged.
+            ValueError: the run has no manifest, labels or image features, or a file of theirs is
+                damaged.
         """
         manifest, store = read_run_manifest(config), Store(config.store_path)
         videos = [video.video_id for video in manifest.videos if video.split in splits]
@@ -51,11 +54,15 @@ class RunInputs:
         def key(stage: StageName) -> str:
             return content_key(store.read_stage(stage), videos)
 
+        @cache
+        def language() -> str:
+            return key("language") if store.has_stage("language") else ""
+
         return cls(
             manifest.fingerprint(),
             labels_fingerprint(config),
             key("vision"),
-            key("language") if store.has_stage("language") else "",
+            language,
         )
 
     def key(self, text: TextKind | None = None) -> str:
@@ -64,6 +71,9 @@ class RunInputs:
         Args:
             text: the text features that it reads; with "none" it does not depend on texts. None
                 for captions that are read as words.
+
+        Raises:
+            ValueError: a file of the texts is damaged.
         """
-        language = "" if text == "none" else self.language
+        language = "" if text == "none" else self.read_language()
         return f"{self.manifest} {self.labels} {self.vision} {language}"

@@ -46,6 +46,16 @@ def test_patterns_stand_for_what_they_match(footage: Path) -> None:
     assert expand_videos(["cam1/0001.mp4", "cam1", "cam1/*"])[0] == ["cam1/0001.mp4"]
 
 
+def test_a_pattern_names_a_folder_of_frames_once(footage: Path) -> None:
+    for name in ("2.png", "notes.txt"):
+        (footage / "frames" / name).touch()
+    assert expand_videos(["frames/**"])[0] == ["frames"]
+    assert expand_videos(["fra*/"])[0] == ["frames"]
+    assert expand_videos(["**"])[0].count("frames") == 1
+    assert not [name for name in expand_videos(["**"])[0] if name.startswith("frames/")]
+    assert expand_videos(["frames/*.png"])[0] == ["frames/1.png", "frames/2.png"]
+
+
 def test_a_file_with_marks_of_patterns_in_its_name_is_itself(footage: Path) -> None:
     (footage / "[1].mp4").touch()
     (footage / "1.mp4").touch()

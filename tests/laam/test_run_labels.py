@@ -10,6 +10,7 @@ import pytest
 
 from exvad.config import load_config
 from exvad.laam.label_vectors import LabelVectors
+from exvad.laam.phrases import LabelPhrases
 from exvad.laam.run_labels import IMPORTED_LABELS_FILE, RunLabels, import_labels
 from tests.helpers.fakes import FakeEncoder
 from tests.helpers.labels import LABELS
@@ -44,6 +45,22 @@ def test_load_prefers_imported_labels(tmp_path: Path) -> None:
         import_labels(tmp_path / "given.npz", ["Normal", "Arson"], config)
     with pytest.raises(ValueError, match="fewer phrases"):
         labels.embeddings(load_config("demo", ["labels.k=2"]))
+
+
+def test_names_of_classes_may_be_in_either_form_of_unicode(tmp_path: Path) -> None:
+    config = load_config("demo", [f"run={tmp_path}", "labels.k=1"])
+    decomposed, composed = "U\u0308berfall", "\u00dcberfall"
+    rows = {"Normal": np.eye(4)[:2], decomposed: np.eye(4)[2:]}
+    np.savez(tmp_path / "given.npz", **rows)  # type: ignore[arg-type]
+    import_labels(tmp_path / "given.npz", ["Normal", composed], config)
+    np.savez(tmp_path / IMPORTED_LABELS_FILE, **rows)  # type: ignore[arg-type]
+    assert RunLabels.load(config, ["Normal", composed]).phrases.classes == ("Normal", composed)
+    phrases = {"Normal": ["a"], decomposed: ["b"]}
+    file = tmp_path / "labels.json"
+    file.write_text(LabelPhrases(phrases=phrases, origin="me").model_dump_json())
+    assert LabelPhrases.read(file).classes == ("Normal", composed)
+    with pytest.raises(ValueError, match="twice"):
+        LabelPhrases(phrases={decomposed: ["a"], composed: ["b"]}, origin="me")
 
 
 def test_load_rejects_damaged_imported_labels(tmp_path: Path) -> None:

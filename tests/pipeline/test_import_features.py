@@ -14,6 +14,7 @@ from exvad.pipeline.preprocess import preprocess
 from exvad.pipeline.progress.names import missing_lines, short_list
 from exvad.store.fingerprint import FingerprintError
 from exvad.store.run_data import RunData
+from exvad.store.store import Store
 from tests.helpers.annotations import UCF_FILES, write_annotations
 
 
@@ -57,6 +58,28 @@ def test_a_wrong_file_leaves_the_run_as_it_was(tmp_path: Path, wrong: str) -> No
         import_into_run(config, tmp_path, tmp_path / "text.npz", tmp_path / "labels.npz")
     assert not (tmp_path / "run/store").exists()
     assert not (tmp_path / "run/manifest.parquet").exists()
+
+
+@pytest.mark.parametrize(("name", "width"), [("text", 5), ("other", 4)])
+def test_texts_unlike_the_stored_ones_leave_the_run_as_it_was(
+    tmp_path: Path, name: str, width: int
+) -> None:
+    table = tmp_path / "mine.csv"
+    table.write_text("path,split,labels\na.mp4,train,Normal\nb.mp4,test,Arson\n")
+    config = load_config(
+        "demo", ["data.kind=manifest", f"data.manifest={table}", f"run={tmp_path}/run"]
+    )
+    features = tmp_path / "features"
+    features.mkdir()
+    np.save(features / "a.npy", np.ones((3, 6), np.float32))
+    np.savez(tmp_path / "text.npz", a=np.ones(4, np.float32))
+    assert import_into_run(config, features, tmp_path / "text.npz") == 0
+    np.save(features / "b.npy", np.ones((3, 6), np.float32))
+    np.savez(tmp_path / f"{name}.npz", b=np.ones(width, np.float32))
+    with pytest.raises(ValueError, match=r"features 5 wide, those stored 4|other\.npz"):
+        import_into_run(config, features, tmp_path / f"{name}.npz")
+    keys = Store(config.store_path).read_stage("vision").keys()
+    assert [key[0] for key in keys] == ["a"]
 
 
 def test_videos_without_text_are_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -6,6 +6,10 @@ A Mac writes the letter and its mark as two characters, other systems as one.
 from __future__ import annotations
 
 import unicodedata
+from collections.abc import Mapping
+from typing import TypeVar
+
+Value = TypeVar("Value")
 
 
 def composed_name(name: str) -> str:
@@ -15,6 +19,23 @@ def composed_name(name: str) -> str:
         name: the name in any form.
     """
     return unicodedata.normalize("NFC", name)
+
+
+def composed_keys(named: Mapping[str, Value]) -> dict[str, Value]:
+    """Return what belongs to names, by the names in the form of `composed_name`.
+
+    Args:
+        named: name in any form → anything.
+
+    Raises:
+        ValueError: two names look the same.
+    """
+    composed: dict[str, Value] = {}
+    for name, value in named.items():
+        if composed_name(name) in composed:
+            raise ValueError(f"the class {name} is there twice, in two forms of Unicode")
+        composed[composed_name(name)] = value
+    return composed
 
 
 def folded_name(name: str) -> str:

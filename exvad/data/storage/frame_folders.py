@@ -8,7 +8,7 @@ import re
 from bisect import bisect_right
 from collections.abc import Sequence
 from itertools import accumulate
-from pathlib import Path, PurePath
+from pathlib import Path
 
 from exvad.data.storage.video_names import is_video_name
 
@@ -47,8 +47,28 @@ def is_frame_folder(folder: Path) -> bool:
     Args:
         folder: a local path; anything else than a folder is no video of this kind.
     """
-    images, videos = images_and_videos(folder)
-    return images > 0 and not videos
+    if not folder.is_dir():
+        return False
+    has_image = False
+    with os.scandir(folder) as entries:
+        for entry in entries:  # of a video there are tens of thousands: only look at names
+            if _suffix(entry) in IMAGE_CODECS:
+                has_image = has_image or _is_image(entry)
+            elif is_video_name(entry.name) and entry.is_file():
+                return False
+    return has_image
+
+
+def holds_image(folder: Path) -> bool:
+    """Return whether an image lies in a folder; the first one answers.
+
+    Args:
+        folder: a local path; anything else than a folder holds none.
+    """
+    if not folder.is_dir():
+        return False
+    with os.scandir(folder) as entries:
+        return any(_is_image(entry) for entry in entries)
 
 
 def images_and_videos(folder: Path) -> tuple[int, int]:
@@ -123,8 +143,11 @@ def _read_at(path: Path, offset: int, size: int) -> bytes:
 
 
 def _is_image(entry: os.DirEntry[str]) -> bool:
-    suffix = PurePath(entry.name).suffix.lower()
-    return suffix in IMAGE_CODECS and not entry.name.startswith(".") and entry.is_file()
+    return _suffix(entry) in IMAGE_CODECS and not entry.name.startswith(".") and entry.is_file()
+
+
+def _suffix(entry: os.DirEntry[str]) -> str:
+    return os.path.splitext(entry.name)[1].lower()  # noqa: PTH122 - a path per frame is slow
 
 
 def _natural_key(name: str) -> tuple[list[tuple[int, str]], str]:

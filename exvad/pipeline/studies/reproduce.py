@@ -87,7 +87,7 @@ def _signature(config: Config, folder: Place, inputs: Sequence[str]) -> dict[str
     """Return everything that the results of a seed depend on; of the features, what tells them."""
     return {
         "settings": json.loads(config.model_dump_json(by_alias=True)),
-        "inputs": RunInputs.read(config).key(),
+        "inputs": RunInputs.read(config).key(config.model.text),
         **{name: hashlib.sha256((folder / name).read_bytes()).hexdigest() for name in inputs},
     }
 

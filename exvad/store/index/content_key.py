@@ -13,10 +13,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from exvad.store.fingerprint import read_stage_id
-from exvad.store.index.key_rows import ENTRY, video_code
+from exvad.store.index.key_rows import ENTRY, Entries, video_code
 
 if TYPE_CHECKING:
     from exvad.store.store import Stage
+
+_KEY = tuple(name for name in ENTRY.names or () if name != "crops")
 
 
 def content_key(stage: Stage, video_ids: Sequence[str]) -> str:
@@ -38,8 +40,23 @@ def content_key(stage: Stage, video_ids: Sequence[str]) -> str:
     """
     codes = np.fromiter(map(video_code, video_ids), np.uint64, len(video_ids))
     entries_k = stage.index().entries_k
-    entries_k = np.unique(entries_k[np.isin(entries_k["video"], codes)])
+    entries_k = _joined_crops(entries_k[np.isin(entries_k["video"], codes)])
     known = [stage.name, stage.fingerprint, read_stage_id(stage.folder), ENTRY.descr]
     digest = hashlib.sha256(json.dumps(known, sort_keys=True).encode())
     digest.update(entries_k.tobytes())
     return digest.hexdigest()
+
+
+def _joined_crops(entries_k: Entries) -> Entries:
+    """Return one entry per chunk with all its crops, sorted by everything but these."""
+    # A row group ends anywhere, so each of two entries may hold some of the crops of a chunk.
+    sorted_k = entries_k[np.lexsort([entries_k[name] for name in reversed(_KEY)])]
+    is_first_k = np.ones(len(sorted_k), bool)
+    if len(sorted_k) > 1:
+        changes = [sorted_k[name][1:] != sorted_k[name][:-1] for name in _KEY]
+        is_first_k[1:] = np.logical_or.reduce(changes)
+    starts = np.flatnonzero(is_first_k)
+    joined = sorted_k[starts]
+    if len(starts):
+        joined["crops"] = np.bitwise_or.reduceat(sorted_k["crops"], starts)
+    return joined

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from exvad.data.storage.frame_folders import (
     JoinedFiles,
+    holds_image,
     images_and_videos,
     is_frame_folder,
     list_frames,
@@ -34,6 +35,16 @@ def test_only_files_are_frames(tmp_path: Path) -> None:
     (tmp_path / "4.jpg").symlink_to(tmp_path / "5.jpg")
     assert is_frame_folder(tmp_path)
     assert [path.name for path in list_frames(tmp_path)] == ["4.jpg", "5.jpg"]
+
+
+def test_holds_image_stops_at_the_first_image(tmp_path: Path) -> None:
+    assert not holds_image(tmp_path / "missing")
+    (tmp_path / "a.mp4").write_bytes(b"x")
+    (tmp_path / ".1.jpg").write_bytes(b"x")
+    assert not holds_image(tmp_path)
+    (tmp_path / "1.JPG").write_bytes(b"x")
+    assert holds_image(tmp_path)
+    assert not holds_image(tmp_path / "1.JPG")
 
 
 def test_a_folder_with_a_video_is_no_folder_of_frames(tmp_path: Path) -> None:

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
+
+from exvad.store.index import compaction
 from exvad.store.index.compaction import compact
 from exvad.store.index.content_key import content_key
 from exvad.store.store import Store
@@ -31,6 +34,24 @@ def test_a_compaction_and_a_repeated_row_change_nothing(tmp_path: Path) -> None:
     assert key(store) == before
     assert compact(stage, min_parts=1) == 3
     assert key(store) == before
+
+
+def test_a_compaction_that_cuts_between_the_crops_of_a_chunk_changes_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = Store(tmp_path)
+    stage = store.stage("vision", FINGERPRINT)
+    for video in ("b", "a"):
+        rows = [vision_row(video, chunk, 3, crop=crop) for chunk in range(3) for crop in range(5)]
+        stage.append(rows)
+    before = key(store)
+    monkeypatch.setattr(compaction, "GROUP_BYTES", 500)
+    assert compact(stage, min_parts=1) == 2
+    entries_k = store.read_stage("vision").index().entries_k
+    assert len(entries_k) > 6
+    assert key(store) == before
+    stage.append([vision_row("a", 2, 3, crop=5)])
+    assert key(store) != before
 
 
 def test_rows_of_the_videos_count_and_those_of_others_do_not(tmp_path: Path) -> None:
