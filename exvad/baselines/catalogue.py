@@ -39,10 +39,9 @@ from exvad.baselines.umil import UMILF
 from exvad.baselines.ur_dmu import URDMU
 from exvad.baselines.vadclip import XD_RECIPE, LabelPrompt, TokenPrompt, VadCLIP
 from exvad.baselines.vador import VADorF
-from exvad.modeling.exvad import build_exvad
+from exvad.modeling.exvad import TextKind, build_exvad
 
 TextUse: TypeAlias = Literal["none", "captions", "configured"]
-NetworkText: TypeAlias = Literal["none", "captions", "explanation", "grounded"]
 XD = "xd_violence"
 
 
@@ -237,7 +236,7 @@ _VADCLIP: OptionTypes = {
 }
 _VADCLIP_XD = {XD: Published({"layers": 1, "window": 64, "lambda_": 1e-4}, XD_RECIPE)}
 SYSTEMS: dict[str, Entry] = {
-    "ex_vad": Entry("Ex-VAD", _ex_vad, ("F0",), text="configured", options={"text": NetworkText}),
+    "ex_vad": Entry("Ex-VAD", _ex_vad, ("F0",), text="configured", options={"text": TextKind}),
     "vadclip": Entry(
         "VadCLIP",
         _vadclip,

@@ -7,7 +7,7 @@ B videos · T snippets · D feature width · C classes · K videos that are adap
 
 from __future__ import annotations
 
-from typing import Literal, NamedTuple
+from typing import Literal, NamedTuple, TypeAlias
 
 import torch
 import torch.nn.functional as F
@@ -26,6 +26,8 @@ from exvad.modeling.madm.fusion import (
     over_time,
 )
 from exvad.modeling.madm.lgt_adapter import LGTAdapter, LocalTransformer, WindowBlock
+
+TextKind: TypeAlias = Literal["none", "captions", "explanation", "grounded"]  # source of F_T
 
 
 class Output(NamedTuple):
@@ -133,7 +135,7 @@ def build_exvad(
     ffn_ratio: int = 2,
     skip: bool = False,
     fusion: Literal["add", "concat", "gated"] = "concat",
-    text: Literal["none", "captions", "explanation", "grounded"] = "explanation",
+    text: TextKind = "explanation",
     label_prompt: Literal["name", "template", "learnable", "augmented"] = "augmented",
     label_adapter: bool = True,
     centred_labels: bool = False,
